@@ -1,0 +1,103 @@
+//! The output: what the judge wants done. Nothing else comes out of it. Names are in the imperative.
+
+use crate::message::{Critical, Incident};
+use crate::observation::{ProbeId, RemedyId, TargetId};
+use crate::units::{Mono, Span};
+use serde::{Deserialize, Serialize};
+
+/// One thing to do, in the order given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "do", rename_all = "snake_case")]
+pub enum Action {
+    /// Send one echo request and tell what became of it.
+    Probe {
+        /// Its number, to be given back.
+        probe: ProbeId,
+        /// Whom to ask.
+        target: TargetId,
+    },
+    /// Carry out a remedy and tell how it ended.
+    Repair(Repair),
+    /// Put back what an interrupted remedy may have left broken (an interface that is down). Harmless when nothing is.
+    MakeSafe {
+        /// The remedy that was interrupted.
+        rung: Rung,
+    },
+    /// Hand a message to the outbox, durably.
+    Publish(Box<Critical>),
+    /// Write the snapshot to flash before going on with what follows.
+    ///
+    /// The runner writes the messages of the same step beside it, so that a death between snapshot and outbox loses
+    /// neither.
+    Save,
+    /// Tell the log why: one line for each decision.
+    Note {
+        /// How much it matters.
+        level: Level,
+        /// The decision and its reason, for people.
+        text: String,
+    },
+}
+
+/// A remedy to carry out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Repair {
+    /// Its number, to be given back.
+    pub remedy: RemedyId,
+    /// What to do.
+    pub rung: Rung,
+    /// For which incident, as it is now.
+    pub incident: Box<Incident>,
+    /// How long it may take before it is ended by force.
+    pub limit: Span,
+}
+
+/// The repair actions, from the gentlest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rung {
+    /// Ask the DHCP server to renew the lease.
+    Renew,
+    /// Take the WAN interface down and up, its DHCP client with it.
+    RestartInterface,
+    /// Cut the modem's power for some seconds.
+    PowerModem,
+    /// Reboot the gateway.
+    Reboot,
+}
+
+impl Rung {
+    /// All rungs, from the gentlest.
+    pub const ALL: [Rung; 4] = [Rung::Renew, Rung::RestartInterface, Rung::PowerModem, Rung::Reboot];
+
+    /// As configuration and messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rung::Renew => "renew",
+            Rung::RestartInterface => "restart-interface",
+            Rung::PowerModem => "power-modem",
+            Rung::Reboot => "reboot",
+        }
+    }
+}
+
+/// How much a line of the log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Of use when looking for the cause of something.
+    Debug,
+    /// A decision in the ordinary course.
+    Info,
+    /// Something is wrong with the line or with us.
+    Warn,
+}
+
+/// One action and the moment of the step that gave it: a line of `actions.jsonl` and of `linekeeper replay`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// When.
+    pub at: Mono,
+    /// What.
+    pub action: Action,
+}

@@ -1,0 +1,297 @@
+//! Configuration: what people write becomes what the code trusts, or every fault is told at once.
+//!
+//! People write TOML; OpenWrt's init script turns UCI into JSON. Both become one tree of values, which
+//! [`read`](read::read) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
+
+use crate::action::Rung;
+use crate::units::{Bytes, LocalTime, Permille, Rate, Span};
+use std::path::PathBuf;
+
+pub mod read;
+#[cfg(feature = "toml")]
+pub mod toml;
+
+/// All that may be configured, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// Who we are.
+    pub device: Device,
+    /// Which line is watched.
+    pub line: Line,
+    /// What was sold.
+    pub promise: Promise,
+    /// How it is watched.
+    pub probe: Probe,
+    /// When silence is an outage, and what belongs together.
+    pub outage: Outage,
+    /// What may be done about it.
+    pub remedies: Remedies,
+    /// When the customer is to be called.
+    pub callback: Callback,
+    /// Where to tell it. `None`: nowhere (a gateway that only repairs).
+    pub mqtt: Option<Mqtt>,
+    /// What is kept on flash.
+    pub store: Store,
+    /// The status socket.
+    pub socket: PathBuf,
+}
+
+/// Who we are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// Unique among the operator's gateways; part of every topic. 1 to 64 of `A-Z a-z 0-9 . _ -`.
+    pub id: String,
+    /// The operator's opaque reference to the customer. Never a name or number.
+    pub customer: Option<String>,
+    /// The operator's name for the part of the network, levels divided by `/`.
+    pub area: Option<String>,
+    /// When the line was installed. Its offset is the one in which times are shown.
+    pub installed: Option<LocalTime>,
+    /// In which language callbacks are described.
+    pub language: Language,
+}
+
+/// Languages of the descriptions that are read to customers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Language {
+    /// `en`
+    En,
+    /// `zh-CN`
+    ZhCn,
+}
+
+/// Which line is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// The kernel's name of the WAN device, 1 to 15 bytes. `None`: the one with the default route.
+    pub device: Option<String>,
+}
+
+/// What was sold. What is absent was not promised.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Promise {
+    /// Towards the customer.
+    pub download: Rates,
+    /// From the customer.
+    pub upload: Rates,
+    /// Highest round-trip time.
+    pub latency: Option<Span>,
+    /// Highest share of lost packets.
+    pub loss: Option<Permille>,
+}
+
+/// The three contract numbers of one direction (BEREC BoR (20) 112: minimum, normally available, maximum).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Rates {
+    /// Never below.
+    pub minimum: Option<Rate>,
+    /// Most of the time.
+    pub normal: Option<Rate>,
+    /// Sometimes.
+    pub maximum: Option<Rate>,
+}
+
+/// How the line is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Whom to ask, beside the line's own default gateway. 1 to 16.
+    pub targets: Vec<Target>,
+    /// Whether the default gateway is asked too.
+    pub gateway: bool,
+    /// Time between two echoes in quiet times, over all far targets in rotation.
+    ///
+    /// Default 500 ms: the rate of pfSense's dpinger. At 2 Hz of 60-byte IP packets the line carries about 10 MB a
+    /// day each way; a target of three is asked every 1.5 s.
+    pub interval: Span,
+    /// When an echo counts as silent if no round-trip time is known; the ceiling of the adaptive limit after that.
+    ///
+    /// Default 1 s. RFC 2681 leaves it to the measurer; longer than any land line's loaded round trip but a
+    /// badly bloated one, and the counters' veto covers those.
+    pub timeout: Span,
+    /// How long after a boot a line that was never up is only waited for.
+    ///
+    /// Default 2 min: a DSL modem trains in about one, an ONT registers in about half of one.
+    pub grace: Span,
+}
+
+/// Whom to ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// An address or a name.
+    pub host: String,
+    /// Where it stands.
+    pub role: Role,
+}
+
+/// Where a target stands, from near to far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// In the operator's own network.
+    Anchor,
+    /// Beyond it, and independent of it.
+    World,
+}
+
+impl Role {
+    /// As configuration and facts write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Role::Anchor => "anchor",
+            Role::World => "world",
+        }
+    }
+}
+
+/// When silence is an outage, and what belongs together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// A break shorter than this is counted as a disconnect and not acted on.
+    ///
+    /// Default 2 s. Declared after it plus one probe interval and one time limit: about 2.4 s in the median.
+    pub patience: Span,
+    /// Breaks that follow each other within this are one incident.
+    ///
+    /// Default 5 min: in 156 days of one real line it merged 926 breaks into 478 incidents; half an hour would have
+    /// merged them into 294, and kept an incident open for longer than a customer calls it one.
+    pub hold_down: Span,
+    /// As many breaks in one incident make it `flapping`, 2 to 100.
+    ///
+    /// Default 5: one break and its repeat are one fault; five within hold-downs of 5 min are a line that nobody
+    /// can work on, although each break mends itself.
+    pub flapping: u32,
+    /// Incoming unicast traffic at or above this is proof of life, whatever the echoes say.
+    ///
+    /// Default 10 kbit/s, cake-autorate's stall threshold: above what the answers to our own burst to a live
+    /// gateway amount to, below any use of the line.
+    pub veto: Rate,
+}
+
+/// What may be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remedies {
+    /// Who does it.
+    pub driver: Driver,
+    /// The rungs that may be used, in order. Reboot is only in it if configured.
+    pub ladder: Vec<Rung>,
+    /// Settle time and budget of each rung, in the order of [`Rung::ALL`].
+    pub limits: [RungLimits; 4],
+    /// How long to wait before the same incident is worked on a second time; doubles with each pass up to a day.
+    ///
+    /// Default 30 min: a server takes frequent renewals for an attack, and what did not help now seldom helps soon.
+    pub again: Span,
+}
+
+impl Remedies {
+    /// What holds for one rung.
+    pub fn limits(&self, rung: Rung) -> &RungLimits {
+        match rung {
+            Rung::Renew => &self.limits[0],
+            Rung::RestartInterface => &self.limits[1],
+            Rung::PowerModem => &self.limits[2],
+            Rung::Reboot => &self.limits[3],
+        }
+    }
+}
+
+/// What holds for one rung.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RungLimits {
+    /// How long it may take before it is ended by force.
+    pub limit: Span,
+    /// How long after it the line has to come back.
+    pub settle: Span,
+    /// How often in any 24 hours, 0 to 100.
+    pub per_day: u32,
+}
+
+/// Who carries remedies out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Driver {
+    /// Nobody: says what it would do.
+    None,
+    /// `ip link` and the configured DHCP client.
+    Linux(LinuxDriver),
+    /// Any program.
+    Script {
+        /// The program; gets the rung as its argument and the remedy as JSON on standard input.
+        program: PathBuf,
+    },
+}
+
+/// How the `linux` driver reaches what it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LinuxDriver {
+    /// The DHCP client's command, run in the background by `restart-interface`. Empty: the line has a fixed address.
+    pub dhcp_client: Vec<String>,
+    /// Where the client writes its process id; `renew` sends it SIGUSR1 (udhcpc's sign for "renew").
+    pub dhcp_pidfile: Option<PathBuf>,
+    /// Cuts and returns the modem's power. Empty: cannot be done here.
+    pub power_modem: Vec<String>,
+    /// Default `["reboot"]`.
+    pub reboot: Vec<String>,
+}
+
+/// When the customer is to be called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Callback {
+    /// An incident is not handed over before it has lasted this long.
+    ///
+    /// Default 60 s: no person can be called sooner, and an outage without a local remedy (beyond the operator's
+    /// first router) often ends within the minute.
+    pub after: Span,
+    /// How long to wait for a receipt after the broker's acknowledgement before asking again; doubles up to an hour.
+    ///
+    /// Default 60 s.
+    pub receipt: Span,
+}
+
+/// Where the platform is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mqtt {
+    /// Brokers, tried in order; 1 or 2.
+    pub brokers: Vec<Broker>,
+    /// The certificate authority's PEM file, for `mqtts`.
+    pub ca: Option<PathBuf>,
+    /// Our certificate and key, PEM.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// User name and the file that holds the password (its first line).
+    pub login: Option<(String, PathBuf)>,
+    /// MQTT keep-alive. Default 30 s: a dead connection is noticed within twice that by the protocol, and sooner by
+    /// an acknowledgement that does not come.
+    pub keep_alive: Span,
+    /// The longest wait between two attempts to connect; each wait is uniform between 0 and its cap (full jitter).
+    ///
+    /// Default 5 min.
+    pub reconnect: Span,
+    /// How long the broker keeps our session (and the receipts in it) while we are away. Default 1 day.
+    pub session: Span,
+}
+
+/// Where one broker is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Name or address.
+    pub host: String,
+    /// 1883 or 8883 if the URL names none.
+    pub port: u16,
+    /// `mqtts`.
+    pub tls: bool,
+}
+
+/// What is kept on flash.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The directory for the snapshot and the outbox.
+    pub directory: PathBuf,
+    /// The most that waiting messages may take, 16 kB to 16 MB.
+    ///
+    /// Default 256 kB: about 200 messages, a week of an hourly incident with its remedies.
+    pub outbox: Bytes,
+}
+
+impl Config {
+    /// The offset from UTC in which times are shown, minutes: that of `device.installed`, else 0.
+    pub fn offset_minutes(&self) -> i16 {
+        self.device.installed.map_or(0, |t| t.offset_minutes)
+    }
+}

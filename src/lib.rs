@@ -1,0 +1,17 @@
+//! linekeeper watches a broadband line from the gateway, repairs what a gateway can repair, and asks the operator to
+//! call the customer when it cannot.
+//!
+//! ```text
+//!  sense ──Observation──▶ run ──▶ judge ──▶ run ──Action──▶ act
+//!    ▲                     │  (pure: no IO, no clock,        │
+//!    │                     ▼   no randomness, no async)      │
+//!    └── Action::Probe    recorder (trace.jsonl)            └── outcomes come back as Observations
+//! ```
+//!
+//! Everything above the line below is the core: it builds alone, on serde and serde_json.
+
+pub mod action;
+pub mod config;
+pub mod message;
+pub mod observation;
+pub mod units;

@@ -1,0 +1,3 @@
+//! The verbs of the command line and their exit codes.
+
+fn main() {}

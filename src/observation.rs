@@ -1,0 +1,255 @@
+//! The input: one fact, at one moment, from one sensor. Nothing else goes into the judge.
+//!
+//! An observation carries no time of its own: the one clock stamps it where it enters the judge, and the trace
+//! keeps that stamp. Names are in the past tense.
+
+use crate::units::{Mono, Span, Wall};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// A place in `Config::probe.targets`, or [`TargetId::GATEWAY`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TargetId(pub u8);
+
+impl TargetId {
+    /// The default gateway of the line, whatever its address is now.
+    pub const GATEWAY: TargetId = TargetId(u8::MAX);
+}
+
+/// Numbers the echo requests of one process, from 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ProbeId(pub u64);
+
+/// Numbers the remedies of one device; stable over restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RemedyId(pub u64);
+
+/// One fact from one sensor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "saw", rename_all = "snake_case")]
+pub enum Observation {
+    /// The process began to watch. The first observation of each life.
+    Started(Started),
+    /// Time passed: the moment asked for by `wake()` has come.
+    Ticked,
+    /// The relation of civil time to our own clock became known, or changed by more than a second.
+    ClockSet {
+        /// Civil time at this moment.
+        wall: Wall,
+        /// Whether the kernel's clock is disciplined by NTP (or told so by an operator's hook).
+        synced: bool,
+    },
+    /// An echo reply came, perhaps late.
+    EchoAnswered {
+        /// Which request it answers.
+        probe: ProbeId,
+        /// Whom we asked.
+        target: TargetId,
+        /// Round-trip time (RFC 2681) in microseconds.
+        rtt_us: u32,
+    },
+    /// The sensor gave an echo up: no answer came within its own limit (`sense::echo::LIMIT`).
+    EchoLost {
+        /// Which request.
+        probe: ProbeId,
+        /// Whom we asked.
+        target: TargetId,
+    },
+    /// An echo request was not sent. Says nothing about the far end.
+    EchoNotSent {
+        /// Which request.
+        probe: ProbeId,
+        /// Whom we would have asked.
+        target: TargetId,
+        /// What kept us.
+        obstacle: Obstacle,
+    },
+    /// The state of the WAN device, told at the start and on each change.
+    LinkSeen(Link),
+    /// What the WAN device's counters did since the last reading. A counter reset is told as `reset`, not as traffic.
+    Counted(Counted),
+    /// A remedy came to its end.
+    RemedyEnded {
+        /// Which one.
+        remedy: RemedyId,
+        /// How.
+        result: RemedyResult,
+        /// What the driver says of it: for people.
+        detail: String,
+    },
+    /// The broker took over responsibility for a critical message (PUBACK with a success code).
+    Acknowledged {
+        /// Its number, as in `Critical::number`.
+        number: u64,
+    },
+    /// The connection to the broker began or ended.
+    BrokerSeen {
+        /// Connected or not.
+        connected: bool,
+    },
+    /// The platform answered a callback.
+    ReceiptCame(Receipt),
+    /// The customer asked to be called.
+    CallbackAsked {
+        /// In the customer's words; may be empty.
+        reason: String,
+    },
+    /// A sensor or actor cannot work, or works again. Watching goes on with what remains.
+    PartSeen {
+        /// Which part: `echo`, `link`, `counters`, `store`, `outbox`.
+        part: Part,
+        /// `None`: it works. `Some`: what is wrong, for people.
+        trouble: Option<String>,
+    },
+    /// The process was asked to end.
+    Stopping,
+}
+
+/// How this life of the process began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Started {
+    /// The kernel's boot id.
+    pub boot_id: String,
+    /// How long the kernel has been up.
+    pub uptime: Span,
+    /// What was found on flash.
+    pub memory: Memory,
+}
+
+/// What a new life finds of the last one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Memory {
+    /// There was no snapshot: a first start.
+    None,
+    /// The snapshot was read.
+    Restored,
+    /// There was one and it could not be read; it was set aside.
+    Lost,
+}
+
+/// Why an echo request did not leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Obstacle {
+    /// The kernel has no way to the target: no address, no route, device down.
+    NoWay,
+    /// The target's address is not known (no default gateway, name not resolved).
+    NoAddress,
+    /// We may not send echoes (no raw and no datagram ICMP socket).
+    NotAllowed,
+    /// Anything else: buffers full, too many outstanding.
+    Busy,
+}
+
+/// The WAN device as the kernel shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Link {
+    /// The device exists.
+    pub present: bool,
+    /// It is administratively up (IFF_UP).
+    pub admin_up: bool,
+    /// It has a carrier (IFF_LOWER_UP).
+    pub carrier: bool,
+    /// Global-scope addresses on it.
+    pub addresses: Vec<IpAddr>,
+    /// Next hop of the default route through it (the lowest metric), if there is one.
+    pub gateway: Option<IpAddr>,
+    /// A default route through it exists (point-to-point lines have one without a next hop).
+    pub default_route: bool,
+}
+
+/// Differences of the WAN device's counters over one reading interval (RFC 2863 names).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counted {
+    /// Length of the interval.
+    pub over: Span,
+    /// Bytes received.
+    pub rx_bytes: u64,
+    /// Bytes sent.
+    pub tx_bytes: u64,
+    /// Packets received, without multicast and broadcast where the driver tells them apart.
+    pub rx_unicast: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Receive errors.
+    pub rx_errors: u64,
+    /// The counters went back: device re-created or wrapped. All differences are 0.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reset: bool,
+}
+
+/// How a remedy ended. Whether it helped is not its to say: the probes say that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemedyResult {
+    /// Carried out.
+    Done,
+    /// Carried out only in words (`driver = "none"` or `--dry-run`).
+    Pretended,
+    /// Tried, and an error came.
+    Failed,
+    /// Ended by us at its time limit.
+    Overran,
+    /// This driver has no such remedy here.
+    Unsupported,
+}
+
+/// The platform's answer to a callback, from topic `callback/receipt`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Which callback.
+    pub callback_id: String,
+    /// Its state at the platform.
+    pub state: ReceiptState,
+    /// Why, where the platform says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The customer's satisfaction, 1 to 5, with `closed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub satisfaction_score: Option<u8>,
+}
+
+/// What a receipt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReceiptState {
+    /// The platform has it.
+    Received,
+    /// A call is planned.
+    Scheduled,
+    /// The customer was called and it is over.
+    Closed,
+    /// The platform does not want it.
+    Refused,
+}
+
+/// A part of the agent that can fail by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// Echo probes.
+    Echo,
+    /// Link events.
+    Link,
+    /// Interface counters.
+    Counters,
+    /// The snapshot on flash.
+    Store,
+    /// The queue of messages on flash.
+    Outbox,
+    /// The trace.
+    Recorder,
+}
+
+/// One line of a trace: an observation and the moment it entered the judge.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    pub at: Mono,
+    /// What. (Not flattened: serde's `flatten` loses error positions and costs a buffer per entry.)
+    pub observation: Observation,
+}
