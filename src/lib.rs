@@ -12,6 +12,8 @@
 
 pub mod action;
 pub mod config;
+pub mod judge;
 pub mod message;
 pub mod observation;
+pub mod replay;
 pub mod units;
