@@ -29,6 +29,7 @@ pub fn parse(text: &str) -> Result<(Value, Places), Faults> {
         });
     }
     if !grower.faults.is_empty() {
+        grower.faults.sort_by_key(|fault| (fault.line, fault.column));
         return Err(Faults(grower.faults));
     }
     let tree = grower.table("", table.get_ref());
