@@ -4,7 +4,7 @@
 //! judge began with; every other line is an [`Entry`]. A header in the middle begins a new life.
 
 use crate::action::Done;
-use crate::config::read::{Places, read};
+use crate::config::{Places, read};
 use crate::judge::Judge;
 use crate::observation::Entry;
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ impl Replay {
                 ));
             }
             let config =
-                read(&header.config, &Places::default()).map_err(|faults| fault(0, faults.to_string()))?;
+                read(&header.config, &Places::none()).map_err(|faults| fault(0, faults.to_string()))?;
             self.last = None;
             self.judge = Some(match &header.snapshot {
                 Some(snapshot) => Judge::restore(config, snapshot).map_err(|why| fault(0, why))?,

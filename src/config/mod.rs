@@ -18,7 +18,7 @@ pub mod toml;
 
 pub use fault::{Fault, Faults, Places};
 pub use read::read;
-pub use text::{Format, load_text};
+pub use text::{Format, load_text, load_tree};
 
 /// All that may be configured, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

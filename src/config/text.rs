@@ -33,25 +33,34 @@ impl Format {
 /// # Errors
 /// Every fault there is; one that is no JSON or TOML at all is told with line and column.
 pub fn load_text(text: &str, format: Format) -> Result<Config, Faults> {
+    load_tree(text, format).map(|(_, config)| config)
+}
+
+/// The same, with the tree of what was written: what a trace keeps, so that it replays under the same configuration.
+///
+/// # Errors
+/// As [`load_text`].
+pub fn load_tree(text: &str, format: Format) -> Result<(Value, Config), Faults> {
     if text.len() > bounds::LARGEST_TEXT {
         let words = format!("is {} bytes, at most {} are read", text.len(), bounds::LARGEST_TEXT);
         return Err(Faults::text(format!("the text {words}"), None, None));
     }
-    match format {
-        Format::Json => read::read(&json(text)?, &Places::none()),
+    let (tree, places) = match format {
+        Format::Json => (json(text)?, Places::none()),
         #[cfg(feature = "toml")]
-        Format::Toml => {
-            let (tree, places) = super::toml::parse(text)?;
-            read::read(&tree, &places)
-        }
+        Format::Toml => super::toml::parse(text)?,
         #[cfg(not(feature = "toml"))]
-        Format::Toml => Err(Faults::text(
-            "the text is TOML, and this build reads JSON only (it was built without the feature `toml`)"
-                .to_owned(),
-            None,
-            None,
-        )),
-    }
+        Format::Toml => {
+            return Err(Faults::text(
+                "the text is TOML, and this build reads JSON only (it was built without the feature `toml`)"
+                    .to_owned(),
+                None,
+                None,
+            ));
+        }
+    };
+    let config = read::read(&tree, &places)?;
+    Ok((tree, config))
 }
 
 /// The tree of a JSON text. Unlike serde_json's own, it refuses a key given twice.

@@ -1081,6 +1081,27 @@ impl Judge {
         })
     }
 
+    /// The fast view of the line.
+    pub fn line(&self) -> LineState {
+        self.state.watch.line
+    }
+
+    /// The callback that somebody may be about to act upon, if there is one.
+    pub fn live_callback(&self) -> Option<&str> {
+        self.state.callbacks.iter().find(|c| c.is_live()).map(|c| c.last.callback_id.as_str())
+    }
+
+    /// What the retained `state` message tells of the line: only what changes seldom.
+    pub fn brief(&self) -> Value {
+        let incident = self.state.incident.as_ref().filter(|i| i.closed.is_none());
+        serde_json::json!({
+            "line": self.state.watch.line,
+            "incident_id": incident.map(|i| &i.id),
+            "fault_domain": incident.filter(|i| i.broken.is_some()).map(|i| i.domain),
+            "troubles": self.state.troubles,
+        })
+    }
+
     /// The configuration it judges by.
     pub fn config(&self) -> &Config {
         &self.config
