@@ -15,3 +15,9 @@ pub mod config;
 pub mod message;
 pub mod observation;
 pub mod units;
+
+// Below the line: what touches the world.
+#[cfg(feature = "daemon")]
+pub mod clock;
+#[cfg(feature = "daemon")]
+pub mod sense;
