@@ -17,3 +17,9 @@ pub mod message;
 pub mod observation;
 pub mod replay;
 pub mod units;
+
+// Below the line: what touches the world.
+#[cfg(feature = "daemon")]
+pub mod clock;
+#[cfg(feature = "daemon")]
+pub mod sense;
