@@ -15,3 +15,6 @@ pub mod config;
 pub mod message;
 pub mod observation;
 pub mod units;
+
+#[cfg(feature = "daemon")]
+pub mod act;
