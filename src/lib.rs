@@ -20,6 +20,10 @@ pub mod units;
 
 // Below the line: what touches the world.
 #[cfg(feature = "daemon")]
+pub mod act;
+#[cfg(feature = "daemon")]
 pub mod clock;
+#[cfg(feature = "daemon")]
+pub mod run;
 #[cfg(feature = "daemon")]
 pub mod sense;
