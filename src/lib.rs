@@ -12,6 +12,8 @@
 
 pub mod action;
 pub mod config;
+#[cfg(feature = "lab")]
+pub mod lab;
 pub mod message;
 pub mod observation;
 pub mod units;
