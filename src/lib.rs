@@ -23,6 +23,8 @@ pub mod units;
 pub mod act;
 #[cfg(feature = "daemon")]
 pub mod clock;
+#[cfg(feature = "lab")]
+pub mod lab;
 #[cfg(feature = "daemon")]
 pub mod run;
 #[cfg(feature = "daemon")]

@@ -155,10 +155,12 @@ impl<'a> Words<'a> {
         Ok(read)
     }
 
+    #[cfg(feature = "daemon")]
     fn has(&self, flag: &str) -> bool {
         self.flags.contains(&flag)
     }
 
+    #[cfg(feature = "daemon")]
     fn value(&self, name: &str) -> Option<&'a str> {
         self.values.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| *v)
     }

@@ -14,12 +14,12 @@ use crate::clock::{self, Clock};
 use crate::config::{self, Config};
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
-use crate::message::{Critical, Message};
-use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, RemedyResult, Started, TargetId};
+use crate::message::{Critical, Message, Stamp};
+use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
 use crate::replay::{Header, TRACE_SCHEMA};
 use crate::sense::link::LinkFacts;
 use crate::sense::{counters, echo, link};
-use crate::units::{Mono, Span};
+use crate::units::{LocalTime, Mono, Span, Wall};
 use recorder::Recorder;
 use serde_json::{Value, json};
 use socket::Request;
@@ -36,8 +36,6 @@ use tracing::{debug, info, warn};
 const WAITING: usize = 64;
 /// How long we wait for a remedy in course when we are told to end: procd kills after 5 s.
 const LAST_REMEDY: Span = Span::seconds(2);
-/// How often a full or read-only disk is tried again.
-const DISK_RETRY: Span = Span::seconds(30);
 
 /// How to run.
 #[derive(Debug, Clone, Default)]
@@ -80,7 +78,6 @@ struct Daemon {
     store_trouble: Option<String>,
     outbox: Option<Arc<Mutex<Outbox>>>,
     outbox_trouble: Option<String>,
-    disk_tried: Mono,
     link: watch::Receiver<LinkFacts>,
     probes: mpsc::Sender<(ProbeId, TargetId)>,
     report: mpsc::Sender<Observation>,
@@ -163,7 +160,6 @@ impl Daemon {
             store_trouble: None,
             outbox,
             outbox_trouble: None,
-            disk_tried: now,
             link,
             probes,
             report,
@@ -185,17 +181,16 @@ impl Daemon {
         }));
         daemon.tell_state();
         if let (Some(mqtt), Some(outbox)) = (&config.mqtt, &daemon.outbox) {
-            daemon.mqtt = Some(mqtt::Mqtt::spawn(
-                mqtt::Setup {
-                    config: mqtt.clone(),
-                    device_id: config.device.id.clone(),
-                    offset_minutes: config.offset_minutes(),
-                    clock: daemon.clock.clone(),
-                },
-                Arc::clone(outbox),
-                states,
-                daemon.report.clone(),
-            ));
+            let offset_minutes = config.offset_minutes();
+            daemon.mqtt = Some(mqtt::Mqtt::start(mqtt::Wiring {
+                mqtt: mqtt.clone(),
+                device_id: config.device.id.clone(),
+                offset_minutes,
+                outbox: Arc::clone(outbox),
+                state: states,
+                saw: daemon.report.clone(),
+                time: Arc::new(Labels { clock: daemon.clock.clone(), offset_minutes }),
+            }));
         }
         info!("linekeeper {} watches for {}", env!("CARGO_PKG_VERSION"), config.device.id);
         Ok(daemon)
@@ -267,11 +262,6 @@ impl Daemon {
         }
         if returned && let Some(mqtt) = &self.mqtt {
             mqtt.nudge();
-        }
-        if self.outbox_trouble.is_some() && now.since(self.disk_tried) >= DISK_RETRY {
-            self.disk_tried = now;
-            let result = self.outbox.as_ref().map_or(Ok(()), |o| lock(o).retry());
-            self.outbox_result(result);
         }
         if self.recorder.as_ref().is_some_and(Recorder::is_full) {
             self.begin_recording();
@@ -369,14 +359,7 @@ impl Daemon {
     }
 
     fn tell_state(&mut self) {
-        let dropped = self.outbox.as_ref().map(|o| lock(o).dropped());
-        let mut doc = self.judge.brief();
-        if let (Value::Object(map), Some(dropped)) = (&mut doc, dropped) {
-            map.insert(
-                "dropped".into(),
-                json!({"events": dropped.events, "callbacks": dropped.callbacks, "refused": dropped.refused}),
-            );
-        }
+        let doc = self.judge.brief();
         self.state.send_if_modified(|old| {
             let changed = *old != doc;
             *old = doc;
@@ -434,6 +417,32 @@ impl Daemon {
         self.recorder = None;
         self.record = None;
         self.own.push_back(Observation::PartSeen { part: Part::Recorder, trouble: Some(why) });
+    }
+}
+
+/// The clock as messages are labelled by it.
+struct Labels {
+    clock: Clock,
+    offset_minutes: i16,
+}
+
+impl mqtt::Time for Labels {
+    fn now(&self) -> Mono {
+        self.clock.now()
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            wall: Some(LocalTime { wall: self.clock.wall(), offset_minutes: self.offset_minutes }),
+            synced: self.clock.synced(),
+            boot_id: self.clock.boot_id().to_string(),
+            uptime_ms: self.clock.uptime().0,
+        }
+    }
+
+    fn boot_at(&self) -> Option<Wall> {
+        let boot_at = self.clock.wall().0.saturating_sub_unsigned(self.clock.uptime().0);
+        self.clock.synced().then_some(Wall(boot_at))
     }
 }
 

@@ -151,9 +151,10 @@ impl Mqtt {
     pub fn start(wiring: Wiring) -> Mqtt {
         let nudge = Arc::new(Notify::new());
         let (stop, stopped) = watch::channel(None);
+        let new = lock(&wiring.outbox).new_messages();
         let keeper = Keeper {
             root: format!("linekeeper/v1/{}/", wiring.device_id),
-            new: lock(&wiring.outbox).new_messages(),
+            new,
             wiring,
             nudge: Arc::clone(&nudge),
             stopped,

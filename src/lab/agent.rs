@@ -1,0 +1,154 @@
+//! The real agent in the lab's gateway: its configuration, its process, its log and its trace.
+
+use crate::lab::world::{ANCHOR, Host, Process, WAN, WORLD, WORLD2, World};
+use crate::lab::{Error, broker};
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// The gateway's name.
+pub const DEVICE: &str = "gw-0001";
+
+/// How long it may take to end when it is asked to: it says goodbye to the broker and writes its snapshot.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// An agent at work. Ended by force when dropped.
+#[derive(Debug)]
+pub struct Agent {
+    process: Process,
+    directory: PathBuf,
+}
+
+impl Agent {
+    /// Writes `configuration` and starts `program run` with it in the gateway. Its standard output and error go to
+    /// `agent.log`.
+    ///
+    /// # Errors
+    /// When files cannot be written or the program cannot be started.
+    pub fn start(world: &World, program: &Path, configuration: &str) -> Result<Agent, Error> {
+        let directory = world.directory().join("agent");
+        let wrong = |e| Error::new("getting the agent's directory ready", e);
+        fs::create_dir_all(directory.join("record")).map_err(wrong)?;
+        fs::create_dir_all(directory.join("store")).map_err(wrong)?;
+        let file = directory.join("linekeeper.toml");
+        fs::write(&file, configuration).map_err(wrong)?;
+        let log = File::create(directory.join("agent.log")).map_err(wrong)?;
+        let mut command = Command::new(program);
+        command.arg("run").arg("--config").arg(&file).arg("--record").arg(directory.join("record"));
+        command.stdin(Stdio::null()).stdout(log.try_clone().map_err(wrong)?).stderr(log);
+        let process = world.spawn_in(Host::Gateway, &mut command)?;
+        Ok(Agent { process, directory })
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Asks it to end; says whether it did so by itself.
+    pub fn end(&mut self) -> bool {
+        self.process.end(GOODBYE)
+    }
+
+    /// What it wrote to its log so far.
+    pub fn log(&self) -> String {
+        read(&self.directory.join("agent.log"))
+    }
+
+    /// How often `word` stands in its trace so far.
+    pub fn traced(&self, word: &str) -> usize {
+        read(&self.directory.join("record/trace.jsonl")).matches(word).count()
+    }
+
+    /// Copies configuration, log and record to `to`.
+    ///
+    /// # Errors
+    /// When it cannot be written there.
+    pub fn keep(&self, to: &Path) -> Result<(), Error> {
+        copy(&self.directory, to).map_err(|e| Error::new(format!("keeping the agent's files in {}", to.display()), e))
+    }
+}
+
+/// A log may end in the middle of a character while it is written.
+fn read(path: &Path) -> String {
+    fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+}
+
+/// Regular files and directories only: the store may hold a socket.
+fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        let target = to.join(entry.file_name());
+        if kind.is_dir() {
+            copy(&entry.path(), &target)?;
+        } else if kind.is_file() {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
+}
+
+/// The configuration of the demo: times short enough to be watched, the rest as in the field.
+pub fn configuration(world: &World) -> String {
+    let directory = world.directory().join("agent");
+    let quoted: Vec<String> = world.dhcp_client().iter().map(|word| format!("{word:?}")).collect();
+    format!(
+        r#"# Written by `linekeeper lab`: times are short so that people can watch.
+[device]
+id = "{DEVICE}"
+customer = "CUST1001"
+area = "north-3/olt-7"
+language = "en"
+
+[line]
+device = "{WAN}"
+
+[probe]
+targets = [
+    {{ host = "{ANCHOR}", role = "anchor" }},
+    {{ host = "{WORLD}", role = "world" }},
+    {{ host = "{WORLD2}", role = "world" }},
+]
+interval = "200 ms"
+timeout = "500 ms"
+grace = "0 s"
+
+[outage]
+patience = "2 s"
+hold_down = "10 s"
+flapping = 20
+
+[remedies]
+driver = "linux"
+ladder = ["renew", "restart-interface"]
+dhcp_client = [{dhcp_client}]
+dhcp_pidfile = {pidfile:?}
+limit = {{ renew = "2 s", restart-interface = "4 s" }}
+settle = {{ renew = "1 s", restart-interface = "3 s" }}
+
+[callback]
+after = "8 s"
+receipt = "5 s"
+
+[mqtt]
+broker = "mqtt://{broker}"
+keep_alive = "5 s"
+reconnect = "1 s"
+session = "10 min"
+
+[store]
+directory = {store:?}
+
+[status]
+socket = {socket:?}
+"#,
+        dhcp_client = quoted.join(", "),
+        pidfile = world.dhcp_pidfile(),
+        broker = broker::Broker::address(),
+        store = directory.join("store"),
+        socket = directory.join("linekeeper.sock"),
+    )
+}

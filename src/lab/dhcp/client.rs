@@ -1,0 +1,257 @@
+//! A DHCP client that behaves as busybox's `udhcpc -f`: tries for ever, sets address and default route, renews on
+//! SIGUSR1, releases and ends on SIGTERM, keeps its process id in a file. It does not watch the carrier.
+
+use crate::lab::dhcp::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
+use crate::lab::{Error, clock, run};
+use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode, OptionCode};
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+use tokio::net::UdpSocket;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// How long an answer may take before the question is asked again: doubles from the first to the last. RFC 2131
+/// begins with 4 s; a minute of demo has not so much patience.
+const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
+
+/// How often a renewal is asked for before the lease is left to run out.
+const RENEWALS: u32 = 3;
+
+/// Keeps `device` configured until SIGTERM.
+///
+/// # Errors
+/// When the device is not there, or the socket or the pid file cannot be had.
+pub async fn keep(device: &str, pidfile: Option<&Path>) -> Result<(), Error> {
+    let mut client = Client::open(device)?;
+    if let Some(path) = pidfile {
+        std::fs::write(path, format!("{}\n", std::process::id()))
+            .map_err(|e| Error::new(format!("writing {}", path.display()), e))?;
+    }
+    let result = client.live().await;
+    // Only our own: a successor may have written the file meanwhile.
+    if let Some(path) = pidfile {
+        let written = std::fs::read_to_string(path).unwrap_or_default();
+        if written.trim() == std::process::id().to_string() {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+    result
+}
+
+struct Client {
+    device: String,
+    hardware: Vec<u8>,
+    socket: UdpSocket,
+    /// The last transaction's number; the next one is one more.
+    xid: u32,
+    renew: Signal,
+    end: Signal,
+}
+
+/// What was leased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Lease {
+    address: Ipv4Addr,
+    prefix: u32,
+    router: Option<Ipv4Addr>,
+    server: Ipv4Addr,
+    lasts: Duration,
+}
+
+/// What came of a question.
+enum Answered {
+    Yes(Message),
+    No,
+    Silence,
+    /// SIGUSR1 came meanwhile.
+    Renew,
+    /// SIGTERM came meanwhile.
+    End,
+}
+
+impl Client {
+    fn open(device: &str) -> Result<Client, Error> {
+        run(Command::new("ip").args(["link", "set", device, "up"]))?;
+        let hardware = hardware_address(device)?;
+        let wrong = |e| Error::new("listening for signals", e);
+        // The process id makes two clients in one second differ; the time, one client's lives.
+        let xid = (clock::uptime().as_millis() as u32) ^ std::process::id().rotate_left(16);
+        Ok(Client {
+            device: device.to_owned(),
+            hardware,
+            socket: socket(device, CLIENT)?,
+            xid,
+            renew: signal(SignalKind::user_defined1()).map_err(wrong)?,
+            end: signal(SignalKind::terminate()).map_err(wrong)?,
+        })
+    }
+
+    async fn live(&mut self) -> Result<(), Error> {
+        loop {
+            let Some(mut lease) = self.acquire().await? else { return Ok(()) };
+            self.apply(&lease)?;
+            // Bound: until the lease runs out, is refused, or we are told to end.
+            let mut began = clock::uptime();
+            loop {
+                let half = lease.lasts / 2;
+                let left = half.saturating_sub(clock::since(began));
+                tokio::select! {
+                    () = tokio::time::sleep(left) => {}
+                    _ = self.renew.recv() => {}
+                    _ = self.end.recv() => return self.release(&lease).await,
+                }
+                match self.renewed(&lease).await? {
+                    Answered::Yes(ack) => {
+                        if let Some(new) = Lease::read(&ack) {
+                            lease = new;
+                        }
+                        began = clock::uptime();
+                        self.apply(&lease)?;
+                    }
+                    Answered::No => break,
+                    Answered::End => return self.release(&lease).await,
+                    Answered::Silence | Answered::Renew if clock::since(began) >= lease.lasts => break,
+                    Answered::Silence | Answered::Renew => {}
+                }
+            }
+            self.clear();
+        }
+    }
+
+    /// DISCOVER and REQUEST until there is a lease; `None`: told to end.
+    async fn acquire(&mut self) -> Result<Option<Lease>, Error> {
+        let mut patience = RETRY.0;
+        loop {
+            let discover = self.question(MessageType::Discover);
+            let offer = self.ask(&discover, MessageType::Offer, patience).await?;
+            if let Answered::Yes(offer) = &offer
+                && let Some(lease) = Lease::read(offer)
+            {
+                let mut request = message(Opcode::BootRequest, MessageType::Request, offer.xid(), &self.hardware);
+                request.opts_mut().insert(DhcpOption::RequestedIpAddress(lease.address));
+                request.opts_mut().insert(DhcpOption::ServerIdentifier(lease.server));
+                match self.ask(&request, MessageType::Ack, patience).await? {
+                    Answered::Yes(ack) => {
+                        if let Some(lease) = Lease::read(&ack) {
+                            return Ok(Some(lease));
+                        }
+                    }
+                    Answered::End => return Ok(None),
+                    Answered::No | Answered::Silence | Answered::Renew => {}
+                }
+            }
+            patience = match offer {
+                Answered::End => return Ok(None),
+                Answered::Renew => RETRY.0,
+                _ => (patience * 2).min(RETRY.1),
+            };
+        }
+    }
+
+    async fn renewed(&mut self, lease: &Lease) -> Result<Answered, Error> {
+        for _ in 0..RENEWALS {
+            let mut request = self.question(MessageType::Request);
+            request.set_ciaddr(lease.address);
+            match self.ask(&request, MessageType::Ack, RETRY.0).await? {
+                Answered::Silence | Answered::Renew => {}
+                other => return Ok(other),
+            }
+        }
+        // Not to ask again at once: half of the lease may be over long since.
+        tokio::time::sleep(RETRY.1).await;
+        Ok(Answered::Silence)
+    }
+
+    async fn release(&mut self, lease: &Lease) -> Result<(), Error> {
+        let mut release = self.question(MessageType::Release);
+        release.set_ciaddr(lease.address);
+        release.opts_mut().insert(DhcpOption::ServerIdentifier(lease.server));
+        let _ = self.socket.send_to(&encode(&release)?, everyone(SERVER)).await;
+        self.clear();
+        Ok(())
+    }
+
+    fn question(&mut self, kind: MessageType) -> Message {
+        self.xid = self.xid.wrapping_add(1);
+        message(Opcode::BootRequest, kind, self.xid, &self.hardware)
+    }
+
+    /// Sends and waits for the wanted kind of answer to this very question.
+    async fn ask(&mut self, question: &Message, wanted: MessageType, patience: Duration) -> Result<Answered, Error> {
+        let bytes = encode(question)?;
+        // A device that is down takes nothing; the silence that follows says so.
+        let _ = self.socket.send_to(&bytes, everyone(SERVER)).await;
+        let deadline = tokio::time::sleep(patience);
+        tokio::pin!(deadline);
+        let mut buffer = [0; LARGEST];
+        loop {
+            let came = tokio::select! {
+                came = self.socket.recv_from(&mut buffer) => came,
+                () = &mut deadline => return Ok(Answered::Silence),
+                _ = self.renew.recv() => return Ok(Answered::Renew),
+                _ = self.end.recv() => return Ok(Answered::End),
+            };
+            let Ok((length, _)) = came else { continue };
+            let Some(answer) = decode(&buffer[..length]) else { continue };
+            if answer.xid() != question.xid() || answer.chaddr() != self.hardware {
+                continue;
+            }
+            match answer.opts().msg_type() {
+                Some(MessageType::Nak) => return Ok(Answered::No),
+                Some(kind) if kind == wanted => return Ok(Answered::Yes(answer)),
+                _ => {}
+            }
+        }
+    }
+
+    /// Address first, then the route through it. Of a device that went down meanwhile nothing is asked: whoever took
+    /// it down starts a new client.
+    fn apply(&self, lease: &Lease) -> Result<(), Error> {
+        let prefix = format!("{}/{}", lease.address, lease.prefix);
+        let _ = run(Command::new("ip").args(["addr", "replace", &prefix, "dev", &self.device]));
+        if let Some(router) = lease.router {
+            let router = router.to_string();
+            let words = ["route", "replace", "default", "via", &router, "dev", &self.device];
+            let _ = run(Command::new("ip").args(words));
+        }
+        Ok(())
+    }
+
+    fn clear(&self) {
+        let _ = run(Command::new("ip").args(["-4", "addr", "flush", "dev", &self.device]));
+    }
+}
+
+impl Lease {
+    fn read(message: &Message) -> Option<Lease> {
+        let options = message.opts();
+        let server = match options.get(OptionCode::ServerIdentifier)? {
+            DhcpOption::ServerIdentifier(server) => *server,
+            _ => return None,
+        };
+        let prefix = match options.get(OptionCode::SubnetMask) {
+            Some(DhcpOption::SubnetMask(mask)) => u32::from(*mask).leading_ones(),
+            _ => 24,
+        };
+        let router = match options.get(OptionCode::Router) {
+            Some(DhcpOption::Router(routers)) => routers.first().copied(),
+            _ => None,
+        };
+        let lasts = match options.get(OptionCode::AddressLeaseTime)? {
+            DhcpOption::AddressLeaseTime(seconds) => Duration::from_secs(u64::from(*seconds)),
+            _ => return None,
+        };
+        Some(Lease { address: message.yiaddr(), prefix, router, server, lasts })
+    }
+}
+
+/// The device's MAC address. Asked of `ip`: sysfs may still show another network namespace.
+fn hardware_address(device: &str) -> Result<Vec<u8>, Error> {
+    let out = run(Command::new("ip").args(["-o", "link", "show", "dev", device]))?;
+    let text = String::from_utf8_lossy(&out.stdout);
+    let written = text.split_whitespace().skip_while(|word| !word.starts_with("link/")).nth(1);
+    let bytes: Option<Vec<u8>> =
+        written.and_then(|mac| mac.split(':').map(|pair| u8::from_str_radix(pair, 16).ok()).collect());
+    bytes.filter(|bytes| bytes.len() == 6).ok_or_else(|| Error::new(format!("reading the MAC address of {device}"), "there is none"))
+}

@@ -1,0 +1,127 @@
+//! Walls around the lab: own user, mount, network and process namespaces that die with their first process.
+//!
+//! The program starts itself again through `unshare`. Inside it is process 1: when it ends, for whatever reason, the
+//! kernel ends every process in there and takes namespaces and mounts away. It ends too when the pipe to the program
+//! outside closes, so not even `kill -9` outside leaves anything behind.
+
+use crate::lab::Error;
+use std::ffi::OsString;
+use std::io::Read;
+use std::process::{Command, ExitStatus, Stdio};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Set for the inner process. Only believed by a process 1.
+const MARK: &str = "LINEKEEPER_LAB_ENCLOSED";
+
+/// `unshare`'s options beyond the user namespace.
+const WALLS: [&str; 6] = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
+
+/// What root of a user namespace needs besides.
+const AS_USER: [&str; 2] = ["--user", "--map-root-user"];
+
+/// What became of [`enter`].
+#[derive(Debug)]
+pub enum Entered {
+    /// We are inside now: go on.
+    Inside,
+    /// The inner process ran and ended with this exit code (128 + n: by signal n).
+    Ended(u8),
+    /// No namespaces are to be had here; why, in words.
+    Refused(String),
+}
+
+/// Enters the enclosure: outside, runs this same program with the same arguments inside and waits for its end;
+/// inside, gets the place ready and returns.
+///
+/// # Errors
+/// When the program cannot be started again, or the inside cannot be made ready.
+pub fn enter() -> Result<Entered, Error> {
+    if std::env::var_os(MARK).is_some() && std::process::id() == 1 {
+        watch_the_pipe();
+        furnish()?;
+        return Ok(Entered::Inside);
+    }
+    let options = match allowed() {
+        Ok(options) => options,
+        Err(why) => return Ok(Entered::Refused(why)),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| Error::new("starting the lab", e))?;
+    runtime.block_on(run_inside(&options)).map(Entered::Ended)
+}
+
+/// Finds the options with which `unshare` works here.
+fn allowed() -> Result<Vec<&'static str>, String> {
+    let with_user: Vec<_> = AS_USER.iter().chain(&WALLS).copied().collect();
+    let ways = if rustix::process::geteuid().is_root() {
+        vec![WALLS.to_vec(), with_user] // root in a container is often allowed only the second
+    } else {
+        vec![with_user]
+    };
+    let mut why = String::new();
+    for way in ways {
+        match Command::new("unshare").args(&way).arg("true").stdin(Stdio::null()).output() {
+            Ok(out) if out.status.success() => return Ok(way),
+            Ok(out) => why = String::from_utf8_lossy(&out.stderr).trim().to_owned(),
+            Err(e) => why = format!("unshare (of util-linux) cannot be run: {e}"),
+        }
+    }
+    Err(format!(
+        "the lab needs user, network, mount and process namespaces, and this system refuses them: {why}. Try as \
+         root, or allow them (sysctl kernel.unprivileged_userns_clone=1, kernel.apparmor_restrict_unprivileged_userns=0, \
+         user.max_user_namespaces above 0; in a container: --privileged)"
+    ))
+}
+
+async fn run_inside(options: &[&str]) -> Result<u8, Error> {
+    let wrong = |e| Error::new("starting the lab inside its namespaces", e);
+    let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    let mut interrupted = signal(SignalKind::interrupt()).map_err(wrong)?;
+    let mut terminated = signal(SignalKind::terminate()).map_err(wrong)?;
+    let mut hung_up = signal(SignalKind::hangup()).map_err(wrong)?;
+    let mut child = tokio::process::Command::new("unshare")
+        .args(options)
+        .arg("/proc/self/exe")
+        .args(arguments)
+        .env(MARK, "1")
+        .stdin(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(wrong)?;
+    let pipe = child.stdin.take();
+    let number = tokio::select! {
+        status = child.wait() => return Ok(code(status.map_err(wrong)?)),
+        _ = interrupted.recv() => 2,
+        _ = terminated.recv() => 15,
+        _ = hung_up.recv() => 1,
+    };
+    // `unshare` dies, its child by --kill-child, and with process 1 everything inside. The pipe says it once more.
+    drop(pipe);
+    child.kill().await.map_err(|e| Error::new("ending the lab", e))?;
+    Ok(128 + number)
+}
+
+fn code(status: ExitStatus) -> u8 {
+    use std::os::unix::process::ExitStatusExt as _;
+    let code = status.code().or_else(|| status.signal().map(|n| 128 + n)).unwrap_or(1);
+    u8::try_from(code).unwrap_or(1)
+}
+
+/// Ends this process, and with it the enclosure, when the program outside is gone.
+fn watch_the_pipe() {
+    std::thread::spawn(|| {
+        let mut byte = [0];
+        while matches!(std::io::stdin().read(&mut byte), Ok(1..)) {}
+        std::process::exit(130);
+    });
+}
+
+/// A private `/run` for the names of network namespaces and for everything that is kept, and a loopback that is up.
+fn furnish() -> Result<(), Error> {
+    super::run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=0755", "linekeeper-lab", "/run"]))?;
+    std::fs::create_dir_all(super::world::NAMES).map_err(|e| Error::new("making /run/netns", e))?;
+    super::run(Command::new("ip").args(["link", "set", "lo", "up"]))?;
+    Ok(())
+}

@@ -1,0 +1,224 @@
+//! How the story is shown: three voices on a timeline for people, or one JSON object per event for machines.
+
+use crate::lab::clock;
+use serde_json::{Value, json};
+use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
+
+/// No line is longer, in characters.
+const COLUMNS: usize = 100;
+
+/// Where the words begin: after time and speaker.
+const MARGIN: usize = 19;
+
+/// How to show it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Voice {
+    /// One object per line.
+    Json,
+    /// Lines for people.
+    Text {
+        /// With colours.
+        colour: bool,
+    },
+}
+
+impl Voice {
+    /// Text, in colour where standard output is a terminal and `NO_COLOR` is not set.
+    pub fn for_people() -> Voice {
+        let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Voice::Text { colour: std::io::stdout().is_terminal() && !refused }
+    }
+}
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaker {
+    /// What broke and what was mended.
+    World,
+    /// What the agent saw and did.
+    Gateway,
+    /// What the platform received and answered.
+    Platform,
+}
+
+impl Speaker {
+    const fn name(self) -> &'static str {
+        match self {
+            Speaker::World => "world",
+            Speaker::Gateway => "gateway",
+            Speaker::Platform => "platform",
+        }
+    }
+
+    const fn colour(self) -> &'static str {
+        match self {
+            Speaker::World => "31",
+            Speaker::Gateway => "36",
+            Speaker::Platform => "33",
+        }
+    }
+}
+
+/// Standard output as a stage. Errors of writing are ignored: when nobody listens any more, the enclosure ends.
+#[derive(Debug)]
+pub struct Stage {
+    voice: Voice,
+    began: Duration,
+    act: u32,
+}
+
+impl Stage {
+    /// The curtain rises: time counts from here.
+    pub fn new(voice: Voice) -> Stage {
+        Stage { voice, began: clock::uptime(), act: 0 }
+    }
+
+    /// A new act.
+    pub fn act(&mut self, title: &str) {
+        self.act += 1;
+        match self.voice {
+            Voice::Json => self.object(json!({ "what": "act", "title": title })),
+            Voice::Text { .. } => {
+                let line = format!("── {}. {title} ", self.act);
+                let rule = "─".repeat(COLUMNS.saturating_sub(line.chars().count() + 20));
+                self.line(&format!("\n{}", self.painted("1", &format!("{line}{rule}"))));
+            }
+        }
+    }
+
+    /// A line by `who`. `data` is for machines only.
+    pub fn say(&self, who: Speaker, words: &str, data: &Value) {
+        match self.voice {
+            Voice::Json => {
+                let mut object = json!({ "what": "said", "voice": who.name(), "words": words });
+                if !data.is_null() {
+                    object["data"] = data.clone();
+                }
+                self.object(object);
+            }
+            Voice::Text { .. } => {
+                let name = self.painted(who.colour(), &format!("{:<8}", who.name()));
+                let mut lines = wrapped(words, COLUMNS - MARGIN).into_iter();
+                let first = lines.next().unwrap_or_default();
+                self.line(&format!("{:>6.1} s  {name}  {first}", clock::since(self.began).as_secs_f64()));
+                for line in lines {
+                    self.line(&format!("{:MARGIN$}  {line}", ""));
+                }
+            }
+        }
+    }
+
+    /// The table at the end. The last column is wrapped to what is left.
+    pub fn table(&self, header: [&str; 6], rows: &[Row]) {
+        match self.voice {
+            Voice::Json => {
+                for row in rows {
+                    let names = ["act", "broke", "seen_after", "tried", "outcome", "platform_received"];
+                    let mut object = json!({ "what": "result", "as_told": row.as_told });
+                    for (name, cell) in names.iter().zip(&row.cells) {
+                        object[*name] = json!(cell);
+                    }
+                    self.object(object);
+                }
+            }
+            Voice::Text { .. } => {
+                const WIDTHS: [usize; 6] = [14, 18, 7, 19, 13, 22];
+                self.line("");
+                self.cells(&header.map(str::to_owned), &WIDTHS, Some("1"));
+                for row in rows {
+                    self.cells(&row.cells, &WIDTHS, if row.as_told { None } else { Some("31") });
+                }
+            }
+        }
+    }
+
+    /// The last word.
+    pub fn end(&self, words: &str, as_told: bool) {
+        match self.voice {
+            Voice::Json => self.object(json!({ "what": "end", "as_told": as_told, "words": words })),
+            Voice::Text { .. } => {
+                let painted = self.painted(if as_told { "32" } else { "31" }, words);
+                self.line(&format!("\n{painted}"));
+            }
+        }
+    }
+
+    fn cells(&self, cells: &[String; 6], widths: &[usize; 6], colour: Option<&str>) {
+        let columns: Vec<Vec<String>> =
+            cells.iter().zip(widths).map(|(cell, width)| wrapped(cell, *width)).collect();
+        let height = columns.iter().map(Vec::len).max().unwrap_or(0);
+        for n in 0..height {
+            let line: Vec<String> = columns
+                .iter()
+                .zip(widths)
+                .map(|(column, width)| format!("{:<width$}", column.get(n).map_or("", String::as_str)))
+                .collect();
+            let line = line.join(" ");
+            let line = line.trim_end();
+            self.line(&colour.map_or_else(|| line.to_owned(), |c| self.painted(c, line)));
+        }
+    }
+
+    fn painted(&self, colour: &str, words: &str) -> String {
+        match self.voice {
+            Voice::Text { colour: true } => format!("\x1b[{colour}m{words}\x1b[0m"),
+            _ => words.to_owned(),
+        }
+    }
+
+    fn object(&self, mut object: Value) {
+        let seconds = (clock::since(self.began).as_secs_f64() * 1_000.0).round() / 1_000.0;
+        object["at_s"] = json!(seconds);
+        object["act_number"] = json!(self.act);
+        self.line(&object.to_string());
+    }
+
+    fn line(&self, line: &str) {
+        let mut out = std::io::stdout().lock();
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+}
+
+/// One act's result.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// Act, what broke, seen after, tried, outcome, what the platform received.
+    pub cells: [String; 6],
+    /// It went as told.
+    pub as_told: bool,
+}
+
+/// Breaks at spaces into lines of at most `width` characters; a longer word is cut.
+fn wrapped(words: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in words.split_whitespace() {
+        let mut word: Vec<char> = word.chars().collect();
+        loop {
+            let Some(line) = lines.last_mut() else { return lines };
+            let used = line.chars().count();
+            let gap = usize::from(used > 0);
+            if used + gap + word.len() <= width {
+                line.extend(std::iter::repeat_n(' ', gap).chain(word));
+                break;
+            }
+            if used == 0 {
+                line.extend(word.drain(..width));
+            }
+            lines.push(String::new());
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_line_is_longer_than_allowed_and_no_word_is_lost() {
+        assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrapped("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
+        assert_eq!(wrapped("", 4), [""]);
+    }
+}
