@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 /// All tests; with what is missing for them.
 fn trials(missing: Option<String>) -> Vec<Trial> {
     let required = std::env::var("LINEKEEPER_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    let tests: [(&str, fn() -> Outcome); 12] = [
+    let tests: [(&str, fn() -> Outcome); 13] = [
         ("the_world_stands_within_three_seconds_and_leaves_nothing", stands),
         ("a_cut_cable_takes_the_carrier_and_gives_it_back", carrier),
         ("a_silent_upstream_leaves_the_access_router_answering", upstream),
@@ -66,6 +66,7 @@ fn trials(missing: Option<String>) -> Vec<Trial> {
         ("messages_reach_the_platform_once_and_callbacks_get_receipts", platform),
         ("a_will_and_a_retained_state_come_over_the_embedded_broker", wills),
         ("a_signal_outside_ends_all_inside", signals),
+        ("a_system_that_refuses_namespaces_is_told_of_in_words", refusal),
     ];
     tests
         .into_iter()
@@ -115,11 +116,17 @@ fn stands() -> Outcome {
     println!("the world stood after {took:?}");
     must(took < PATIENCE, "building took far too long")?;
     must(world.wan_addresses()? == [LEASE], "the gateway's address is not the leased one")?;
-    must(ip(Host::Gateway, &["route", "show", "default"])?.contains(&format!("via {ISP}")), "no default route")?;
+    must(
+        ip(Host::Gateway, &["route", "show", "default"])?.contains(&format!("via {ISP}")),
+        "no default route",
+    )?;
     for target in FAR.into_iter().chain([ISP, PLATFORM, LAN_HOST]) {
         must(answers(&world, target), &format!("{target} does not answer the gateway"))?;
     }
-    must(world.ping(Host::Lan, WORLD, PATIENCE).is_some(), "the customer's computer does not reach the world")?;
+    must(
+        world.ping(Host::Lan, WORLD, PATIENCE).is_some(),
+        "the customer's computer does not reach the world",
+    )?;
     drop(world);
     must(std::fs::read_dir(NAMES)?.next().is_none(), "namespaces are left")?;
     must(others().is_empty(), &format!("processes are left: {:?}", others()))
@@ -218,14 +225,23 @@ fn backup() -> Outcome {
     world.silence_access()?;
     must(answers(&world, PLATFORM), "the platform is not reached")?;
     must(is_silent(&world, WORLD), "the world is reached")?;
-    must(ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP), "not over the backup")?;
+    must(
+        ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP),
+        "not over the backup",
+    )?;
     world.backup(false)?;
     must(is_silent(&world, PLATFORM), "the platform is reached although all is dead")?;
     world.restore_access()?;
-    must(clock::wait_until(PATIENCE, || !is_silent(&world, PLATFORM)), "the platform is not reached over the WAN")?;
+    must(
+        clock::wait_until(PATIENCE, || !is_silent(&world, PLATFORM)),
+        "the platform is not reached over the WAN",
+    )?;
     must(ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(WAN), "not over the WAN")?;
     world.backup(true)?;
-    must(ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP), "the backup is not back")
+    must(
+        ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP),
+        "the backup is not back",
+    )
 }
 
 /// A callback as the gateway would ask for it.
@@ -259,10 +275,14 @@ fn platform() -> Outcome {
     }
     let first = platform.wait_for(0, PATIENCE, |r| r.kind == "callback").ok_or("no callback came")?;
     must(!first.repeated && first.message().is_some(), "the first one is not new, or not typed")?;
-    let second = platform.wait_for(first.place + 1, PATIENCE, |r| r.kind == "callback").ok_or("no second came")?;
+    let second =
+        platform.wait_for(first.place + 1, PATIENCE, |r| r.kind == "callback").ok_or("no second came")?;
     must(second.repeated, "the second one counts as new")?;
     let receipt = hand.next().ok_or("no receipt came")?;
-    must(receipt["state"] == "received" && receipt["callback_id"] == "CB1", &format!("wrong receipt {receipt}"))?;
+    must(
+        receipt["state"] == "received" && receipt["callback_id"] == "CB1",
+        &format!("wrong receipt {receipt}"),
+    )?;
     must(receipt["schema"] == "linekeeper.receipt.v1", "the receipt has no schema")?;
     must(hand.next().is_some(), "the repetition was not answered")?;
     platform.answer_with(Receipts::Silent);
@@ -272,7 +292,10 @@ fn platform() -> Outcome {
     hand.publish("linekeeper/v1/gw-7/callback", &callback(3), false);
     // Receipts come in order: the next one being for the third means that there was none for the second.
     let receipt = hand.next().ok_or("no refusal came")?;
-    must(receipt["state"] == "refused" && receipt["callback_id"] == "CB3", &format!("wrong refusal {receipt}"))?;
+    must(
+        receipt["state"] == "refused" && receipt["callback_id"] == "CB3",
+        &format!("wrong refusal {receipt}"),
+    )?;
     must(receipt["reason"] == "closed today", "the refusal gives no reason")
 }
 
@@ -320,9 +343,24 @@ fn signals() -> Outcome {
     Ok(())
 }
 
+fn refusal() -> Outcome {
+    let script = "echo 0 > /proc/sys/user/max_net_namespaces && exec \"$0\" lab --json";
+    let out =
+        Command::new("unshare").args(["--user", "--map-root-user", "sh", "-c", script, PROGRAM]).output()?;
+    let said = String::from_utf8_lossy(&out.stderr);
+    must(out.status.code() == Some(69), &format!("ended with {}: {said}", out.status))?;
+    must(
+        said.contains("refuses") && said.contains("unshare") && said.contains("Try"),
+        &format!("it said only: {said}"),
+    )?;
+    must(out.stdout.is_empty(), "it wrote to standard output")
+}
+
 fn within<T: Send>(world: &World, work: impl FnOnce() -> Result<T, Failed> + Send) -> Result<T, Failed> {
     // `Failed` is not `Send` in all versions: its words are.
-    world.within(Host::Gateway, || work().map_err(|e| e.message().unwrap_or("failed").to_owned()))?.map_err(Into::into)
+    world
+        .within(Host::Gateway, || work().map_err(|e| e.message().unwrap_or("failed").to_owned()))?
+        .map_err(Into::into)
 }
 
 /// A client by hand on a thread of its own, in the network namespace of the thread that starts it.

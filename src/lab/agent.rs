@@ -66,7 +66,8 @@ impl Agent {
     /// # Errors
     /// When it cannot be written there.
     pub fn keep(&self, to: &Path) -> Result<(), Error> {
-        copy(&self.directory, to).map_err(|e| Error::new(format!("keeping the agent's files in {}", to.display()), e))
+        copy(&self.directory, to)
+            .map_err(|e| Error::new(format!("keeping the agent's files in {}", to.display()), e))
     }
 }
 

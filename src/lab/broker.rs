@@ -33,7 +33,8 @@ impl Broker {
         let mut process = world.spawn_in(Host::Platform, &mut command)?;
         let address = Broker::address();
         let listens = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
-        let ready = world.within(Host::Platform, || clock::wait_until(READY, || !process.alive() || listens()))?;
+        let ready =
+            world.within(Host::Platform, || clock::wait_until(READY, || !process.alive() || listens()))?;
         if ready && process.alive() {
             Ok(Broker(process))
         } else {

@@ -78,12 +78,14 @@ fn allowed() -> Result<Vec<&'static str>, String> {
 async fn run_inside(options: &[&str]) -> Result<u8, Error> {
     let wrong = |e| Error::new("starting the lab inside its namespaces", e);
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
+    // Not `/proc/self/exe`: to `unshare` that is `unshare`.
+    let program = std::env::current_exe().map_err(wrong)?;
     let mut interrupted = signal(SignalKind::interrupt()).map_err(wrong)?;
     let mut terminated = signal(SignalKind::terminate()).map_err(wrong)?;
     let mut hung_up = signal(SignalKind::hangup()).map_err(wrong)?;
     let mut child = tokio::process::Command::new("unshare")
         .args(options)
-        .arg("/proc/self/exe")
+        .arg(program)
         .args(arguments)
         .env(MARK, "1")
         .stdin(Stdio::piped())

@@ -157,7 +157,8 @@ impl Platform {
         if subscribed {
             return Ok(platform);
         }
-        let why = ended.unwrap_or_else(|| format!("no subscription at {broker} within {} s", READY.as_secs()));
+        let why =
+            ended.unwrap_or_else(|| format!("no subscription at {broker} within {} s", READY.as_secs()));
         Err(Error::new("starting the platform's stand-in", why))
     }
 
@@ -236,7 +237,12 @@ fn send(client: &AsyncClient, device: &str, receipt: &Receipt) -> Result<(), Err
     client.try_publish(topic, QoS::AtLeastOnce, false, json.to_string()).map_err(|e| wrong(&e))
 }
 
-fn work(host: Option<Host>, shared: &Shared, client: &AsyncClient, mut events: EventLoop) -> Result<(), Error> {
+fn work(
+    host: Option<Host>,
+    shared: &Shared,
+    client: &AsyncClient,
+    mut events: EventLoop,
+) -> Result<(), Error> {
     if let Some(host) = host {
         enter_namespace(host)?;
     }
@@ -269,7 +275,8 @@ fn work(host: Option<Host>, shared: &Shared, client: &AsyncClient, mut events: E
 fn take(shared: &Shared, client: &AsyncClient, publish: &Publish) {
     let at = clock::uptime();
     let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-    let Some((device, kind)) = topic.strip_prefix(ROOT).and_then(|t| t.strip_prefix('/')?.split_once('/')) else {
+    let Some((device, kind)) = topic.strip_prefix(ROOT).and_then(|t| t.strip_prefix('/')?.split_once('/'))
+    else {
         return;
     };
     if kind == "callback/receipt" {

@@ -9,7 +9,7 @@ use std::time::Duration;
 const COLUMNS: usize = 100;
 
 /// Where the words begin: after time and speaker.
-const MARGIN: usize = 19;
+const MARGIN: usize = 20;
 
 /// How to show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Stage {
                 let first = lines.next().unwrap_or_default();
                 self.line(&format!("{:>6.1} s  {name}  {first}", clock::since(self.began).as_secs_f64()));
                 for line in lines {
-                    self.line(&format!("{:MARGIN$}  {line}", ""));
+                    self.line(&format!("{:MARGIN$}{line}", ""));
                 }
             }
         }

@@ -6,7 +6,7 @@
 
 use crate::lab::agent::{self, Agent, DEVICE};
 use crate::lab::broker::Broker;
-use crate::lab::platform::{Platform, Received, Receipts};
+use crate::lab::platform::{Platform, Receipts, Received};
 use crate::lab::stage::{Row, Speaker, Stage, Voice};
 use crate::lab::world::World;
 use crate::lab::{Error, clock};
@@ -33,6 +33,8 @@ const ALL_DEAD: Duration = Duration::from_secs(10);
 const HELD: Duration = Duration::from_millis(10_500);
 /// A message that comes this long after its fact was kept: far above what the wires take, far below the dead time.
 const LATE: Duration = Duration::from_secs(3);
+/// How often we look whether the agent still lives while we wait for its words.
+const LOOK: Duration = Duration::from_millis(250);
 /// How many facts of a callback's evidence are shown.
 const FACTS: usize = 5;
 /// How many of the agent's last log lines are shown when an act fails.
@@ -51,7 +53,8 @@ pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<b
     let began = clock::uptime();
     let world = World::build(&own)?;
     let broker = Broker::start(&world)?;
-    let platform = Platform::start(Some(crate::lab::world::Host::Platform), Broker::address(), Receipts::Received)?;
+    let platform =
+        Platform::start(Some(crate::lab::world::Host::Platform), Broker::address(), Receipts::Received)?;
     stage.say(
         Speaker::World,
         &format!(
@@ -97,17 +100,17 @@ struct Act {
 }
 
 impl Act {
-    fn events(&self) -> Vec<Box<Event>> {
+    fn events(&self) -> Vec<Event> {
         let all = self.messages.iter().filter(|m| !m.repeated).filter_map(|m| match m.message() {
-            Some(Message::Event(event)) => Some(event),
+            Some(Message::Event(event)) => Some(*event),
             _ => None,
         });
         all.collect()
     }
 
-    fn callbacks(&self) -> Vec<Box<Callback>> {
+    fn callbacks(&self) -> Vec<Callback> {
         let all = self.messages.iter().filter(|m| !m.repeated).filter_map(|m| match m.message() {
-            Some(Message::Callback(callback)) => Some(callback),
+            Some(Message::Callback(callback)) => Some(*callback),
             _ => None,
         });
         all.collect()
@@ -122,12 +125,25 @@ impl Act {
 
 impl Story {
     fn play(&mut self) -> Result<(), Error> {
-        self.quiet()?;
-        self.wedged_interface()?;
-        self.cable_out()?;
-        self.hiccup()?;
-        self.silent_loss()?;
-        self.everything_dead()?;
+        let acts = [
+            Story::quiet,
+            Story::wedged_interface,
+            Story::cable_out,
+            Story::hiccup,
+            Story::silent_loss,
+            Story::everything_dead,
+        ];
+        for act in acts {
+            act(self)?;
+            if self.agent.process().alive() {
+                // What an act that failed left broken must not break the next one too.
+                self.world.restore_all()?;
+            } else if self.rows.len() < acts.len() {
+                let words = "the agent is not alive any more: the story ends here";
+                self.stage.say(Speaker::World, words, &Value::Null);
+                break;
+            }
+        }
         Ok(())
     }
 
@@ -140,7 +156,11 @@ impl Story {
         let answered = clock::wait_until(SOON, || agent.traced("echo_answered") >= 4);
         act.must(answered, "no echo was answered");
         if answered {
-            self.stage.say(Speaker::Gateway, "line up: gateway, anchor and world answer the first probes", &Value::Null);
+            self.stage.say(
+                Speaker::Gateway,
+                "line up: gateway, anchor and world answer the first probes",
+                &Value::Null,
+            );
         }
         self.rest(&mut act, BREATH);
         act.must(act.events().is_empty(), "an event was sent although nothing happened");
@@ -157,7 +177,8 @@ impl Story {
         let closed = self.watch(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
         act.must(closed, "the line did not come back");
         act.must(self.world.has_lease(), "the gateway has no lease");
-        let healed = act.events().into_iter().filter_map(|e| e.remedy).any(|r| r.outcome == Some(Outcome::Healed));
+        let healed =
+            act.events().into_iter().filter_map(|e| e.remedy).any(|r| r.outcome == Some(Outcome::Healed));
         act.must(healed, "no remedy healed it");
         act.must(act.callbacks().is_empty(), "a callback was asked for");
         act.outcome = "healed by the gateway, no callback".to_owned();
@@ -196,7 +217,9 @@ impl Story {
         let missed = self.agent.traced("echo_lost").saturating_sub(lost);
         act.must(missed > 0, "the agent did not even notice");
         if act.faults.is_empty() {
-            let words = format!("{missed} echoes lost: shorter than its patience, counted, not acted on, nothing sent");
+            let words = format!(
+                "{missed} echoes lost: shorter than its patience, counted, not acted on, nothing sent"
+            );
             self.stage.say(Speaker::Gateway, &words, &Value::Null);
         }
         act.outcome = "counted, not acted on".to_owned();
@@ -233,22 +256,37 @@ impl Story {
     fn everything_dead(&mut self) -> Result<(), Error> {
         self.stage.act("everything dead, the backup too");
         let mut act = Act { title: "everything dead", broke: "access router, backup", ..Act::default() };
-        self.stage.say(Speaker::World, "all is well; the line must hold 10 s to end its incident", &Value::Null);
+        self.stage.say(
+            Speaker::World,
+            "all is well; the line must hold 10 s to end its incident",
+            &Value::Null,
+        );
         self.rest(&mut act, HELD);
         act.messages.clear();
         let ended = self.agent.traced("remedy_ended");
-        self.breaks(&mut act, "the access router falls silent, DHCP and all, and the backup is off", |world| {
-            world.backup(false)?;
-            world.silence_access()
-        })?;
-        self.stage.say(Speaker::Gateway, "no way out: it works down its ladder, its messages wait on flash", &Value::Null);
+        self.breaks(
+            &mut act,
+            "the access router falls silent, DHCP and all, and the backup is off",
+            |world| {
+                world.backup(false)?;
+                world.silence_access()
+            },
+        )?;
+        self.stage.say(
+            Speaker::Gateway,
+            "no way out: it works down its ladder, its messages wait on flash",
+            &Value::Null,
+        );
         // Nothing comes through by which we could know, but the trace is at hand.
         let agent = &self.agent;
         let tried = clock::wait_until(SOON, || agent.traced("remedy_ended") > ended);
         act.must(tried, "no remedy was tried");
         let left = ALL_DEAD.saturating_sub(clock::since(act.at));
         self.rest(&mut act, left);
-        act.must(act.messages.iter().all(|m| m.kind == "state"), "a message came through although all was dead");
+        act.must(
+            act.messages.iter().all(|m| m.kind == "state"),
+            "a message came through although all was dead",
+        );
         let dead_until = clock::uptime();
         self.mends("the access router speaks again; the backup stays off", World::restore_access)?;
         let closed = self.watch(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
@@ -258,7 +296,9 @@ impl Story {
         if let Some(delay) = opened.as_ref().and_then(Received::delay) {
             act.must(delay >= LATE, "the outage was told at once although all was dead");
         }
-        act.seen_after = opened.as_ref().map(|r| r.at.saturating_sub(r.delay().unwrap_or_default()).saturating_sub(act.at));
+        act.seen_after = opened
+            .as_ref()
+            .map(|r| r.at.saturating_sub(r.delay().unwrap_or_default()).saturating_sub(act.at));
         let stamps: Vec<u64> = act
             .messages
             .iter()
@@ -272,6 +312,7 @@ impl Story {
         self.rest(&mut act, BREATH);
         act.must(self.agent.process().alive(), "the agent is not alive any more");
         act.must(self.agent.end(), "the agent did not end when asked to");
+        // Its goodbye is with the broker already.
         let offline = self.watch(&mut act, SOON, |r| r.kind == "state" && is_online(r) == Some(false));
         act.must(offline, "the agent did not say goodbye");
         self.close(act);
@@ -279,7 +320,12 @@ impl Story {
     }
 
     /// Breaks something, and remembers when.
-    fn breaks(&mut self, act: &mut Act, words: &str, fault: impl Fn(&World) -> Result<(), Error>) -> Result<(), Error> {
+    fn breaks(
+        &mut self,
+        act: &mut Act,
+        words: &str,
+        fault: impl Fn(&World) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         act.at = clock::uptime();
         fault(&self.world)?;
         self.stage.say(Speaker::World, words, &Value::Null);
@@ -319,7 +365,13 @@ impl Story {
         let began = clock::uptime();
         loop {
             let left = patience.saturating_sub(clock::since(began));
-            let Some(next) = self.platform.wait_for(self.place, left, |_| true) else { return false };
+            let Some(next) = self.platform.wait_for(self.place, left.min(LOOK), |_| true) else {
+                // A dead agent says nothing more; its last words are heard before we look.
+                if left <= LOOK || !self.agent.process().alive() {
+                    return false;
+                }
+                continue;
+            };
             self.place = next.place + 1;
             self.show(act, &next);
             let found = !next.repeated && wanted(&next);
@@ -343,7 +395,9 @@ impl Story {
         }
         let delay = received.delay();
         let arrival = match delay {
-            Some(delay) if delay >= LATE => format!("{} after the fact: late, and marked with its own time", words(delay)),
+            Some(delay) if delay >= LATE => {
+                format!("{} after the fact: late, and marked with its own time", words(delay))
+            }
             Some(delay) => format!("{} after the fact", words(delay)),
             None => "without a time".to_owned(),
         };
@@ -386,7 +440,9 @@ impl Story {
             }
         }
         let mut tried: Vec<String> = Vec::new();
-        for remedy in act.events().into_iter().filter(|e| e.event == EventName::RemedyEnded).filter_map(|e| e.remedy) {
+        for remedy in
+            act.events().into_iter().filter(|e| e.event == EventName::RemedyEnded).filter_map(|e| e.remedy)
+        {
             let outcome = remedy.outcome.and_then(|o| serde_json::to_value(o).ok());
             let outcome = outcome.as_ref().and_then(Value::as_str).unwrap_or("?").replace('_', " ");
             tried.push(format!("{}: {outcome}", remedy.name.name()));
@@ -458,7 +514,9 @@ fn opens(received: &Received) -> bool {
 /// It tells of a time before `moment`, and came after it.
 fn is_late(received: &Received, moment: Duration) -> bool {
     received.message().is_some()
-        && received.delay().is_some_and(|delay| received.at >= moment && received.at.saturating_sub(delay) < moment)
+        && received
+            .delay()
+            .is_some_and(|delay| received.at >= moment && received.at.saturating_sub(delay) < moment)
 }
 
 fn event_words(event: &Event, act: &Act) -> String {

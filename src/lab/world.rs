@@ -123,7 +123,10 @@ impl Host {
                 interface("acc0", "198.18.100.1/24");
                 interface("core0", "198.18.200.1/30");
                 // Without NAT the customer's network needs a way back.
-                let _ = writeln!(lines, "route add 198.18.1.0/24 via {LEASE}\nroute add default via 198.18.200.2");
+                let _ = writeln!(
+                    lines,
+                    "route add 198.18.1.0/24 via {LEASE}\nroute add default via 198.18.200.2"
+                );
             }
             Host::Core => {
                 interface("isp0", "198.18.200.2/30");
@@ -131,7 +134,8 @@ impl Host {
                 interface("world0", "203.0.113.254/24");
                 interface("world20", "192.0.2.254/24");
                 interface("platform0", "198.18.250.1/24");
-                lines += "route add 198.18.100.0/24 via 198.18.200.1\nroute add 198.18.1.0/24 via 198.18.200.1\n";
+                lines +=
+                    "route add 198.18.100.0/24 via 198.18.200.1\nroute add 198.18.1.0/24 via 198.18.200.1\n";
             }
             Host::Lan => lines += &end(&LAN_HOST.to_string(), "198.18.1.1"),
             Host::Anchor => lines += &end(&ANCHOR.to_string(), "198.51.100.254"),
@@ -301,7 +305,8 @@ impl World {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn_in(&self, host: Host, command: &mut Command) -> Result<Process, Error> {
-        let spawn = || command.spawn().map(Process).map_err(|e| Error::new(format!("starting {command:?}"), e));
+        let spawn =
+            || command.spawn().map(Process).map_err(|e| Error::new(format!("starting {command:?}"), e));
         self.within(host, spawn)?
     }
 
@@ -315,7 +320,8 @@ impl World {
     /// # Errors
     /// When `ip` fails.
     pub fn wan_addresses(&self) -> Result<Vec<Ipv4Addr>, Error> {
-        let out = self.exec_in(Host::Gateway, Command::new("ip").args(["-4", "-o", "addr", "show", "dev", WAN]))?;
+        let out =
+            self.exec_in(Host::Gateway, Command::new("ip").args(["-4", "-o", "addr", "show", "dev", WAN]))?;
         let text = String::from_utf8_lossy(&out.stdout);
         Ok(text
             .lines()
@@ -340,7 +346,9 @@ impl World {
     pub fn dhcp_client(&self) -> Vec<String> {
         let program = self.program.display().to_string();
         let pidfile = self.dhcp_pidfile().display().to_string();
-        [program.as_str(), "lab", "dhcp-client", "--device", WAN, "--pidfile", &pidfile].map(str::to_owned).into()
+        [program.as_str(), "lab", "dhcp-client", "--device", WAN, "--pidfile", &pidfile]
+            .map(str::to_owned)
+            .into()
     }
 
     /// Where the DHCP client writes its process id.

@@ -128,7 +128,8 @@ impl Client {
             if let Answered::Yes(offer) = &offer
                 && let Some(lease) = Lease::read(offer)
             {
-                let mut request = message(Opcode::BootRequest, MessageType::Request, offer.xid(), &self.hardware);
+                let mut request =
+                    message(Opcode::BootRequest, MessageType::Request, offer.xid(), &self.hardware);
                 request.opts_mut().insert(DhcpOption::RequestedIpAddress(lease.address));
                 request.opts_mut().insert(DhcpOption::ServerIdentifier(lease.server));
                 match self.ask(&request, MessageType::Ack, patience).await? {
@@ -178,7 +179,12 @@ impl Client {
     }
 
     /// Sends and waits for the wanted kind of answer to this very question.
-    async fn ask(&mut self, question: &Message, wanted: MessageType, patience: Duration) -> Result<Answered, Error> {
+    async fn ask(
+        &mut self,
+        question: &Message,
+        wanted: MessageType,
+        patience: Duration,
+    ) -> Result<Answered, Error> {
         let bytes = encode(question)?;
         // A device that is down takes nothing; the silence that follows says so.
         let _ = self.socket.send_to(&bytes, everyone(SERVER)).await;
@@ -253,5 +259,7 @@ fn hardware_address(device: &str) -> Result<Vec<u8>, Error> {
     let written = text.split_whitespace().skip_while(|word| !word.starts_with("link/")).nth(1);
     let bytes: Option<Vec<u8>> =
         written.and_then(|mac| mac.split(':').map(|pair| u8::from_str_radix(pair, 16).ok()).collect());
-    bytes.filter(|bytes| bytes.len() == 6).ok_or_else(|| Error::new(format!("reading the MAC address of {device}"), "there is none"))
+    bytes
+        .filter(|bytes| bytes.len() == 6)
+        .ok_or_else(|| Error::new(format!("reading the MAC address of {device}"), "there is none"))
 }

@@ -114,7 +114,8 @@ mod tests {
         let mut leases = Leases::default();
         let given = (0..POOL + 1)
             .filter_map(|n| {
-                let discover = message(Opcode::BootRequest, MessageType::Discover, 7, &[2, 0, 0, 0, 0, n as u8]);
+                let discover =
+                    message(Opcode::BootRequest, MessageType::Discover, 7, &[2, 0, 0, 0, 0, n as u8]);
                 leases.answer(&discover, 60)
             })
             .count();
