@@ -619,8 +619,7 @@ mod samples {
 
     #[test]
     fn json_and_toml_of_the_same_are_the_same() {
-        let json = r#"{ "device": { "id": "gw-0001" }, "probe": { "targets": [
-            { "host": "198.51.100.1", "role": "anchor" }, { "host": "203.0.113.53", "role": "world" } ] } }"#;
+        let json = include_str!("../config/smallest.json");
         assert_eq!(load_text(json, Format::Json), Ok(parsed(SMALLEST)));
     }
 
