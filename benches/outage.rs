@@ -5,11 +5,16 @@
 //! would measure. `outage.false` counts incidents, remedies and callbacks over a minute of 20 % random loss and twelve
 //! breaks of just under 2 s; it needs nft and is left out, with a word, where there is none.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a benchmark ends where it cannot measure")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark ends where it cannot measure"
+)]
 
 use linekeeper::lab::agent::{self, Agent};
 use linekeeper::lab::broker::Broker;
-use linekeeper::lab::platform::{Platform, Received, Receipts};
+use linekeeper::lab::platform::{Platform, Receipts, Received};
 use linekeeper::lab::world::{Host, World};
 use linekeeper::lab::{Entered, clock, enter};
 use linekeeper::message::{EventName, Message};
@@ -36,7 +41,8 @@ fn main() -> ExitCode {
         }
     }
     let bench = Bench::new();
-    let (declared, restored) = bench.faults("silence beyond the gateway", World::silence_upstream, World::restore_upstream);
+    let (declared, restored) =
+        bench.faults("silence beyond the gateway", World::silence_upstream, World::restore_upstream);
     let (carrier, _) = bench.faults("cable out", World::cut_carrier, World::restore_carrier);
     let wedge = bench.wedges();
     let false_alarms = bench.false_alarms();
@@ -73,9 +79,10 @@ impl Bench {
         let program = Path::new(env!("CARGO_BIN_EXE_linekeeper"));
         let world = World::build(program).expect("the world");
         let broker = Broker::start(&world).expect("the broker");
-        let platform = Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received).expect("the platform");
+        let platform = Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received)
+            .expect("the platform");
         let agent = Agent::start(&world, program, &agent::configuration(&world)).expect("the agent");
-        platform.wait_for(0, PATIENCE, |r| is_up(r)).expect("the line is seen up");
+        platform.wait_for(0, PATIENCE, is_up).expect("the line is seen up");
         Bench { platform, _agent: agent, _broker: broker, world }
     }
 
@@ -113,7 +120,12 @@ impl Bench {
             mend(&self.world).expect("the fault's end");
             let seen = self.event(place, &[EventName::IncidentClosed]);
             restored.push(seen.map_or(PATIENCE, |s| s.saturating_sub(at)));
-            eprintln!("{name} {}: declared {:?}, restored {:?}", run + 1, declared[run as usize], restored[run as usize]);
+            eprintln!(
+                "{name} {}: declared {:?}, restored {:?}",
+                run + 1,
+                declared[run as usize],
+                restored[run as usize]
+            );
         }
         (declared, restored)
     }
@@ -137,7 +149,11 @@ impl Bench {
             let mut command = Command::new("nft");
             command.arg(rules);
             let out = self.world.exec_in(Host::Isp, &mut command).map_err(|e| e.to_string())?;
-            if out.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&out.stderr).trim().to_string()) }
+            if out.status.success() {
+                Ok(())
+            } else {
+                Err(String::from_utf8_lossy(&out.stderr).trim().to_string())
+            }
         };
         self.settle(0);
         let place = self.platform.place();

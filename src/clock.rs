@@ -6,7 +6,6 @@
 
 use crate::observation::Observation;
 use crate::units::{Mono, Span, Wall};
-use rustix::time::{ClockId, Timespec, clock_gettime};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -80,8 +79,13 @@ impl Clock {
 
     /// Civil time, right or wrong.
     pub fn wall(&self) -> Wall {
-        let now = clock_gettime(ClockId::Realtime);
-        Wall(now.tv_sec.saturating_mul(1_000).saturating_add(i64::from(now.tv_nsec as i32) / 1_000_000))
+        #[expect(clippy::disallowed_methods, reason = "the one place where civil time enters")]
+        let now = std::time::SystemTime::now();
+        let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
+        match now.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => Wall(millis(after)),
+            Err(before) => Wall(-millis(before.duration())),
+        }
     }
 
     /// Whether the kernel says that something disciplines its clock (`STA_UNSYNC` is cleared).
@@ -140,9 +144,24 @@ fn base(kept: Option<Kept>, boot_id: &str, uptime: Span) -> Mono {
 }
 
 fn boottime() -> Span {
-    let Timespec { tv_sec, tv_nsec } = clock_gettime(ClockId::Boottime);
-    // Since the boot: never negative. Nanoseconds are below 10^9 and fit any word.
-    Span((tv_sec as u64).saturating_mul(1_000).saturating_add(tv_nsec as u64 / 1_000_000))
+    Span(u64::try_from(since_boot().as_millis()).unwrap_or(u64::MAX))
+}
+
+/// How long the kernel has been up, suspended time included (`CLOCK_BOOTTIME`).
+///
+/// By libc: rustix takes `time_t` for 64 bits on 32-bit MIPS with musl, where it has 32.
+pub fn since_boot() -> Duration {
+    #[expect(unsafe_code, reason = "std has no CLOCK_BOOTTIME, and rustix reads it wrongly on 32-bit MIPS")]
+    // SAFETY: `timespec` is a C struct of two integers, for which all zeros are valid; the call writes only into it,
+    // and it lives until the call returns.
+    let now = unsafe {
+        let mut now: libc::timespec = std::mem::zeroed();
+        // It fails for an unknown clock only, and Linux has had this one since 2.6.39: then all stays zero.
+        libc::clock_gettime(libc::CLOCK_BOOTTIME, &mut now);
+        now
+    };
+    // Since the boot, so never negative; nanoseconds are below 10^9.
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 /// The status word of adjtimex(2), or nothing if the kernel refuses it.

@@ -190,7 +190,10 @@ fn print(text: &str) -> ExitCode {
 /// Reads a configuration file: the tree as it was written, and what the code trusts.
 fn load(path: &Path) -> Result<(serde_json::Value, Config), ExitCode> {
     let text = std::fs::read_to_string(path).map_err(|e| {
-        failed(exit::NO_INPUT, format!("cannot read the configuration {}: {e}; name one with --config", path.display()))
+        failed(
+            exit::NO_INPUT,
+            format!("cannot read the configuration {}: {e}; name one with --config", path.display()),
+        )
     })?;
     config::load_tree(&text, Format::of(path, &text)).map_err(|faults| {
         eprint!("{faults}");
@@ -239,7 +242,10 @@ fn replay(words: &[String]) -> ExitCode {
             // The process died while it wrote this line: what it saw last was not judged.
             Err(fault) if !whole => {
                 let _ = out.flush();
-                return failed(exit::DATA, format!("{path}: the last line is cut off ({fault}); replayed up to it"));
+                return failed(
+                    exit::DATA,
+                    format!("{path}: the last line is cut off ({fault}); replayed up to it"),
+                );
             }
             Err(fault) => {
                 let _ = out.flush();
@@ -264,7 +270,8 @@ fn replay(words: &[String]) -> ExitCode {
 
 #[cfg(feature = "daemon")]
 fn run(words: &[String]) -> ExitCode {
-    let words = match Words::read(words, RUN_HELP, &["--dry-run", "--verbose"], &["--config", "--record"], 0) {
+    let words = match Words::read(words, RUN_HELP, &["--dry-run", "--verbose"], &["--config", "--record"], 0)
+    {
         Ok(words) => words,
         Err(code) => return code,
     };
@@ -339,7 +346,10 @@ fn callback(words: &[String]) -> ExitCode {
 
 #[cfg(not(feature = "daemon"))]
 fn without(verb: &str, feature: &str) -> ExitCode {
-    failed(exit::UNAVAILABLE, format!("{verb} is not in this build: it was made without the feature `{feature}`"))
+    failed(
+        exit::UNAVAILABLE,
+        format!("{verb} is not in this build: it was made without the feature `{feature}`"),
+    )
 }
 
 #[cfg(not(feature = "daemon"))]

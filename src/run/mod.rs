@@ -280,7 +280,11 @@ impl Daemon {
             match action {
                 Action::Probe { probe, target } => {
                     if self.probes.try_send((probe, target)).is_err() {
-                        self.own.push_back(Observation::EchoNotSent { probe, target, obstacle: Obstacle::Busy });
+                        self.own.push_back(Observation::EchoNotSent {
+                            probe,
+                            target,
+                            obstacle: Obstacle::Busy,
+                        });
                     }
                 }
                 Action::Repair(repair) => self.repair(repair),
@@ -396,7 +400,8 @@ impl Daemon {
             dropped,
             status: self.judge.status(now),
         };
-        serde_json::to_value(answer).unwrap_or_else(|e| json!({"error": format!("cannot write the status: {e}")}))
+        serde_json::to_value(answer)
+            .unwrap_or_else(|e| json!({"error": format!("cannot write the status: {e}")}))
     }
 
     fn begin_recording(&mut self) {

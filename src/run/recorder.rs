@@ -103,5 +103,8 @@ fn encode(buffer: &mut Vec<u8>, line: &impl Serialize) -> Result<(), String> {
 }
 
 fn trouble(what: &str, path: &Path, e: &std::io::Error) -> String {
-    format!("recording ends: cannot {what} {}: {e}; free space or give --record another directory", path.display())
+    format!(
+        "recording ends: cannot {what} {}: {e}; free space or give --record another directory",
+        path.display()
+    )
 }

@@ -32,8 +32,9 @@ pub struct Answer {
 /// # Errors
 /// When the answer is not one of a daemon of this version.
 pub fn status(answer: &Value) -> Result<String, String> {
-    let a = Answer::deserialize(answer)
-        .map_err(|e| format!("the daemon's answer is not readable: {e}; are both of one version? try --json"))?;
+    let a = Answer::deserialize(answer).map_err(|e| {
+        format!("the daemon's answer is not readable: {e}; are both of one version? try --json")
+    })?;
     let mut t = String::new();
     let s = &a.status;
     let line = match s.line {
@@ -76,7 +77,12 @@ pub fn status(answer: &Value) -> Result<String, String> {
             (Some(ms), true) => format!("{} ago, out of rotation", Span(ms)),
             (None, _) => "never".into(),
         };
-        rows.push([target.host.clone(), target.role.clone(), target.rtt_us.map_or("–".into(), millis), answered]);
+        rows.push([
+            target.host.clone(),
+            target.role.clone(),
+            target.rtt_us.map_or("–".into(), millis),
+            answered,
+        ]);
     }
     table(&mut t, &rows);
     if let Some(i) = &s.incident {
@@ -118,7 +124,13 @@ pub fn status(answer: &Value) -> Result<String, String> {
         t += "\nbefore:\n";
         for i in s.recent.iter().rev() {
             let opened = i.opened.wall.map_or("at an unknown time".to_string(), |w| w.to_string());
-            let _ = writeln!(t, "  {} {opened}, {}, {} without a line", i.id, i.fault_domain.name(), Span(i.down_ms));
+            let _ = writeln!(
+                t,
+                "  {} {opened}, {}, {} without a line",
+                i.id,
+                i.fault_domain.name(),
+                Span(i.down_ms)
+            );
         }
     }
     for c in &s.callbacks {
@@ -126,7 +138,8 @@ pub fn status(answer: &Value) -> Result<String, String> {
     }
     if !s.budgets.is_empty() {
         t += "\nremedies in the last 24 h: ";
-        let each: Vec<String> = s.budgets.iter().map(|(r, n, most)| format!("{} {n} of {most}", r.name())).collect();
+        let each: Vec<String> =
+            s.budgets.iter().map(|(r, n, most)| format!("{} {n} of {most}", r.name())).collect();
         t += &each.join(", ");
         t.push('\n');
     }

@@ -47,7 +47,9 @@ pub fn listen(path: &Path) -> Result<mpsc::Receiver<Asked>, String> {
                 return Err(format!("another linekeeper listens at {}; stop it first", path.display()));
             }
             // Left behind by a life that was killed.
-            std::fs::remove_file(path).and_then(|()| UnixListener::bind(path)).map_err(|e| trouble(path, &e))?
+            std::fs::remove_file(path)
+                .and_then(|()| UnixListener::bind(path))
+                .map_err(|e| trouble(path, &e))?
         }
         Err(e) => return Err(trouble(path, &e)),
     };
@@ -71,7 +73,10 @@ pub fn listen(path: &Path) -> Result<mpsc::Receiver<Asked>, String> {
 }
 
 fn trouble(path: &Path, e: &io::Error) -> String {
-    format!("cannot listen at {}: {e}; set status.socket to a path in a directory that may be written", path.display())
+    format!(
+        "cannot listen at {}: {e}; set status.socket to a path in a directory that may be written",
+        path.display()
+    )
 }
 
 async fn serve(mut stream: UnixStream, ask: mpsc::Sender<Asked>) {
@@ -113,7 +118,10 @@ pub fn ask(path: &Path, request: &Request) -> Result<Value, String> {
     use std::io::{BufRead, BufReader, Write};
     let asking = |e: io::Error| match e.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
-            format!("no linekeeper runs here ({}: {e}); start it, or name its socket with --socket", path.display())
+            format!(
+                "no linekeeper runs here ({}: {e}); start it, or name its socket with --socket",
+                path.display()
+            )
         }
         io::ErrorKind::PermissionDenied => format!("may not ask at {}: {e}; try as root", path.display()),
         _ => format!("cannot ask at {}: {e}", path.display()),
@@ -125,8 +133,8 @@ pub fn ask(path: &Path, request: &Request) -> Result<Value, String> {
     stream.write_all(line.as_bytes()).map_err(asking)?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).map_err(asking)?;
-    let value: Value =
-        serde_json::from_str(&answer).map_err(|e| format!("the daemon's answer is not JSON: {e}: {answer:?}"))?;
+    let value: Value = serde_json::from_str(&answer)
+        .map_err(|e| format!("the daemon's answer is not JSON: {e}: {answer:?}"))?;
     match value.get("error").and_then(Value::as_str) {
         Some(why) => Err(why.to_string()),
         None => Ok(value),
