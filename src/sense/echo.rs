@@ -295,7 +295,7 @@ fn has_way(facts: &LinkFacts, address: IpAddr) -> bool {
 ///
 /// To a datagram socket the kernel gives only the answers to its own requests. To a raw one it gives every ICMP packet
 /// that comes in by the device, so that anybody who pings the gateway would also occupy us: 3.6 µs of CPU for each on a
-/// fast machine, against none (`cost of a quiet minute` in tests/sense.rs). OpenWrt allows datagram ones to all.
+/// fast machine, against none (`cost of a quiet minute` in tests/sense.rs).
 fn open(device: &str, v6: bool) -> io::Result<Client> {
     let config = Config::builder()
         .kind(if v6 { ICMP::V6 } else { ICMP::V4 })
