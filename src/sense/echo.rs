@@ -216,11 +216,8 @@ impl Echo {
         };
         let mut pinger = client.pinger(address, self.identifier).await;
         pinger.timeout(LIMIT);
-        if let IpAddr::V6(address) = address
-            && address.is_unicast_link_local()
-        {
-            pinger.scope_id(self.facts.index);
-        }
+        // Which link a link-local gateway is on; some kernels want it for every address of a bound datagram socket.
+        pinger.scope_id(self.facts.index);
         outstanding.spawn(async move {
             let outcome = ask(pinger, sequence).await;
             (sent, outcome)
