@@ -59,10 +59,13 @@ pub fn run(tree: Value, mut config: Config, options: Options) -> Result<(), Stri
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start: the kernel gives no event queue: {e}"))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let daemon = Daemon::start(tree, config, &options)?;
         daemon.watch().await
-    })
+    });
+    // A name lookup may hold a thread for as long as the resolver takes; it is of no use any more.
+    runtime.shutdown_background();
+    result
 }
 
 struct Daemon {
