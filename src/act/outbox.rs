@@ -386,10 +386,10 @@ impl Outbox {
         if tail.is_empty() {
             return Ok(());
         }
-        let written =
-            file.seek(SeekFrom::Start(*length))
-                .and_then(|_| file.write_all(&tail))
-                .and_then(|()| if durably { file.sync_data() } else { Ok(()) });
+        let written = file
+            .seek(SeekFrom::Start(*length))
+            .and_then(|_| file.write_all(&tail))
+            .and_then(|()| if durably { file.sync_data() } else { Ok(()) });
         if let Err(e) = written {
             // Everything not known to be on flash is written anew; a dead line too many does no harm.
             let _ = file.set_len(*length);

@@ -150,10 +150,11 @@ impl Mqtt {
     /// Begins to connect, and goes on for ever. A broker that is not there yet is normal.
     pub fn start(wiring: Wiring) -> Mqtt {
         let nudge = Arc::new(Notify::new());
+        let new = lock(&wiring.outbox).new_messages();
         let (stop, stopped) = watch::channel(None);
         let keeper = Keeper {
             root: format!("linekeeper/v1/{}/", wiring.device_id),
-            new: lock(&wiring.outbox).new_messages(),
+            new,
             wiring,
             nudge: Arc::clone(&nudge),
             stopped,
