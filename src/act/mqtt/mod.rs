@@ -17,11 +17,11 @@ use crate::config::{self, Broker};
 use crate::message::{Message, STATE_SCHEMA, Stamp, correct_stamps};
 use crate::observation::Observation;
 use crate::units::{Mono, Span, Wall};
-use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectReturnCode, DisconnectReasonCode, LastWill, LastWillProperties, PubAck, PubAckReason,
     Publish, PublishProperties, SubscribeReasonCode,
 };
+use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, StateError};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use serde_json::{Value, json};
@@ -103,8 +103,8 @@ const REFUSALS_BY_RIGHTS: u32 = 100;
 const REFUSED_FIRST: Span = Span::seconds(10);
 const REFUSED_LONGEST: Span = Span::minutes(10);
 
-/// As many connections in a row lost without one acknowledgement bring messages out one at a time, and as many lost
-/// with the same single message under way send it behind the others.
+/// As many connections in a row closed by the broker without one acknowledgement bring messages out one at a time, and
+/// as many closed with the same single message under way send it behind the others.
 const SUSPICIOUS: u32 = 3;
 
 /// How often a disk that could not be written is tried again.
@@ -150,6 +150,7 @@ impl Mqtt {
     /// Begins to connect, and goes on for ever. A broker that is not there yet is normal.
     pub fn start(wiring: Wiring) -> Mqtt {
         let nudge = Arc::new(Notify::new());
+        let new = lock(&wiring.outbox).new_messages();
         let (stop, stopped) = watch::channel(None);
         let new = lock(&wiring.outbox).new_messages();
         let keeper = Keeper {
@@ -198,7 +199,19 @@ enum Lost {
     /// The line came back while it was in doubt: the next attempt follows at once.
     Nudged,
     /// Anything else, in words.
-    Broken(String),
+    Broken(String, Fault),
+}
+
+/// Where a lost connection may have had its cause.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// The broker says that it was a message.
+    Message,
+    /// The broker closed the connection without a reason that reached us: a message is possible. (rumqttc loses the
+    /// reason of a DISCONNECT without properties, which is how mosquitto sends it.)
+    Closed,
+    /// The way, the broker's own life, or we.
+    Other,
 }
 
 /// What is known of a message that did not go through at once.
@@ -308,7 +321,7 @@ impl Keeper {
                     self.autopsy(&connection, &lost);
                     (lost, connection.up)
                 }
-                Err(why) => (Lost::Broken(why), None),
+                Err(why) => (Lost::Broken(why, Fault::Other), None),
             };
             let now = self.wiring.time.now();
             if up.is_some() {
@@ -322,7 +335,7 @@ impl Keeper {
                     debug!("the line came back: the connection to {} is made anew", name(&broker));
                     jitter(NUDGED)
                 }
-                Lost::Broken(why) => {
+                Lost::Broken(why, _) => {
                     if up.is_some_and(|up| now.since(up) >= GOOD_CONNECTION) {
                         self.failures = 0;
                     }
@@ -473,18 +486,18 @@ impl Keeper {
             if connection.up.is_some() {
                 match self.send(connection) {
                     Ok(at) => wake = at,
-                    Err(why) => return Lost::Broken(why),
+                    Err(why) => return Lost::Broken(why, Fault::Other),
                 }
             }
             let now = self.wiring.time.now();
             let wait = wake.map_or(DISK_AGAIN, |at| at.since(now)).min(DISK_AGAIN);
             tokio::select! {
                 event = connection.events.recv() => match event {
-                    None => return Lost::Broken("the connection's task ended".into()),
-                    Some(Err(error)) => return Lost::Broken(words(&error)),
+                    None => return Lost::Broken("the connection's task ended".into(), Fault::Other),
+                    Some(Err(error)) => return Lost::Broken(words(&error), fault(&error)),
                     Some(Ok(event)) => {
                         if let Err(why) = self.happened(broker, connection, event).await {
-                            return Lost::Broken(why);
+                            return Lost::Broken(why, Fault::Other);
                         }
                     }
                 },
@@ -512,7 +525,8 @@ impl Keeper {
             let now = self.wiring.time.now();
             if connection.ack_deadline().is_some_and(|at| now >= at) {
                 let n = connection.under_way().count();
-                return Lost::Broken(format!("{n} messages were not acknowledged within {ACK_LIMIT}"));
+                let why = format!("{n} messages were not acknowledged within {ACK_LIMIT}");
+                return Lost::Broken(why, Fault::Other);
             }
             self.tend_disk();
         }
@@ -729,8 +743,10 @@ impl Keeper {
     async fn answered(&mut self, connection: &mut Connection, puback: &PubAck) {
         let Some(sent) = connection.sent.remove(&puback.pkid) else { return };
         connection.progress = self.wiring.time.now();
-        connection.acknowledged = true;
-        self.barren = 0;
+        if sent.place.is_some() {
+            connection.acknowledged = true;
+            self.barren = 0;
+        }
         let taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         match (sent.place, taken) {
             (Some(place), true) => {
@@ -793,29 +809,27 @@ impl Keeper {
     /// connections without any acknowledgement messages go out one at a time, and one with which the connection is lost
     /// again and again goes behind the others. It is given up only when the broker says that it is at fault.
     fn autopsy(&mut self, connection: &Connection, lost: &Lost) {
-        let Lost::Broken(why) = lost else { return };
+        let Lost::Broken(why, fault) = lost else { return };
         let under_way: Vec<Place> = connection.messages().collect();
-        if connection.up.is_none() || under_way.is_empty() {
+        if connection.up.is_none() || under_way.is_empty() || *fault == Fault::Other {
             return;
         }
-        let blamed = why.starts_with(BLAME);
         if let [place] = under_way[..] {
+            let others_wait = lock(&self.wiring.outbox).len() > 1;
             let trial = self.trials.entry(place).or_default();
-            trial.alone += 1;
-            if blamed {
+            trial.alone = trial.alone.saturating_add(1);
+            if *fault == Fault::Message {
                 self.refused(place, why, false);
-            } else if trial.alone >= SUSPICIOUS {
-                trial.alone = 0;
-                trial.not_before = self.wiring.time.now() + REFUSED_FIRST;
-                debug!("message {} goes behind the others: connections end with it", place.number);
+            } else if trial.alone >= SUSPICIOUS && others_wait {
+                let wait = REFUSED_FIRST.times(1 << (trial.alone - SUSPICIOUS).min(20)).min(REFUSED_LONGEST);
+                trial.not_before = self.wiring.time.now() + wait;
+                info!("message {} goes behind the others for {wait}: connections end with it", place.number);
             }
         }
-        if connection.acknowledged && !blamed {
-            self.barren = 0;
-            return;
+        if !connection.acknowledged {
+            self.barren = self.barren.saturating_add(1);
         }
-        self.barren = self.barren.saturating_add(1);
-        if blamed || self.barren >= SUSPICIOUS {
+        if *fault == Fault::Message || self.barren >= SUSPICIOUS {
             self.careful = 2 * WINDOW;
         }
     }
@@ -940,8 +954,28 @@ fn by_rights(reason: PubAckReason) -> bool {
     )
 }
 
-/// How the words of an end begin for which the broker blames a message.
-const BLAME: &str = "the broker does not take a message";
+/// Whether a message may have been the cause of this end.
+fn fault(error: &ConnectionError) -> Fault {
+    match error {
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => match reason_code {
+            DisconnectReasonCode::PacketTooLarge
+            | DisconnectReasonCode::PayloadFormatInvalid
+            | DisconnectReasonCode::TopicNameInvalid => Fault::Message,
+            _ => Fault::Other,
+        },
+        ConnectionError::MqttState(StateError::ConnectionAborted) => Fault::Closed,
+        ConnectionError::Io(e)
+        | ConnectionError::MqttState(
+            StateError::Io(e) | StateError::Deserialization(mqttbytes::Error::Io(e)),
+        ) => match e.kind() {
+            std::io::ErrorKind::UnexpectedEof
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::BrokenPipe => Fault::Closed,
+            _ => Fault::Other,
+        },
+        _ => Fault::Other,
+    }
+}
 
 /// Why a connection ended, in words that follow "lost the broker:" or "cannot connect to the broker:".
 fn words(error: &ConnectionError) -> String {
@@ -952,7 +986,10 @@ fn words(error: &ConnectionError) -> String {
         ConnectionError::Timeout(_) => {
             format!("no answer within {CONNECT_LIMIT}; check the line, the name and the firewall")
         }
-        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => match e.kind() {
+        ConnectionError::Io(e)
+        | ConnectionError::MqttState(
+            StateError::Io(e) | StateError::Deserialization(mqttbytes::Error::Io(e)),
+        ) => match e.kind() {
             std::io::ErrorKind::ConnectionRefused => {
                 "nobody listens there; is the broker running, is the port right?".into()
             }
@@ -982,7 +1019,9 @@ fn words(error: &ConnectionError) -> String {
             match reason_code {
                 DisconnectReasonCode::PacketTooLarge
                 | DisconnectReasonCode::PayloadFormatInvalid
-                | DisconnectReasonCode::TopicNameInvalid => format!("{BLAME} ({reason_code:?}{said})"),
+                | DisconnectReasonCode::TopicNameInvalid => {
+                    format!("it does not take a message ({reason_code:?}{said})")
+                }
                 DisconnectReasonCode::SessionTakenOver => format!(
                     "another client took the session over{said}; is a second gateway using the same device.id?"
                 ),
