@@ -35,6 +35,8 @@ const HELD: Duration = Duration::from_millis(10_500);
 const LATE: Duration = Duration::from_secs(3);
 /// How often we look whether the agent still lives while we wait for its words.
 const LOOK: Duration = Duration::from_millis(250);
+/// How the judge's note on a short break begins.
+const COUNTED: &str = "a break of ";
 /// How many facts of a callback's evidence are shown.
 const FACTS: usize = 5;
 /// How many of the agent's last log lines are shown when an act fails.
@@ -214,12 +216,16 @@ impl Story {
         self.rest(&mut act, BREATH * 2);
         act.must(act.events().is_empty(), "an event was sent for a break shorter than the patience");
         act.must(act.callbacks().is_empty(), "a callback was asked for");
-        let missed = self.agent.traced("echo_lost").saturating_sub(lost);
-        act.must(missed > 0, "the agent did not even notice");
+        // Either tells: a lost echo in the trace (the sensor gives up late), or the judge's own words in the log.
+        let agent = &self.agent;
+        let counted =
+            |log: &str| log.lines().rev().find_map(|line| line.find(COUNTED).map(|at| line[at..].to_owned()));
+        let noticed =
+            clock::wait_until(SOON, || agent.traced("echo_lost") > lost || counted(&agent.log()).is_some());
+        act.must(noticed, "the agent did not even notice");
         if act.faults.is_empty() {
-            let words = format!(
-                "{missed} echoes lost: shorter than its patience, counted, not acted on, nothing sent"
-            );
+            let said = counted(&self.agent.log()).unwrap_or_else(|| "echoes were lost".to_owned());
+            let words = format!("{said}; shorter than its patience, nothing is sent");
             self.stage.say(Speaker::Gateway, &words, &Value::Null);
         }
         act.outcome = "counted, not acted on".to_owned();
@@ -293,8 +299,9 @@ impl Story {
         act.must(closed, "the line did not come back, or nobody was told");
         let opened = act.messages.iter().find(|r| opens(r)).cloned();
         act.must(opened.is_some(), "the outage was never told");
-        if let Some(delay) = opened.as_ref().and_then(Received::delay) {
-            act.must(delay >= LATE, "the outage was told at once although all was dead");
+        if let Some(opened) = &opened {
+            act.must(opened.delay() >= Some(LATE), "the outage was told at once although all was dead");
+            act.must(is_marked_late(opened), "the outage's message is not marked as late");
         }
         act.seen_after = opened
             .as_ref()
@@ -509,6 +516,11 @@ fn opens(received: &Received) -> bool {
     let Some(Message::Event(event)) = received.message() else { return false };
     matches!(event.event, EventName::IncidentOpened | EventName::IncidentUpdated)
         && event.incident.state == IncidentState::Open
+}
+
+/// The agent says itself that it had to wait.
+fn is_marked_late(received: &Received) -> bool {
+    received.json["late"] == true
 }
 
 /// It tells of a time before `moment`, and came after it.
