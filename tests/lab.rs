@@ -329,7 +329,7 @@ fn wills() -> Outcome {
     let world = build()?;
     let _broker = Broker::start(&world)?;
     let topic = "linekeeper/v1/gw-7/state";
-    let hand = within(&world, || Hand::start(Some((topic, json!({"online": false})), true)))?;
+    let hand = within(&world, || Hand::start(Some((topic, json!({"online": false}))), true))?;
     hand.publish(topic, &json!({"online": true}), true);
     // Retained: the platform comes only now.
     must(hand.settled(), "the broker did not take the state")?;
