@@ -402,8 +402,8 @@ impl Story {
         }
         let delay = received.delay();
         let arrival = match delay {
-            Some(delay) if delay >= LATE => {
-                format!("{} after the fact: late, and marked with its own time", words(delay))
+            Some(delay) if is_marked_late(received) => {
+                format!("{} after the fact, marked as late", words(delay))
             }
             Some(delay) => format!("{} after the fact", words(delay)),
             None => "without a time".to_owned(),
@@ -416,7 +416,7 @@ impl Story {
                 self.stage.say(Speaker::Platform, &format!("has \"{name}\", {arrival}"), &Value::Null);
             }
             Some(Message::Callback(callback)) => {
-                for line in callback_words(&callback) {
+                for line in callback_words(&callback, &arrival) {
                     self.stage.say(Speaker::Platform, &line, &data);
                 }
             }
@@ -547,13 +547,14 @@ fn event_words(event: &Event, act: &Act) -> String {
     }
 }
 
-fn callback_words(callback: &Callback) -> Vec<String> {
+fn callback_words(callback: &Callback, arrival: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let id = &callback.callback_id;
     match callback.state {
         CallbackState::Requested => {
             let say = callback.issues.first().map_or("", |issue| issue.description.as_str());
-            lines.push(format!("callback {id} REQUESTED, to be read to the customer: \u{201c}{say}\u{201d}"));
+            lines.push(format!("callback {id} REQUESTED, {arrival}"));
+            lines.push(format!("· to be read to the customer: \u{201c}{say}\u{201d}"));
             let facts = &callback.evidence.facts;
             // The latest: a callback's incident may carry older breaks.
             for fact in &facts[facts.len().saturating_sub(FACTS)..] {
