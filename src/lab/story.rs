@@ -155,7 +155,7 @@ impl Story {
         act.must(online, "the agent did not say that it is online");
         // Answered echoes are no message: the trace has them.
         let agent = &self.agent;
-        let answered = clock::wait_until(SOON, || agent.traced("echo_answered") >= 4);
+        let answered = online && clock::wait_until(SOON, || agent.traced("echo_answered") >= 4);
         act.must(answered, "no echo was answered");
         if answered {
             self.stage.say(
