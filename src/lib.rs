@@ -12,8 +12,21 @@
 
 pub mod action;
 pub mod config;
-#[cfg(feature = "lab")]
-pub mod lab;
+pub mod judge;
 pub mod message;
 pub mod observation;
+pub mod replay;
+pub mod speed;
 pub mod units;
+
+// Below the line: what touches the world.
+#[cfg(feature = "daemon")]
+pub mod act;
+#[cfg(feature = "daemon")]
+pub mod clock;
+#[cfg(feature = "lab")]
+pub mod lab;
+#[cfg(feature = "daemon")]
+pub mod run;
+#[cfg(feature = "daemon")]
+pub mod sense;

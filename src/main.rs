@@ -1,18 +1,385 @@
 //! The verbs of the command line and their exit codes.
 
+use linekeeper::config::{self, Config, Format};
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+/// sysexits(3).
+mod exit {
+    /// The command was used wrongly.
+    pub const USAGE: u8 = 64;
+    /// The input data was wrong.
+    pub const DATA: u8 = 65;
+    /// An input file is not there or not readable.
+    pub const NO_INPUT: u8 = 66;
+    /// Something that is needed is not to be had.
+    pub const UNAVAILABLE: u8 = 69;
+    /// Output could not be written.
+    pub const IO: u8 = 74;
+    /// The configuration is wrong.
+    pub const CONFIG: u8 = 78;
+}
+
+const HELP: &str = "\
+linekeeper watches a broadband line from the gateway, repairs what it can, and asks the operator to call the
+customer when it cannot.
+
+Usage: linekeeper VERB [OPTIONS]
+
+  run        watch the line (the daemon)
+  check      say whether a configuration is right, and every fault in it
+  status     how the line does, as the running daemon sees it
+  callback   ask the operator to call (the customer asks)
+  replay     decide a recorded trace again and print the actions
+  lab        play a minute of a line's life in network namespaces (built with the feature `lab`)
+
+  linekeeper VERB --help says more; linekeeper --version says which.
+";
+
+const RUN_HELP: &str = "\
+Watches the line until it is told to end.
+
+Usage: linekeeper run [--config FILE] [--dry-run] [--record DIR] [--verbose]
+
+  --config FILE  the configuration, TOML or JSON (default /etc/linekeeper.toml)
+  --dry-run      watch and say what would be done: no remedy, no message, nothing on flash
+  --record DIR   keep what is seen and decided in DIR (trace.jsonl, actions.jsonl; at most 160 MiB)
+  --verbose      log each detail
+
+Logs go to standard error. Exit code 0 when told to end, 78 for a wrong configuration.
+";
+
+const CHECK_HELP: &str = "\
+Says whether a configuration is right, and every fault in it at once.
+
+Usage: linekeeper check FILE
+
+Exit code 0 if it is right, 78 if it is not, 66 if the file cannot be read.
+";
+
+const STATUS_HELP: &str = "\
+Says how the line does, as the running daemon sees it.
+
+Usage: linekeeper status [--json] [--socket PATH]
+
+Exit code 0 if the line is up, 1 if it is down or unknown, 69 if no daemon answers.
+";
+
+const CALLBACK_HELP: &str = "\
+Asks the operator to call: the customer wants it.
+
+Usage: linekeeper callback [--reason TEXT] [--json] [--socket PATH]
+
+Exit code 0 if a callback is under way now, 69 if no daemon answers.
+";
+
+const REPLAY_HELP: &str = "\
+Decides a recorded trace again and prints the actions, one JSON object a line: the same bytes as the actions.jsonl
+that was recorded beside it.
+
+Usage: linekeeper replay TRACE
+
+Exit code 0 at the end of the trace, 65 where a line is not one of a trace.
+";
+
 fn main() -> ExitCode {
-    #[cfg(feature = "lab")]
-    {
-        use linekeeper::lab::verb::{Played, play, refused};
-        let words: Vec<String> = std::env::args().skip(1).collect();
-        if words.first().is_some_and(|verb| verb == "lab") {
-            return match play(&words[1..]) {
-                Played::Ended(code) => code,
-                Played::Refused(why) => refused(&why),
-            };
+    let mut words: Vec<String> = Vec::new();
+    for word in std::env::args_os().skip(1) {
+        match word.into_string() {
+            Ok(word) => words.push(word),
+            Err(word) => return misused(format!("{} is not UTF-8", word.to_string_lossy())),
         }
     }
-    ExitCode::SUCCESS
+    let Some((verb, rest)) = words.split_first() else {
+        return misused("no verb".to_string());
+    };
+    match verb.as_str() {
+        "run" => run(rest),
+        "check" => check(rest),
+        "status" => status(rest),
+        "callback" => callback(rest),
+        "replay" => replay(rest),
+        "lab" => lab(rest),
+        "-h" | "--help" | "help" => print(HELP),
+        "-V" | "--version" => print(concat!("linekeeper ", env!("CARGO_PKG_VERSION"), "\n")),
+        other => misused(format!("{other:?} is not a verb")),
+    }
+}
+
+/// What a verb was given: `--name`, `--name value`, and words.
+struct Words<'a> {
+    flags: Vec<&'a str>,
+    values: Vec<(&'a str, &'a str)>,
+    plain: Vec<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    /// Reads them; `None`: help was asked for or they are wrong, and the exit code says which.
+    fn read(
+        words: &'a [String],
+        help: &str,
+        flags: &[&str],
+        values: &[&str],
+        plain: usize,
+    ) -> Result<Words<'a>, ExitCode> {
+        let mut read = Words { flags: Vec::new(), values: Vec::new(), plain: Vec::new() };
+        let mut words = words.iter().map(String::as_str);
+        let wrong = |what: String| {
+            eprint!("linekeeper: {what}\n\n{help}");
+            ExitCode::from(exit::USAGE)
+        };
+        while let Some(word) = words.next() {
+            let (name, inline) = match word.split_once('=') {
+                Some((name, value)) if word.starts_with("--") => (name, Some(value)),
+                _ => (word, None),
+            };
+            if name == "-h" || name == "--help" {
+                return Err(print(help));
+            } else if flags.contains(&name) && inline.is_none() {
+                read.flags.push(name);
+            } else if values.contains(&name) {
+                match inline.or_else(|| words.next()) {
+                    Some(value) => read.values.push((name, value)),
+                    None => return Err(wrong(format!("{name} needs a value"))),
+                }
+            } else if word.starts_with('-') && word.len() > 1 {
+                return Err(wrong(format!("{word} is not known here")));
+            } else {
+                read.plain.push(word);
+            }
+        }
+        if read.plain.len() != plain {
+            return Err(wrong(format!("{plain} words are wanted, {} were given", read.plain.len())));
+        }
+        Ok(read)
+    }
+
+    #[cfg(feature = "daemon")]
+    fn has(&self, flag: &str) -> bool {
+        self.flags.contains(&flag)
+    }
+
+    #[cfg(feature = "daemon")]
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.values.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| *v)
+    }
+}
+
+fn misused(what: String) -> ExitCode {
+    eprint!("linekeeper: {what}\n\n{HELP}");
+    ExitCode::from(exit::USAGE)
+}
+
+fn failed(code: u8, what: impl Display) -> ExitCode {
+    eprintln!("linekeeper: {what}");
+    ExitCode::from(code)
+}
+
+/// Prints to standard output. A reader that has gone away (`| head`) is no failure of ours.
+fn print(text: &str) -> ExitCode {
+    use std::io::{ErrorKind, Write};
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(e) => failed(exit::IO, format!("cannot write to standard output: {e}")),
+    }
+}
+
+/// Reads a configuration file: the tree as it was written, and what the code trusts.
+fn load(path: &Path) -> Result<(serde_json::Value, Config), ExitCode> {
+    let text = std::fs::read_to_string(path).map_err(|e| {
+        failed(
+            exit::NO_INPUT,
+            format!("cannot read the configuration {}: {e}; name one with --config", path.display()),
+        )
+    })?;
+    config::load_tree(&text, Format::of(path, &text)).map_err(|faults| {
+        eprint!("{faults}");
+        ExitCode::from(exit::CONFIG)
+    })
+}
+
+fn check(words: &[String]) -> ExitCode {
+    let words = match Words::read(words, CHECK_HELP, &[], &[], 1) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let path = Path::new(words.plain[0]);
+    match load(path) {
+        Ok((_, config)) => print(&format!("{}: right, for device {}\n", path.display(), config.device.id)),
+        Err(code) => code,
+    }
+}
+
+fn replay(words: &[String]) -> ExitCode {
+    use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
+    let words = match Words::read(words, REPLAY_HELP, &[], &[], 1) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let path = words.plain[0];
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(e) => return failed(exit::NO_INPUT, format!("cannot read the trace {path}: {e}")),
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut replay = linekeeper::replay::Replay::new();
+    let mut reader = BufReader::new(file);
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        match reader.read_until(b'\n', &mut line) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(e) => return failed(exit::NO_INPUT, format!("cannot read the trace {path}: {e}")),
+        }
+        let whole = line.pop_if(|b| *b == b'\n').is_some();
+        let text = String::from_utf8_lossy(&line);
+        let done = match replay.line(&text) {
+            Ok(done) => done,
+            // The process died while it wrote this line: what it saw last was not judged.
+            Err(fault) if !whole => {
+                let _ = out.flush();
+                return failed(
+                    exit::DATA,
+                    format!("{path}: the last line is cut off ({fault}); replayed up to it"),
+                );
+            }
+            Err(fault) => {
+                let _ = out.flush();
+                return failed(exit::DATA, format!("{path}: {fault}"));
+            }
+        };
+        for done in done {
+            let written = serde_json::to_writer(&mut out, &done).map_err(std::io::Error::from);
+            match written.and_then(|()| out.write_all(b"\n")) {
+                Ok(()) => {}
+                Err(e) if e.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
+                Err(e) => return failed(exit::IO, format!("cannot write to standard output: {e}")),
+            }
+        }
+    }
+    match out.flush() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) if e.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(e) => failed(exit::IO, format!("cannot write to standard output: {e}")),
+    }
+}
+
+#[cfg(feature = "daemon")]
+fn run(words: &[String]) -> ExitCode {
+    let words = match Words::read(words, RUN_HELP, &["--dry-run", "--verbose"], &["--config", "--record"], 0)
+    {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let (tree, config) = match load(Path::new(words.value("--config").unwrap_or("/etc/linekeeper.toml"))) {
+        Ok(loaded) => loaded,
+        Err(code) => return code,
+    };
+    let level = if words.has("--verbose") { tracing::Level::DEBUG } else { tracing::Level::INFO };
+    // procd and journald add the time and the name; escapes would show as such in `logread`.
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .with_max_level(level)
+        .init();
+    let options = linekeeper::run::Options {
+        dry_run: words.has("--dry-run"),
+        record: words.value("--record").map(PathBuf::from),
+    };
+    match linekeeper::run::run(tree, config, options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => failed(exit::UNAVAILABLE, why),
+    }
+}
+
+#[cfg(feature = "daemon")]
+fn ask(words: &Words<'_>, request: &linekeeper::run::socket::Request) -> Result<serde_json::Value, ExitCode> {
+    let socket = Path::new(words.value("--socket").unwrap_or(config::bounds::SOCKET_DEFAULT));
+    linekeeper::run::socket::ask(socket, request).map_err(|why| failed(exit::UNAVAILABLE, why))
+}
+
+#[cfg(feature = "daemon")]
+fn status(words: &[String]) -> ExitCode {
+    use linekeeper::run::{show, socket::Request};
+    let words = match Words::read(words, STATUS_HELP, &["--json"], &["--socket"], 0) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let answer = match ask(&words, &Request::Status) {
+        Ok(answer) => answer,
+        Err(code) => return code,
+    };
+    let code = if words.has("--json") {
+        print(&format!("{answer}\n"))
+    } else {
+        match show::status(&answer) {
+            Ok(text) => print(&text),
+            Err(why) => return failed(exit::DATA, why),
+        }
+    };
+    match answer.pointer("/status/line").and_then(serde_json::Value::as_str) {
+        Some("up") => code,
+        _ => ExitCode::from(1),
+    }
+}
+
+#[cfg(feature = "daemon")]
+fn callback(words: &[String]) -> ExitCode {
+    use linekeeper::run::{show, socket::Request};
+    let words = match Words::read(words, CALLBACK_HELP, &["--json"], &["--reason", "--socket"], 0) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let reason = words.value("--reason").unwrap_or_default().to_string();
+    match ask(&words, &Request::Callback { reason }) {
+        Ok(answer) if words.has("--json") => print(&format!("{answer}\n")),
+        Ok(answer) => print(&show::callback(&answer)),
+        Err(code) => code,
+    }
+}
+
+#[cfg(not(feature = "daemon"))]
+fn without(verb: &str, feature: &str) -> ExitCode {
+    failed(
+        exit::UNAVAILABLE,
+        format!("{verb} is not in this build: it was made without the feature `{feature}`"),
+    )
+}
+
+#[cfg(not(feature = "daemon"))]
+fn run(_: &[String]) -> ExitCode {
+    let _ = (RUN_HELP, PathBuf::new());
+    without("run", "daemon")
+}
+
+#[cfg(not(feature = "daemon"))]
+fn status(_: &[String]) -> ExitCode {
+    let _ = STATUS_HELP;
+    without("status", "daemon")
+}
+
+#[cfg(not(feature = "daemon"))]
+fn callback(_: &[String]) -> ExitCode {
+    let _ = CALLBACK_HELP;
+    without("callback", "daemon")
+}
+
+#[cfg(feature = "lab")]
+fn lab(words: &[String]) -> ExitCode {
+    use linekeeper::lab::verb::{Played, play, refused};
+    match play(words) {
+        Played::Ended(code) => code,
+        Played::Refused(why) => refused(&why),
+    }
+}
+
+#[cfg(not(feature = "lab"))]
+fn lab(_: &[String]) -> ExitCode {
+    failed(exit::UNAVAILABLE, "lab is not in this build: use `cargo demo`, or build with the feature `lab`")
 }

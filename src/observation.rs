@@ -117,6 +117,9 @@ pub struct Started {
     pub uptime: Span,
     /// What was found on flash.
     pub memory: Memory,
+    /// The highest message number that the outbox has ever taken, 0 if none: numbering goes on above it even when the
+    /// snapshot is lost, else the outbox would take new messages for known ones.
+    pub watermark: u64,
 }
 
 /// What a new life finds of the last one.

@@ -1,15 +1,24 @@
 //! Configuration: what people write becomes what the code trusts, or every fault is told at once.
 //!
 //! People write TOML; OpenWrt's init script turns UCI into JSON. Both become one tree of values, which
-//! [`read`](read::read) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
+//! [`read`](read::read()) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
 
 use crate::action::Rung;
 use crate::units::{Bytes, LocalTime, Permille, Rate, Span};
 use std::path::PathBuf;
 
+pub mod bounds;
+pub mod fault;
+mod host;
+mod quantity;
 pub mod read;
+mod text;
 #[cfg(feature = "toml")]
 pub mod toml;
+
+pub use fault::{Fault, Faults, Places};
+pub use read::read;
+pub use text::{Format, load_text, load_tree};
 
 /// All that may be configured, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]

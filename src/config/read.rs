@@ -1,1 +1,827 @@
-//! Turns the tree of what was written into a `Config`, telling every fault at once.
+//! Turns the tree of what was written into a [`Config`], telling every fault at once.
+//!
+//! Each reader below takes its key out of a section, and where it cannot, notes the fault and goes on with the
+//! default: the result is only handed out when nothing was noted. Contradictions are looked for last, and only between
+//! values that were read without a fault.
+
+use super::bounds::{self, Bounds};
+use super::fault::{Fault, Faults, Places, nearest_word, quoted};
+use super::quantity::{self, Quantity};
+use super::{
+    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Promise,
+    Rates, Remedies, Role, RungLimits, Store, Target, host,
+};
+use crate::action::Rung;
+use crate::units::LocalTime;
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
+/// The sections of a configuration.
+const SECTIONS: &[&str] =
+    &["device", "line", "promise", "probe", "outage", "remedies", "callback", "mqtt", "store", "status"];
+const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
+const LINE: &[&str] = &["device"];
+const PROMISE: &[&str] = &["download", "upload", "latency", "loss"];
+const RATES: &[&str] = &["minimum", "normal", "maximum"];
+const PROBE: &[&str] = &["targets", "gateway", "interval", "timeout", "grace"];
+const TARGET: &[&str] = &["host", "role"];
+const OUTAGE: &[&str] = &["patience", "hold_down", "flapping", "veto"];
+const REMEDIES: &[&str] = &[
+    "driver",
+    "ladder",
+    "again",
+    "settle",
+    "per_day",
+    "limit",
+    "dhcp_client",
+    "dhcp_pidfile",
+    "power_modem",
+    "reboot",
+    "program",
+];
+const RUNGS: &[&str] = &["renew", "restart-interface", "power-modem", "reboot"];
+const CALLBACK: &[&str] = &["after", "receipt"];
+const MQTT: &[&str] = &[
+    "broker",
+    "brokers",
+    "ca",
+    "certificate",
+    "key",
+    "username",
+    "password_file",
+    "keep_alive",
+    "reconnect",
+    "session",
+];
+const STORE: &[&str] = &["directory", "outbox"];
+const STATUS: &[&str] = &["socket"];
+
+/// Each section with its keys.
+pub const KEYS: &[(&str, &[&str])] = &[
+    ("device", DEVICE),
+    ("line", LINE),
+    ("promise", PROMISE),
+    ("probe", PROBE),
+    ("outage", OUTAGE),
+    ("remedies", REMEDIES),
+    ("callback", CALLBACK),
+    ("mqtt", MQTT),
+    ("store", STORE),
+    ("status", STATUS),
+];
+
+/// The keys that only the `linux` driver has.
+const LINUX_ONLY: &[&str] = &["dhcp_client", "dhcp_pidfile", "power_modem", "reboot"];
+
+/// Turns a tree into a configuration.
+///
+/// `places` says on which line of the text each key stands, so far as that is known.
+///
+/// # Errors
+/// Every fault there is, each with its key, what must be, what is, and where.
+pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
+    let mut reader = Reader { faults: Vec::new(), places };
+    let config = reader.config(tree);
+    match config {
+        Some(config) if reader.faults.is_empty() => Ok(config),
+        _ => Err(Faults(reader.faults)),
+    }
+}
+
+/// One table of the tree.
+struct Section<'t> {
+    path: String,
+    /// `None`: it was not written.
+    map: Option<&'t Map<String, Value>>,
+}
+
+impl<'t> Section<'t> {
+    fn get(&self, key: &str) -> Option<&'t Value> {
+        self.map?.get(key)
+    }
+
+    fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    fn path(&self, key: &str) -> String {
+        join(&self.path, key)
+    }
+}
+
+/// `key` inside `path`, as faults and [`Places`] write it; a key that is no plain word stands in quotes.
+pub(super) fn join(path: &str, key: &str) -> String {
+    let plain = !key.is_empty()
+        && key.len() <= 64
+        && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+    let key = if plain { key.to_owned() } else { quoted(key) };
+    if path.is_empty() { key } else { format!("{path}.{key}") }
+}
+
+/// Whether a value may be repeated in a fault.
+#[derive(Clone, Copy, PartialEq)]
+enum Show {
+    Open,
+    /// It may be a secret, or one pasted in the wrong place.
+    Secret,
+}
+
+struct Reader<'p> {
+    faults: Vec<Fault>,
+    places: &'p Places,
+}
+
+impl Reader<'_> {
+    // ---- telling faults ----
+
+    fn fault(&mut self, path: &str, words: impl Into<String>) {
+        let line = self.places.line(path);
+        self.faults.push(Fault { path: path.to_owned(), words: words.into(), line, column: None });
+    }
+
+    fn missing(&mut self, path: &str, why: &str) {
+        let line = self.places.nearest(path);
+        self.faults.push(Fault {
+            path: path.to_owned(),
+            words: format!("is missing: {why}"),
+            line,
+            column: None,
+        });
+    }
+
+    fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
+        self.fault(path, format!("must be {must}{}", said(is, show)));
+    }
+
+    // ---- the shape of the tree ----
+
+    /// The table at `key`; none if it was not written. Anything else there is a fault.
+    fn section<'t>(&mut self, parent: &Section<'t>, key: &str) -> Section<'t> {
+        let path = parent.path(key);
+        let map = match parent.get(key) {
+            None => None,
+            Some(Value::Object(map)) => Some(map),
+            Some(other) => {
+                self.must(&path, "a table", other, Show::Secret);
+                None
+            }
+        };
+        Section { path, map }
+    }
+
+    /// Tells the keys of `section` that are not `known`, in the order of the text.
+    fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
+        let Some(map) = section.map else { return };
+        let mut strays: Vec<(Option<u32>, &String)> = map
+            .keys()
+            .filter(|key| !known.contains(&key.as_str()))
+            .map(|key| (self.places.line(&section.path(key)), key))
+            .collect();
+        strays.sort();
+        for (_, key) in strays {
+            // The same word in another section is a better guess than a similar word in this one.
+            let elsewhere = KEYS.iter().find(|(_, keys)| keys.contains(&key.as_str()));
+            let meant = match (elsewhere, nearest_word(key, known)) {
+                (Some((other, _)), _) => Some(join(other, key)),
+                (None, near) => near.map(|word| section.path(word)),
+            };
+            let mut words = "is not a key here".to_owned();
+            if let Some(meant) = meant {
+                words.push_str("; did you mean ");
+                words.push_str(&meant);
+                words.push('?');
+            }
+            self.fault(&section.path(key), words);
+        }
+    }
+
+    /// The elements of a list with their paths; at most the bounds' most of them are looked at.
+    fn list<'t>(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        bounds: Bounds<usize>,
+        of: &str,
+        show: Show,
+    ) -> Option<Vec<(String, &'t Value)>> {
+        let path = section.path(key);
+        let value = section.get(key)?;
+        let Value::Array(items) = value else {
+            self.must(&path, &format!("a list of {of}"), value, show);
+            return None;
+        };
+        if items.len() < bounds.least || items.len() > bounds.most {
+            let Bounds { least, most } = bounds;
+            let count = items.len();
+            self.fault(&path, format!("must hold {least} to {most} {of}, holds {count}"));
+        }
+        Some(
+            items
+                .iter()
+                .take(bounds.most)
+                .enumerate()
+                .map(|(i, item)| (format!("{path}[{i}]"), item))
+                .collect(),
+        )
+    }
+
+    // ---- values ----
+
+    /// The text at `key`, if there is one and it passes `check`; `check` says what it must be.
+    fn text<'t>(
+        &mut self,
+        section: &Section<'t>,
+        key: &str,
+        show: Show,
+        check: impl FnOnce(&str) -> Result<(), String>,
+    ) -> Option<&'t str> {
+        let value = section.get(key)?;
+        let path = section.path(key);
+        let Value::String(text) = value else {
+            self.must(&path, "text", value, show);
+            return None;
+        };
+        match check(text) {
+            Ok(()) => Some(text),
+            Err(must) => {
+                self.must(&path, &must, value, show);
+                None
+            }
+        }
+    }
+
+    /// The word at `key`, one of a few.
+    fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+        let value = section.get(key)?;
+        let found = value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
+        if found.is_none() {
+            let names: Vec<&str> = choices.iter().map(|(name, _)| *name).collect();
+            self.must(&section.path(key), &alternatives(&names), value, Show::Open);
+        }
+        found.map(|(_, choice)| *choice)
+    }
+
+    fn flag(&mut self, section: &Section<'_>, key: &str, default: bool) -> bool {
+        match section.get(key) {
+            None => default,
+            Some(Value::Bool(flag)) => *flag,
+            Some(other) => {
+                self.must(&section.path(key), "true or false", other, Show::Open);
+                default
+            }
+        }
+    }
+
+    fn count(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<u32>, default: u32) -> u32 {
+        let Some(value) = section.get(key) else { return default };
+        let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
+        match count.filter(|n| (bounds.least..=bounds.most).contains(n)) {
+            Some(count) => count,
+            None => {
+                let must = format!("a whole number of {} to {}, without quotes", bounds.least, bounds.most);
+                self.must(&section.path(key), &must, value, Show::Open);
+                default
+            }
+        }
+    }
+
+    fn quantity<Q: Quantity>(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<Q>) -> Option<Q> {
+        let value = section.get(key)?;
+        let refused = match value {
+            Value::String(text) => quantity::parse::<Q>(text),
+            Value::Number(_) => Err(quantity::Refusal::NoUnit),
+            _ => Err(quantity::Refusal::NotANumber),
+        };
+        let advice = match refused {
+            Ok(quantity) if (bounds.least..=bounds.most).contains(&quantity) => return Some(quantity),
+            Ok(_) => String::new(),
+            Err(refusal) => refusal.advice::<Q>(),
+        };
+        let path = section.path(key);
+        let is = said(value, Show::Open);
+        self.fault(&path, format!("must be {} to {}{is}{advice}", bounds.least, bounds.most));
+        None
+    }
+
+    /// A path in the file system.
+    fn file(&mut self, section: &Section<'_>, key: &str, longest: usize, show: Show) -> Option<PathBuf> {
+        let check = |text: &str| {
+            if !text.starts_with('/') || text.contains('\0') {
+                return Err("an absolute path".to_owned());
+            }
+            if text.len() > longest {
+                return Err(format!("a path of at most {longest} bytes"));
+            }
+            Ok(())
+        };
+        self.text(section, key, show, check).map(PathBuf::from)
+    }
+
+    /// A command, one word each. The words may hold secrets (`curl` to a power socket), so they are not repeated.
+    fn command(&mut self, section: &Section<'_>, key: &str) -> Option<Vec<String>> {
+        let what = "words, like [\"/sbin/udhcpc\", \"-i\", \"eth1\"]";
+        let words = self.list(section, key, Bounds { least: 0, most: bounds::WORDS }, what, Show::Secret)?;
+        let mut command = Vec::new();
+        for (place, (path, word)) in words.iter().enumerate() {
+            match word.as_str() {
+                Some("") if place == 0 => self.fault(path, "must be the program's name or path, is empty"),
+                Some(text) if text.contains('\0') || text.len() > bounds::LONGEST_WORD => {
+                    self.fault(path, format!("must be at most {} bytes without NUL", bounds::LONGEST_WORD));
+                }
+                Some(text) => command.push(text.to_owned()),
+                None => self.must(path, "text", word, Show::Secret),
+            }
+        }
+        Some(command)
+    }
+
+    // ---- the sections ----
+
+    fn config(&mut self, tree: &Value) -> Option<Config> {
+        let Value::Object(map) = tree else {
+            self.faults.push(Fault {
+                path: String::new(),
+                words: format!("must be a table with the sections {}", SECTIONS.join(", ")),
+                line: None,
+                column: None,
+            });
+            return None;
+        };
+        let root = Section { path: String::new(), map: Some(map) };
+        let device = self.device(&root);
+        let line = self.line(&root);
+        let promise = self.promise(&root);
+        let probe = self.probe(&root);
+        let outage = self.outage(&root);
+        let remedies = self.remedies(&root);
+        let callback = self.callback(&root);
+        let mqtt = self.mqtt(&root);
+        let store = self.store(&root);
+        let socket = self.status(&root);
+        self.unknown(&root, SECTIONS);
+        Some(Config {
+            device: device?,
+            line,
+            promise,
+            probe,
+            outage,
+            remedies: remedies?,
+            callback,
+            mqtt,
+            store,
+            socket,
+        })
+    }
+
+    fn device(&mut self, root: &Section<'_>) -> Option<Device> {
+        let section = self.section(root, "device");
+        let id = self.text(&section, "id", Show::Open, |text| {
+            let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            if text.is_empty() || text.len() > bounds::LONGEST_ID || !text.bytes().all(good) {
+                return Err(format!("1 to {} of A-Z a-z 0-9 . _ -", bounds::LONGEST_ID));
+            }
+            Ok(())
+        });
+        if !section.has("id") {
+            self.missing(&section.path("id"), "name this gateway, as no other of the operator's is named");
+        }
+        let customer = self.text(&section, "customer", Show::Open, |text| {
+            let length = text.chars().count();
+            if !(1..=bounds::LONGEST_CUSTOMER).contains(&length) || text.chars().any(char::is_control) {
+                return Err(format!(
+                    "1 to {} characters, none of them a control character",
+                    bounds::LONGEST_CUSTOMER
+                ));
+            }
+            Ok(())
+        });
+        let area = self.text(&section, "area", Show::Open, |text| {
+            let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+            let level = |level: &str| !level.is_empty() && level.bytes().all(good);
+            if text.len() > bounds::LONGEST_AREA || !text.split('/').all(level) {
+                return Err(format!(
+                    "at most {} of A-Z a-z 0-9 . _ -, with single / between the levels",
+                    bounds::LONGEST_AREA
+                ));
+            }
+            Ok(())
+        });
+        let installed = self.text(&section, "installed", Show::Open, |text| {
+            LocalTime::parse(text).map(|_| ()).map_err(|_| "a date like 2026-11-20T09:00:00+08:00".to_owned())
+        });
+        let languages = [("en", Language::En), ("zh-CN", Language::ZhCn)];
+        let language = self.choice(&section, "language", &languages).unwrap_or(Language::En);
+        self.unknown(&section, DEVICE);
+        Some(Device {
+            id: id?.to_owned(),
+            customer: customer.map(str::to_owned),
+            area: area.map(str::to_owned),
+            installed: installed.and_then(|text| LocalTime::parse(text).ok()),
+            language,
+        })
+    }
+
+    fn line(&mut self, root: &Section<'_>) -> Line {
+        let section = self.section(root, "line");
+        let device = self.text(&section, "device", Show::Open, |text| {
+            // The kernel's own rule: dev_valid_name().
+            let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
+            let longest = bounds::LONGEST_DEVICE_NAME;
+            if text.is_empty() || text.len() > longest || text == "." || text == ".." || text.contains(bad) {
+                return Err(format!("a network device's name: 1 to {longest} bytes without space, / and :"));
+            }
+            Ok(())
+        });
+        self.unknown(&section, LINE);
+        Line { device: device.map(str::to_owned) }
+    }
+
+    fn promise(&mut self, root: &Section<'_>) -> Promise {
+        let section = self.section(root, "promise");
+        let promise = Promise {
+            download: self.rates(&section, "download"),
+            upload: self.rates(&section, "upload"),
+            latency: self.quantity(&section, "latency", bounds::PROMISED_LATENCY),
+            loss: self.quantity(&section, "loss", bounds::PROMISED_LOSS),
+        };
+        self.unknown(&section, PROMISE);
+        promise
+    }
+
+    fn rates(&mut self, parent: &Section<'_>, key: &str) -> Rates {
+        let section = self.section(parent, key);
+        let mut rate = |key: &str| self.quantity(&section, key, bounds::PROMISED_RATE);
+        let rates = Rates { minimum: rate("minimum"), normal: rate("normal"), maximum: rate("maximum") };
+        let mut ordered = |low: &str, below: Option<_>, high: &str, above: Option<_>| {
+            if let (Some(below), Some(above)) = (below, above)
+                && below > above
+            {
+                let high = section.path(high);
+                self.fault(
+                    &section.path(low),
+                    format!("must not be above {high}, is {below} and that is {above}"),
+                );
+            }
+        };
+        ordered("minimum", rates.minimum, "normal", rates.normal);
+        ordered("normal", rates.normal, "maximum", rates.maximum);
+        if rates.normal.is_none() {
+            ordered("minimum", rates.minimum, "maximum", rates.maximum);
+        }
+        self.unknown(&section, RATES);
+        rates
+    }
+
+    fn probe(&mut self, root: &Section<'_>) -> Probe {
+        let section = self.section(root, "probe");
+        let probe = Probe {
+            targets: self.targets(&section),
+            gateway: self.flag(&section, "gateway", bounds::GATEWAY_DEFAULT),
+            interval: self
+                .quantity(&section, "interval", bounds::INTERVAL)
+                .unwrap_or(bounds::INTERVAL_DEFAULT),
+            timeout: self.quantity(&section, "timeout", bounds::TIMEOUT).unwrap_or(bounds::TIMEOUT_DEFAULT),
+            grace: self.quantity(&section, "grace", bounds::GRACE).unwrap_or(bounds::GRACE_DEFAULT),
+        };
+        self.unknown(&section, PROBE);
+        probe
+    }
+
+    fn targets(&mut self, section: &Section<'_>) -> Vec<Target> {
+        if !section.has("targets") {
+            self.missing(
+                &section.path("targets"),
+                "name whom to ask, as in [{ host = \"198.51.100.1\", role = \"anchor\" }]",
+            );
+        }
+        let mut targets: Vec<Target> = Vec::new();
+        let mut seen = BTreeSet::new();
+        let items = self.list(section, "targets", bounds::TARGETS, "targets", Show::Open).unwrap_or_default();
+        for (path, item) in items {
+            let Value::Object(map) = item else {
+                self.must(&path, "a table of host and role", item, Show::Open);
+                continue;
+            };
+            let target = Section { path, map: Some(map) };
+            let host = self.text(&target, "host", Show::Open, |text| Ok(host::check(text, false)?));
+            let roles = [Role::Anchor, Role::World].map(|role| (role.name(), role));
+            let role = self.choice(&target, "role", &roles);
+            for key in TARGET.iter().filter(|key| !target.has(key)) {
+                let why = match *key {
+                    "host" => "an IPv4 or IPv6 address or a DNS name",
+                    _ => "anchor (in the operator's network) or world (beyond it)",
+                };
+                self.missing(&target.path(key), why);
+            }
+            self.unknown(&target, TARGET);
+            if let Some(host) = host
+                && !seen.insert(same_host(host))
+            {
+                self.fault(&target.path("host"), format!("is asked already, is {}", quoted(host)));
+            }
+            if let (Some(host), Some(role)) = (host, role) {
+                targets.push(Target { host: host.to_owned(), role });
+            }
+        }
+        targets
+    }
+
+    fn outage(&mut self, root: &Section<'_>) -> Outage {
+        let section = self.section(root, "outage");
+        let patience =
+            self.quantity(&section, "patience", bounds::PATIENCE).unwrap_or(bounds::PATIENCE_DEFAULT);
+        let hold_down =
+            self.quantity(&section, "hold_down", bounds::HOLD_DOWN).unwrap_or(bounds::HOLD_DOWN_DEFAULT);
+        if patience > hold_down {
+            self.fault(
+                &section.path("patience"),
+                format!("must not be above outage.hold_down, is {patience} and that is {hold_down}"),
+            );
+        }
+        let outage = Outage {
+            patience,
+            hold_down,
+            flapping: self.count(&section, "flapping", bounds::FLAPPING, bounds::FLAPPING_DEFAULT),
+            veto: self.quantity(&section, "veto", bounds::VETO).unwrap_or(bounds::VETO_DEFAULT),
+        };
+        self.unknown(&section, OUTAGE);
+        outage
+    }
+
+    fn remedies(&mut self, root: &Section<'_>) -> Option<Remedies> {
+        let section = self.section(root, "remedies");
+        let ladder = self.ladder(&section);
+        let driver = self.driver(&section, &ladder);
+        let again = self.quantity(&section, "again", bounds::AGAIN).unwrap_or(bounds::AGAIN_DEFAULT);
+        let limits = self.rungs(&section);
+        self.unknown(&section, REMEDIES);
+        Some(Remedies { driver: driver?, ladder, limits, again })
+    }
+
+    fn ladder(&mut self, section: &Section<'_>) -> Vec<Rung> {
+        let bounds = Bounds { least: 0, most: Rung::ALL.len() };
+        let Some(items) = self.list(section, "ladder", bounds, "rungs", Show::Open) else {
+            return bounds::LADDER_DEFAULT.to_vec();
+        };
+        let mut ladder = Vec::new();
+        for (path, item) in items {
+            match Rung::ALL.into_iter().find(|rung| item.as_str() == Some(rung.name())) {
+                None => self.must(&path, &alternatives(RUNGS), item, Show::Open),
+                Some(rung) if ladder.contains(&rung) => {
+                    self.fault(&path, format!("is on the ladder already, is {}", quoted(rung.name())));
+                }
+                Some(rung) => ladder.push(rung),
+            }
+        }
+        ladder
+    }
+
+    /// The driver, which must be able to carry out the ladder.
+    fn driver(&mut self, section: &Section<'_>, ladder: &[Rung]) -> Option<Driver> {
+        #[derive(Clone, Copy, PartialEq)]
+        enum Name {
+            None,
+            Linux,
+            Script,
+        }
+        // Read in any case, so that the faults inside are told whatever the driver is.
+        let linux = LinuxDriver {
+            dhcp_client: self.command(section, "dhcp_client").unwrap_or_default(),
+            dhcp_pidfile: self.file(section, "dhcp_pidfile", bounds::LONGEST_PATH, Show::Open),
+            power_modem: self.command(section, "power_modem").unwrap_or_default(),
+            reboot: self.command(section, "reboot").unwrap_or_else(|| vec!["reboot".to_owned()]),
+        };
+        let program = self.file(section, "program", bounds::LONGEST_PATH, Show::Open);
+        let path = section.path("driver");
+        if section.get("driver").and_then(Value::as_str) == Some("openwrt") {
+            self.fault(
+                &path,
+                "must be none, linux or script here, is \"openwrt\": that one comes with the OpenWrt package",
+            );
+            return None;
+        }
+        let names = [("none", Name::None), ("linux", Name::Linux), ("script", Name::Script)];
+        let name = match self.choice(section, "driver", &names) {
+            Some(name) => name,
+            None if section.has("driver") => return None,
+            None => Name::None,
+        };
+        for key in LINUX_ONLY.iter().filter(|key| section.has(key) && name != Name::Linux) {
+            self.fault(&section.path(key), "belongs to remedies.driver = \"linux\"");
+        }
+        if section.has("program") && name != Name::Script {
+            self.fault(&section.path("program"), "belongs to remedies.driver = \"script\"");
+        }
+        match name {
+            Name::None => Some(Driver::None),
+            Name::Linux => {
+                let needs = |rung: &Rung| match rung {
+                    Rung::Renew => (!section.has("dhcp_pidfile")).then_some("dhcp_pidfile"),
+                    // Without a DHCP client the line has a fixed address, and `ip link` is enough.
+                    Rung::RestartInterface => None,
+                    Rung::PowerModem => linux.power_modem.is_empty().then_some("power_modem"),
+                    Rung::Reboot => linux.reboot.is_empty().then_some("reboot"),
+                };
+                for rung in ladder {
+                    if let Some(key) = needs(rung) {
+                        let (rung, key) = (rung.name(), section.path(key));
+                        self.fault(
+                            &section.path("ladder"),
+                            format!("has {rung}, for which the linux driver needs {key}"),
+                        );
+                    }
+                }
+                Some(Driver::Linux(linux))
+            }
+            Name::Script => {
+                if !section.has("program") {
+                    self.missing(&section.path("program"), "the script driver needs a program to run");
+                }
+                Some(Driver::Script { program: program? })
+            }
+        }
+    }
+
+    fn rungs(&mut self, section: &Section<'_>) -> [RungLimits; 4] {
+        let mut limits = bounds::RUNGS_DEFAULT;
+        let limit = self.section(section, "limit");
+        let settle = self.section(section, "settle");
+        let per_day = self.section(section, "per_day");
+        for (rung, of) in Rung::ALL.iter().zip(limits.iter_mut()) {
+            let key = rung.name();
+            of.limit = self.quantity(&limit, key, bounds::RUNG_LIMIT).unwrap_or(of.limit);
+            of.settle = self.quantity(&settle, key, bounds::RUNG_SETTLE).unwrap_or(of.settle);
+            of.per_day = self.count(&per_day, key, bounds::RUNG_PER_DAY, of.per_day);
+        }
+        for table in [limit, settle, per_day] {
+            self.unknown(&table, RUNGS);
+        }
+        limits
+    }
+
+    fn callback(&mut self, root: &Section<'_>) -> Callback {
+        let section = self.section(root, "callback");
+        let callback = Callback {
+            after: self.quantity(&section, "after", bounds::AFTER).unwrap_or(bounds::AFTER_DEFAULT),
+            receipt: self.quantity(&section, "receipt", bounds::RECEIPT).unwrap_or(bounds::RECEIPT_DEFAULT),
+        };
+        self.unknown(&section, CALLBACK);
+        callback
+    }
+
+    fn mqtt(&mut self, root: &Section<'_>) -> Option<Mqtt> {
+        let section = self.section(root, "mqtt");
+        section.map?;
+        let brokers = self.brokers(&section);
+        let mut file = |key: &str| self.file(&section, key, bounds::LONGEST_PATH, Show::Secret);
+        let (ca, certificate, key) = (file("ca"), file("certificate"), file("key"));
+        let password_file = file("password_file");
+        let username = self.text(&section, "username", Show::Secret, |text| {
+            let length = text.len();
+            if !(1..=bounds::LONGEST_USERNAME).contains(&length) || text.chars().any(char::is_control) {
+                return Err(format!("1 to {} bytes without control characters", bounds::LONGEST_USERNAME));
+            }
+            Ok(())
+        });
+        let keep_alive = self.quantity(&section, "keep_alive", bounds::KEEP_ALIVE);
+        let reconnect = self.quantity(&section, "reconnect", bounds::RECONNECT);
+        let session = self.quantity(&section, "session", bounds::SESSION);
+        for (key, span) in [("keep_alive", keep_alive), ("session", session)] {
+            if let Some(span) = span.filter(|span| !span.0.is_multiple_of(1_000)) {
+                self.fault(
+                    &section.path(key),
+                    format!("must be whole seconds, as MQTT counts it, is {span}"),
+                );
+            }
+        }
+        self.together(&section, "certificate", "key");
+        self.together(&section, "username", "password_file");
+        if let Some(brokers) = &brokers {
+            if !brokers.iter().any(|broker| broker.tls) {
+                for key in ["ca", "certificate", "key"].into_iter().filter(|key| section.has(key)) {
+                    self.fault(
+                        &section.path(key),
+                        "belongs to mqtts://, and the broker is reached by mqtt://",
+                    );
+                }
+            } else if !section.has("ca") {
+                self.missing(
+                    &section.path("ca"),
+                    "mqtts:// needs the certificate of the authority that signed the broker's",
+                );
+            }
+        }
+        self.unknown(&section, MQTT);
+        Some(Mqtt {
+            brokers: brokers?,
+            ca,
+            client: certificate.zip(key),
+            login: username.map(str::to_owned).zip(password_file),
+            keep_alive: keep_alive.unwrap_or(bounds::KEEP_ALIVE_DEFAULT),
+            reconnect: reconnect.unwrap_or(bounds::RECONNECT_DEFAULT),
+            session: session.unwrap_or(bounds::SESSION_DEFAULT),
+        })
+    }
+
+    /// Two keys of which one without the other is of no use.
+    fn together(&mut self, section: &Section<'_>, one: &str, other: &str) {
+        for (has, lacks) in [(one, other), (other, one)] {
+            if section.has(has) && !section.has(lacks) {
+                self.missing(&section.path(lacks), &format!("{} needs it", section.path(has)));
+            }
+        }
+    }
+
+    /// The brokers; `None` if there was a fault in them.
+    fn brokers(&mut self, section: &Section<'_>) -> Option<Vec<Broker>> {
+        let path = section.path("broker");
+        let written = match (section.get("broker"), section.has("brokers")) {
+            (Some(_), true) => {
+                self.fault(&path, "must not be given beside mqtt.brokers; put both into that list");
+                return None;
+            }
+            (Some(one), false) => vec![(path, one)],
+            (None, true) => self.list(section, "brokers", bounds::BROKERS, "URLs", Show::Secret)?,
+            (None, false) => {
+                self.missing(&path, "where the platform is, as in \"mqtts://broker.isp.example:8883\"");
+                return None;
+            }
+        };
+        let mut brokers: Vec<Broker> = Vec::new();
+        let mut whole = !written.is_empty();
+        for (path, value) in written {
+            let Value::String(text) = value else {
+                self.must(&path, "text like \"mqtts://broker.isp.example:8883\"", value, Show::Secret);
+                whole = false;
+                continue;
+            };
+            match host::broker(text) {
+                Err(words) => {
+                    self.fault(&path, words);
+                    whole = false;
+                }
+                Ok(broker) => {
+                    if brokers
+                        .iter()
+                        .any(|b| same_host(&b.host) == same_host(&broker.host) && b.port == broker.port)
+                    {
+                        self.fault(&path, "is given twice");
+                    }
+                    brokers.push(broker);
+                }
+            }
+        }
+        whole.then_some(brokers)
+    }
+
+    fn store(&mut self, root: &Section<'_>) -> Store {
+        let section = self.section(root, "store");
+        let store = Store {
+            directory: self
+                .file(&section, "directory", bounds::LONGEST_PATH, Show::Open)
+                .unwrap_or_else(|| PathBuf::from(bounds::DIRECTORY_DEFAULT)),
+            outbox: self.quantity(&section, "outbox", bounds::OUTBOX).unwrap_or(bounds::OUTBOX_DEFAULT),
+        };
+        self.unknown(&section, STORE);
+        store
+    }
+
+    fn status(&mut self, root: &Section<'_>) -> PathBuf {
+        let section = self.section(root, "status");
+        let socket = self.file(&section, "socket", bounds::LONGEST_SOCKET_PATH, Show::Open);
+        self.unknown(&section, STATUS);
+        socket.unwrap_or_else(|| PathBuf::from(bounds::SOCKET_DEFAULT))
+    }
+}
+
+/// `, is …`: what was written, if it may be repeated.
+fn said(value: &Value, show: Show) -> String {
+    let is = match value {
+        Value::Null => "null".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a table".to_owned(),
+        Value::String(_) if show == Show::Secret => return String::new(),
+        Value::Number(_) | Value::Bool(_) if show == Show::Secret => "no text".to_owned(),
+        Value::String(text) => quoted(text),
+        other => other.to_string().chars().take(40).collect(),
+    };
+    format!(", is {is}")
+}
+
+/// `a, b or c`
+fn alternatives(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => (*one).to_owned(),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
+
+/// Equal for two ways of writing one host.
+fn same_host(host: &str) -> String {
+    match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => host.to_ascii_lowercase(),
+    }
+}

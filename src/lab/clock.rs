@@ -3,14 +3,8 @@
 //! The agent stamps its messages with the same kernel's uptime, so a fault's moment, the agent's stamp and the
 //! platform's arrival can be subtracted from each other.
 
-use rustix::time::{ClockId, clock_gettime};
+pub use crate::clock::since_boot as uptime;
 use std::time::Duration;
-
-/// Time since the kernel booted (`CLOCK_BOOTTIME`, suspend included).
-pub fn uptime() -> Duration {
-    let now = clock_gettime(ClockId::Boottime);
-    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
-}
 
 /// How long ago `earlier` was; zero if it is in fact later.
 pub fn since(earlier: Duration) -> Duration {

@@ -1,0 +1,1026 @@
+//! The connection to the broker: one task owns it, and nothing that it was given is lost with it.
+//!
+//! The outbox is the queue. What rumqttc keeps of it in memory is thrown away with each connection: every attempt gets
+//! a client of its own, and on every CONNACK the subscription is made and all that is not acknowledged is sent again,
+//! in order. A message leaves the outbox when the broker acknowledged it (PUBACK), and the platform tells
+//! repetitions by their id.
+//!
+//! A dead connection is noticed by the acknowledgement that does not come ([`ACK_LIMIT`]), long before the keep-alive
+//! does. Waits between attempts are uniform between nothing and their cap (full jitter), so that a fleet does not come
+//! back as a herd.
+
+pub mod receipt;
+mod tls;
+
+use super::outbox::{Dropped, Outbox, Place};
+use crate::config::{self, Broker};
+use crate::message::{Message, STATE_SCHEMA, Stamp, correct_stamps};
+use crate::observation::Observation;
+use crate::units::{Mono, Span, Wall};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::{
+    ConnAck, ConnectReturnCode, DisconnectReasonCode, LastWill, LastWillProperties, PubAck, PubAckReason,
+    Publish, PublishProperties, SubscribeReasonCode,
+};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, StateError};
+use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+/// How long an acknowledgement may take, counted from the last sign of progress, before the connection is made anew.
+///
+/// 10 s: a loaded land line answers within 2 s, a satellite within 1 s; TCP alone would go on resending for 15 min.
+pub const ACK_LIMIT: Span = Span::seconds(10);
+
+/// How many messages may be unacknowledged at once.
+///
+/// 16: with 2 kB each that is 1.3 Mbit/s over a round trip of 200 ms, and after an outage of a week the queue is gone
+/// in seconds; more would only repeat more after a broken connection.
+const WINDOW: usize = 16;
+
+/// rumqttc's own limit, above [`WINDOW`] so that the state and the subscription never wait for messages. It reserves
+/// memory for each.
+const IN_FLIGHT: u16 = 20;
+
+/// Places in rumqttc's request channel: all that may be under way at once, so that it is never full.
+const REQUESTS: usize = 32;
+
+/// Events that may wait for the owner. When it is behind, reading from the socket stops.
+const EVENTS: usize = 64;
+
+/// The largest packet that we accept. A receipt has at most [`receipt::LARGEST_RECEIPT`]; the broker is told, and does
+/// not send what is larger.
+const LARGEST_INCOMING: u32 = 32 * 1024;
+
+/// How many receipts the broker may have under way to us.
+const RECEIVE_MAXIMUM: u16 = 10;
+
+/// The largest message that is sent when the broker names no limit of its own. Ours are some kilobytes.
+const LARGEST_OUTGOING: usize = 1 << 20;
+
+/// Everything of a PUBLISH packet beside topic and payload: headers, packet id, properties. At most this.
+const OVERHEAD: usize = 64;
+
+/// For DNS, TCP, TLS and CONNACK together. A slow router's TLS handshake takes about a second; a lost SYN costs 1, 3
+/// and 7 s.
+const CONNECT_LIMIT: Span = Span::seconds(10);
+
+/// A connection that lasted this long was a good one: the waits begin again. Longer than [`ACK_LIMIT`], so that a
+/// broker that accepts and never acknowledges is not asked every ten seconds by a whole fleet.
+const GOOD_CONNECTION: Span = Span::seconds(15);
+
+/// The cap of the first wait; it doubles with each failure.
+const FIRST_WAIT: Span = Span::seconds(1);
+
+/// When the line came back: the cap of the wait, and the age from which an unanswered message shows that the connection
+/// died with the line.
+const NUDGED: Span = Span::seconds(1);
+
+/// The state is published at most once in this time.
+const STATE_PACE: Span = Span::seconds(1);
+
+/// A message sent later than this after its fact is marked `late`: the promise is 5 s.
+const LATE_AFTER: Span = Span::seconds(5);
+
+/// How long saying goodbye may take.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// How often the broker may refuse one message for what it is, before it is given up.
+const REFUSALS: u32 = 5;
+
+/// How often the broker may refuse one message for the broker's own reasons (rights, quota), before it is given up.
+/// With the waits between, that is about 16 h in which somebody can mend the broker.
+const REFUSALS_BY_RIGHTS: u32 = 100;
+
+/// The wait after a message's first refusal; it doubles up to [`REFUSED_LONGEST`]. Others go on meanwhile.
+const REFUSED_FIRST: Span = Span::seconds(10);
+const REFUSED_LONGEST: Span = Span::minutes(10);
+
+/// As many connections in a row lost without one acknowledgement bring messages out one at a time, and as many lost
+/// with the same single message under way send it behind the others.
+const SUSPICIOUS: u32 = 3;
+
+/// How often a disk that could not be written is tried again.
+const DISK_AGAIN: Span = Span::minutes(1);
+
+/// The clock, as this part needs it.
+pub trait Time: Send + Sync {
+    /// Our monotonic clock.
+    fn now(&self) -> Mono;
+    /// This moment, as messages tell it.
+    fn stamp(&self) -> Stamp;
+    /// The civil time at which this boot began, if it is known.
+    fn boot_at(&self) -> Option<Wall>;
+}
+
+/// What the connection is made of.
+pub struct Wiring {
+    /// Where to.
+    pub mqtt: config::Mqtt,
+    /// Part of every topic, and the client id.
+    pub device_id: String,
+    /// The offset in which corrected times are shown.
+    pub offset_minutes: i16,
+    /// What waits to be sent.
+    pub outbox: Arc<Mutex<Outbox>>,
+    /// The body of the retained state; schema, ids, time, `online` and `dropped` are added here.
+    pub state: watch::Receiver<Value>,
+    /// Where observations go.
+    pub saw: mpsc::Sender<Observation>,
+    /// The clock.
+    pub time: Arc<dyn Time>,
+}
+
+/// The running connection.
+#[derive(Debug)]
+pub struct Mqtt {
+    nudge: Arc<Notify>,
+    stop: watch::Sender<Option<String>>,
+    task: JoinHandle<()>,
+}
+
+impl Mqtt {
+    /// Begins to connect, and goes on for ever. A broker that is not there yet is normal.
+    pub fn start(wiring: Wiring) -> Mqtt {
+        let nudge = Arc::new(Notify::new());
+        let (stop, stopped) = watch::channel(None);
+        let new = lock(&wiring.outbox).new_messages();
+        let keeper = Keeper {
+            root: format!("linekeeper/v1/{}/", wiring.device_id),
+            new,
+            wiring,
+            nudge: Arc::clone(&nudge),
+            stopped,
+            failures: 0,
+            turn: 0,
+            last_failure: None,
+            last_refusal: None,
+            trials: BTreeMap::new(),
+            barren: 0,
+            careful: 0,
+            states: 0,
+            disk_again: Mono(0),
+        };
+        Mqtt { nudge, stop, task: tokio::spawn(keeper.run()) }
+    }
+
+    /// The line came back: connects within a second, and does not trust a connection that owes answers.
+    pub fn nudge(&self) {
+        self.nudge.notify_one();
+    }
+
+    /// Says goodbye (`online: false` with the reason) if connected, and ends. Takes at most a second.
+    pub async fn end(self, reason: &str) {
+        let Mqtt { stop, mut task, .. } = self;
+        let _ = stop.send(Some(reason.to_owned()));
+        if timeout(END_WITHIN, &mut task).await.is_err() {
+            debug!("the broker did not let us go within {END_WITHIN:?}");
+            task.abort();
+        }
+    }
+}
+
+fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
+    outbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// How one connection, or one attempt, ended.
+enum Lost {
+    /// We were asked to end, and did.
+    Stopped,
+    /// The line came back while it was in doubt: the next attempt follows at once.
+    Nudged,
+    /// Anything else, in words.
+    Broken(String),
+}
+
+/// What is known of a message that did not go through at once.
+#[derive(Debug, Default)]
+struct Trial {
+    refusals: u32,
+    /// Connections lost while it alone was under way.
+    alone: u32,
+    not_before: Mono,
+}
+
+/// The owner of all that outlives a connection.
+struct Keeper {
+    wiring: Wiring,
+    root: String,
+    new: Arc<Notify>,
+    nudge: Arc<Notify>,
+    stopped: watch::Receiver<Option<String>>,
+    /// Failed rounds in a row.
+    failures: u32,
+    /// Which broker is next.
+    turn: usize,
+    /// Told once, until it changes.
+    last_failure: Option<String>,
+    last_refusal: Option<String>,
+    /// Bounded by the outbox: entries of messages that left it are removed.
+    trials: BTreeMap<Place, Trial>,
+    /// Connections in a row lost with messages under way and none acknowledged.
+    barren: u32,
+    /// As many acknowledgements are waited for one at a time.
+    careful: usize,
+    /// Numbers the states.
+    states: u32,
+    disk_again: Mono,
+}
+
+/// One connection.
+struct Connection {
+    client: AsyncClient,
+    events: mpsc::Receiver<Result<Event, ConnectionError>>,
+    session: String,
+    /// When the attempt began, and when CONNACK came.
+    began: Mono,
+    up: Option<Mono>,
+    /// In the order given to the client; those without a packet id are not sent yet.
+    given: VecDeque<Sent>,
+    sent: BTreeMap<u16, Sent>,
+    progress: Mono,
+    acknowledged: bool,
+    window: usize,
+    largest: usize,
+    cursor: Option<Place>,
+    state_due: bool,
+    state_at: Option<Mono>,
+    dropped: Dropped,
+    _polling: Polling,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    /// `None`: the state.
+    place: Option<Place>,
+    at: Mono,
+}
+
+impl Connection {
+    fn under_way(&self) -> impl Iterator<Item = &Sent> {
+        self.sent.values().chain(&self.given)
+    }
+
+    fn has(&self, place: Place) -> bool {
+        self.under_way().any(|s| s.place == Some(place))
+    }
+
+    fn messages(&self) -> impl Iterator<Item = Place> {
+        self.under_way().filter_map(|s| s.place)
+    }
+
+    /// When the patience with the broker ends.
+    fn ack_deadline(&self) -> Option<Mono> {
+        let oldest = self.under_way().map(|s| s.at).min()?;
+        Some(oldest.max(self.progress) + ACK_LIMIT)
+    }
+}
+
+/// Polling has a task of its own, because rumqttc's `poll` must not be cancelled while it connects.
+struct Polling(JoinHandle<()>);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        loop {
+            let broker =
+                self.wiring.mqtt.brokers.get(self.turn).or(self.wiring.mqtt.brokers.first()).cloned();
+            let Some(broker) = broker else {
+                warn!("no broker is configured: messages stay in the outbox");
+                return;
+            };
+            let (lost, up) = match self.connect(&broker) {
+                Ok(mut connection) => {
+                    let lost = self.keep(&broker, &mut connection).await;
+                    self.autopsy(&connection, &lost);
+                    (lost, connection.up)
+                }
+                Err(why) => (Lost::Broken(why), None),
+            };
+            let now = self.wiring.time.now();
+            if up.is_some() {
+                self.tell(Observation::BrokerSeen { connected: false }).await;
+            }
+            self.tend_disk();
+            let wait = match lost {
+                Lost::Stopped => return,
+                Lost::Nudged => {
+                    self.failures = 0;
+                    debug!("the line came back: the connection to {} is made anew", name(&broker));
+                    jitter(NUDGED)
+                }
+                Lost::Broken(why) => {
+                    if up.is_some_and(|up| now.since(up) >= GOOD_CONNECTION) {
+                        self.failures = 0;
+                    }
+                    let wait = jitter(self.cap());
+                    self.failed(&broker, up.is_some(), &why, wait);
+                    self.next_turn(up.is_some());
+                    wait
+                }
+            };
+            if !self.wait(wait).await {
+                return;
+            }
+        }
+    }
+
+    /// The longest that may be waited now.
+    fn cap(&self) -> Span {
+        FIRST_WAIT.times(1 << self.failures.min(20)).min(self.wiring.mqtt.reconnect)
+    }
+
+    fn next_turn(&mut self, was_up: bool) {
+        self.turn = if was_up { 0 } else { (self.turn + 1) % self.wiring.mqtt.brokers.len().max(1) };
+        if self.turn == 0 {
+            self.failures = self.failures.saturating_add(1);
+        }
+    }
+
+    /// One line for what is new, none for what goes on.
+    fn failed(&mut self, broker: &Broker, was_up: bool, why: &str, wait: Span) {
+        let what = if was_up { "lost the broker" } else { "cannot connect to the broker" };
+        let text = format!("{what} {}: {why}", name(broker));
+        if was_up || self.last_failure.as_ref() != Some(&text) {
+            info!("{text}; next attempt in {wait}");
+        } else {
+            debug!("{text}; next attempt in {wait}");
+        }
+        self.last_failure = Some(text);
+    }
+
+    /// Waits for the next attempt; `false` when asked to end.
+    async fn wait(&mut self, wait: Span) -> bool {
+        let mut stopped = self.stopped.clone();
+        let nudge = Arc::clone(&self.nudge);
+        let mut hurried = wait <= NUDGED;
+        let mut over = std::pin::pin!(sleep(wait.into()));
+        loop {
+            tokio::select! {
+                _ = asked_to_end(&mut stopped) => return false,
+                () = &mut over => return true,
+                () = nudge.notified() => {
+                    self.failures = 0;
+                    if !hurried {
+                        hurried = true;
+                        over.set(sleep(jitter(NUDGED).into()));
+                    }
+                }
+            }
+        }
+    }
+
+    /// A new client that begins to connect.
+    fn connect(&mut self, broker: &Broker) -> Result<Connection, String> {
+        let session = format!("{:016x}", fastrand::u64(..));
+        let mut options = self.options(broker)?;
+        let topic = format!("{}state", self.root);
+        let mut will = self.state(&session, false);
+        // When the broker will send it is not known here; its reader knows when it came.
+        will["time"] = Value::Null;
+        will["id"] = format!("{}/state/{session}/will", self.wiring.device_id).into();
+        will["reason"] = "connection lost".into();
+        let about = LastWillProperties {
+            delay_interval: None,
+            payload_format_indicator: Some(1),
+            message_expiry_interval: None,
+            content_type: Some("application/json".into()),
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        };
+        options.set_last_will(LastWill::new(topic, will.to_string(), QoS::AtLeastOnce, true, Some(about)));
+        let (client, event_loop) = AsyncClient::new(options, REQUESTS);
+        let (into, events) = mpsc::channel(EVENTS);
+        let now = self.wiring.time.now();
+        Ok(Connection {
+            client,
+            events,
+            session,
+            began: now,
+            up: None,
+            given: VecDeque::new(),
+            sent: BTreeMap::new(),
+            progress: now,
+            acknowledged: false,
+            window: WINDOW,
+            largest: LARGEST_OUTGOING,
+            cursor: None,
+            state_due: true,
+            state_at: None,
+            dropped: Dropped::default(),
+            _polling: Polling(tokio::spawn(poll(event_loop, into))),
+        })
+    }
+
+    fn options(&self, broker: &Broker) -> Result<MqttOptions, String> {
+        let mqtt = &self.wiring.mqtt;
+        let mut options = MqttOptions::new(&self.wiring.device_id, &broker.host, broker.port);
+        // rumqttc asserts at least 5 s, and the protocol has 16 bits.
+        let keep_alive = mqtt.keep_alive.whole_seconds().clamp(5, u64::from(u16::MAX));
+        options
+            .set_keep_alive(Duration::from_secs(keep_alive))
+            .set_clean_start(false)
+            .set_connection_timeout(CONNECT_LIMIT.whole_seconds())
+            .set_session_expiry_interval(Some(
+                u32::try_from(mqtt.session.whole_seconds()).unwrap_or(u32::MAX),
+            ))
+            .set_receive_maximum(Some(RECEIVE_MAXIMUM))
+            .set_max_packet_size(Some(LARGEST_INCOMING))
+            .set_outgoing_inflight_upper_limit(IN_FLIGHT);
+        let mut network = NetworkOptions::new();
+        // Messages are small and urgent.
+        network.set_tcp_nodelay(true);
+        network.set_connection_timeout(CONNECT_LIMIT.whole_seconds());
+        options.set_network_options(network);
+        if let Some((user, file)) = &mqtt.login {
+            let text = fs::read_to_string(file).map_err(|e| {
+                format!(
+                    "the password file {} cannot be read: {e}; check the path and who may read it",
+                    file.display()
+                )
+            })?;
+            options.set_credentials(user, text.lines().next().unwrap_or_default());
+        }
+        if broker.tls {
+            let tls = tls::configuration(mqtt)?;
+            options.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls)));
+        }
+        Ok(options)
+    }
+
+    /// Lives as long as the connection does.
+    async fn keep(&mut self, broker: &Broker, connection: &mut Connection) -> Lost {
+        let mut stopped = self.stopped.clone();
+        let nudge = Arc::clone(&self.nudge);
+        let new = Arc::clone(&self.new);
+        let mut body_lives = true;
+        loop {
+            let mut wake = None;
+            if connection.up.is_some() {
+                match self.send(connection) {
+                    Ok(at) => wake = at,
+                    Err(why) => return Lost::Broken(why),
+                }
+            }
+            let now = self.wiring.time.now();
+            let wait = wake.map_or(DISK_AGAIN, |at| at.since(now)).min(DISK_AGAIN);
+            tokio::select! {
+                event = connection.events.recv() => match event {
+                    None => return Lost::Broken("the connection's task ended".into()),
+                    Some(Err(error)) => return Lost::Broken(words(&error)),
+                    Some(Ok(event)) => {
+                        if let Err(why) = self.happened(broker, connection, event).await {
+                            return Lost::Broken(why);
+                        }
+                    }
+                },
+                reason = asked_to_end(&mut stopped) => {
+                    self.goodbye(connection, &reason).await;
+                    return Lost::Stopped;
+                }
+                () = nudge.notified() => {
+                    let now = self.wiring.time.now();
+                    let in_doubt = match connection.up {
+                        None => now.since(connection.began) > NUDGED,
+                        Some(_) => connection.under_way().any(|s| now.since(s.at) > NUDGED),
+                    };
+                    if in_doubt {
+                        return Lost::Nudged;
+                    }
+                }
+                changed = self.wiring.state.changed(), if body_lives => {
+                    body_lives = changed.is_ok();
+                    connection.state_due |= body_lives;
+                }
+                () = new.notified() => {}
+                () = sleep(wait.into()) => {}
+            }
+            let now = self.wiring.time.now();
+            if connection.ack_deadline().is_some_and(|at| now >= at) {
+                let n = connection.under_way().count();
+                return Lost::Broken(format!("{n} messages were not acknowledged within {ACK_LIMIT}"));
+            }
+            self.tend_disk();
+        }
+    }
+
+    fn tend_disk(&mut self) {
+        let now = self.wiring.time.now();
+        let mut outbox = lock(&self.wiring.outbox);
+        if outbox.trouble().is_some() && now >= self.disk_again {
+            self.disk_again = now + DISK_AGAIN;
+            // It tells the log by itself when it works again.
+            let _ = outbox.retry();
+        }
+    }
+
+    /// Gives the client what may be sent now; says when there is something to do again.
+    fn send(&mut self, connection: &mut Connection) -> Result<Option<Mono>, String> {
+        let now = self.wiring.time.now();
+        let mut wake = None;
+        let mut wake_at = |at: Mono| wake = Some(wake.map_or(at, |w: Mono| w.min(at)));
+        let dropped = lock(&self.wiring.outbox).dropped();
+        connection.state_due |= dropped != connection.dropped;
+        if connection.state_due {
+            // One at a time, so that they cannot overtake each other on a second attempt.
+            let busy = connection.under_way().any(|s| s.place.is_none());
+            let ready = connection.state_at.map_or(now, |at| at + STATE_PACE);
+            if !busy && now >= ready {
+                let state = self.state(&connection.session, true);
+                self.publish(connection, "state", &state, true, None)?;
+                connection.state_due = false;
+                connection.state_at = Some(now);
+                connection.dropped = dropped;
+            } else if !busy {
+                wake_at(ready);
+            }
+        }
+        let window = if self.careful > 0 { 1 } else { connection.window };
+        while connection.messages().count() < window {
+            let Some((place, message)) = self.next(connection, now) else { break };
+            let mut value = match serde_json::to_value(&message) {
+                Ok(value) => value,
+                Err(e) => {
+                    self.give_up(place, message.id(), &format!("it cannot be written as JSON: {e}"));
+                    continue;
+                }
+            };
+            let age = age(&self.wiring.time.stamp(), time_of(&message));
+            if age.is_none_or(|age| age > LATE_AFTER) {
+                value["late"] = true.into();
+            }
+            if let Some(boot_at) = self.wiring.time.boot_at() {
+                let boot_id = self.wiring.time.stamp().boot_id;
+                correct_stamps(&mut value, &boot_id, boot_at, self.wiring.offset_minutes);
+            }
+            let size = value.to_string().len() + self.root.len() + message.topic().len() + OVERHEAD;
+            if size > connection.largest {
+                let why = format!("it has {size} bytes, the broker takes {}", connection.largest);
+                self.give_up(place, message.id(), &why);
+                continue;
+            }
+            self.publish(connection, message.topic(), &value, false, Some(place))?;
+        }
+        if let Some(at) = connection.ack_deadline() {
+            wake_at(at);
+        }
+        for trial in self.trials.values().filter(|t| t.not_before > now) {
+            wake_at(trial.not_before);
+        }
+        if lock(&self.wiring.outbox).trouble().is_some() {
+            wake_at(self.disk_again);
+        }
+        Ok(wake)
+    }
+
+    /// The next message that may be sent: one whose wait is over, else the next in order.
+    fn next(&mut self, connection: &mut Connection, now: Mono) -> Option<(Place, Message)> {
+        let outbox = lock(&self.wiring.outbox);
+        self.trials.retain(|place, _| outbox.holds(*place));
+        let mut waiting = self.trials.iter().filter(|(_, t)| t.not_before > Mono(0) && t.not_before <= now);
+        let due = waiting.find(|(place, _)| !connection.has(**place)).map(|(place, _)| *place);
+        if let Some(place) = due {
+            // Those behind the cursor were passed over; those before it come by themselves.
+            if connection.cursor.is_some_and(|cursor| place <= cursor) {
+                return outbox.get(place).map(|critical| (place, critical.message));
+            }
+        }
+        loop {
+            let (place, critical) = outbox.after(connection.cursor)?;
+            connection.cursor = Some(place);
+            let waits = self.trials.get(&place).is_some_and(|t| t.not_before > now);
+            if !waits && !connection.has(place) {
+                return Some((place, critical.message));
+            }
+        }
+    }
+
+    fn publish(
+        &mut self,
+        connection: &mut Connection,
+        topic: &str,
+        payload: &Value,
+        retain: bool,
+        place: Option<Place>,
+    ) -> Result<(), String> {
+        let about = PublishProperties {
+            payload_format_indicator: Some(1),
+            content_type: Some("application/json".into()),
+            ..PublishProperties::default()
+        };
+        connection
+            .client
+            .try_publish_with_properties(
+                format!("{}{topic}", self.root),
+                QoS::AtLeastOnce,
+                retain,
+                payload.to_string(),
+                about,
+            )
+            .map_err(|_| "the client takes no more requests".to_owned())?;
+        connection.given.push_back(Sent { place, at: self.wiring.time.now() });
+        Ok(())
+    }
+
+    /// The retained state: the runner's body, and what only this side knows.
+    fn state(&mut self, session: &str, online: bool) -> Value {
+        let mut body = match self.wiring.state.borrow().clone() {
+            Value::Object(fields) => Value::Object(fields),
+            Value::Null => json!({}),
+            other => json!({ "line": other }),
+        };
+        let stamp = self.wiring.time.stamp();
+        let Dropped { events, callbacks, refused } = lock(&self.wiring.outbox).dropped();
+        self.states = self.states.wrapping_add(1);
+        body["schema"] = STATE_SCHEMA.into();
+        body["id"] = format!("{}/state/{session}/{}", self.wiring.device_id, self.states).into();
+        body["device_id"] = self.wiring.device_id.as_str().into();
+        body["online"] = online.into();
+        body["boot_id"] = stamp.boot_id.as_str().into();
+        body["session_id"] = session.into();
+        body["time"] = json!(stamp);
+        body["dropped"] = json!({ "events": events, "callbacks": callbacks, "refused": refused });
+        if let Some(boot_at) = self.wiring.time.boot_at() {
+            correct_stamps(&mut body, &stamp.boot_id, boot_at, self.wiring.offset_minutes);
+        }
+        body
+    }
+
+    async fn happened(
+        &mut self,
+        broker: &Broker,
+        connection: &mut Connection,
+        event: Event,
+    ) -> Result<(), String> {
+        match event {
+            Event::Incoming(Incoming::ConnAck(connack)) => {
+                self.connected(broker, connection, &connack).await?
+            }
+            Event::Incoming(Incoming::PubAck(puback)) => self.answered(connection, &puback).await,
+            Event::Incoming(Incoming::Publish(publish)) => self.received(&publish).await,
+            Event::Incoming(Incoming::SubAck(suback)) => {
+                for code in &suback.return_codes {
+                    if !matches!(code, SubscribeReasonCode::Success(_)) {
+                        warn!(
+                            "the broker does not let us subscribe to {}callback/receipt ({code:?}): receipts will not \
+                             come; check the broker's access list",
+                            self.root
+                        );
+                    }
+                }
+            }
+            Event::Outgoing(Outgoing::Publish(packet)) => {
+                if let Some(sent) = connection.given.pop_front() {
+                    connection.sent.insert(packet, sent);
+                }
+            }
+            Event::Incoming(_) | Event::Outgoing(_) => {}
+        }
+        Ok(())
+    }
+
+    async fn connected(
+        &mut self,
+        broker: &Broker,
+        connection: &mut Connection,
+        connack: &ConnAck,
+    ) -> Result<(), String> {
+        let now = self.wiring.time.now();
+        connection.up = Some(now);
+        connection.progress = now;
+        if let Some(properties) = &connack.properties {
+            if let Some(most) = properties.receive_max {
+                // One place is the state's.
+                connection.window = WINDOW.min(usize::from(most).saturating_sub(1)).max(1);
+            }
+            if let Some(most) = properties.max_packet_size {
+                connection.largest = LARGEST_OUTGOING.min(usize::try_from(most).unwrap_or(usize::MAX));
+            }
+        }
+        let waiting = lock(&self.wiring.outbox).len();
+        info!(
+            "connected to the broker {} ({}); {waiting} messages wait",
+            name(broker),
+            if connack.session_present { "it kept our session" } else { "a new session" }
+        );
+        self.last_failure = None;
+        connection
+            .client
+            .try_subscribe(format!("{}callback/receipt", self.root), QoS::AtLeastOnce)
+            .map_err(|_| "the client takes no more requests".to_owned())?;
+        self.tell(Observation::BrokerSeen { connected: true }).await;
+        Ok(())
+    }
+
+    async fn answered(&mut self, connection: &mut Connection, puback: &PubAck) {
+        let Some(sent) = connection.sent.remove(&puback.pkid) else { return };
+        connection.progress = self.wiring.time.now();
+        connection.acknowledged = true;
+        self.barren = 0;
+        let taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
+        match (sent.place, taken) {
+            (Some(place), true) => {
+                self.careful = self.careful.saturating_sub(1);
+                self.trials.remove(&place);
+                // Told first: a death between the two repeats the message, and the news of it.
+                let number = lock(&self.wiring.outbox).is_current(place).then_some(place.number);
+                let told = match number {
+                    Some(number) => self.tell(Observation::Acknowledged { number }).await,
+                    None => true,
+                };
+                if told {
+                    lock(&self.wiring.outbox).done(place);
+                }
+            }
+            (Some(place), false) => {
+                self.refused(place, &format!("{:?}", puback.reason), by_rights(puback.reason))
+            }
+            (None, true) => {}
+            (None, false) => {
+                warn!("the broker refused {}state ({:?}); check its access list", self.root, puback.reason)
+            }
+        }
+    }
+
+    /// The broker answered a message with an error: later again, but not for ever, and not before the others.
+    fn refused(&mut self, place: Place, why: &str, by_rights: bool) {
+        let now = self.wiring.time.now();
+        let trial = self.trials.entry(place).or_default();
+        trial.refusals += 1;
+        let refusals = trial.refusals;
+        if refusals >= if by_rights { REFUSALS_BY_RIGHTS } else { REFUSALS } {
+            let id = self.id_of(place);
+            self.give_up(place, &id, &format!("the broker refused it {refusals} times, last with {why}"));
+            return;
+        }
+        let wait = REFUSED_FIRST.times(1 << (refusals - 1).min(20)).min(REFUSED_LONGEST);
+        trial.not_before = now + wait;
+        let text = format!("the broker refused message {}: {why}", place.number);
+        if refusals == 1 {
+            warn!("{text}; trying it again in {wait}, others go on");
+        } else {
+            debug!("{text} ({refusals} times); trying it again in {wait}");
+        }
+    }
+
+    fn id_of(&self, place: Place) -> String {
+        lock(&self.wiring.outbox).get(place).map_or_else(String::new, |c| c.message.id().to_owned())
+    }
+
+    fn give_up(&mut self, place: Place, id: &str, why: &str) {
+        warn!("message {} ({id}) is given up: {why}. It is counted as refused in the state", place.number);
+        self.trials.remove(&place);
+        lock(&self.wiring.outbox).refuse(place);
+    }
+
+    /// Looks for the message that a lost connection may have died of.
+    ///
+    /// A broker that has no answer for a message may just close the connection, again and again. So after some
+    /// connections without any acknowledgement messages go out one at a time, and one with which the connection is lost
+    /// again and again goes behind the others. It is given up only when the broker says that it is at fault.
+    fn autopsy(&mut self, connection: &Connection, lost: &Lost) {
+        let Lost::Broken(why) = lost else { return };
+        let under_way: Vec<Place> = connection.messages().collect();
+        if connection.up.is_none() || under_way.is_empty() {
+            return;
+        }
+        let blamed = why.starts_with(BLAME);
+        if let [place] = under_way[..] {
+            let trial = self.trials.entry(place).or_default();
+            trial.alone += 1;
+            if blamed {
+                self.refused(place, why, false);
+            } else if trial.alone >= SUSPICIOUS {
+                trial.alone = 0;
+                trial.not_before = self.wiring.time.now() + REFUSED_FIRST;
+                debug!("message {} goes behind the others: connections end with it", place.number);
+            }
+        }
+        if connection.acknowledged && !blamed {
+            self.barren = 0;
+            return;
+        }
+        self.barren = self.barren.saturating_add(1);
+        if blamed || self.barren >= SUSPICIOUS {
+            self.careful = 2 * WINDOW;
+        }
+    }
+
+    async fn received(&mut self, publish: &Publish) {
+        let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        if topic != format!("{}callback/receipt", self.root) {
+            debug!("a message on {topic:?}, which we did not ask for, is passed over");
+            return;
+        }
+        let wrong = if publish.retain {
+            format!(
+                "a retained receipt on {topic} is passed over, it may be of long ago; the platform must publish \
+                 receipts without the retain flag"
+            )
+        } else {
+            match receipt::read(&publish.payload) {
+                Ok(receipt) => {
+                    self.tell(Observation::ReceiptCame(receipt)).await;
+                    return;
+                }
+                Err(why) => format!("receipt on {topic} refused: {why}"),
+            }
+        };
+        if self.last_refusal.as_ref() == Some(&wrong) {
+            debug!("{wrong}");
+        } else {
+            warn!("{wrong}");
+            self.last_refusal = Some(wrong);
+        }
+    }
+
+    /// Tells the runner; `false` when it does not listen any more.
+    async fn tell(&self, observation: Observation) -> bool {
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            sent = self.wiring.saw.send(observation) => sent.is_ok(),
+            // The runner may have stopped listening before it asks us to end.
+            _ = asked_to_end(&mut stopped) => false,
+        }
+    }
+
+    /// Publishes that we are going, and goes. Its caller bounds how long that takes.
+    async fn goodbye(&mut self, connection: &mut Connection, reason: &str) {
+        if connection.up.is_none() {
+            return;
+        }
+        let mut state = self.state(&connection.session, false);
+        state["reason"] = reason.into();
+        if self.publish(connection, "state", &state, true, None).is_err() {
+            return;
+        }
+        let mut asked = false;
+        loop {
+            // All states under way are answered in order, ours is the last.
+            if !asked && !connection.under_way().any(|s| s.place.is_none()) {
+                asked = connection.client.try_disconnect().is_ok();
+            }
+            match connection.events.recv().await {
+                Some(Ok(Event::Outgoing(Outgoing::Publish(packet)))) => {
+                    if let Some(sent) = connection.given.pop_front() {
+                        connection.sent.insert(packet, sent);
+                    }
+                }
+                Some(Ok(Event::Incoming(Incoming::PubAck(puback)))) => {
+                    self.answered(connection, &puback).await
+                }
+                Some(Ok(_)) => {}
+                // The broker closes after our DISCONNECT.
+                Some(Err(_)) | None => return,
+            }
+        }
+    }
+}
+
+/// Comes back with the reason when we are to end: asked, or because nobody is left who could ask.
+async fn asked_to_end(stopped: &mut watch::Receiver<Option<String>>) -> String {
+    match stopped.wait_for(Option::is_some).await {
+        Ok(reason) => reason.clone().unwrap_or_default(),
+        Err(_) => "the agent ended".to_owned(),
+    }
+}
+
+async fn poll(mut event_loop: EventLoop, into: mpsc::Sender<Result<Event, ConnectionError>>) {
+    loop {
+        let event = event_loop.poll().await;
+        let over = event.is_err();
+        if into.send(event).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+/// Uniform between nothing and `cap`.
+fn jitter(cap: Span) -> Span {
+    Span(fastrand::u64(0..=cap.0))
+}
+
+fn name(broker: &Broker) -> String {
+    let scheme = if broker.tls { "mqtts" } else { "mqtt" };
+    format!("{scheme}://{}:{}", broker.host, broker.port)
+}
+
+fn time_of(message: &Message) -> &Stamp {
+    match message {
+        Message::Callback(callback) => &callback.time,
+        Message::Event(event) => &event.time,
+    }
+}
+
+/// How long ago `then` was; `None` when that was in another boot.
+fn age(now: &Stamp, then: &Stamp) -> Option<Span> {
+    (now.boot_id == then.boot_id).then(|| Span(now.uptime_ms.saturating_sub(then.uptime_ms)))
+}
+
+/// Whether the refusal is for the broker's reasons, not for what the message is.
+fn by_rights(reason: PubAckReason) -> bool {
+    matches!(
+        reason,
+        PubAckReason::NotAuthorized | PubAckReason::QuotaExceeded | PubAckReason::PacketIdentifierInUse
+    )
+}
+
+/// How the words of an end begin for which the broker blames a message.
+const BLAME: &str = "the broker does not take a message";
+
+/// Why a connection ended, in words that follow "lost the broker:" or "cannot connect to the broker:".
+fn words(error: &ConnectionError) -> String {
+    if let Some(said) = tls::words(error) {
+        return said;
+    }
+    match error {
+        ConnectionError::Timeout(_) => {
+            format!("no answer within {CONNECT_LIMIT}; check the line, the name and the firewall")
+        }
+        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => match e.kind() {
+            std::io::ErrorKind::ConnectionRefused => {
+                "nobody listens there; is the broker running, is the port right?".into()
+            }
+            std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::ConnectionReset => {
+                "the other side closed the connection".into()
+            }
+            _ => e.to_string(),
+        },
+        ConnectionError::ConnectionRefused(code) => {
+            let advice = match code {
+                ConnectReturnCode::BadUserNamePassword => "; check mqtt.user and mqtt.password_file",
+                ConnectReturnCode::NotAuthorized => {
+                    "; check the broker's access list, and certificate or login here"
+                }
+                ConnectReturnCode::ClientIdentifierNotValid | ConnectReturnCode::BadClientId => {
+                    "; check device.id"
+                }
+                ConnectReturnCode::UnsupportedProtocolVersion | ConnectReturnCode::RefusedProtocolVersion => {
+                    "; the broker must speak MQTT 5"
+                }
+                _ => "",
+            };
+            format!("it refused us ({code:?}){advice}")
+        }
+        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, reason_string }) => {
+            let said = reason_string.as_ref().map_or_else(String::new, |s| format!(": {s:.200}"));
+            match reason_code {
+                DisconnectReasonCode::PacketTooLarge
+                | DisconnectReasonCode::PayloadFormatInvalid
+                | DisconnectReasonCode::TopicNameInvalid => format!("{BLAME} ({reason_code:?}{said})"),
+                DisconnectReasonCode::SessionTakenOver => format!(
+                    "another client took the session over{said}; is a second gateway using the same device.id?"
+                ),
+                _ => format!("it ended the connection ({reason_code:?}{said})"),
+            }
+        }
+        ConnectionError::MqttState(StateError::ConnectionAborted) => {
+            "the other side closed the connection".into()
+        }
+        ConnectionError::MqttState(StateError::AwaitPingResp) => {
+            "it did not answer within the keep-alive".into()
+        }
+        ConnectionError::NotConnAck(_) => {
+            "what answers there does not speak MQTT 5; is the port right?".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_spread_over_all_of_their_cap() {
+        let cap = Span::seconds(8);
+        let waits: Vec<u64> = (0..400).map(|_| jitter(cap).0).collect();
+        assert!(waits.iter().all(|w| *w <= cap.0));
+        for eighth in 0..8 {
+            assert!(waits.iter().any(|w| w / 1_001 == eighth), "none in eighth {eighth}");
+        }
+    }
+
+    #[test]
+    fn a_stamp_of_another_boot_has_no_age() {
+        let stamp = |boot: &str, ms| Stamp { wall: None, synced: false, boot_id: boot.into(), uptime_ms: ms };
+        assert_eq!(age(&stamp("a", 9_000), &stamp("a", 3_000)), Some(Span::seconds(6)));
+        assert_eq!(age(&stamp("a", 3_000), &stamp("a", 9_000)), Some(Span::ZERO));
+        assert_eq!(age(&stamp("a", 9_000), &stamp("b", 8_999)), None);
+    }
+}

@@ -1,0 +1,530 @@
+//! The queue of critical messages on flash: first in, first out, bounded in bytes, and safe against a power cut.
+//!
+//! One append-only file of lines, each with its own checksum. A message is on flash before [`Outbox::append`] returns;
+//! that the broker has it is written without waiting for the flash, because losing that line only means that the
+//! message goes out once more under the same id.
+//!
+//! ```text
+//! 5ab29a3c mark 0 17 2 0 0       highest place so far, and what was given up: events, callbacks, refused
+//! 1d0f6b77 put 0 18 event {…}    a message: its place (life and number), topic, content
+//! 77aa0c12 done 0 18 event       the broker has it
+//! 90be11d4 drop 0 19 event       it was dropped for want of room
+//! 3344ff01 refused 0 20 event    the broker would not have it
+//! ```
+//!
+//! There may be one process at a time: the daemon's socket sees to that.
+
+use super::durable;
+use crate::message::Critical;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use tokio::sync::Notify;
+
+const FILE: &str = "outbox.log";
+
+/// Dead bytes below which the file is not rewritten.
+///
+/// 16 KiB: about a dozen messages. Rewriting costs at least one flash page for each file system block that lives; a
+/// smaller bound would rewrite after every third message, a larger one would keep more than the smallest permitted
+/// outbox in dead lines.
+const DEAD_BEFORE_REWRITE: u64 = 16 * 1024;
+
+/// The longest file that is read whole: live and dead lines of the largest outbox that can be configured (16 MB), and
+/// some more. What is beyond was not written by us.
+const LONGEST: u64 = 48 << 20;
+
+/// Where a message stands in the order of this device.
+///
+/// Numbers rise over the device's life; when the snapshot that counts them is lost, a new life begins and they start
+/// again, behind what still waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// How often the numbers began anew.
+    pub life: u32,
+    /// [`Critical::number`].
+    pub number: u64,
+}
+
+/// What was given up, since the outbox was created.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Dropped {
+    /// Events, for want of room.
+    pub events: u64,
+    /// Callbacks, for want of room.
+    pub callbacks: u64,
+    /// Messages that the broker would not take.
+    pub refused: u64,
+}
+
+/// Why a message leaves the outbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    Delivered,
+    Dropped,
+    Refused,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// Its line in the file, checksum and line end included.
+    line: Vec<u8>,
+    event: bool,
+    on_flash: bool,
+}
+
+/// The queue.
+#[derive(Debug)]
+pub struct Outbox {
+    path: PathBuf,
+    limit: u64,
+    entries: BTreeMap<Place, Entry>,
+    /// Bytes of all lines in `entries`.
+    live: u64,
+    /// The highest number ever put in the life that lasts.
+    highest: Place,
+    dropped: Dropped,
+    disk: Disk,
+    /// Lines about what left, to be written with the next message. Empty while the disk fails: then all is rewritten.
+    owed: Vec<u8>,
+    writes: u64,
+    bytes: u64,
+    new: Arc<Notify>,
+}
+
+#[derive(Debug)]
+enum Disk {
+    /// All is written; the file is `length` bytes long.
+    Works { file: File, length: u64 },
+    /// Something could not be written; the words say what.
+    Fails(String),
+}
+
+impl Outbox {
+    /// Opens the queue in `directory`, at most `limit` bytes of waiting messages.
+    ///
+    /// Never fails: what can be read is kept, what cannot is told (one sentence each, for the log), and without a disk
+    /// the queue lives in memory.
+    pub fn open(directory: &Path, limit: u64) -> (Outbox, Vec<String>) {
+        let path = directory.join(FILE);
+        let mut outbox = Outbox {
+            path: path.clone(),
+            limit,
+            entries: BTreeMap::new(),
+            live: 0,
+            highest: Place { life: 0, number: 0 },
+            dropped: Dropped::default(),
+            disk: Disk::Fails("not written yet".into()),
+            owed: Vec::new(),
+            writes: 0,
+            bytes: 0,
+            new: Arc::new(Notify::new()),
+        };
+        let mut troubles = Vec::new();
+        durable::clear_temporary(&path);
+        let mut clean = false;
+        let mut length = 0;
+        match durable::read_bounded(&path, LONGEST) {
+            Ok(None) => {}
+            Ok(Some((content, longer))) => {
+                length = content.len() as u64;
+                let bad = outbox.replay(&content);
+                clean = bad == 0 && !longer && content.last().is_none_or(|b| *b == b'\n');
+                if !clean {
+                    let copy = durable::copy_aside(&path, &content);
+                    troubles.push(format!(
+                        "the outbox {} was damaged: {bad} of its lines cannot be read{}, {} waiting messages were \
+                         recovered; {copy}",
+                        path.display(),
+                        if longer { " and it is longer than an outbox gets" } else { "" },
+                        outbox.entries.len(),
+                    ));
+                }
+            }
+            Err(e) => {
+                let where_now = durable::set_aside(&path);
+                troubles
+                    .push(format!("{}; {where_now}", durable::words("cannot read the outbox", &path, &e)));
+            }
+        }
+        // The limit may have been lowered since.
+        let before = outbox.entries.len();
+        outbox.make_room();
+        let opened = if clean && before == outbox.entries.len() && outbox.live + DEAD_BEFORE_REWRITE >= length
+        {
+            outbox.open_file(length)
+        } else {
+            outbox.rewrite()
+        };
+        if let Err(why) = opened {
+            troubles.push(format!("{why}. Until then waiting messages are kept in memory only"));
+            outbox.disk = Disk::Fails(why);
+        }
+        (outbox, troubles)
+    }
+
+    /// Adds messages. Those with numbers that were already put are passed over, so the messages of a snapshot may be
+    /// appended at every start.
+    ///
+    /// When this returns `Ok`, all that waits survives a power cut.
+    ///
+    /// # Errors
+    /// In words, when they are in memory only; the disk is tried again with each later call. They will be sent
+    /// all the same.
+    pub fn append(&mut self, messages: &[Critical]) -> Result<(), String> {
+        let mut fresh = Vec::new();
+        for message in messages {
+            let place = Place { life: self.highest.life, number: message.number };
+            if place <= self.highest {
+                continue;
+            }
+            let json = serde_json::to_string(message)
+                .map_err(|e| format!("message {} cannot be written as JSON: {e}", message.number))?;
+            let topic = message.message.topic();
+            let line = line(&format!("put {} {} {topic} {json}", place.life, place.number));
+            self.live += line.len() as u64;
+            self.highest = place;
+            self.entries.insert(place, Entry { line, event: is_event(topic), on_flash: false });
+            fresh.push(place);
+        }
+        if !fresh.is_empty() {
+            self.make_room();
+            self.new.notify_one();
+        }
+        self.write_out(true)
+    }
+
+    /// The message that comes next after `place`; the first one after `None`.
+    pub fn after(&self, place: Option<Place>) -> Option<(Place, Critical)> {
+        use std::ops::Bound::{Excluded, Unbounded};
+        let from = place.map_or(Unbounded, Excluded);
+        // Each line was written by us or passed its checksum and was read once already.
+        self.entries.range((from, Unbounded)).find_map(|(place, _)| Some((*place, self.get(*place)?)))
+    }
+
+    /// The message at `place`, if it still waits.
+    pub fn get(&self, place: Place) -> Option<Critical> {
+        let entry = self.entries.get(&place)?;
+        match check(entry.line.strip_suffix(b"\n")?)? {
+            Record::Put { message, .. } => Some(*message),
+            Record::Mark { .. } | Record::Left { .. } => None,
+        }
+    }
+
+    /// Whether this number was given by the judge that lives now. One that was put before the snapshot was lost means
+    /// nothing to it.
+    pub fn is_current(&self, place: Place) -> bool {
+        place.life == self.highest.life
+    }
+
+    /// Whether this message still waits.
+    pub fn holds(&self, place: Place) -> bool {
+        self.entries.contains_key(&place)
+    }
+
+    /// The broker has it.
+    pub fn done(&mut self, place: Place) {
+        self.leave(place, Leaving::Delivered);
+    }
+
+    /// The broker will not have it: it is counted and given up.
+    pub fn refuse(&mut self, place: Place) {
+        self.leave(place, Leaving::Refused);
+    }
+
+    /// Begins a new life: numbers may start again at 1. To be called when the snapshot with the last number is lost
+    /// or was never there, before the first [`Outbox::append`]. What waits is kept, and goes first.
+    pub fn begin_anew(&mut self) {
+        if self.highest.number == 0 {
+            return;
+        }
+        self.highest = Place { life: self.highest.life.saturating_add(1), number: 0 };
+        let mark = self.mark();
+        self.owe(mark);
+        let _ = self.write_out(true);
+    }
+
+    /// Tries the disk again, if it failed. For a slow timer; harmless otherwise.
+    ///
+    /// # Errors
+    /// As [`Outbox::append`].
+    pub fn retry(&mut self) -> Result<(), String> {
+        self.write_out(true)
+    }
+
+    /// What is wrong with the disk, in words; `None`: all that waits is on flash.
+    pub fn trouble(&self) -> Option<&str> {
+        match &self.disk {
+            Disk::Works { .. } => None,
+            Disk::Fails(why) => Some(why),
+        }
+    }
+
+    /// Waiting messages.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Bytes of the waiting messages, as they count against the limit.
+    pub fn bytes(&self) -> u64 {
+        self.live
+    }
+
+    /// What was given up since the outbox was created; kept over restarts.
+    pub fn dropped(&self) -> Dropped {
+        self.dropped
+    }
+
+    /// The highest number ever put in the life that lasts.
+    pub fn highest(&self) -> u64 {
+        self.highest.number
+    }
+
+    /// How often and how many bytes were written since the start: flash wears.
+    pub fn wear(&self) -> (u64, u64) {
+        (self.writes, self.bytes)
+    }
+
+    /// Rings when a message was added.
+    pub fn new_messages(&self) -> Arc<Notify> {
+        Arc::clone(&self.new)
+    }
+
+    fn leave(&mut self, place: Place, how: Leaving) {
+        let Some(entry) = self.entries.remove(&place) else { return };
+        self.live -= entry.line.len() as u64;
+        match (how, entry.event) {
+            (Leaving::Delivered, _) => {}
+            (Leaving::Refused, _) => self.dropped.refused += 1,
+            (Leaving::Dropped, true) => self.dropped.events += 1,
+            (Leaving::Dropped, false) => self.dropped.callbacks += 1,
+        }
+        let word = match how {
+            Leaving::Delivered => "done",
+            Leaving::Dropped => "drop",
+            Leaving::Refused => "refused",
+        };
+        let class = if entry.event { "event" } else { "callback" };
+        self.owe(line(&format!("{word} {} {} {class}", place.life, place.number)));
+        if how != Leaving::Dropped && self.trouble().is_none() {
+            let _ = self.write_out(false);
+        }
+    }
+
+    fn owe(&mut self, line: Vec<u8>) {
+        if self.trouble().is_none() {
+            self.owed.extend(line);
+        }
+    }
+
+    fn mark(&self) -> Vec<u8> {
+        let Place { life, number } = self.highest;
+        let Dropped { events, callbacks, refused } = self.dropped;
+        line(&format!("mark {life} {number} {events} {callbacks} {refused}"))
+    }
+
+    /// The oldest event goes before any callback, then the oldest callback.
+    fn make_room(&mut self) {
+        while self.live > self.limit {
+            let oldest_event = self.entries.iter().find(|(_, e)| e.event).map(|(p, _)| *p);
+            let Some(place) = oldest_event.or_else(|| self.entries.keys().next().copied()) else { return };
+            tracing::warn!(
+                "the outbox is full: message {} is dropped; raise store.outbox or look why the broker is not reached",
+                place.number
+            );
+            self.leave(place, Leaving::Dropped);
+        }
+    }
+
+    /// Writes what is not on flash yet: owed lines and new messages, in one write.
+    fn write_out(&mut self, durably: bool) -> Result<(), String> {
+        let failed_before = self.trouble().map(str::to_owned);
+        let outcome = if failed_before.is_some() {
+            // Whether the tail of the file is whole is not known: only a rewrite makes it so.
+            self.rewrite()
+        } else {
+            self.write_tail(durably)
+        };
+        match (outcome, failed_before) {
+            (Ok(()), Some(_)) => {
+                tracing::info!("the outbox {} can be written again", self.path.display());
+                Ok(())
+            }
+            (Ok(()), None) => Ok(()),
+            (Err(why), before) => {
+                let why = format!("{why}. {} messages wait in memory only", self.entries.len());
+                if before.is_none() {
+                    tracing::warn!("{why}");
+                }
+                self.disk = Disk::Fails(why.clone());
+                self.owed.clear();
+                Err(why)
+            }
+        }
+    }
+
+    fn write_tail(&mut self, durably: bool) -> Result<(), String> {
+        let Disk::Works { file, length } = &mut self.disk else {
+            return Err("the outbox is not open".into());
+        };
+        let mut tail = std::mem::take(&mut self.owed);
+        // New messages are at the end, so the search from there ends at the first that is on flash.
+        let first_new =
+            self.entries.iter().rev().take_while(|(_, e)| !e.on_flash).last().map(|(place, _)| *place);
+        if let Some(first) = first_new {
+            for entry in self.entries.range_mut(first..).map(|(_, e)| e) {
+                tail.extend_from_slice(&entry.line);
+            }
+        }
+        if tail.is_empty() {
+            return Ok(());
+        }
+        let written = file
+            .seek(SeekFrom::Start(*length))
+            .and_then(|_| file.write_all(&tail))
+            .and_then(|()| if durably { file.sync_data() } else { Ok(()) });
+        if let Err(e) = written {
+            // Everything not known to be on flash is written anew; a dead line too many does no harm.
+            let _ = file.set_len(*length);
+            return Err(durable::words("cannot write the outbox", &self.path, &e));
+        }
+        *length += tail.len() as u64;
+        self.writes += 1;
+        self.bytes += tail.len() as u64;
+        let dead = length.saturating_sub(self.live);
+        let half = *length / 2;
+        if let Some(first) = first_new {
+            self.entries.range_mut(first..).for_each(|(_, e)| e.on_flash = true);
+        }
+        if dead > DEAD_BEFORE_REWRITE && dead > half {
+            // All is written already; that the file stays long is no trouble to anyone but the disk.
+            if let Err(why) = self.rewrite() {
+                tracing::debug!("the outbox was not shortened: {why}");
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the whole file anew, the mark first: it holds what must survive although no message does.
+    fn rewrite(&mut self) -> Result<(), String> {
+        let mut content = self.mark();
+        for entry in self.entries.values() {
+            content.extend_from_slice(&entry.line);
+        }
+        let file = durable::replace(&self.path, &content)?;
+        self.owed.clear();
+        self.entries.values_mut().for_each(|e| e.on_flash = true);
+        self.writes += 1;
+        self.bytes += content.len() as u64;
+        self.disk = Disk::Works { file, length: content.len() as u64 };
+        Ok(())
+    }
+
+    /// Goes on with a file that was read whole.
+    fn open_file(&mut self, length: u64) -> Result<(), String> {
+        match File::options().read(true).write(true).open(&self.path) {
+            Ok(file) => {
+                self.entries.values_mut().for_each(|e| e.on_flash = true);
+                self.disk = Disk::Works { file, length };
+                Ok(())
+            }
+            Err(e) => Err(durable::words("cannot write the outbox", &self.path, &e)),
+        }
+    }
+
+    /// Takes in what the file says; returns how many lines it could not read.
+    fn replay(&mut self, content: &[u8]) -> usize {
+        let mut bad = 0;
+        let content = content.strip_suffix(b"\n").unwrap_or(content);
+        if content.is_empty() {
+            return 0;
+        }
+        for text in content.split(|b| *b == b'\n') {
+            let Some(record) = check(text) else {
+                bad += 1;
+                continue;
+            };
+            let (Record::Mark { place, .. } | Record::Put { place, .. } | Record::Left { place, .. }) =
+                record;
+            self.highest = self.highest.max(place);
+            match record {
+                Record::Mark { dropped, .. } => self.dropped = dropped,
+                Record::Put { event, .. } => {
+                    let mut line = text.to_vec();
+                    line.push(b'\n');
+                    self.live += line.len() as u64;
+                    if let Some(twice) = self.entries.insert(place, Entry { line, event, on_flash: true }) {
+                        self.live -= twice.line.len() as u64;
+                    }
+                }
+                Record::Left { how, event, .. } => {
+                    if let Some(entry) = self.entries.remove(&place) {
+                        self.live -= entry.line.len() as u64;
+                    }
+                    match (how, event) {
+                        (Leaving::Delivered, _) => {}
+                        (Leaving::Refused, _) => self.dropped.refused += 1,
+                        (Leaving::Dropped, true) => self.dropped.events += 1,
+                        (Leaving::Dropped, false) => self.dropped.callbacks += 1,
+                    }
+                }
+            }
+        }
+        bad
+    }
+}
+
+fn is_event(topic: &str) -> bool {
+    topic == "event"
+}
+
+/// What a line says.
+enum Record {
+    Mark { place: Place, dropped: Dropped },
+    Put { place: Place, event: bool, message: Box<Critical> },
+    Left { place: Place, how: Leaving, event: bool },
+}
+
+/// A line with its checksum and its end.
+fn line(body: &str) -> Vec<u8> {
+    format!("{:08x} {body}\n", crc32fast::hash(body.as_bytes())).into_bytes()
+}
+
+/// Reads a line without its end; `None` if it is not exactly one of ours.
+fn check(text: &[u8]) -> Option<Record> {
+    let text = std::str::from_utf8(text).ok()?;
+    let (sum, body) = text.split_once(' ')?;
+    // Compared as text, so that nothing but what we wrote is taken.
+    if sum != format!("{:08x}", crc32fast::hash(body.as_bytes())) {
+        return None;
+    }
+    let mut words = body.splitn(4, ' ');
+    let word = words.next()?;
+    let place = Place { life: words.next()?.parse().ok()?, number: words.next()?.parse().ok()? };
+    let rest = words.next()?;
+    let left = |how| Some(Record::Left { place, how, event: is_event(rest) });
+    match word {
+        "put" => {
+            let (topic, json) = rest.split_once(' ')?;
+            let message = Box::new(serde_json::from_str(json).ok()?);
+            Some(Record::Put { place, event: is_event(topic), message })
+        }
+        "mark" => {
+            let mut numbers = rest.split(' ').map(str::parse::<u64>);
+            let mut next = || numbers.next()?.ok();
+            let dropped = Dropped { events: next()?, callbacks: next()?, refused: next()? };
+            Some(Record::Mark { place, dropped })
+        }
+        "done" => left(Leaving::Delivered),
+        "drop" => left(Leaving::Dropped),
+        "refused" => left(Leaving::Refused),
+        _ => None,
+    }
+}

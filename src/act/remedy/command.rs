@@ -1,0 +1,198 @@
+//! Runs a program that may misbehave: bounded in time, in output, and in what it leaves behind.
+
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::process::Command;
+use tokio::time::timeout;
+
+/// How much of a program's output is kept, from its end: the reason of a failure comes last.
+///
+/// 4 KiB: some fifty lines, and little beside the evidence in a message.
+pub const OUTPUT_KEPT: usize = 4 * 1024;
+
+/// How long the pipes are still read after the program ended.
+///
+/// 100 ms: what it wrote itself is in the pipe already; a background process that holds the pipe open must not hold
+/// us.
+const LAST_WORDS: Duration = Duration::from_millis(100);
+
+/// How long a killed program is waited for. Only one stuck in the kernel takes longer; it is left to its fate.
+const REAPED_WITHIN: Duration = Duration::from_secs(1);
+
+/// How a program ended.
+#[derive(Debug)]
+pub enum End {
+    /// By itself, or by somebody's signal.
+    Exited(ExitStatus),
+    /// By us, with all of its process group, at its limit.
+    Overran,
+    /// It never began; in words.
+    NotStarted(String),
+}
+
+/// What became of a program.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub end: End,
+    /// The last [`OUTPUT_KEPT`] bytes of what it said on both outputs, trimmed, control characters removed.
+    pub output: String,
+}
+
+impl Ran {
+    /// Whether it ended by itself with exit code 0.
+    pub fn succeeded(&self) -> bool {
+        matches!(&self.end, End::Exited(status) if status.success())
+    }
+
+    /// Why it did not succeed, with the last line of what it said.
+    pub fn failure(&self, limit: Duration) -> String {
+        let why = match &self.end {
+            End::NotStarted(why) => return why.clone(),
+            End::Overran => {
+                format!("did not end within {} and was killed", crate::units::Span(millis(limit)))
+            }
+            End::Exited(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => format!("ended with exit code {code}"),
+                (None, Some(signal)) => format!("was ended by signal {signal}"),
+                (None, None) => "ended in an unknown way".to_owned(),
+            },
+        };
+        match self.output.lines().rfind(|line| !line.trim().is_empty()) {
+            Some(line) => format!("{why}: {}", line.trim()),
+            None => why,
+        }
+    }
+}
+
+fn millis(d: Duration) -> u64 {
+    u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Runs `argv` in a process group of its own, gives it `input` on standard input, and waits at most `limit`.
+///
+/// Dropping the future kills the group. A background process that the program leaves behind on purpose lives on, but
+/// finds its outputs closed if it inherited them.
+pub async fn run<A: AsRef<OsStr>>(argv: &[A], input: &[u8], env: &[(&str, &str)], limit: Duration) -> Ran {
+    let Some((program, arguments)) = argv.split_first() else {
+        return not_started("no command is configured".into());
+    };
+    let program = program.as_ref();
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .envs(env.iter().copied())
+        .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true);
+    let mut child = match command.spawn() {
+        Ok(child) => child,
+        Err(e) => return not_started(cannot_run(program, &e)),
+    };
+    let group = Group(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
+
+    let tail = Tail::default();
+    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let talk = async {
+        let feed = async {
+            if let Some(mut stdin) = stdin {
+                // A program that does not read its input is in its right.
+                let _ = stdin.write_all(input).await;
+            }
+        };
+        tokio::join!(feed, tail.drain(stdout), tail.drain(stderr));
+    };
+    let waited = timeout(limit, async {
+        let mut talk = std::pin::pin!(talk);
+        tokio::select! {
+            status = child.wait() => {
+                let _ = timeout(LAST_WORDS, talk).await;
+                status
+            }
+            () = &mut talk => child.wait().await,
+        }
+    })
+    .await;
+    let end = match waited {
+        Ok(Ok(status)) => {
+            group.spare();
+            End::Exited(status)
+        }
+        Ok(Err(e)) => End::NotStarted(format!("cannot wait for {}: {e}", program.display())),
+        Err(_) => {
+            drop(group);
+            let _ = timeout(REAPED_WITHIN, child.wait()).await;
+            End::Overran
+        }
+    };
+    Ran { end, output: tail.text() }
+}
+
+fn not_started(why: String) -> Ran {
+    Ran { end: End::NotStarted(why), output: String::new() }
+}
+
+/// Why a program cannot be run and what to try.
+pub fn cannot_run(program: &OsStr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::NotFound => "install it, or correct its path in the configuration",
+        io::ErrorKind::PermissionDenied => "make it executable (chmod +x)",
+        _ if error.raw_os_error() == Some(libc::ENOEXEC) => {
+            "its first line must name its interpreter (#!/bin/sh)"
+        }
+        _ => "try to run it by hand",
+    };
+    format!("cannot run {}: {error}; {advice}", program.display())
+}
+
+/// Kills a process group when it goes out of sight, unless spared.
+struct Group(Option<Pid>);
+
+impl Group {
+    fn spare(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(group) = self.0 {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+/// The end of what was said.
+#[derive(Default)]
+struct Tail(Mutex<Vec<u8>>);
+
+impl Tail {
+    async fn drain(&self, from: Option<impl AsyncRead + Unpin>) {
+        let Some(mut from) = from else { return };
+        let mut buffer = [0; 1024];
+        while let Ok(read) = from.read(&mut buffer).await {
+            if read == 0 {
+                return;
+            }
+            let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            kept.extend_from_slice(&buffer[..read]);
+            let excess = kept.len().saturating_sub(OUTPUT_KEPT);
+            kept.drain(..excess);
+        }
+    }
+
+    fn text(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        let clean: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
+        clean.trim().to_owned()
+    }
+}

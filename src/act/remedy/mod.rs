@@ -1,0 +1,89 @@
+//! Carries remedies out. Whether one helped is not its to say: the probes say that.
+//!
+//! A driver says how it ended and in words what it did or what kept it; it never fails beyond that, never takes
+//! longer than it may, and never leaves the line worse than it found it.
+
+pub mod command;
+pub mod linux;
+pub mod script;
+
+use crate::action::{Repair, Rung};
+use crate::config;
+use crate::observation::RemedyResult;
+
+/// Who carries remedies out.
+#[derive(Debug)]
+pub enum Driver {
+    /// Nobody: says what it would do.
+    None {
+        /// The device it would do it to.
+        device: String,
+    },
+    /// `ip link` and the DHCP client.
+    Linux(linux::Linux),
+    /// Any program.
+    Script(script::Script),
+}
+
+impl Driver {
+    /// The configured driver for the WAN device `device`.
+    pub fn new(remedies: &config::Remedies, device: &str) -> Driver {
+        match &remedies.driver {
+            config::Driver::None => Driver::None { device: device.to_owned() },
+            config::Driver::Linux(how) => Driver::Linux(linux::Linux::new(how, device)),
+            config::Driver::Script { program } => Driver::Script(script::Script::new(program, device)),
+        }
+    }
+
+    /// The same driver for another device: the line may move.
+    pub fn set_device(&mut self, name: &str) {
+        match self {
+            Driver::None { device } => name.clone_into(device),
+            Driver::Linux(linux) => linux.set_device(name),
+            Driver::Script(script) => script.set_device(name),
+        }
+    }
+
+    /// Carries one remedy out, within its limit and little more. Returns how it ended and what there is to say of it.
+    pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
+        match self {
+            Driver::None { device } => {
+                (RemedyResult::Pretended, format!("would {} on {device}", deed(repair.rung)))
+            }
+            Driver::Linux(linux) => linux.repair(repair).await,
+            Driver::Script(script) => script.repair(repair).await,
+        }
+    }
+
+    /// Puts back what an interrupted remedy may have left broken. Harmless when nothing is. Returns what was done.
+    pub async fn make_safe(&self, rung: Rung) -> String {
+        match self {
+            Driver::None { device } => format!("would make sure that {device} is up"),
+            Driver::Linux(linux) => linux.make_safe(rung).await,
+            // The contract with the script is that it brings up what it took down; `make-safe` lets it know.
+            Driver::Script(script) => script.make_safe(rung).await,
+        }
+    }
+}
+
+/// What a rung does, to follow "would".
+fn deed(rung: Rung) -> &'static str {
+    match rung {
+        Rung::Renew => "renew the DHCP lease",
+        Rung::RestartInterface => "take the interface down and up",
+        Rung::PowerModem => "cut the modem's power and return it",
+        Rung::Reboot => "reboot the gateway because of the line",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_rung_says_what_it_would_do() {
+        for rung in Rung::ALL {
+            assert!(!deed(rung).is_empty());
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Remedies by any program.
+//!
+//! It is called with the name of the rung as its argument, the remedy as JSON on standard input, and
+//! `LINEKEEPER_RUNG`, `LINEKEEPER_INCIDENT` and `LINEKEEPER_DEVICE` in its environment. Exit code 0 says that the
+//! remedy was carried out; any other that it was not, and the last line it printed says why. At its limit it is killed
+//! with all its process group. What it starts in the background should redirect its output.
+
+use super::command::{End, run};
+use crate::action::{Repair, Rung};
+use crate::observation::RemedyResult;
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long the script may take to make things safe.
+///
+/// 30 s: it happens at the start, before the first remedy, and an interface is up within a few seconds.
+const MAKE_SAFE_WITHIN: Duration = Duration::from_secs(30);
+
+/// Runs the script.
+#[derive(Debug)]
+pub struct Script {
+    program: PathBuf,
+    device: String,
+}
+
+impl Script {
+    /// `program`, for the WAN device `device`.
+    pub fn new(program: &Path, device: &str) -> Script {
+        Script { program: program.to_owned(), device: device.to_owned() }
+    }
+
+    pub(super) fn set_device(&mut self, name: &str) {
+        name.clone_into(&mut self.device);
+    }
+
+    /// Carries one remedy out.
+    pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
+        let json = match serde_json::to_vec(repair) {
+            Ok(json) => json,
+            Err(e) => return (RemedyResult::Failed, format!("the remedy cannot be written as JSON: {e}")),
+        };
+        let rung = repair.rung.name();
+        let env = [
+            ("LINEKEEPER_RUNG", rung),
+            ("LINEKEEPER_INCIDENT", repair.incident.id.as_str()),
+            ("LINEKEEPER_DEVICE", self.device.as_str()),
+        ];
+        let limit = repair.limit.into();
+        let ran = run(&[self.program.as_os_str(), OsStr::new(rung)], &json, &env, limit).await;
+        let name = self.program.display();
+        if ran.succeeded() {
+            let said = if ran.output.is_empty() { "it said nothing".into() } else { ran.output };
+            return (RemedyResult::Done, format!("{name} {rung}: {said}"));
+        }
+        let why = ran.failure(limit);
+        match ran.end {
+            End::NotStarted(_) => (RemedyResult::Failed, why),
+            End::Overran => (RemedyResult::Overran, format!("{name} {rung} {why}")),
+            End::Exited(_) => (RemedyResult::Failed, format!("{name} {rung} {why}")),
+        }
+    }
+
+    /// Tells the script that this rung was interrupted: `make-safe` is its first argument, the rung the second.
+    pub async fn make_safe(&self, rung: Rung) -> String {
+        let env = [("LINEKEEPER_RUNG", rung.name()), ("LINEKEEPER_DEVICE", self.device.as_str())];
+        let argv = [self.program.as_os_str(), OsStr::new("make-safe"), OsStr::new(rung.name())];
+        let ran = run(&argv, b"", &env, MAKE_SAFE_WITHIN).await;
+        let name = self.program.display();
+        if ran.succeeded() {
+            format!("{name} make-safe {}: done", rung.name())
+        } else {
+            format!("{name} make-safe {}: {}", rung.name(), ran.failure(MAKE_SAFE_WITHIN))
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What each key may hold, and what holds where it is absent.
+//!
+//! The argument for a default stands at the field of [`Config`](super::Config) it fills, the argument for its bounds
+//! here.
+
+use super::RungLimits;
+use crate::action::Rung;
+use crate::units::{Bytes, Permille, Rate, Span};
+
+/// The least and the most that a key may hold, both allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds<T> {
+    /// The least.
+    pub least: T,
+    /// The most.
+    pub most: T,
+}
+
+impl<T> Bounds<T> {
+    const fn new(least: T, most: T) -> Bounds<T> {
+        Bounds { least, most }
+    }
+}
+
+/// Any `promise` rate: ISDN's one channel to the fastest access that is sold. Outside is a slip in the unit.
+pub const PROMISED_RATE: Bounds<Rate> = Bounds::new(Rate(64_000), Rate(100_000_000_000));
+/// `promise.latency`: below a millisecond no access network is; 10 s is beyond anything that is sold.
+pub const PROMISED_LATENCY: Bounds<Span> = Bounds::new(Span::millis(1), Span::seconds(10));
+/// `promise.loss`: 0.1 % is the finest that some thousand echoes show; half lost is no service.
+pub const PROMISED_LOSS: Bounds<Permille> = Bounds::new(Permille(1), Permille(500));
+
+/// `probe.targets`: the judge asks them in rotation; at the default interval 16 take 8 s for a round.
+pub const TARGETS: Bounds<usize> = Bounds::new(1, 16);
+/// `probe.interval`: ten a second is half of cake-autorate's rate and already 50 MB a day; once a minute still tells
+/// an outage within minutes.
+pub const INTERVAL: Bounds<Span> = Bounds::new(Span::millis(100), Span::minutes(1));
+/// See [`Probe::interval`](super::Probe::interval).
+pub const INTERVAL_DEFAULT: Span = Span::millis(500);
+/// `probe.timeout`: geostationary satellites answer in 0.6 s; nothing useful answers after 10 s.
+pub const TIMEOUT: Bounds<Span> = Bounds::new(Span::millis(100), Span::seconds(10));
+/// See [`Probe::timeout`](super::Probe::timeout).
+pub const TIMEOUT_DEFAULT: Span = Span::seconds(1);
+/// `probe.grace`: none, where the modem is known to be up; an hour is longer than any modem's own update.
+pub const GRACE: Bounds<Span> = Bounds::new(Span::ZERO, Span::hours(1));
+/// See [`Probe::grace`](super::Probe::grace).
+pub const GRACE_DEFAULT: Span = Span::minutes(2);
+/// `probe.gateway`: asked. It costs one more echo a round and tells the operator's first router from what is beyond.
+pub const GATEWAY_DEFAULT: bool = true;
+
+/// `outage.patience`: shorter than two lost echoes is noise; ten minutes of silence are an outage to anyone.
+pub const PATIENCE: Bounds<Span> = Bounds::new(Span::millis(500), Span::minutes(10));
+/// See [`Outage::patience`](super::Outage::patience).
+pub const PATIENCE_DEFAULT: Span = Span::seconds(2);
+/// `outage.hold_down`: 6 h is the longest for which figures exist (926 breaks become 99 incidents).
+pub const HOLD_DOWN: Bounds<Span> = Bounds::new(Span::seconds(10), Span::hours(6));
+/// See [`Outage::hold_down`](super::Outage::hold_down).
+pub const HOLD_DOWN_DEFAULT: Span = Span::minutes(5);
+/// `outage.flapping`: one break does not flap; a hundred say it to no one sooner.
+pub const FLAPPING: Bounds<u32> = Bounds::new(2, 100);
+/// See [`Outage::flapping`](super::Outage::flapping).
+pub const FLAPPING_DEFAULT: u32 = 5;
+/// `outage.veto`: less than 1 kbit/s is one packet in some seconds, which strays; above 10 Mbit/s no quiet line would
+/// ever prove itself.
+pub const VETO: Bounds<Rate> = Bounds::new(Rate(1_000), Rate(10_000_000));
+/// See [`Outage::veto`](super::Outage::veto).
+pub const VETO_DEFAULT: Rate = Rate(10_000);
+
+/// `remedies.ladder`: what any gateway can do without harm. Power and reboot are the owner's to allow.
+pub const LADDER_DEFAULT: [Rung; 2] = [Rung::Renew, Rung::RestartInterface];
+/// `remedies.again`: less than a minute is no pause; after a day a person is at it.
+pub const AGAIN: Bounds<Span> = Bounds::new(Span::minutes(1), Span::days(1));
+/// See [`Remedies::again`](super::Remedies::again).
+pub const AGAIN_DEFAULT: Span = Span::minutes(30);
+/// `remedies.limit`: nothing real is over within a second at every time; ten minutes with a program that hangs are
+/// ten minutes without a callback.
+pub const RUNG_LIMIT: Bounds<Span> = Bounds::new(Span::seconds(1), Span::minutes(10));
+/// `remedies.settle`: the same below; half an hour is what a cable modem may take to find its channels again.
+pub const RUNG_SETTLE: Bounds<Span> = Bounds::new(Span::seconds(1), Span::minutes(30));
+/// `remedies.per_day`: 0 switches a rung off; a hundred are one in a quarter of an hour.
+pub const RUNG_PER_DAY: Bounds<u32> = Bounds::new(0, 100);
+/// What holds for each rung, in the order of [`Rung::ALL`].
+pub const RUNGS_DEFAULT: [RungLimits; 4] = [
+    // A DHCP client asks at 0, 4 and 8 s (RFC 2131, 4.1): after 10 s its server is silent. 4 s more bring the echoes
+    // of all targets. Once an hour at most: a server takes frequent renewals for an attack.
+    RungLimits { limit: Span::seconds(10), settle: Span::seconds(4), per_day: 24 },
+    // Down, up, and a fresh DISCOVER with its retries; 8 s for the address, the route and the echoes. Each time, every
+    // connection of the customer's breaks: six a day.
+    RungLimits { limit: Span::seconds(15), settle: Span::seconds(8), per_day: 6 },
+    // Switching off for some seconds and on; a modem is in service again within two or three minutes. What three did
+    // not mend is not the modem.
+    RungLimits { limit: Span::minutes(1), settle: Span::minutes(3), per_day: 3 },
+    // Two minutes to go down with all services stopping, four for the boot and the line. Once: a gateway that reboots
+    // again and again is the worst that this program could do.
+    RungLimits { limit: Span::minutes(2), settle: Span::minutes(4), per_day: 1 },
+];
+
+/// `callback.after`: at once, for who wants it; after a day the customer has called.
+pub const AFTER: Bounds<Span> = Bounds::new(Span::ZERO, Span::days(1));
+/// See [`Callback::after`](super::Callback::after).
+pub const AFTER_DEFAULT: Span = Span::seconds(60);
+/// `callback.receipt`: sooner than 5 s the platform may still be at it; it doubles up to an hour anyway.
+pub const RECEIPT: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
+/// See [`Callback::receipt`](super::Callback::receipt).
+pub const RECEIPT_DEFAULT: Span = Span::seconds(60);
+
+/// `mqtt.brokers`: one, and one in reserve. A longer list makes each round of attempts longer and helps no one.
+pub const BROKERS: Bounds<usize> = Bounds::new(1, 2);
+/// `mqtt.keep_alive`: the client library takes no less than 5 s; after an hour every NAT has forgotten us.
+pub const KEEP_ALIVE: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
+/// See [`Mqtt::keep_alive`](super::Mqtt::keep_alive).
+pub const KEEP_ALIVE_DEFAULT: Span = Span::seconds(30);
+/// `mqtt.reconnect`: one second is a fleet at once; an hour is the longest that a callback should wait for a broker.
+pub const RECONNECT: Bounds<Span> = Bounds::new(Span::seconds(1), Span::hours(1));
+/// See [`Mqtt::reconnect`](super::Mqtt::reconnect).
+pub const RECONNECT_DEFAULT: Span = Span::minutes(5);
+/// `mqtt.session`: a minute spans a reconnect; brokers seldom keep more than a month.
+pub const SESSION: Bounds<Span> = Bounds::new(Span::minutes(1), Span::days(30));
+/// See [`Mqtt::session`](super::Mqtt::session).
+pub const SESSION_DEFAULT: Span = Span::days(1);
+
+/// `store.directory`: where the file hierarchy standard has what a program keeps.
+pub const DIRECTORY_DEFAULT: &str = "/var/lib/linekeeper";
+/// `store.outbox`: a dozen messages at least; 16 MB is all that small flash has to spare.
+pub const OUTBOX: Bounds<Bytes> = Bounds::new(Bytes(16_000), Bytes(16_000_000));
+/// See [`Store::outbox`](super::Store::outbox).
+pub const OUTBOX_DEFAULT: Bytes = Bytes(256_000);
+/// `status.socket`: OpenWrt keeps its sockets there; elsewhere it is a link to `/run`.
+pub const SOCKET_DEFAULT: &str = "/var/run/linekeeper.sock";
+
+/// The longest device id: it is part of every topic and of every message's id.
+pub const LONGEST_ID: usize = 64;
+/// The longest customer reference.
+pub const LONGEST_CUSTOMER: usize = 64;
+/// The longest area: some levels of network names.
+pub const LONGEST_AREA: usize = 128;
+/// The longest device name: Linux's `IFNAMSIZ` less the end mark.
+pub const LONGEST_DEVICE_NAME: usize = 15;
+/// The longest path: Linux's `PATH_MAX` less the end mark.
+pub const LONGEST_PATH: usize = 4_095;
+/// The longest path of a socket: `sun_path` less the end mark (unix(7)).
+pub const LONGEST_SOCKET_PATH: usize = 107;
+/// The longest user name: more than any broker's own list holds.
+pub const LONGEST_USERNAME: usize = 256;
+/// The most words of a command: far above any DHCP client's options.
+pub const WORDS: usize = 64;
+/// The longest word of a command: a path.
+pub const LONGEST_WORD: usize = 4_095;
+/// The largest text that is read: sixty times the commented sample. Larger is not a configuration.
+pub const LARGEST_TEXT: usize = 512 * 1024;

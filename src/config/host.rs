@@ -1,0 +1,213 @@
+//! Hosts, and where brokers are: what may be asked, and how it is written.
+
+use super::Broker;
+use std::net::IpAddr;
+
+/// The default port of MQTT, registered with IANA.
+const MQTT_PORT: u16 = 1883;
+/// The default port of MQTT over TLS, registered with IANA.
+const MQTTS_PORT: u16 = 8883;
+/// The longest name that DNS carries (RFC 1035, 2.3.4, less the length bytes).
+const LONGEST_NAME: usize = 253;
+/// The longest label of one (RFC 1035, 2.3.4).
+const LONGEST_LABEL: usize = 63;
+
+/// Whether `text` is an address or a name of a single other host; says what it must be where it is not.
+///
+/// Names are as RFC 1123 wants them. `own` allows this gateway itself (loopback).
+pub(super) fn check(text: &str, own: bool) -> Result<(), &'static str> {
+    if let Ok(address) = text.parse::<IpAddr>() {
+        return check_address(address.to_canonical(), own);
+    }
+    const NAME: &str = "an IPv4 or IPv6 address or a DNS name";
+    if text.is_empty() || text.len() > LONGEST_NAME {
+        return Err(NAME);
+    }
+    let label = |l: &str| {
+        (1..=LONGEST_LABEL).contains(&l.len())
+            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+            && !l.starts_with('-')
+            && !l.ends_with('-')
+    };
+    if !text.split('.').all(label) {
+        return Err(NAME);
+    }
+    // No top-level domain is a number: this is an address with a slip in it.
+    if text.rsplit('.').next().is_some_and(|l| l.bytes().all(|b| b.is_ascii_digit())) {
+        return Err(NAME);
+    }
+    let ours = text.eq_ignore_ascii_case("localhost") || text.to_ascii_lowercase().ends_with(".localhost");
+    if ours && !own {
+        return Err("another host than this one");
+    }
+    Ok(())
+}
+
+fn check_address(address: IpAddr, own: bool) -> Result<(), &'static str> {
+    let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
+    if address.is_multicast() || broadcast {
+        return Err("the address of a single host");
+    }
+    if address.is_unspecified() {
+        return Err("the address of a host");
+    }
+    if address.is_loopback() && !own {
+        return Err("another host than this one");
+    }
+    if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
+        // It has a meaning only together with a device, and the default gateway is asked anyway.
+        return Err("an address that holds beyond one link");
+    }
+    Ok(())
+}
+
+/// Reads `mqtts://host:8883`; says what it must be where it is not.
+///
+/// The words never repeat the text: it may hold a password.
+pub(super) fn broker(text: &str) -> Result<Broker, String> {
+    let shape = || "must be like \"mqtts://broker.isp.example:8883\"".to_owned();
+    let (scheme, rest) = text.split_once("://").ok_or_else(shape)?;
+    let tls = match scheme {
+        "mqtts" => true,
+        "mqtt" => false,
+        _ => return Err("must begin with mqtts:// or mqtt://".to_owned()),
+    };
+    if rest.contains('@') {
+        return Err(
+            "must not hold a user name or password; give mqtt.username and mqtt.password_file".to_owned()
+        );
+    }
+    let rest = rest.strip_suffix('/').unwrap_or(rest);
+    if rest.contains(['/', '?', '#']) {
+        return Err("must end with the port; MQTT has no path".to_owned());
+    }
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(inner) => {
+            let (host, after) = inner.split_once(']').ok_or_else(shape)?;
+            if host.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err("must hold an IPv6 address between its brackets".to_owned());
+            }
+            match after.strip_prefix(':') {
+                Some(port) => (host, Some(port)),
+                None if after.is_empty() => (host, None),
+                None => return Err(shape()),
+            }
+        }
+        None => match rest.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return Err(
+                    "must have its IPv6 address in brackets, as in \"mqtts://[2001:db8::1]:8883\"".to_owned()
+                );
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (rest, None),
+        },
+    };
+    check(host, true).map_err(|what| format!("must name as its host {what}"))?;
+    let port = match port {
+        None if tls => MQTTS_PORT,
+        None => MQTT_PORT,
+        Some(digits) => digits
+            .parse::<u16>()
+            .ok()
+            .filter(|port| *port > 0 && digits.bytes().all(|b| b.is_ascii_digit()))
+            .ok_or("must have a port of 1 to 65535")?,
+    };
+    Ok(Broker { host: host.to_owned(), port, tls })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_addresses_or_names() {
+        for good in
+            ["192.0.2.1", "2001:db8::1", "a", "ping.isp.example", "4.example", "x-1.example", "xn--p1ai"]
+        {
+            assert_eq!(check(good, false), Ok(()), "{good}");
+        }
+        let long = "a.".repeat(127) + "aa";
+        for bad in [
+            "",
+            " ",
+            ".",
+            "a.",
+            ".a",
+            "a..b",
+            "-a",
+            "a-",
+            "a_b",
+            "ä",
+            "192.0.2",
+            "192.0.2.256",
+            "192.0.2.1/24",
+            "192.0.2.1:80",
+            "[2001:db8::1]",
+            "fe80::1%eth0",
+            "http://a",
+            "a b",
+            "a\0",
+            &long,
+            &"a".repeat(64),
+        ] {
+            assert_eq!(check(bad, true), Err("an IPv4 or IPv6 address or a DNS name"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn addresses_of_no_single_other_host_are_refused() {
+        for bad in ["224.0.0.1", "ff02::1", "255.255.255.255", "0.0.0.0", "::", "fe80::1", "::ffff:224.0.0.1"]
+        {
+            assert!(check(bad, true).is_err(), "{bad}");
+        }
+        for own in
+            ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LocalHost", "a.localhost", "::ffff:127.0.0.1"]
+        {
+            assert_eq!(check(own, false), Err("another host than this one"), "{own}");
+            assert_eq!(check(own, true), Ok(()), "{own}");
+        }
+    }
+
+    #[test]
+    fn brokers_are_read() {
+        let is = |text: &str, host: &str, port, tls| {
+            assert_eq!(broker(text), Ok(Broker { host: host.into(), port, tls }), "{text}");
+        };
+        is("mqtts://broker.isp.example:8883", "broker.isp.example", 8883, true);
+        is("mqtts://broker.isp.example", "broker.isp.example", 8883, true);
+        is("mqtt://192.0.2.1/", "192.0.2.1", 1883, false);
+        is("mqtts://[2001:db8::1]:1", "2001:db8::1", 1, true);
+        is("mqtt://[2001:db8::1]", "2001:db8::1", 1883, false);
+        is("mqtt://localhost:65535", "localhost", 65535, false);
+    }
+
+    #[test]
+    fn what_is_no_broker_is_refused_and_not_repeated() {
+        for bad in [
+            "",
+            "hunter2",
+            "broker.isp.example:8883",
+            "tcp://hunter2",
+            "mqtts://",
+            "mqtts://:8883",
+            "mqtts://hunter2:",
+            "mqtts://hunter2:0",
+            "mqtts://hunter2:+1",
+            "mqtts://hunter2:65536",
+            "mqtts://hunter2:8883/path",
+            "mqtts://hunter2?x",
+            "mqtts://user:hunter2@broker.isp.example",
+            "mqtts://user:hunter2@[::1]:99",
+            "mqtts://2001:db8::1",
+            "mqtts://[2001:db8::1",
+            "mqtts://[hunter2]:8883",
+            "mqtts://[2001:db8::1]x",
+            "mqtts://224.0.0.1",
+        ] {
+            let words = broker(bad).unwrap_err();
+            assert!(words.starts_with("must "), "{bad}: {words}");
+            assert!(!words.contains("hunter2"), "{bad}: {words}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! The text of a configuration: which language it is in, and JSON.
+
+use super::fault::{Faults, Places};
+use super::{Config, bounds, read};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+use std::fmt;
+use std::path::Path;
+
+/// The language a configuration is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// What OpenWrt's init script makes of UCI.
+    Json,
+    /// What people write.
+    Toml,
+}
+
+impl Format {
+    /// By the file's extension, and where that says nothing by its text: no TOML begins with a brace.
+    pub fn of(path: &Path, text: &str) -> Format {
+        match path.extension().and_then(|e| e.to_str()) {
+            Some("json") => Format::Json,
+            Some("toml") => Format::Toml,
+            _ if text.trim_start().starts_with('{') => Format::Json,
+            _ => Format::Toml,
+        }
+    }
+}
+
+/// Reads a configuration from its text.
+///
+/// # Errors
+/// Every fault there is; one that is no JSON or TOML at all is told with line and column.
+pub fn load_text(text: &str, format: Format) -> Result<Config, Faults> {
+    load_tree(text, format).map(|(_, config)| config)
+}
+
+/// The same, with the tree of what was written: what a trace keeps, so that it replays under the same configuration.
+///
+/// # Errors
+/// As [`load_text`].
+pub fn load_tree(text: &str, format: Format) -> Result<(Value, Config), Faults> {
+    if text.len() > bounds::LARGEST_TEXT {
+        let words = format!("is {} bytes, at most {} are read", text.len(), bounds::LARGEST_TEXT);
+        return Err(Faults::text(format!("the text {words}"), None, None));
+    }
+    let (tree, places) = match format {
+        Format::Json => (json(text)?, Places::none()),
+        #[cfg(feature = "toml")]
+        Format::Toml => super::toml::parse(text)?,
+        #[cfg(not(feature = "toml"))]
+        Format::Toml => {
+            return Err(Faults::text(
+                "the text is TOML, and this build reads JSON only (it was built without the feature `toml`)"
+                    .to_owned(),
+                None,
+                None,
+            ));
+        }
+    };
+    let config = read::read(&tree, &places)?;
+    Ok((tree, config))
+}
+
+/// The tree of a JSON text. Unlike serde_json's own, it refuses a key given twice.
+fn json(text: &str) -> Result<Value, Faults> {
+    serde_json::from_str::<Once>(text).map(|tree| tree.0).map_err(|error| {
+        let (line, column) = (u32::try_from(error.line()).ok(), u32::try_from(error.column()).ok());
+        // serde_json appends its own place, and its words hold no part of the text but a repeated key.
+        let words = error.to_string();
+        let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
+        Faults::text(format!("the text is not JSON: {words}"), line, column)
+    })
+}
+
+/// A tree in which no key was given twice.
+struct Once(Value);
+
+impl<'de> Deserialize<'de> for Once {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Once, D::Error> {
+        deserializer.deserialize_any(OnceVisitor)
+    }
+}
+
+struct OnceVisitor;
+
+impl<'de> Visitor<'de> for OnceVisitor {
+    type Value = Once;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+    fn visit_unit<E>(self) -> Result<Once, E> {
+        Ok(Once(Value::Null))
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Once, E> {
+        Ok(Once(value.into()))
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Once, E> {
+        Ok(Once(value.into()))
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Once, E> {
+        Ok(Once(value.into()))
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Once, E> {
+        Ok(Once(value.into()))
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Once, E> {
+        Ok(Once(value.into()))
+    }
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Once(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(Once(Value::Array(list)))
+    }
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Once, A::Error> {
+        let mut map = Map::new();
+        while let Some(key) = entries.next_key::<String>()? {
+            if map.contains_key(&key) {
+                let key = super::fault::quoted(&key);
+                return Err(de::Error::custom(format!("the key {key} is given twice")));
+            }
+            let Once(value) = entries.next_value()?;
+            map.insert(key, value);
+        }
+        Ok(Once(Value::Object(map)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_format_is_told_by_extension_then_by_text() {
+        let of = |path: &str, text| Format::of(Path::new(path), text);
+        assert_eq!(of("/etc/linekeeper.json", "[device]"), Format::Json);
+        assert_eq!(of("/etc/linekeeper.toml", "{"), Format::Toml);
+        assert_eq!(of("/tmp/x", " \n{\"device\":1}"), Format::Json);
+        assert_eq!(of("/tmp/x", "[device]"), Format::Toml);
+    }
+
+    #[test]
+    fn json_that_is_none_is_told_with_its_place() {
+        let told = |text: &str| load_text(text, Format::Json).unwrap_err().to_string();
+        assert_eq!(
+            told("{\n  \"device\": oops }"),
+            "config refused:\n  - the text is not JSON: expected value (line 2, column 13)"
+        );
+        assert_eq!(
+            told("{\"device\": {},\n \"device\": {}}"),
+            "config refused:\n  - the text is not JSON: the key \"device\" is given twice (line 2, column 9)"
+        );
+        assert!(told(&"[".repeat(10_000)).contains("recursion limit exceeded"));
+        assert!(told(&" ".repeat(600_000)).contains("at most 524288 are read"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The request that the platform call the customer. One per incident at most.
+//!
+//! `requested → received → (scheduled) → closed`, or `withdrawn` when the line healed before anyone called, or
+//! `refused`. `received` needs the platform's receipt: the broker's acknowledgement only starts the wait for it. A
+//! receipt that does not come makes us ask again, with the same id, so that the platform can tell.
+
+use crate::message::{self, CallbackState};
+use crate::observation::ReceiptState;
+use crate::units::{Mono, Span};
+use serde::{Deserialize, Serialize};
+
+/// Callbacks remembered at a time. Eight: one of the present incident, one of the customer, and those of the last
+/// incidents whose receipts may still come.
+pub const CALLBACKS: usize = 8;
+/// The longest wait between two requests without a receipt.
+pub const ASK_AGAIN_MOST: Span = Span::hours(1);
+
+/// A callback in course.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Callback {
+    /// As it was last published; what is asked again is this, letter for letter.
+    pub last: message::Callback,
+    /// Number of the last publication.
+    pub number: u64,
+    /// Counts the changes, from 1.
+    pub revision: u32,
+    /// When it was opened, on our own clock.
+    pub opened_at: Mono,
+    /// Without a receipt: when to ask again (known from the broker's acknowledgement on).
+    pub again: Option<Mono>,
+    /// How often it was asked again.
+    pub repeats: u32,
+}
+
+impl Callback {
+    /// Whether somebody may still be about to call.
+    pub fn is_live(&self) -> bool {
+        match self.last.state {
+            CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled => true,
+            CallbackState::Closed | CallbackState::Withdrawn | CallbackState::Refused => false,
+        }
+    }
+
+    /// The broker has it: from now on the receipt is awaited.
+    pub fn acknowledged(&mut self, now: Mono, number: u64, wait: Span) {
+        if self.number == number && self.last.state == CallbackState::Requested {
+            let wait =
+                wait.times(1u64.checked_shl(self.repeats.min(32)).unwrap_or(u64::MAX)).min(ASK_AGAIN_MOST);
+            self.again = Some(now + wait);
+        }
+    }
+}
+
+/// The state after a receipt, or why it changes nothing.
+///
+/// Receipts come at least once and may come late: one that says what is known already, or less, changes nothing.
+pub fn after(state: CallbackState, receipt: ReceiptState) -> Result<CallbackState, &'static str> {
+    use CallbackState as C;
+    use ReceiptState as R;
+    match (state, receipt) {
+        (C::Requested, R::Received) => Ok(C::Received),
+        (C::Requested | C::Received, R::Scheduled) => Ok(C::Scheduled),
+        (C::Requested | C::Received | C::Scheduled, R::Closed) => Ok(C::Closed),
+        (C::Requested | C::Received | C::Scheduled, R::Refused) => Ok(C::Refused),
+        // The platform called although the line had healed: then it is closed all the same.
+        (C::Withdrawn, R::Closed) => Ok(C::Closed),
+        (C::Received | C::Scheduled, R::Received) | (C::Scheduled, R::Scheduled) => {
+            Err("it says nothing new")
+        }
+        (C::Closed, R::Received | R::Scheduled | R::Closed | R::Refused) => Err("the callback is closed"),
+        (C::Withdrawn, R::Received | R::Scheduled | R::Refused) => Err("the callback was withdrawn"),
+        (C::Refused, R::Received | R::Scheduled | R::Closed | R::Refused) => Err("the callback was refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_receipt_in_every_state() {
+        use CallbackState as C;
+        use ReceiptState as R;
+        let table = [
+            (C::Requested, [Some(C::Received), Some(C::Scheduled), Some(C::Closed), Some(C::Refused)]),
+            (C::Received, [None, Some(C::Scheduled), Some(C::Closed), Some(C::Refused)]),
+            (C::Scheduled, [None, None, Some(C::Closed), Some(C::Refused)]),
+            (C::Closed, [None, None, None, None]),
+            (C::Withdrawn, [None, None, Some(C::Closed), None]),
+            (C::Refused, [None, None, None, None]),
+        ];
+        for (state, wanted) in table {
+            for (receipt, want) in [R::Received, R::Scheduled, R::Closed, R::Refused].into_iter().zip(wanted)
+            {
+                assert_eq!(after(state, receipt).ok(), want, "{state:?} {receipt:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,1159 @@
+//! The judge: takes in observations and says what to do about them. Pure: no IO, no clock, no randomness, no async.
+//!
+//! Equal histories give equal actions, so a recorded trace replays to the same decisions, and the live run, replay,
+//! the simulator and the golden tests are one loop.
+
+pub mod callback;
+pub mod dates;
+pub mod diagnosis;
+pub mod incident;
+pub mod ladder;
+pub mod outage;
+mod words;
+
+use crate::action::{Action, Level, Repair, Rung};
+use crate::config::Config;
+use crate::message::{
+    self, CALLBACK_SCHEMA, CallbackState, Critical, Dimension, Domain, EVENT_SCHEMA, EventName, Evidence,
+    Fact, Finding, IncidentState, Issue, Message, Outcome, Resolution, ResolutionState, Severity, Stamp,
+    Trigger,
+};
+use crate::observation::{Memory, Observation, Part, Receipt, ReceiptState, RemedyResult, Started, TargetId};
+use crate::units::{Mono, Span};
+use callback::Callback;
+use dates::Dates;
+use incident::Incident;
+use ladder::{Ladder, Next};
+use outage::{Cause, LineState, Turn, Watch};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, VecDeque};
+
+/// The snapshot's version. A reader refuses others rather than to misread them.
+pub const SNAPSHOT_VERSION: u32 = 1;
+/// How often the snapshot is stored when nothing happens: what a power cut may cost is two hours of the budgets'
+/// window, for twelve flash writes a day.
+pub const SAVE_EVERY: Span = Span::hours(2);
+/// Ended incidents kept for `status`.
+const RECENT: usize = 8;
+/// How long back the gateway's last answer may lie to show it alive: ten down rounds.
+const GATEWAY_RECENT: Span = Span::seconds(5);
+
+/// The judge and all it knows.
+#[derive(Debug, Clone)]
+pub struct Judge {
+    config: Config,
+    state: State,
+    /// What this step has given so far.
+    out: Vec<Action>,
+    /// This step must be on flash before it is acted upon.
+    save: bool,
+}
+
+/// All that outlives a step. What a new life may not rely on is dropped by [`Watch::started`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct State {
+    dates: Dates,
+    watch: Watch,
+    ladder: Ladder,
+    incident: Option<Incident>,
+    callbacks: Vec<Callback>,
+    recent: VecDeque<message::Incident>,
+    troubles: BTreeMap<Part, String>,
+    broker: bool,
+    messages: u64,
+    /// Keeps message ids of one memory apart from those of another that was wiped.
+    memory: String,
+    saved: Mono,
+}
+
+/// What `snapshot()` gives and `restore()` takes.
+#[derive(Debug, Serialize, Deserialize)]
+struct Snapshot {
+    version: u32,
+    state: State,
+}
+
+/// What people and the platform may know of the line now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// Up, down or unknown.
+    pub line: LineState,
+    /// For how long, in milliseconds.
+    pub since_ms: u64,
+    /// Round-trip time of the nearest far target, microseconds.
+    pub rtt_us: Option<u32>,
+    /// Incoming and outgoing bit/s of the last second.
+    pub traffic_bps: Option<(u64, u64)>,
+    /// What is asked, and how it does.
+    pub targets: Vec<TargetStatus>,
+    /// Breaks shorter than the patience.
+    pub disconnects: u64,
+    /// The incident in course or in its hold-down.
+    pub incident: Option<message::Incident>,
+    /// What was tried in it.
+    pub remedies: Vec<message::Remedy>,
+    /// Ended ones, the latest last.
+    pub recent: Vec<message::Incident>,
+    /// Callbacks remembered.
+    pub callbacks: Vec<CallbackStatus>,
+    /// How often each rung of the ladder was taken in the last 24 hours, and how often it may be.
+    pub budgets: Vec<(Rung, usize, u32)>,
+    /// Parts of the agent that do not work.
+    pub troubles: BTreeMap<Part, String>,
+    /// Whether the broker is connected.
+    pub broker: bool,
+    /// Whether civil time is trusted.
+    pub clock_synced: bool,
+}
+
+/// One target in [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetStatus {
+    /// As configured; `gateway` for the default gateway.
+    pub host: String,
+    /// `anchor`, `world` or `gateway`.
+    pub role: String,
+    /// Smoothed round-trip time, microseconds; absent while it never answered.
+    pub rtt_us: Option<u32>,
+    /// Milliseconds since its last answer.
+    pub answered_ms_ago: Option<u64>,
+    /// Left the rotation because it alone is silent.
+    pub bad: bool,
+}
+
+/// One callback in [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallbackStatus {
+    /// Its id.
+    pub callback_id: String,
+    /// Where it stands.
+    pub state: CallbackState,
+    /// What set it off.
+    pub trigger: String,
+    /// The sentence for the customer.
+    pub description: String,
+}
+
+impl Judge {
+    /// A judge that knows nothing yet.
+    pub fn new(config: Config) -> Judge {
+        let watch = Watch::new(&config);
+        let state = State {
+            dates: Dates::default(),
+            watch,
+            ladder: Ladder::default(),
+            incident: None,
+            callbacks: Vec::new(),
+            recent: VecDeque::new(),
+            troubles: BTreeMap::new(),
+            broker: false,
+            messages: 0,
+            memory: String::new(),
+            saved: Mono(0),
+        };
+        Judge { config, state, out: Vec::new(), save: false }
+    }
+
+    /// All that must survive, as JSON.
+    ///
+    /// # Errors
+    /// In words, should it not be writable as JSON. No value of `State` is known for which that happens.
+    pub fn snapshot(&self) -> Result<Value, String> {
+        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone() })
+            .map_err(|e| format!("cannot write the judge's state as JSON: {e}"))
+    }
+
+    /// A judge that goes on from a snapshot.
+    ///
+    /// # Errors
+    /// In words, when it is not a snapshot of this version.
+    pub fn restore(config: Config, snapshot: &Value) -> Result<Judge, String> {
+        match snapshot.get("version").and_then(Value::as_u64) {
+            Some(v) if v == u64::from(SNAPSHOT_VERSION) => {}
+            Some(v) => {
+                return Err(format!("the snapshot has version {v}, this program reads {SNAPSHOT_VERSION}"));
+            }
+            None => return Err("the snapshot has no version".into()),
+        }
+        let snapshot =
+            Snapshot::deserialize(snapshot).map_err(|e| format!("the snapshot is not readable: {e}"))?;
+        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false })
+    }
+
+    /// Takes in one observation and says what to do about it, in order.
+    ///
+    /// `now` is when it was observed and must never run backwards. Equal histories give equal actions: nothing else
+    /// is read. [`Action::Save`] stands before everything that must not happen unremembered.
+    pub fn step(&mut self, now: Mono, saw: &Observation) -> Vec<Action> {
+        let mut turns = Vec::new();
+        if let Observation::Started(started) = saw {
+            self.started(now, started);
+        } else if let Some(gap) = self.state.watch.gap(now) {
+            self.note(
+                Level::Warn,
+                format!("nobody watched for {gap} (suspended or overloaded): the line is unknown"),
+            );
+        }
+        match saw {
+            Observation::Started(_) | Observation::Ticked => {}
+            Observation::ClockSet { wall, synced } => self.state.dates.set(now, *wall, *synced),
+            Observation::EchoAnswered { probe, target, rtt_us } => {
+                self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
+            }
+            Observation::EchoLost { probe, target: _ } => self.state.watch.lost(*probe),
+            Observation::EchoNotSent { probe, target: _, obstacle } => {
+                self.state.watch.not_sent(*probe, *obstacle)
+            }
+            Observation::LinkSeen(link) => self.state.watch.link_seen(now, link),
+            Observation::Counted(counted) => self.state.watch.counted(now, counted, &self.config, &mut turns),
+            Observation::RemedyEnded { remedy, result, detail } => {
+                let policy = &self.config.remedies;
+                match self.state.ladder.ended(now, *remedy, *result, detail, policy) {
+                    Some(true) => self
+                        .note(Level::Info, format!("remedy carried out: {detail}; the line may settle now")),
+                    Some(false) => {
+                        let outcome = match result {
+                            RemedyResult::Pretended => Outcome::Pretended,
+                            _ => Outcome::Failed,
+                        };
+                        self.conclude(now, outcome);
+                    }
+                    None => {}
+                }
+                if self.state.watch.line == LineState::Up {
+                    let at = self.state.watch.since;
+                    self.returned(now, at);
+                }
+            }
+            Observation::Acknowledged { number } => {
+                let wait = self.config.callback.receipt;
+                self.state.callbacks.iter_mut().for_each(|c| c.acknowledged(now, *number, wait));
+            }
+            Observation::BrokerSeen { connected } => self.state.broker = *connected,
+            Observation::ReceiptCame(receipt) => self.receipt(now, receipt),
+            Observation::CallbackAsked { reason } => self.asked(now, reason),
+            Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref()),
+            Observation::Stopping => {
+                self.save = true;
+                self.note(Level::Info, "asked to end".into());
+            }
+        }
+        let mut probes = Vec::new();
+        self.state.watch.advance(now, &self.config, &mut probes, &mut turns);
+        self.out.append(&mut probes);
+        for turn in turns {
+            self.turn(now, turn);
+        }
+        self.revise(now);
+        self.hold(now);
+        self.climb(now);
+        self.escalate(now);
+        self.ask_again(now);
+        if now.since(self.state.saved) >= SAVE_EVERY {
+            self.save = true;
+        }
+        let mut out = std::mem::take(&mut self.out);
+        if std::mem::take(&mut self.save) {
+            self.state.saved = now;
+            out.insert(0, Action::Save);
+        }
+        out
+    }
+
+    /// When a [`Observation::Ticked`] is wanted at the latest.
+    pub fn wake(&self) -> Mono {
+        let state = &self.state;
+        let mut at = state.watch.wake(&self.config).min(state.saved + SAVE_EVERY);
+        let mut sooner = |m: Mono| at = at.min(m);
+        if state.ladder.running.is_some() {
+            // Nothing else is decided about the incident meanwhile.
+            state.ladder.wake(&self.config.remedies).into_iter().for_each(&mut sooner);
+        } else if let Some(incident) = &state.incident {
+            match (incident.broken, state.watch.line) {
+                (Some(since), LineState::Down) => {
+                    let ripe = since + self.config.outage.patience;
+                    if !incident.exhausted {
+                        sooner(ripe);
+                    }
+                    state.ladder.wake(&self.config.remedies).into_iter().for_each(&mut sooner);
+                    if let Some((_, shows)) = incident.revision {
+                        sooner(shows + incident::REVISE_AFTER);
+                    }
+                    if incident.exhausted && self.may_call(incident) {
+                        sooner(since + self.config.callback.after);
+                    }
+                }
+                (Some(_), LineState::Unknown | LineState::Up) => {}
+                (None, _) => {
+                    if let Some(returned) = incident.returned {
+                        sooner(returned + self.config.outage.hold_down);
+                    }
+                }
+            }
+        }
+        for c in &state.callbacks {
+            if c.last.state == CallbackState::Requested {
+                c.again.into_iter().for_each(&mut sooner);
+            }
+        }
+        at
+    }
+
+    fn note(&mut self, level: Level, text: String) {
+        self.out.push(Action::Note { level, text });
+    }
+
+    fn offset(&self) -> i16 {
+        self.config.offset_minutes()
+    }
+
+    fn stamp(&self, at: Mono) -> Stamp {
+        self.state.dates.stamp(at, self.offset())
+    }
+
+    fn started(&mut self, now: Mono, started: &Started) {
+        let rebooted = self.state.dates.boot_id != started.boot_id;
+        self.state.dates.started(now, &started.boot_id, started.uptime);
+        self.state.messages = self.state.messages.max(started.watermark);
+        if self.state.memory.is_empty() {
+            self.state.memory = format!("{:08x}", outage::phase(&started.boot_id) as u32);
+        }
+        self.state.saved = now;
+        self.save = true;
+        match started.memory {
+            Memory::None => self.note(Level::Info, "first start: nothing is remembered".into()),
+            Memory::Restored => self.note(Level::Info, "started; what was known is remembered".into()),
+            Memory::Lost => {
+                self.state.dates.forgot(&started.boot_id, now);
+                self.note(Level::Warn, "started; the memory could not be read and begins anew".into());
+            }
+        }
+        self.state.watch.started(now, started.uptime, &self.config);
+        self.state.broker = false;
+        self.state.troubles.clear();
+        let receipt = self.config.callback.receipt;
+        for c in &mut self.state.callbacks {
+            // The acknowledgement may have died with the last life.
+            if c.last.state == CallbackState::Requested && c.again.is_none() {
+                c.again = Some(now + receipt);
+            }
+        }
+        let settle = self.config.remedies.limits(Rung::Reboot).settle;
+        if let Some(running) = &mut self.state.ladder.running {
+            let rung = running.rung;
+            if rung == Rung::Reboot && rebooted {
+                running.settles = Some(now + settle);
+                running.detail = "the gateway rebooted".into();
+                self.note(
+                    Level::Info,
+                    format!("this boot is our own remedy; the line has {settle} to come back"),
+                );
+            } else {
+                self.out.push(Action::MakeSafe { rung });
+                self.note(
+                    Level::Warn,
+                    format!("{} was interrupted: putting the interface right", rung.name()),
+                );
+                self.conclude(now, Outcome::Interrupted);
+            }
+        }
+    }
+
+    fn part(&mut self, part: Part, trouble: Option<&str>) {
+        let before = self.state.troubles.get(&part).map(String::as_str);
+        if before == trouble {
+            return;
+        }
+        match trouble {
+            Some(text) => {
+                self.note(Level::Warn, text.to_string());
+                self.state.troubles.insert(part, text.to_string());
+            }
+            None => {
+                self.note(Level::Info, format!("{part:?} works again").to_lowercase());
+                self.state.troubles.remove(&part);
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Mono, turn: Turn) {
+        match turn {
+            Turn::Broke { since, cause } => self.broke(now, since, cause),
+            Turn::Returned { at } => self.returned(now, at),
+            Turn::Hiccup { length } => {
+                let patience = self.config.outage.patience;
+                self.note(
+                    Level::Info,
+                    format!("a break of {length}: counted, not acted on (patience {patience})"),
+                );
+            }
+            Turn::BadTarget { target, bad } => {
+                let host = self.host(target);
+                let text = if bad {
+                    format!(
+                        "{host} alone is silent: a bad target, out of rotation for {}",
+                        outage::BENCH_RETRY
+                    )
+                } else {
+                    format!("{host} answers again: back in rotation")
+                };
+                self.note(Level::Info, text);
+            }
+            Turn::Vetoed { rate } => {
+                self.note(
+                    Level::Info,
+                    format!("echoes are silent but {rate} come in: the line carries traffic, no outage"),
+                );
+            }
+        }
+    }
+
+    fn host(&self, target: TargetId) -> &str {
+        match self.config.probe.targets.get(usize::from(target.0)) {
+            Some(t) => &t.host,
+            None => "gateway",
+        }
+    }
+
+    fn broke(&mut self, now: Mono, since: Mono, cause: Cause) {
+        let domain = self.diagnose(now, since);
+        let facts = self.facts(since, cause);
+        let why = match cause {
+            Cause::Silence => format!(
+                "nothing answers since {} and nothing comes in; fault domain {}",
+                now.since(since),
+                domain.name()
+            ),
+            _ => format!("{}; fault domain {}", cause.words(), domain.name()),
+        };
+        match &mut self.state.incident {
+            Some(incident) if incident.broken.is_some() => {
+                let text = format!("still down: {why}");
+                self.note(Level::Info, text);
+            }
+            Some(incident) => {
+                incident.broken = Some(since);
+                incident.cause = cause;
+                incident.closed = None;
+                incident.exhausted = false;
+                incident.breaks += 1;
+                incident.revision = None;
+                incident.domain = domain;
+                let healed_by = incident.healed_by.take();
+                for fact in facts {
+                    incident.note_fact(fact);
+                }
+                self.state.ladder.reopen(healed_by);
+                let why = format!("broke again: {why}");
+                self.event(now, EventName::IncidentUpdated, since, &why, None);
+            }
+            None => {
+                let offset = self.offset();
+                let incident = Incident {
+                    id: self.state.dates.incident_id(since, offset),
+                    finding: Finding::Outage,
+                    domain,
+                    revision: None,
+                    opened: self.stamp(since),
+                    opened_at: since,
+                    broken: Some(since),
+                    cause,
+                    returned: None,
+                    closed: None,
+                    breaks: 1,
+                    long_breaks: 0,
+                    down: Span::ZERO,
+                    facts,
+                    remedies: Vec::new(),
+                    healed_by: None,
+                    callback: None,
+                    exhausted: false,
+                };
+                self.state.incident = Some(incident);
+                self.state.ladder.open();
+                self.event(now, EventName::IncidentOpened, now, &why, None);
+            }
+        }
+    }
+
+    fn diagnose(&self, now: Mono, since: Mono) -> Domain {
+        diagnosis::domain(&self.state.watch, since.max(now - GATEWAY_RECENT))
+    }
+
+    /// What is seen of the line now.
+    fn facts(&self, since: Mono, cause: Cause) -> Vec<Fact> {
+        let watch = &self.state.watch;
+        let mut facts = Vec::new();
+        let mut fact = |at: Mono, name: &str, subject: &str, detail: String| {
+            facts.push(Fact { at: self.stamp(at), name: name.into(), subject: subject.into(), detail });
+        };
+        let device = self.config.line.device.as_deref().unwrap_or("wan");
+        let (name, words) = match watch.link_fault() {
+            None => ("link.up", "carrier, address and default route are there"),
+            Some(Cause::NoDevice) => ("link.no_device", Cause::NoDevice.words()),
+            Some(Cause::AdminDown) => ("link.admin_down", Cause::AdminDown.words()),
+            Some(Cause::NoCarrier) => ("link.no_carrier", Cause::NoCarrier.words()),
+            Some(Cause::NoAddress) => ("link.no_address", Cause::NoAddress.words()),
+            Some(Cause::NoRoute) => ("link.no_route", Cause::NoRoute.words()),
+            Some(Cause::Silence) => ("link.up", Cause::Silence.words()),
+        };
+        fact(since, name, device, words.into());
+        if cause == Cause::Silence {
+            if self.config.probe.gateway {
+                let (name, words) = match (watch.gateway_answered_since(since), watch.gateway_answers()) {
+                    (true, _) => ("gateway.answers", "the operator's first router answers echoes"),
+                    (false, true) => {
+                        ("gateway.silent", "the operator's first router stopped answering echoes")
+                    }
+                    (false, false) => {
+                        ("gateway.never_answered", "the operator's first router never answered echoes")
+                    }
+                };
+                fact(since, name, "gateway", words.into());
+            }
+            for (target, state) in self.config.probe.targets.iter().zip(&watch.targets) {
+                let detail = match state.answered {
+                    Some(at) => format!(
+                        "{} target; last answered {} before the silence",
+                        target.role.name(),
+                        since.since(at)
+                    ),
+                    None => format!("{} target; never answered", target.role.name()),
+                };
+                fact(since, "echo.silent", &target.host, detail);
+            }
+            if let Some((rx, _)) = watch.traffic {
+                let rate = crate::units::Rate(rx);
+                fact(since, "counters.quiet", device, format!("{rate} came in during the last second"));
+            }
+        }
+        facts
+    }
+
+    fn returned(&mut self, now: Mono, at: Mono) {
+        // While a remedy is being carried out the line may come and go by our own doing.
+        if self.state.ladder.running.as_ref().is_some_and(|r| r.settles.is_none()) {
+            return;
+        }
+        let Some(incident) = &self.state.incident else {
+            self.note(Level::Info, "the line is up".into());
+            return;
+        };
+        let Some(since) = incident.broken else { return };
+        let healed_by = self.state.ladder.running.as_ref().map(|r| r.rung);
+        if healed_by.is_some() {
+            self.conclude(now, Outcome::Healed);
+        }
+        let flapping_at = self.config.outage.flapping;
+        let patience = self.config.outage.patience;
+        let closed = self.stamp(at);
+        let Some(incident) = &mut self.state.incident else { return };
+        let length = at.since(since);
+        incident.down += length;
+        incident.broken = None;
+        incident.returned = Some(now);
+        incident.healed_by = healed_by;
+        incident.revision = None;
+        incident.long_breaks += u32::from(length >= patience);
+        let by = healed_by.map_or("came back by itself".to_string(), |r| format!("healed by {}", r.name()));
+        if incident.long_breaks >= flapping_at {
+            let first = incident.finding != Finding::Flapping;
+            incident.finding = Finding::Flapping;
+            let why = format!(
+                "{by} after {length}; {} breaks in this incident: the line is flapping",
+                incident.breaks
+            );
+            self.event(now, EventName::IncidentUpdated, at, &why, None);
+            if first {
+                self.call(now);
+            }
+            return;
+        }
+        incident.closed = Some(closed);
+        let why = format!("{by} after {length}");
+        self.event(now, EventName::IncidentClosed, at, &why, None);
+        self.withdraw(now, healed_by);
+    }
+
+    /// A break that lies elsewhere than was thought, for long enough, is said to.
+    fn revise(&mut self, now: Mono) {
+        if self.state.ladder.running.is_some() || self.state.watch.line != LineState::Down {
+            return;
+        }
+        let Some(since) = self.state.incident.as_ref().and_then(|i| i.broken) else { return };
+        let shows = self.diagnose(now, since);
+        let Some(incident) = &mut self.state.incident else { return };
+        if shows == incident.domain || shows == Domain::Unknown {
+            incident.revision = None;
+            return;
+        }
+        match incident.revision {
+            Some((domain, from)) if domain == shows => {
+                if now.since(from) < incident::REVISE_AFTER {
+                    return;
+                }
+                let was = std::mem::replace(&mut incident.domain, shows);
+                incident.revision = None;
+                incident.exhausted = false;
+                let detail = format!("was {}, is {}", was.name(), shows.name());
+                let fact = Fact {
+                    at: self.stamp(now),
+                    name: "domain.revised".into(),
+                    subject: shows.name().into(),
+                    detail: detail.clone(),
+                };
+                if let Some(incident) = &mut self.state.incident {
+                    incident.note_fact(fact);
+                }
+                self.event(
+                    now,
+                    EventName::IncidentUpdated,
+                    now,
+                    &format!("fault domain revised: {detail}"),
+                    None,
+                );
+            }
+            Some(_) | None => incident.revision = Some((shows, now)),
+        }
+    }
+
+    /// Lets an incident go when the line held for the hold-down.
+    fn hold(&mut self, now: Mono) {
+        let Some(incident) = &self.state.incident else { return };
+        let held = incident.broken.is_none()
+            && incident.returned.is_some_and(|at| now.since(at) >= self.config.outage.hold_down);
+        if !held {
+            return;
+        }
+        if incident.closed.is_none() {
+            let at = incident.returned.unwrap_or(now);
+            let closed = self.stamp(at);
+            let healed_by = incident.healed_by;
+            if let Some(incident) = &mut self.state.incident {
+                incident.closed = Some(closed);
+            }
+            let why = format!("the line held for {}", self.config.outage.hold_down);
+            self.event(now, EventName::IncidentClosed, now, &why, None);
+            self.withdraw(now, healed_by);
+        }
+        if let Some(public) = self.public(now) {
+            if self.state.recent.len() >= RECENT {
+                self.state.recent.pop_front();
+            }
+            self.state.recent.push_back(public);
+        }
+        self.state.incident = None;
+        self.save = true;
+    }
+
+    /// Drives the ladder.
+    fn climb(&mut self, now: Mono) {
+        // Each turn of the loop takes a rung or ends one; the ladder is finite.
+        loop {
+            if let Some(running) = &self.state.ladder.running {
+                let limit = self.config.remedies.limits(running.rung).limit;
+                match running.settles {
+                    Some(at) if now >= at => self.conclude(now, Outcome::NoEffect),
+                    None if now >= running.began + limit + ladder::WORD_LATE => {
+                        self.conclude(now, Outcome::Failed)
+                    }
+                    Some(_) | None => return,
+                }
+                if self.state.watch.line == LineState::Up {
+                    let at = self.state.watch.since;
+                    self.returned(now, at);
+                }
+            }
+            let Some(incident) = &mut self.state.incident else { return };
+            let Some(since) = incident.broken else { return };
+            let ripe = now >= since + self.config.outage.patience;
+            if self.state.watch.line != LineState::Down || !ripe {
+                return;
+            }
+            match self.state.ladder.next(now, incident.domain, &self.config.remedies) {
+                Next::Busy => return,
+                Next::Exhausted(again) => {
+                    if !incident.exhausted {
+                        incident.exhausted = true;
+                        let domain = incident.domain;
+                        let text = match (again, diagnosis::makes_sense(domain, Rung::Renew)) {
+                            (Some(at), _) => {
+                                format!("no remedy is left for now; the next pass in {}", at.since(now))
+                            }
+                            (None, _) => {
+                                format!("fault domain {}: nothing on this side can mend it", domain.name())
+                            }
+                        };
+                        self.note(Level::Info, text);
+                    }
+                    return;
+                }
+                Next::Take(rung) => self.take(now, rung),
+            }
+            if self.state.ladder.running.as_ref().is_some_and(|r| r.settles.is_none()) {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, now: Mono, rung: Rung) {
+        let remedy = self.state.ladder.take(now, rung);
+        let limit = self.config.remedies.limits(rung).limit;
+        let Some(public) = self.public(now) else { return };
+        let record = message::Remedy {
+            name: rung,
+            began: self.stamp(now),
+            took_ms: None,
+            outcome: None,
+            detail: String::new(),
+        };
+        if let Some(incident) = &mut self.state.incident {
+            incident.note_remedy(record.clone());
+        }
+        let why = format!(
+            "{} makes sense in fault domain {}; {} of {} today",
+            rung.name(),
+            public.fault_domain.name(),
+            self.state.ladder.used(now, rung),
+            self.config.remedies.limits(rung).per_day
+        );
+        self.event(now, EventName::RemedyBegun, now, &why, Some(record));
+        self.out.push(Action::Repair(Repair { remedy, rung, incident: Box::new(public), limit }));
+    }
+
+    /// The effect of the running remedy is known.
+    fn conclude(&mut self, now: Mono, outcome: Outcome) {
+        let Some(running) = self.state.ladder.finish(outcome == Outcome::Healed) else { return };
+        let took = now.since(running.began);
+        let Some(incident) = &mut self.state.incident else { return };
+        let Some(record) =
+            incident.remedies.iter_mut().rev().find(|r| r.name == running.rung && r.outcome.is_none())
+        else {
+            return;
+        };
+        record.took_ms = Some(took.0);
+        record.outcome = Some(outcome);
+        record.detail = running.detail;
+        let record = record.clone();
+        let what = match outcome {
+            Outcome::Healed => "the line is back",
+            Outcome::NoEffect => "the line stays dead",
+            Outcome::Failed => "could not be carried out",
+            Outcome::Pretended => "only said, not done",
+            Outcome::Interrupted => "was interrupted",
+        };
+        let why = if record.detail.is_empty() {
+            format!("{}: {what} after {took}", running.rung.name())
+        } else {
+            format!("{}: {what} after {took} ({})", running.rung.name(), record.detail)
+        };
+        self.event(now, EventName::RemedyEnded, now, &why, Some(record));
+    }
+
+    /// Whether a callback for this incident may still be asked for.
+    fn may_call(&self, incident: &Incident) -> bool {
+        match &incident.callback {
+            None => true,
+            Some(id) => self
+                .state
+                .callbacks
+                .iter()
+                .find(|c| c.last.callback_id == *id)
+                .is_some_and(|c| c.last.state == CallbackState::Withdrawn),
+        }
+    }
+
+    /// Hands the incident over when nothing is left to try and it has lasted.
+    fn escalate(&mut self, now: Mono) {
+        let Some(incident) = &self.state.incident else { return };
+        let Some(since) = incident.broken else { return };
+        let ripe = now >= since + self.config.callback.after;
+        let idle = self.state.ladder.running.is_none() && self.state.watch.line == LineState::Down;
+        if ripe && idle && incident.exhausted && self.may_call(incident) {
+            self.call(now);
+        }
+    }
+
+    /// Asks the platform to call the customer about the present incident.
+    fn call(&mut self, now: Mono) {
+        let Some(incident) = &self.state.incident else { return };
+        if !self.may_call(incident) {
+            return;
+        }
+        let (finding, domain) = (incident.finding, incident.domain);
+        let name = match finding {
+            Finding::Outage => "outage",
+            Finding::Flapping => "flapping",
+        };
+        let description = words::description(
+            self.config.device.language,
+            finding,
+            domain,
+            incident.breaks,
+            &incident.remedies,
+        );
+        let issue =
+            Issue { kind: "disconnect".into(), code: format!("{name}.{}", domain.name()), description };
+        let patience = self.config.outage.patience;
+        let rule = match (finding, incident.cause) {
+            (Finding::Flapping, _) => format!(
+                "{} breaks of at least {patience} that followed each other within {}",
+                incident.long_breaks, self.config.outage.hold_down
+            ),
+            (Finding::Outage, Cause::Silence) => {
+                format!(
+                    "every target silent for {patience} and in a whole round after it, and nothing came in"
+                )
+            }
+            (Finding::Outage, cause) => cause.words().to_string(),
+        };
+        let evidence = Evidence {
+            finding: Some(finding),
+            fault_domain: domain,
+            facts: incident.facts.clone(),
+            samples: Vec::new(),
+            rule,
+            recorder: None,
+        };
+        let known = incident.callback.clone();
+        let mut opened = incident.opened.clone();
+        let incident_id = incident.id.clone();
+        let opened_at = incident.opened_at;
+        let remedies = incident.remedies.clone();
+        self.state.dates.mend(&mut opened, self.offset());
+        if let Some(id) = known {
+            // Healed, withdrawn, and broken again within the hold-down: the same callback stands up again.
+            self.change(now, &id, |c| {
+                c.state = CallbackState::Requested;
+                c.issues = vec![issue];
+                c.evidence = evidence;
+                c.remedies = remedies;
+                c.resolution = Resolution { state: ResolutionState::Open, by: None, resolution_time_s: None };
+            });
+            return;
+        }
+        let trigger = Trigger { dimension: Dimension::Data, name: name.into() };
+        let id = self.open_callback(
+            now,
+            trigger,
+            Severity::Urgent,
+            issue,
+            evidence,
+            opened,
+            opened_at,
+            Some(incident_id),
+            remedies,
+        );
+        if let Some(incident) = &mut self.state.incident {
+            incident.callback = Some(id);
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "each is a field of the message, named where it is made")]
+    fn open_callback(
+        &mut self,
+        now: Mono,
+        trigger: Trigger,
+        severity: Severity,
+        issue: Issue,
+        evidence: Evidence,
+        opened: Stamp,
+        opened_at: Mono,
+        incident_id: Option<String>,
+        remedies: Vec<message::Remedy>,
+    ) -> String {
+        let offset = self.offset();
+        let callback_id = self.state.dates.callback_id(now, offset);
+        let last = message::Callback {
+            schema: CALLBACK_SCHEMA.into(),
+            id: format!("{}/{}/{callback_id}", self.config.device.id, self.state.memory),
+            callback_id: callback_id.clone(),
+            device_id: self.config.device.id.clone(),
+            customer_id: self.config.device.customer.clone(),
+            area: self.config.device.area.clone(),
+            state: CallbackState::Requested,
+            time: self.stamp(now),
+            severity,
+            trigger,
+            issues: vec![issue],
+            opened,
+            incident_id,
+            evidence,
+            remedies,
+            resolution: Resolution { state: ResolutionState::Open, by: None, resolution_time_s: None },
+            satisfaction_score: None,
+        };
+        if self.state.callbacks.len() >= callback::CALLBACKS {
+            let oldest = self.state.callbacks.iter().position(|c| !c.is_live()).unwrap_or(0);
+            let gone = self.state.callbacks.remove(oldest);
+            self.note(Level::Info, format!("callback {} is forgotten: too many", gone.last.callback_id));
+        }
+        let number = self.publish(Message::Callback(Box::new(last.clone())));
+        self.note(Level::Warn, format!("callback {callback_id} requested: {}", last.issues[0].description));
+        self.state.callbacks.push(Callback { last, number, revision: 1, opened_at, again: None, repeats: 0 });
+        callback_id
+    }
+
+    /// Changes a callback and publishes the change.
+    fn change(&mut self, now: Mono, id: &str, change: impl FnOnce(&mut message::Callback)) {
+        let time = self.stamp(now);
+        let prefix = format!("{}/{}", self.config.device.id, self.state.memory);
+        let offset = self.offset();
+        let Some(at) = self.state.callbacks.iter().position(|c| c.last.callback_id == id) else { return };
+        let callback = &mut self.state.callbacks[at];
+        change(&mut callback.last);
+        callback.revision += 1;
+        callback.again = None;
+        callback.repeats = 0;
+        callback.last.time = time;
+        callback.last.id = format!("{prefix}/{id}/{}", callback.revision);
+        self.state.dates.mend(&mut callback.last.opened, offset);
+        let last = callback.last.clone();
+        let state = last.state;
+        let number = self.publish(Message::Callback(Box::new(last)));
+        self.state.callbacks[at].number = number;
+        self.note(
+            Level::Info,
+            format!("callback {id} is {state:?}").to_lowercase().replace(&id.to_lowercase(), id),
+        );
+    }
+
+    fn withdraw(&mut self, now: Mono, healed_by: Option<Rung>) {
+        let Some(incident) = &self.state.incident else { return };
+        let Some(id) = incident.callback.clone() else { return };
+        let Some(callback) = self.state.callbacks.iter().find(|c| c.last.callback_id == id) else { return };
+        if !callback.is_live() {
+            return;
+        }
+        let remedies = incident.remedies.clone();
+        let ended = incident.returned.unwrap_or(now);
+        let seconds = ended.since(callback.opened_at).whole_seconds();
+        let by = healed_by.map_or("itself", Rung::name).to_string();
+        self.change(now, &id, |c| {
+            c.state = CallbackState::Withdrawn;
+            c.remedies = remedies;
+            c.resolution = Resolution {
+                state: ResolutionState::Resolved,
+                by: Some(by),
+                resolution_time_s: Some(seconds),
+            };
+        });
+    }
+
+    fn receipt(&mut self, now: Mono, receipt: &Receipt) {
+        let id = &receipt.callback_id;
+        let Some(callback) = self.state.callbacks.iter().find(|c| c.last.callback_id == *id) else {
+            self.note(Level::Warn, format!("a receipt came for callback {id:?}, which is not known here"));
+            return;
+        };
+        let state = match callback::after(callback.last.state, receipt.state) {
+            Ok(state) => state,
+            Err(why) => {
+                self.note(Level::Debug, format!("receipt {:?} for callback {id}: {why}", receipt.state));
+                return;
+            }
+        };
+        let seconds = now.since(callback.opened_at).whole_seconds();
+        if receipt.state == ReceiptState::Refused {
+            let reason = receipt.reason.as_deref().unwrap_or("no reason given");
+            self.note(Level::Warn, format!("the platform refused callback {id}: {reason}"));
+        }
+        let score = receipt.satisfaction_score;
+        self.change(now, id, |c| {
+            c.state = state;
+            c.satisfaction_score = score.or(c.satisfaction_score);
+            if state == CallbackState::Closed && c.resolution.state == ResolutionState::Open {
+                c.resolution = Resolution {
+                    state: ResolutionState::Resolved,
+                    by: Some("platform".into()),
+                    resolution_time_s: Some(seconds),
+                };
+            }
+        });
+    }
+
+    fn asked(&mut self, now: Mono, reason: &str) {
+        if let Some(live) = self.state.callbacks.iter().find(|c| c.is_live()) {
+            let text = format!(
+                "the customer asks to be called: callback {} is already under way",
+                live.last.callback_id
+            );
+            self.note(Level::Info, text);
+            return;
+        }
+        let broken = self.state.incident.as_ref().is_some_and(|i| i.broken.is_some());
+        let severity = if broken { Severity::Urgent } else { Severity::Routine };
+        let issue = Issue {
+            kind: "request".into(),
+            code: "customer.asked".into(),
+            description: words::asked(self.config.device.language, reason),
+        };
+        let evidence = Evidence {
+            finding: self.state.incident.as_ref().filter(|i| i.broken.is_some()).map(|i| i.finding),
+            fault_domain: self.state.incident.as_ref().map_or(Domain::Unknown, |i| i.domain),
+            facts: self.state.incident.as_ref().map_or_else(Vec::new, |i| i.facts.clone()),
+            samples: Vec::new(),
+            rule: "the customer asked".into(),
+            recorder: None,
+        };
+        let remedies = self.state.incident.as_ref().map_or_else(Vec::new, |i| i.remedies.clone());
+        let trigger = Trigger { dimension: Dimension::Event, name: "customer".into() };
+        let opened = self.stamp(now);
+        let incident_id = self.state.incident.as_ref().map(|i| i.id.clone());
+        self.open_callback(now, trigger, severity, issue, evidence, opened, now, incident_id, remedies);
+    }
+
+    /// Asks again where the platform's receipt did not come.
+    fn ask_again(&mut self, now: Mono) {
+        for at in 0..self.state.callbacks.len() {
+            let callback = &mut self.state.callbacks[at];
+            let due =
+                callback.last.state == CallbackState::Requested && callback.again.is_some_and(|a| now >= a);
+            if !due {
+                continue;
+            }
+            callback.again = None;
+            callback.repeats += 1;
+            let last = callback.last.clone();
+            let id = last.callback_id.clone();
+            let number = self.publish(Message::Callback(Box::new(last)));
+            self.state.callbacks[at].number = number;
+            self.note(Level::Warn, format!("no receipt for callback {id} yet: asking again"));
+        }
+    }
+
+    fn publish(&mut self, message: Message) -> u64 {
+        self.state.messages += 1;
+        self.save = true;
+        let number = self.state.messages;
+        self.out.push(Action::Publish(Box::new(Critical { number, message })));
+        number
+    }
+
+    fn event(&mut self, now: Mono, name: EventName, at: Mono, why: &str, remedy: Option<message::Remedy>) {
+        let Some(incident) = self.public(now) else { return };
+        let number = self.state.messages + 1;
+        let event = message::Event {
+            schema: EVENT_SCHEMA.into(),
+            id: format!("{}/{}/E{number}", self.config.device.id, self.state.memory),
+            device_id: self.config.device.id.clone(),
+            time: self.stamp(at),
+            event: name,
+            why: why.to_string(),
+            incident,
+            remedy,
+        };
+        let level = match name {
+            EventName::IncidentOpened => Level::Warn,
+            _ => Level::Info,
+        };
+        let id = event.incident.id.clone();
+        let word = match name {
+            EventName::IncidentOpened => "opened",
+            EventName::IncidentUpdated => "updated",
+            EventName::IncidentClosed => "closed",
+            EventName::RemedyBegun => "remedy begun",
+            EventName::RemedyEnded => "remedy ended",
+        };
+        self.note(level, format!("incident {id} {word}: {why}"));
+        self.publish(Message::Event(Box::new(event)));
+    }
+
+    /// The incident as the platform sees it.
+    fn public(&self, now: Mono) -> Option<message::Incident> {
+        let incident = self.state.incident.as_ref()?;
+        let mut opened = incident.opened.clone();
+        let mut closed = incident.closed.clone();
+        self.state.dates.mend(&mut opened, self.offset());
+        if let Some(stamp) = &mut closed {
+            self.state.dates.mend(stamp, self.offset());
+        }
+        Some(message::Incident {
+            id: incident.id.clone(),
+            finding: incident.finding,
+            fault_domain: incident.domain,
+            state: if incident.closed.is_some() { IncidentState::Closed } else { IncidentState::Open },
+            opened,
+            closed,
+            breaks: incident.breaks,
+            down_ms: incident.down(now).0,
+        })
+    }
+
+    /// The fast view of the line.
+    pub fn line(&self) -> LineState {
+        self.state.watch.line
+    }
+
+    /// The callback that somebody may be about to act upon, if there is one.
+    pub fn live_callback(&self) -> Option<&str> {
+        self.state.callbacks.iter().find(|c| c.is_live()).map(|c| c.last.callback_id.as_str())
+    }
+
+    /// What the retained `state` message tells of the line: only what changes seldom.
+    pub fn brief(&self) -> Value {
+        let incident = self.state.incident.as_ref().filter(|i| i.closed.is_none());
+        serde_json::json!({
+            "line": self.state.watch.line,
+            "incident_id": incident.map(|i| &i.id),
+            "fault_domain": incident.filter(|i| i.broken.is_some()).map(|i| i.domain),
+            "troubles": self.state.troubles,
+        })
+    }
+
+    /// The configuration it judges by.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What may be told of the line now.
+    pub fn status(&self, now: Mono) -> Status {
+        let state = &self.state;
+        let target = |host: &str, role: &str, t: &outage::TargetState| TargetStatus {
+            host: host.into(),
+            role: role.into(),
+            rtt_us: (t.srtt_us > 0).then_some(t.srtt_us),
+            answered_ms_ago: t.answered.map(|at| now.since(at).0),
+            bad: t.benched.is_some(),
+        };
+        let mut targets: Vec<TargetStatus> = Vec::new();
+        if self.config.probe.gateway {
+            targets.push(target("gateway", "gateway", &state.watch.gateway));
+        }
+        for (t, s) in self.config.probe.targets.iter().zip(&state.watch.targets) {
+            targets.push(target(&t.host, t.role.name(), s));
+        }
+        Status {
+            line: state.watch.line,
+            since_ms: now.since(state.watch.since).0,
+            rtt_us: state.watch.rtt_us(),
+            traffic_bps: state.watch.traffic,
+            targets,
+            disconnects: state.watch.hiccups,
+            incident: self.public(now),
+            remedies: state.incident.as_ref().map_or_else(Vec::new, |i| i.remedies.clone()),
+            recent: state.recent.iter().cloned().collect(),
+            callbacks: state
+                .callbacks
+                .iter()
+                .map(|c| CallbackStatus {
+                    callback_id: c.last.callback_id.clone(),
+                    state: c.last.state,
+                    trigger: c.last.trigger.name.clone(),
+                    description: c.last.issues.first().map_or_else(String::new, |i| i.description.clone()),
+                })
+                .collect(),
+            budgets: self
+                .config
+                .remedies
+                .ladder
+                .iter()
+                .map(|&r| (r, state.ladder.used(now, r), self.config.remedies.limits(r).per_day))
+                .collect(),
+            troubles: state.troubles.clone(),
+            broker: state.broker,
+            clock_synced: state.dates.synced(),
+        }
+    }
+}

@@ -1,0 +1,796 @@
+//! Is the line up? Fast, from echoes, link events and counters.
+//!
+//! Policy, in prose:
+//!
+//! * In quiet times one far target after the other is asked, one echo per `probe.interval`. The gateway is asked now
+//!   and then, only to learn whether it answers echoes at all.
+//! * One silence starts a *suspicion*: every [`ROUND`] up to [`BURST`] far targets and the gateway are asked. A single
+//!   answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
+//! * Incoming traffic that is not our own echoes, at `outage.veto` or more in a window that began after the first
+//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data.
+//! * The line is *down* when nothing ended the suspicion for `outage.patience` **and** a whole round that was sent
+//!   after that is silent as well. A break shorter than the patience therefore can never be an outage: an echo sent
+//!   after its end is answered. A break of at least [`HICCUP`] is counted as a disconnect.
+//! * Loss of carrier or of the device is down at once; loss of the address or of the default route after [`RENUMBER`].
+//! * It is *up* again on the first answer of a far target, confirmed by a second within [`CONFIRM`].
+//! * A target that misses [`BENCH_AFTER`] times in a row while others answer is a bad target: it leaves the rotation
+//!   and is asked again every [`BENCH_RETRY`].
+//! * A gap in our own watching longer than [`GAP`] makes the state unknown, never down.
+//! * A line that was not yet up since boot is only waited for until `probe.grace` has passed.
+
+use crate::action::Action;
+use crate::config::Config;
+use crate::observation::{Counted, Link, Obstacle, ProbeId, TargetId};
+use crate::units::{Mono, Rate, Span};
+use serde::{Deserialize, Serialize};
+use std::net::IpAddr;
+
+/// Time between two rounds of a suspicion. 250 ms: a round trip of most lines fits in, and eight rounds in the default
+/// patience make it next to impossible that random loss alone silences them all.
+pub const ROUND: Span = Span::millis(250);
+/// Time between two rounds while the line is down or unknown: the return is seen within half a second, and a dead line
+/// cannot be disturbed by ten echoes a second.
+pub const DOWN_ROUND: Span = Span::millis(500);
+/// Far targets asked in one round, at most. Four: enough to tell a target's fault from the line's, and a round stays
+/// below 300 bytes.
+pub const BURST: usize = 4;
+/// A silence at least this long that did not become an outage is counted as a disconnect. One second: the shortest
+/// break that people on a call notice.
+pub const HICCUP: Span = Span::seconds(1);
+/// How long an address or default route may be away before it counts: a renewal that changes the address removes the
+/// old one first.
+pub const RENUMBER: Span = Span::millis(300);
+/// Within this the second answer must follow the first for the line to be up. Three down rounds.
+pub const CONFIRM: Span = Span::millis(1_500);
+/// Misses in a row, while others answer, after which a target is bad (cake-autorate uses 3 too).
+pub const BENCH_AFTER: u8 = 3;
+/// How often a bad target is asked again.
+pub const BENCH_RETRY: Span = Span::seconds(60);
+/// How soon a bad target that answered is asked again.
+pub const BENCH_CONFIRM: Span = Span::seconds(5);
+/// Answers in a row after which a bad target is good again.
+pub const BENCH_RETURN: u8 = 3;
+/// How often the gateway is asked in quiet times: only its habit of answering is to be known.
+pub const GATEWAY_EVERY: Span = Span::seconds(10);
+/// Longer than this without any observation is a gap in our own watching. Five seconds: ten times the longest wait
+/// between two of our own ticks.
+pub const GAP: Span = Span::seconds(5);
+/// Shortest limit after which an echo counts as silent, however quick the target: scheduling on a loaded router
+/// takes tens of milliseconds.
+pub const QUICKEST: Span = Span::millis(100);
+/// Echoes outstanding at most. 5 s of rounds at [`ROUND`] with [`BURST`] targets and the gateway are 100; twice that
+/// until they are forgotten without the sensor's word.
+const FLIGHTS: usize = 256;
+/// After this an echo is forgotten even if the sensor never told its end.
+const FORGET: Span = Span::seconds(10);
+/// Packets per second, beside our own answers, below which incoming bytes are not traffic: ARP and stray scans.
+const VETO_PACKETS: u64 = 5;
+/// Windows of traffic in a row that show a line up whose echoes are all silent (an ISP that begins to filter them).
+const TRAFFIC_RETURN: u8 = 5;
+/// Bytes of one of our echo replies at the IP layer.
+const ECHO_BYTES: u64 = 60;
+
+/// Whether the line carries anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineState {
+    /// Not (or not any more) known.
+    Unknown,
+    /// Answers come.
+    Up,
+    /// Nothing comes.
+    Down,
+}
+
+/// A change that concerns the incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Turn {
+    /// The line went down; the first evidence was at `since`.
+    Broke {
+        /// When the first unanswered echo was sent, or the carrier went.
+        since: Mono,
+        /// How it shows.
+        cause: Cause,
+    },
+    /// The line is up, first proven at `at`.
+    Returned {
+        /// When the first answer came.
+        at: Mono,
+    },
+    /// A short break ended: a disconnect, counted and not acted on.
+    Hiccup {
+        /// From the first silent echo to the next answer.
+        length: Span,
+    },
+    /// One target alone is silent and leaves the rotation, or answers again and returns to it.
+    BadTarget {
+        /// Which.
+        target: TargetId,
+        /// Leaves or returns.
+        bad: bool,
+    },
+    /// Echoes are silent, but this much comes in: no outage.
+    Vetoed {
+        /// Incoming traffic.
+        rate: Rate,
+    },
+}
+
+/// How a break shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The device is gone.
+    NoDevice,
+    /// It was taken down by somebody.
+    AdminDown,
+    /// No carrier.
+    NoCarrier,
+    /// No address.
+    NoAddress,
+    /// No default route.
+    NoRoute,
+    /// Echoes are not answered.
+    Silence,
+}
+
+impl Cause {
+    /// What the link itself says, if it says anything is wrong.
+    fn of(link: &Link) -> Option<Cause> {
+        if !link.present {
+            Some(Cause::NoDevice)
+        } else if !link.admin_up {
+            Some(Cause::AdminDown)
+        } else if !link.carrier {
+            Some(Cause::NoCarrier)
+        } else if link.addresses.is_empty() {
+            Some(Cause::NoAddress)
+        } else if !link.default_route {
+            Some(Cause::NoRoute)
+        } else {
+            None
+        }
+    }
+
+    /// Whether it counts at once, or may be a renumbering that passes.
+    fn at_once(self) -> bool {
+        matches!(self, Cause::NoDevice | Cause::AdminDown | Cause::NoCarrier)
+    }
+
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Cause::NoDevice => "the WAN device is gone",
+            Cause::AdminDown => "the WAN device was taken down",
+            Cause::NoCarrier => "no carrier",
+            Cause::NoAddress => "no address",
+            Cause::NoRoute => "no default route",
+            Cause::Silence => "no echo is answered",
+        }
+    }
+}
+
+/// What is known of one target.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TargetState {
+    /// Smoothed round-trip time, microseconds; 0: none yet.
+    pub srtt_us: u32,
+    /// Its mean deviation (RFC 6298), microseconds.
+    pub var_us: u32,
+    /// Misses in a row while others answered.
+    misses: u8,
+    /// Answers in a row while benched.
+    returns: u8,
+    /// When it is asked again, if it is bad.
+    pub benched: Option<Mono>,
+    /// Last answer.
+    pub answered: Option<Mono>,
+    /// When the echo was sent that was last answered.
+    answered_sent: Option<Mono>,
+}
+
+impl TargetState {
+    fn limit(&self, config: &Config) -> Span {
+        if self.srtt_us == 0 {
+            return config.probe.timeout;
+        }
+        let ms = u64::from(self.srtt_us) / 1_000 + u64::from(self.var_us) / 250 + 50;
+        Span(ms).max(QUICKEST).min(config.probe.timeout.max(QUICKEST))
+    }
+
+    fn took(&mut self, rtt_us: u32) {
+        // RFC 6298, section 2.
+        if self.srtt_us == 0 {
+            (self.srtt_us, self.var_us) = (rtt_us.max(1), rtt_us / 2);
+        } else {
+            let off = self.srtt_us.abs_diff(rtt_us);
+            self.var_us = self.var_us - self.var_us / 4 + off / 4;
+            self.srtt_us = (self.srtt_us - self.srtt_us / 8 + rtt_us / 8).max(1);
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Flight {
+    probe: ProbeId,
+    target: TargetId,
+    sent: Mono,
+    /// Its limit has passed, or it could not be sent.
+    silent: bool,
+    /// Its silence was weighed: a miss of its target, or part of a break of the line.
+    weighed: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Suspicion {
+    /// When the first silent echo was sent.
+    since: Mono,
+    /// When the round was sent that may decide.
+    last_round: Option<Mono>,
+}
+
+/// The fast view of the line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Watch {
+    /// The verdict.
+    pub line: LineState,
+    /// Since when.
+    pub since: Mono,
+    /// The last that was told of the link.
+    pub link: Option<Link>,
+    /// The far targets, in the order of the configuration.
+    pub targets: Vec<TargetState>,
+    /// The default gateway.
+    pub gateway: TargetState,
+    /// Disconnects shorter than the patience since the first start.
+    pub hiccups: u64,
+    /// Incoming and outgoing bit/s of the last counter window.
+    pub traffic: Option<(u64, u64)>,
+    /// The address that `gateway` is about.
+    gateway_address: Option<IpAddr>,
+    /// The last counter window that showed traffic while echoes were silent ended then.
+    carried: Option<Mono>,
+    faulty_link: Option<(Cause, Mono)>,
+    suspicion: Option<Suspicion>,
+    confirming: Option<Mono>,
+    flights: Vec<Flight>,
+    probes: u64,
+    rotation: usize,
+    next_round: Mono,
+    next_gateway: Mono,
+    grace_until: Mono,
+    seen: Mono,
+    /// Our own answers since the last counter window.
+    own_answers: u64,
+    busy_windows: u8,
+    vetoing: bool,
+    blind: bool,
+}
+
+impl Watch {
+    /// Knows nothing yet.
+    pub fn new(config: &Config) -> Watch {
+        Watch {
+            line: LineState::Unknown,
+            since: Mono(0),
+            link: None,
+            targets: vec![TargetState::default(); config.probe.targets.len()],
+            gateway: TargetState::default(),
+            hiccups: 0,
+            traffic: None,
+            gateway_address: None,
+            carried: None,
+            faulty_link: None,
+            suspicion: None,
+            confirming: None,
+            flights: Vec::new(),
+            probes: 0,
+            rotation: 0,
+            next_round: Mono(0),
+            next_gateway: Mono(0),
+            grace_until: Mono(0),
+            seen: Mono(0),
+            own_answers: 0,
+            busy_windows: 0,
+            vetoing: false,
+            blind: false,
+        }
+    }
+
+    /// A new life of the process: what was in flight is void, what was known of the line is unknown.
+    pub fn started(&mut self, now: Mono, uptime: Span, config: &Config) {
+        self.targets.resize(config.probe.targets.len(), TargetState::default());
+        let hiccups = self.hiccups;
+        let targets = std::mem::take(&mut self.targets);
+        *self = Watch::new(config);
+        self.hiccups = hiccups;
+        // Their round-trip times may serve again; when they last answered belongs to the other life.
+        self.targets = targets
+            .into_iter()
+            .map(|t| TargetState { srtt_us: t.srtt_us, var_us: t.var_us, ..TargetState::default() })
+            .collect();
+        self.forget(now);
+        // A fleet that boots together after a power cut must not probe in step.
+        self.next_round = now + Span(phase(&config.device.id) % config.probe.interval.0.max(1));
+        self.grace_until = (now - uptime) + config.probe.grace;
+    }
+
+    /// Nobody watched for a while: nothing may be concluded from the silence.
+    fn forget(&mut self, now: Mono) {
+        self.line = LineState::Unknown;
+        self.since = now;
+        self.suspicion = None;
+        self.confirming = None;
+        self.flights.clear();
+        self.faulty_link = self.link.as_ref().and_then(Cause::of).map(|c| (c, now));
+        self.own_answers = 0;
+        self.busy_windows = 0;
+        self.next_round = now;
+        self.next_gateway = now;
+        self.seen = now;
+    }
+
+    /// Tells whether nobody looked for longer than [`GAP`], and forgets what may not be concluded over it.
+    pub fn gap(&mut self, now: Mono) -> Option<Span> {
+        let gap = now.since(self.seen);
+        self.seen = now;
+        if gap <= GAP {
+            return None;
+        }
+        self.forget(now);
+        Some(gap)
+    }
+
+    /// An echo reply came.
+    pub fn answered(
+        &mut self,
+        now: Mono,
+        probe: ProbeId,
+        target: TargetId,
+        rtt_us: u32,
+        turns: &mut Vec<Turn>,
+    ) {
+        self.blind = false;
+        self.own_answers += 1;
+        let sent = match self.flights.iter().position(|f| f.probe == probe) {
+            Some(at) => self.flights.swap_remove(at).sent,
+            // From before a gap: it proves nothing about now, and the flight is no longer known.
+            None => return,
+        };
+        let Some(state) = self.state_of(target) else { return };
+        state.took(rtt_us);
+        state.misses = 0;
+        state.answered = Some(now);
+        state.answered_sent = state.answered_sent.max(Some(sent));
+        if target == TargetId::GATEWAY {
+            return;
+        }
+        if state.benched.is_some() {
+            state.returns += 1;
+            state.benched = Some(now + BENCH_CONFIRM);
+            if state.returns >= BENCH_RETURN {
+                state.benched = None;
+                turns.push(Turn::BadTarget { target, bad: false });
+            }
+        }
+        self.life(now, sent, turns);
+    }
+
+    /// Something that was sent (or a window that began) at `from` proves life.
+    fn life(&mut self, now: Mono, from: Mono, turns: &mut Vec<Turn>) {
+        match self.line {
+            LineState::Up => {
+                if self.suspicion.as_ref().is_some_and(|s| from >= s.since) {
+                    self.end_suspicion(now, turns);
+                }
+            }
+            LineState::Down | LineState::Unknown => {
+                if from < self.since {
+                    return;
+                }
+                match self.confirming {
+                    None => {
+                        self.confirming = Some(now);
+                        self.next_round = now;
+                    }
+                    Some(first) => self.up(now, first, turns),
+                }
+            }
+        }
+    }
+
+    fn up(&mut self, now: Mono, first: Mono, turns: &mut Vec<Turn>) {
+        self.line = LineState::Up;
+        self.since = first;
+        self.confirming = None;
+        self.suspicion = None;
+        self.grace_until = Mono(0);
+        self.excuse(now);
+        self.next_round = now;
+        turns.push(Turn::Returned { at: first });
+    }
+
+    fn end_suspicion(&mut self, now: Mono, turns: &mut Vec<Turn>) {
+        let Some(suspicion) = self.suspicion.take() else { return };
+        let length = now.since(suspicion.since);
+        if length >= HICCUP {
+            self.hiccups += 1;
+            turns.push(Turn::Hiccup { length });
+            // In a break of the line all miss: that is no target's fault.
+            self.excuse(now);
+        }
+    }
+
+    /// What was asked before `now` and is silent says nothing about its target.
+    fn excuse(&mut self, now: Mono) {
+        self.flights.iter_mut().filter(|f| f.sent < now).for_each(|f| f.weighed = true);
+    }
+
+    /// Charges silences to their targets where another target answered an echo sent no earlier.
+    fn weigh_targets(&mut self, now: Mono, turns: &mut Vec<Turn>) {
+        if self.line != LineState::Up {
+            return;
+        }
+        let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
+        for flight in self.flights.iter_mut().filter(|f| f.silent && !f.weighed) {
+            let at = usize::from(flight.target.0);
+            let others = self.targets.iter().enumerate().filter(|(other, _)| *other != at);
+            if !others.filter_map(|(_, t)| t.answered_sent).any(|sent| sent >= flight.sent) {
+                continue;
+            }
+            flight.weighed = true;
+            let Some(state) = self.targets.get_mut(at) else { continue };
+            if state.answered_sent.is_some_and(|sent| sent >= flight.sent) {
+                continue;
+            }
+            state.misses = state.misses.saturating_add(1);
+            state.returns = 0;
+            if state.misses >= BENCH_AFTER && state.benched.is_none() && active > 1 {
+                active -= 1;
+                state.benched = Some(now + BENCH_RETRY);
+                turns.push(Turn::BadTarget { target: flight.target, bad: true });
+            }
+        }
+    }
+
+    /// The sensor gave an echo up.
+    pub fn lost(&mut self, probe: ProbeId) {
+        self.flights.retain(|f| f.probe != probe);
+    }
+
+    /// An echo could not be sent.
+    pub fn not_sent(&mut self, probe: ProbeId, obstacle: Obstacle) {
+        match obstacle {
+            // The kernel sees no way out: as silent as can be.
+            Obstacle::NoWay => {
+                if let Some(flight) = self.flights.iter_mut().find(|f| f.probe == probe) {
+                    flight.silent = true;
+                }
+            }
+            // Our own blindness is not evidence.
+            Obstacle::NoAddress | Obstacle::NotAllowed | Obstacle::Busy => {
+                self.blind |= obstacle == Obstacle::NotAllowed;
+                self.flights.retain(|f| f.probe != probe);
+            }
+        }
+    }
+
+    /// The link changed.
+    pub fn link_seen(&mut self, now: Mono, link: &Link) {
+        let before = self.link.as_ref().and_then(Cause::of);
+        let cause = Cause::of(link);
+        if link.gateway.is_some() && link.gateway != self.gateway_address {
+            self.gateway = TargetState::default();
+            self.gateway_address = link.gateway;
+        }
+        self.link = Some(link.clone());
+        self.faulty_link = match (cause, self.faulty_link) {
+            (None, _) => None,
+            (Some(c), Some((_, since))) => Some((c, since)),
+            (Some(c), None) => Some((c, now)),
+        };
+        if before.is_some() && cause.is_none() {
+            // It just came back: ask at once.
+            self.next_round = now;
+        }
+    }
+
+    /// The counters moved.
+    pub fn counted(&mut self, now: Mono, counted: &Counted, config: &Config, turns: &mut Vec<Turn>) {
+        let own = std::mem::take(&mut self.own_answers);
+        if counted.reset || counted.over == Span::ZERO {
+            return;
+        }
+        let per_second =
+            |n: u64| (u128::from(n) * 1_000 / u128::from(counted.over.0)).min(u128::from(u64::MAX)) as u64;
+        let bits = per_second(counted.rx_bytes.saturating_sub(own * ECHO_BYTES).saturating_mul(8));
+        self.traffic = Some((bits, per_second(counted.tx_bytes.saturating_mul(8))));
+        let busy = bits >= config.outage.veto.0
+            && per_second(counted.rx_unicast.saturating_sub(own)) >= VETO_PACKETS
+            && counted.tx_packets > 0;
+        if !busy {
+            self.busy_windows = 0;
+            self.vetoing = false;
+            return;
+        }
+        let began = now - counted.over;
+        match self.line {
+            LineState::Up => {
+                if self.suspicion.as_ref().is_some_and(|s| began >= s.since) {
+                    if !self.vetoing {
+                        self.vetoing = true;
+                        turns.push(Turn::Vetoed { rate: Rate(bits) });
+                    }
+                    self.suspicion = None;
+                    self.carried = Some(now);
+                }
+            }
+            LineState::Down | LineState::Unknown => {
+                if began >= self.since && self.faulty_link.is_none() {
+                    self.busy_windows = self.busy_windows.saturating_add(1);
+                    if self.busy_windows >= TRAFFIC_RETURN {
+                        self.up(now, began, turns);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets time pass: judges what is due, and asks what is to be asked.
+    pub fn advance(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>, turns: &mut Vec<Turn>) {
+        self.judge_link(now, turns);
+        self.judge_flights(now, config);
+        self.weigh_targets(now, turns);
+        self.judge_suspicion(now, config, turns);
+        if self.confirming.is_some_and(|first| now.since(first) > CONFIRM) {
+            self.confirming = None;
+        }
+        self.ask(now, config, out);
+    }
+
+    fn judge_link(&mut self, now: Mono, turns: &mut Vec<Turn>) {
+        let Some((cause, since)) = self.faulty_link else { return };
+        let ripe = cause.at_once() || now.since(since) >= RENUMBER;
+        if ripe && self.line != LineState::Down && now >= self.grace_until {
+            self.down(now, since, cause, turns);
+        }
+    }
+
+    fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
+        self.line = LineState::Down;
+        self.since = since;
+        self.suspicion = None;
+        self.confirming = None;
+        self.busy_windows = 0;
+        self.next_round = self.next_round.min(now + DOWN_ROUND);
+        turns.push(Turn::Broke { since, cause });
+    }
+
+    fn judge_flights(&mut self, now: Mono, config: &Config) {
+        let mut first_silent: Option<Mono> = None;
+        for flight in &mut self.flights {
+            let state = if flight.target == TargetId::GATEWAY {
+                &self.gateway
+            } else if let Some(state) = self.targets.get(usize::from(flight.target.0)) {
+                state
+            } else {
+                continue;
+            };
+            if !flight.silent && now.since(flight.sent) >= state.limit(config) {
+                flight.silent = true;
+            }
+            // The gateway may filter echoes, and a bad target is known to be bad: neither starts a suspicion.
+            let counts = flight.target != TargetId::GATEWAY && state.benched.is_none();
+            if flight.silent && counts && first_silent.is_none_or(|f| flight.sent < f) {
+                first_silent = Some(flight.sent);
+            }
+        }
+        self.flights.retain(|f| now.since(f.sent) < FORGET);
+        if self.line == LineState::Down || self.suspicion.is_some() {
+            return;
+        }
+        let Some(since) = first_silent else { return };
+        // Somebody answered an echo sent no earlier: this one's silence is its own, told apart when it repeats.
+        let last_life = self.targets.iter().filter_map(|t| t.answered_sent).max().max(self.carried);
+        let since = match self.line {
+            LineState::Up if last_life.is_some_and(|l| l >= since) => match self.silent_after(last_life) {
+                Some(later) => later,
+                None => return,
+            },
+            LineState::Up => since,
+            // Not known whether it was ever up: counted from when we began to look.
+            LineState::Unknown => since.max(self.since),
+            LineState::Down => return,
+        };
+        self.suspicion = Some(Suspicion { since, last_round: None });
+        self.next_round = now;
+    }
+
+    /// The first silent echo of a target in rotation that was sent after `life`.
+    fn silent_after(&self, life: Option<Mono>) -> Option<Mono> {
+        self.flights
+            .iter()
+            .filter(|f| f.silent && life.is_none_or(|l| f.sent > l))
+            .filter(|f| self.targets.get(usize::from(f.target.0)).is_some_and(|t| t.benched.is_none()))
+            .map(|f| f.sent)
+            .min()
+    }
+
+    fn judge_suspicion(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
+        let Some(suspicion) = &mut self.suspicion else { return };
+        if now < suspicion.since + config.outage.patience || now < self.grace_until {
+            return;
+        }
+        let Some(round) = suspicion.last_round else {
+            // The deciding round: sent after the patience has passed.
+            suspicion.last_round = Some(now);
+            self.next_round = now;
+            return;
+        };
+        let mut asked = 0;
+        for flight in &self.flights {
+            if flight.sent == round && flight.target != TargetId::GATEWAY {
+                if !flight.silent {
+                    return;
+                }
+                asked += 1;
+            }
+        }
+        let since = suspicion.since;
+        if asked > 0 {
+            self.down(now, since, Cause::Silence, turns);
+        } else if now > round {
+            // None of the round could be asked (no names resolved, no rights): that is our blindness. Look anew.
+            self.suspicion = None;
+        }
+    }
+
+    fn ask(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
+        let no_carrier = self.faulty_link.is_some_and(|(c, _)| c.at_once());
+        if now >= self.next_round {
+            let every = match (self.line, self.suspicion.is_some()) {
+                (LineState::Up, false) => {
+                    self.ask_next(now, out);
+                    config.probe.interval
+                }
+                (LineState::Up | LineState::Unknown, true) => {
+                    self.ask_round(now, config, out);
+                    ROUND
+                }
+                (LineState::Unknown | LineState::Down, _) => {
+                    if !no_carrier {
+                        self.ask_round(now, config, out);
+                    }
+                    DOWN_ROUND
+                }
+            };
+            self.next_round = now + every;
+        }
+        if self.line == LineState::Up && self.suspicion.is_none() {
+            if now >= self.next_gateway {
+                self.next_gateway = now + GATEWAY_EVERY;
+                self.ask_gateway(now, config, out);
+            }
+            let due: Vec<usize> = self
+                .targets
+                .iter()
+                .enumerate()
+                .filter(|(_, t)| t.benched.is_some_and(|b| now >= b))
+                .map(|(at, _)| at)
+                .collect();
+            for at in due {
+                self.targets[at].benched = Some(now + BENCH_RETRY);
+                self.send(now, TargetId(at as u8), out);
+            }
+        }
+    }
+
+    /// Asks the next target in rotation.
+    fn ask_next(&mut self, now: Mono, out: &mut Vec<Action>) {
+        let n = self.targets.len();
+        for step in 0..n {
+            let at = (self.rotation + step) % n;
+            if self.targets[at].benched.is_none() {
+                self.rotation = at + 1;
+                self.send(now, TargetId(at as u8), out);
+                return;
+            }
+        }
+    }
+
+    /// Asks up to [`BURST`] far targets, those in rotation first, and the gateway.
+    fn ask_round(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
+        let n = self.targets.len();
+        let mut order: Vec<usize> = (0..n).map(|step| (self.rotation + step) % n.max(1)).collect();
+        order.sort_by_key(|&at| self.targets[at].benched.is_some());
+        self.rotation = (self.rotation + BURST) % n.max(1);
+        for at in order.into_iter().take(BURST) {
+            self.send(now, TargetId(at as u8), out);
+        }
+        self.ask_gateway(now, config, out);
+    }
+
+    fn ask_gateway(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
+        if config.probe.gateway && self.link.as_ref().is_some_and(|l| l.gateway.is_some()) {
+            self.send(now, TargetId::GATEWAY, out);
+        }
+    }
+
+    fn send(&mut self, now: Mono, target: TargetId, out: &mut Vec<Action>) {
+        if self.flights.len() >= FLIGHTS {
+            return;
+        }
+        self.probes += 1;
+        let probe = ProbeId(self.probes);
+        self.flights.push(Flight { probe, target, sent: now, silent: false, weighed: false });
+        out.push(Action::Probe { probe, target });
+    }
+
+    fn state_of(&mut self, target: TargetId) -> Option<&mut TargetState> {
+        if target == TargetId::GATEWAY {
+            Some(&mut self.gateway)
+        } else {
+            self.targets.get_mut(usize::from(target.0))
+        }
+    }
+
+    /// When time must pass at the latest for something to be judged or asked.
+    pub fn wake(&self, config: &Config) -> Mono {
+        let mut at = self.next_round;
+        let mut sooner = |m: Mono| at = at.min(m);
+        for flight in self.flights.iter().filter(|f| !f.silent) {
+            let state = if flight.target == TargetId::GATEWAY {
+                &self.gateway
+            } else if let Some(state) = self.targets.get(usize::from(flight.target.0)) {
+                state
+            } else {
+                continue;
+            };
+            sooner(flight.sent + state.limit(config));
+        }
+        if let (Some((cause, since)), true) = (self.faulty_link, self.line != LineState::Down) {
+            let ripe = if cause.at_once() { since } else { since + RENUMBER };
+            sooner(ripe.max(self.grace_until));
+        }
+        if let Some(s) = &self.suspicion
+            && s.last_round.is_none()
+        {
+            sooner((s.since + config.outage.patience).max(self.grace_until));
+        }
+        if self.line == LineState::Up && self.suspicion.is_none() {
+            sooner(self.next_gateway);
+            self.targets.iter().filter_map(|t| t.benched).for_each(sooner);
+        }
+        at
+    }
+
+    /// Whether the gateway answered an echo that was sent at `from` or later.
+    pub fn gateway_answered_since(&self, from: Mono) -> bool {
+        self.gateway.answered_sent.is_some_and(|s| s >= from)
+    }
+
+    /// Whether the gateway is known to answer echoes at all.
+    pub fn gateway_answers(&self) -> bool {
+        self.gateway.answered.is_some()
+    }
+
+    /// What the link says is wrong, if anything.
+    pub fn link_fault(&self) -> Option<Cause> {
+        self.faulty_link.map(|(cause, _)| cause)
+    }
+
+    /// We may not send echoes at all.
+    pub fn is_blind(&self) -> bool {
+        self.blind
+    }
+
+    /// The smoothed round-trip time of the nearest far target, microseconds.
+    pub fn rtt_us(&self) -> Option<u32> {
+        self.targets.iter().filter(|t| t.benched.is_none() && t.srtt_us > 0).map(|t| t.srtt_us).min()
+    }
+}
+
+/// A stable number from a name (FNV-1a): spreads a fleet without randomness.
+pub fn phase(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+}

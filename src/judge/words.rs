@@ -1,0 +1,82 @@
+//! The sentences that are read to customers: one table, in every language.
+
+use crate::action::Rung;
+use crate::config::Language;
+use crate::message::{Domain, Finding, Outcome, Remedy};
+
+/// What is wrong, with what was tried: one sentence to be read aloud.
+pub fn description(
+    language: Language,
+    finding: Finding,
+    domain: Domain,
+    breaks: u32,
+    tried: &[Remedy],
+) -> String {
+    let (en, zh) = match (finding, domain) {
+        (Finding::Flapping, _) => ("The line keeps breaking", "宽带反复中断"),
+        (Finding::Outage, Domain::Device) => {
+            ("The line is down: the gateway's WAN port is gone", "宽带中断：网关的外线端口不可用")
+        }
+        (Finding::Outage, Domain::Link) => {
+            ("The line is down: no signal on the cable to the modem", "宽带中断：光猫或网线无信号")
+        }
+        (Finding::Outage, Domain::Access) => {
+            ("The line is down: the operator's access gives no address", "宽带中断：运营商接入未分配地址")
+        }
+        (Finding::Outage, Domain::Gateway) => {
+            ("The line is down: the operator's access does not answer", "宽带中断：运营商接入无应答")
+        }
+        (Finding::Outage, Domain::Upstream) => (
+            "The line is down: the fault lies in the operator's network beyond the access",
+            "宽带中断：故障位于运营商接入之后的网络",
+        ),
+        (Finding::Outage, Domain::Lan | Domain::Unknown) => {
+            ("The line is down: nothing on the internet answers", "宽带中断：互联网无应答")
+        }
+    };
+    let mut text = match language {
+        Language::En => en.to_string(),
+        Language::ZhCn => zh.to_string(),
+    };
+    if finding == Finding::Flapping {
+        text += &match language {
+            Language::En => format!(" ({breaks} times)"),
+            Language::ZhCn => format!("（{breaks}次）"),
+        };
+    }
+    for rung in Rung::ALL {
+        let times = tried
+            .iter()
+            .filter(|r| r.name == rung && matches!(r.outcome, Some(Outcome::NoEffect | Outcome::Interrupted)))
+            .count();
+        if times == 0 {
+            continue;
+        }
+        text += &match (language, rung) {
+            (Language::En, Rung::Renew) => format!("; renewed the address {times} times without effect"),
+            (Language::En, Rung::RestartInterface) => {
+                format!("; restarted the interface {times} times without effect")
+            }
+            (Language::En, Rung::PowerModem) => format!("; restarted the modem {times} times without effect"),
+            (Language::En, Rung::Reboot) => format!("; rebooted the gateway {times} times without effect"),
+            (Language::ZhCn, Rung::Renew) => format!("，已自动续租地址{times}次未恢复"),
+            (Language::ZhCn, Rung::RestartInterface) => format!("，已自动重启接口{times}次未恢复"),
+            (Language::ZhCn, Rung::PowerModem) => format!("，已自动重启光猫{times}次未恢复"),
+            (Language::ZhCn, Rung::Reboot) => format!("，已自动重启网关{times}次未恢复"),
+        };
+    }
+    match language {
+        Language::En => text.replace(" 1 times", " once") + ".",
+        Language::ZhCn => text + "。",
+    }
+}
+
+/// The customer asked to be called.
+pub fn asked(language: Language, reason: &str) -> String {
+    match (language, reason.is_empty()) {
+        (Language::En, true) => "The customer asks to be called.".into(),
+        (Language::En, false) => format!("The customer asks to be called: {reason}"),
+        (Language::ZhCn, true) => "客户请求回电。".into(),
+        (Language::ZhCn, false) => format!("客户请求回电：{reason}"),
+    }
+}

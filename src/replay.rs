@@ -1,0 +1,115 @@
+//! Trace → actions: what the judge decided, decided again.
+//!
+//! A trace is JSON lines. Its first line is the [`Header`]: the configuration as it was written and the snapshot the
+//! judge began with; every other line is an [`Entry`]. A header in the middle begins a new life.
+
+use crate::action::Done;
+use crate::config::{Places, read};
+use crate::judge::Judge;
+use crate::observation::Entry;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Schema name of the first line.
+pub const TRACE_SCHEMA: &str = "linekeeper.trace.v1";
+
+/// The first line of a trace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// [`TRACE_SCHEMA`].
+    pub schema: String,
+    /// Which linekeeper wrote it.
+    pub version: String,
+    /// The configuration, as the tree of what was written.
+    pub config: Value,
+    /// What the judge was restored from.
+    pub snapshot: Option<Value>,
+}
+
+/// Why a line of a trace cannot be replayed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fault {
+    /// Its number, from 1.
+    pub line: usize,
+    /// Where in it, from 1; 0 if the line as a whole is meant.
+    pub column: usize,
+    /// What is wrong and what was expected.
+    pub what: String,
+}
+
+impl std::fmt::Display for Fault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.column {
+            0 => write!(f, "line {}: {}", self.line, self.what),
+            column => write!(f, "line {}, column {column}: {}", self.line, self.what),
+        }
+    }
+}
+
+/// A replay in course.
+#[derive(Debug, Default)]
+pub struct Replay {
+    judge: Option<Judge>,
+    line: usize,
+    last: Option<crate::units::Mono>,
+}
+
+impl Replay {
+    /// Begins before the first line.
+    pub fn new() -> Replay {
+        Replay::default()
+    }
+
+    /// Takes in one line and gives the actions of its step.
+    ///
+    /// # Errors
+    /// What is wrong with the line. The replay may go on with the next one, but what it then decides is not what was
+    /// decided.
+    pub fn line(&mut self, text: &str) -> Result<Vec<Done>, Fault> {
+        self.line += 1;
+        let line = self.line;
+        let fault = |column: usize, what: String| Fault { line, column, what };
+        if self.judge.is_none() || text.starts_with("{\"schema\":") {
+            let header: Header = serde_json::from_str(text).map_err(|e| {
+                fault(e.column(), format!("not the header of a trace ({}): {}", TRACE_SCHEMA, words(&e)))
+            })?;
+            if header.schema != TRACE_SCHEMA {
+                return Err(fault(
+                    0,
+                    format!("the schema is {:?}, this program reads {TRACE_SCHEMA}", header.schema),
+                ));
+            }
+            let config =
+                read(&header.config, &Places::none()).map_err(|faults| fault(0, faults.to_string()))?;
+            self.last = None;
+            self.judge = Some(match &header.snapshot {
+                Some(snapshot) => Judge::restore(config, snapshot).map_err(|why| fault(0, why))?,
+                None => Judge::new(config),
+            });
+            return Ok(Vec::new());
+        }
+        let entry: Entry = serde_json::from_str(text)
+            .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", words(&e))))?;
+        if let Some(last) = self.last.filter(|last| entry.at < *last) {
+            return Err(fault(0, format!("time runs back: {} ms after {} ms", entry.at.0, last.0)));
+        }
+        self.last = Some(entry.at);
+        let Some(judge) = &mut self.judge else { return Ok(Vec::new()) };
+        let actions = judge.step(entry.at, &entry.observation);
+        Ok(actions.into_iter().map(|action| Done { at: entry.at, action }).collect())
+    }
+
+    /// The judge as it is now.
+    pub fn judge(&self) -> Option<&Judge> {
+        self.judge.as_ref()
+    }
+}
+
+/// What serde_json says, without its own place (we say it better).
+fn words(e: &serde_json::Error) -> String {
+    let text = e.to_string();
+    match text.rfind(" at line ") {
+        Some(at) => text[..at].to_string(),
+        None => text,
+    }
+}

@@ -1,0 +1,467 @@
+//! The wiring: sensors, judge, actors, the one clock, recorder, status socket, shutdown. The only place that names both
+//! sides.
+
+pub mod recorder;
+pub mod show;
+pub mod socket;
+
+use crate::act::mqtt;
+use crate::act::outbox::Outbox;
+use crate::act::remedy::Driver;
+use crate::act::store::{self, Store};
+use crate::action::{Action, Level, Repair, Rung};
+use crate::clock::{self, Clock};
+use crate::config::{self, Config};
+use crate::judge::Judge;
+use crate::judge::outage::LineState;
+use crate::message::{Critical, Message, Stamp};
+use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
+use crate::replay::{Header, TRACE_SCHEMA};
+use crate::sense::link::LinkFacts;
+use crate::sense::{counters, echo, link};
+use crate::units::{LocalTime, Mono, Span, Wall};
+use recorder::Recorder;
+use serde_json::{Value, json};
+use socket::Request;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tracing::{debug, info, warn};
+
+/// Observations waiting to be judged. Sensors together tell some twenty a second at most; a second's worth of them
+/// waits while a flash write takes its time.
+const WAITING: usize = 64;
+/// How long we wait for a remedy in course when we are told to end: procd kills after 5 s.
+const LAST_REMEDY: Span = Span::seconds(2);
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Watch and say, do nothing.
+    pub dry_run: bool,
+    /// Where to keep the trace.
+    pub record: Option<PathBuf>,
+}
+
+/// Watches the line until SIGTERM or SIGINT.
+///
+/// # Errors
+/// In words, when not even the runtime can be made. Everything else is said in the log and lived with.
+pub fn run(tree: Value, mut config: Config, options: Options) -> Result<(), String> {
+    if options.dry_run {
+        config.remedies.driver = config::Driver::None;
+        config.mqtt = None;
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("cannot start: the kernel gives no event queue: {e}"))?;
+    runtime.block_on(async {
+        let daemon = Daemon::start(tree, config, &options)?;
+        daemon.watch().await
+    })
+}
+
+struct Daemon {
+    judge: Judge,
+    tree: Value,
+    clock: Clock,
+    began: Mono,
+    line: LineState,
+    dry_run: bool,
+    record: Option<PathBuf>,
+    recorder: Option<Recorder>,
+    store: Option<Store>,
+    store_trouble: Option<String>,
+    outbox: Option<Arc<Mutex<Outbox>>>,
+    outbox_trouble: Option<String>,
+    link: watch::Receiver<LinkFacts>,
+    probes: mpsc::Sender<(ProbeId, TargetId)>,
+    report: mpsc::Sender<Observation>,
+    reports: mpsc::Receiver<Observation>,
+    /// What we ourselves saw while acting, judged before anything else.
+    own: VecDeque<Observation>,
+    asked: Option<mpsc::Receiver<socket::Asked>>,
+    state: watch::Sender<Value>,
+    mqtt: Option<mqtt::Mqtt>,
+    repair: Option<(Rung, JoinHandle<()>)>,
+}
+
+impl Daemon {
+    fn start(tree: Value, config: Config, options: &Options) -> Result<Daemon, String> {
+        let (store, found) = if options.dry_run {
+            (None, store::Found { kept: None, memory: Memory::None, troubles: Vec::new() })
+        } else {
+            let (store, found) = Store::open(&config.store.directory);
+            (Some(store), found)
+        };
+        for trouble in &found.troubles {
+            warn!("{trouble}");
+        }
+        let mut memory = found.memory;
+        let clock = Clock::start(found.kept.as_ref().map(|k| clock::Kept {
+            boot_id: k.boot_id.clone(),
+            base: k.base,
+            saved_at: k.saved_at,
+        }));
+        let mut restored = None;
+        if let Some(kept) = &found.kept {
+            match Judge::restore(config.clone(), &kept.judge) {
+                Ok(judge) => restored = Some(judge),
+                Err(why) => {
+                    warn!("{why}; the judge begins anew");
+                    memory = Memory::Lost;
+                }
+            }
+        }
+        let judge = restored.unwrap_or_else(|| Judge::new(config.clone()));
+        let outbox = match (&config.mqtt, options.dry_run) {
+            (Some(_), false) => {
+                let (mut outbox, troubles) = Outbox::open(&config.store.directory, config.store.outbox.0);
+                for trouble in troubles {
+                    warn!("{trouble}");
+                }
+                if let Some(kept) = &found.kept {
+                    // A death between snapshot and outbox: what that step said is said now.
+                    if let Err(why) = outbox.append(&kept.messages) {
+                        warn!("{why}");
+                    }
+                }
+                Some(Arc::new(Mutex::new(outbox)))
+            }
+            _ => None,
+        };
+        let (report, reports) = mpsc::channel(WAITING);
+        let link = link::spawn(config.line.device.clone(), report.clone());
+        let probes = echo::spawn(config.probe.targets.clone(), link.clone(), report.clone());
+        counters::spawn(link.clone(), report.clone(), clock.clone());
+        tokio::spawn(clock::watch(clock.clone(), report.clone()));
+        let asked = match socket::listen(&config.socket) {
+            Ok(asked) => Some(asked),
+            Err(why) => {
+                warn!("{why}; `linekeeper status` will not work");
+                None
+            }
+        };
+        let (state, states) = watch::channel(json!({}));
+        let now = clock.now();
+        let mut daemon = Daemon {
+            judge,
+            tree,
+            began: now,
+            line: LineState::Unknown,
+            dry_run: options.dry_run,
+            record: options.record.clone(),
+            recorder: None,
+            store,
+            store_trouble: None,
+            outbox,
+            outbox_trouble: None,
+            link,
+            probes,
+            report,
+            reports,
+            own: VecDeque::new(),
+            asked,
+            state,
+            mqtt: None,
+            repair: None,
+            clock,
+        };
+        daemon.begin_recording();
+        let watermark = daemon.outbox.as_ref().map_or(0, |o| lock(o).highest());
+        daemon.step(Observation::Started(Started {
+            boot_id: daemon.clock.boot_id().to_string(),
+            uptime: daemon.clock.uptime(),
+            memory,
+            watermark,
+        }));
+        daemon.tell_state();
+        if let (Some(mqtt), Some(outbox)) = (&config.mqtt, &daemon.outbox) {
+            let offset_minutes = config.offset_minutes();
+            daemon.mqtt = Some(mqtt::Mqtt::start(mqtt::Wiring {
+                mqtt: mqtt.clone(),
+                device_id: config.device.id.clone(),
+                offset_minutes,
+                outbox: Arc::clone(outbox),
+                state: states,
+                saw: daemon.report.clone(),
+                time: Arc::new(Labels { clock: daemon.clock.clone(), offset_minutes }),
+            }));
+        }
+        info!("linekeeper {} watches for {}", env!("CARGO_PKG_VERSION"), config.device.id);
+        Ok(daemon)
+    }
+
+    async fn watch(mut self) -> Result<(), String> {
+        let signals = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
+        let mut terminate = signals(SignalKind::terminate())?;
+        let mut interrupt = signals(SignalKind::interrupt())?;
+        loop {
+            while let Some(observation) = self.own.pop_front() {
+                self.step(observation);
+            }
+            let wake = self.judge.wake();
+            tokio::select! {
+                biased;
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                Some(observation) = self.reports.recv() => self.step(observation),
+                Some((request, answer)) = asked(&mut self.asked) => {
+                    let reply = self.answer(request);
+                    // The asker may have gone away; that is its business.
+                    let _ = answer.send(reply);
+                }
+                () = self.clock.sleep_until(wake) => self.step(Observation::Ticked),
+            }
+        }
+        self.end().await;
+        Ok(())
+    }
+
+    /// Ends in order: memory on flash, no interface left down, the platform told.
+    async fn end(mut self) {
+        self.step(Observation::Stopping);
+        if let Some((rung, mut repair)) = self.repair.take()
+            && tokio::time::timeout(LAST_REMEDY.into(), &mut repair).await.is_err()
+        {
+            repair.abort();
+            let said = self.driver().make_safe(rung).await;
+            warn!("{} was cut short by our end: {said}", rung.name());
+        }
+        if let Some(mqtt) = self.mqtt.take() {
+            mqtt.end("stopped").await;
+        }
+        let _ = std::fs::remove_file(&self.judge.config().socket);
+        info!("linekeeper ends");
+    }
+
+    fn step(&mut self, observation: Observation) {
+        let now = self.clock.now();
+        if let Some(recorder) = &mut self.recorder
+            && let Err(why) = recorder.saw(now, &observation)
+        {
+            self.stop_recording(why);
+        }
+        let actions = self.judge.step(now, &observation);
+        if let Some(recorder) = &mut self.recorder
+            && let Err(why) = recorder.did(now, &actions)
+        {
+            self.stop_recording(why);
+        }
+        let told = actions.iter().any(|a| !matches!(a, Action::Probe { .. }));
+        self.perform(now, actions);
+        let line = self.judge.line();
+        let returned = self.line != LineState::Up && line == LineState::Up;
+        if told || line != self.line {
+            self.line = line;
+            self.tell_state();
+        }
+        if returned && let Some(mqtt) = &self.mqtt {
+            mqtt.nudge();
+        }
+        if self.recorder.as_ref().is_some_and(Recorder::is_full) {
+            self.begin_recording();
+        }
+    }
+
+    fn perform(&mut self, now: Mono, actions: Vec<Action>) {
+        let messages: Vec<Critical> = actions
+            .iter()
+            .filter_map(|a| match a {
+                Action::Publish(critical) => Some((**critical).clone()),
+                _ => None,
+            })
+            .collect();
+        for action in actions {
+            match action {
+                Action::Probe { probe, target } => {
+                    if self.probes.try_send((probe, target)).is_err() {
+                        self.own.push_back(Observation::EchoNotSent {
+                            probe,
+                            target,
+                            obstacle: Obstacle::Busy,
+                        });
+                    }
+                }
+                Action::Repair(repair) => self.repair(repair),
+                Action::MakeSafe { rung } => {
+                    let driver = self.driver();
+                    tokio::spawn(async move {
+                        let said = driver.make_safe(rung).await;
+                        info!("after an interrupted {}: {said}", rung.name());
+                    });
+                }
+                Action::Publish(critical) => self.publish(&critical),
+                Action::Save => self.save(now, &messages),
+                Action::Note { level, text } => match level {
+                    Level::Debug => debug!("{text}"),
+                    Level::Info => info!("{text}"),
+                    Level::Warn => warn!("{text}"),
+                },
+            }
+        }
+    }
+
+    fn publish(&mut self, critical: &Critical) {
+        if self.dry_run
+            && let Message::Callback(c) = &critical.message
+        {
+            info!("dry run: would ask for callback {} ({:?})", c.callback_id, c.state);
+        }
+        let Some(outbox) = &self.outbox else { return };
+        let result = lock(outbox).append(std::slice::from_ref(critical));
+        self.outbox_result(result);
+    }
+
+    fn outbox_result(&mut self, result: Result<(), String>) {
+        let trouble = result.err();
+        if trouble != self.outbox_trouble {
+            self.outbox_trouble = trouble.clone();
+            self.own.push_back(Observation::PartSeen { part: Part::Outbox, trouble });
+        }
+    }
+
+    fn save(&mut self, now: Mono, messages: &[Critical]) {
+        let Some(store) = &mut self.store else { return };
+        let result = self.judge.snapshot().and_then(|judge| {
+            store.save(&store::Kept {
+                version: store::VERSION,
+                boot_id: self.clock.boot_id().to_string(),
+                base: self.clock.base(),
+                saved_at: now,
+                judge,
+                messages: messages.to_vec(),
+            })
+        });
+        let trouble = result.err();
+        if trouble != self.store_trouble {
+            self.store_trouble = trouble.clone();
+            self.own.push_back(Observation::PartSeen { part: Part::Store, trouble });
+        }
+    }
+
+    fn driver(&self) -> Driver {
+        let name = self.judge.config().line.device.clone();
+        let name = name.unwrap_or_else(|| self.link.borrow().name.clone());
+        Driver::new(&self.judge.config().remedies, &name)
+    }
+
+    fn repair(&mut self, repair: Repair) {
+        let driver = self.driver();
+        let report = self.report.clone();
+        let (remedy, rung) = (repair.remedy, repair.rung);
+        let task = tokio::spawn(async move {
+            let (result, detail) = driver.repair(&repair).await;
+            // The loop has ended: nobody is interested any more.
+            let _ = report.send(Observation::RemedyEnded { remedy, result, detail }).await;
+        });
+        self.repair = Some((rung, task));
+    }
+
+    fn tell_state(&mut self) {
+        let doc = self.judge.brief();
+        self.state.send_if_modified(|old| {
+            let changed = *old != doc;
+            *old = doc;
+            changed
+        });
+    }
+
+    fn answer(&mut self, request: Request) -> Value {
+        match request {
+            Request::Status => self.status(),
+            Request::Callback { reason } => {
+                // What people type must not grow without bound into every message.
+                let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_MOST).collect();
+                self.step(Observation::CallbackAsked { reason });
+                let id = self.judge.live_callback().map(str::to_string);
+                json!({ "callback_id": id })
+            }
+        }
+    }
+
+    fn status(&self) -> Value {
+        let now = self.clock.now();
+        let (waiting, dropped) = self.outbox.as_ref().map_or((0, 0), |o| {
+            let outbox = lock(o);
+            let d = outbox.dropped();
+            (outbox.len(), d.events + d.callbacks + d.refused)
+        });
+        let answer = show::Answer {
+            device_id: self.judge.config().device.id.clone(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            running_ms: now.since(self.began).0,
+            mqtt: self.judge.config().mqtt.is_some(),
+            waiting,
+            dropped,
+            status: self.judge.status(now),
+        };
+        serde_json::to_value(answer)
+            .unwrap_or_else(|e| json!({"error": format!("cannot write the status: {e}")}))
+    }
+
+    fn begin_recording(&mut self) {
+        let Some(dir) = &self.record else { return };
+        let header = self.judge.snapshot().map(|snapshot| Header {
+            schema: TRACE_SCHEMA.into(),
+            version: env!("CARGO_PKG_VERSION").into(),
+            config: self.tree.clone(),
+            snapshot: Some(snapshot),
+        });
+        match header.and_then(|header| Recorder::begin(dir, &header)) {
+            Ok(recorder) => self.recorder = Some(recorder),
+            Err(why) => self.stop_recording(why),
+        }
+    }
+
+    fn stop_recording(&mut self, why: String) {
+        self.recorder = None;
+        self.record = None;
+        self.own.push_back(Observation::PartSeen { part: Part::Recorder, trouble: Some(why) });
+    }
+}
+
+/// The clock as messages are labelled by it.
+struct Labels {
+    clock: Clock,
+    offset_minutes: i16,
+}
+
+impl mqtt::Time for Labels {
+    fn now(&self) -> Mono {
+        self.clock.now()
+    }
+
+    fn stamp(&self) -> Stamp {
+        Stamp {
+            wall: Some(LocalTime { wall: self.clock.wall(), offset_minutes: self.offset_minutes }),
+            synced: self.clock.synced(),
+            boot_id: self.clock.boot_id().to_string(),
+            uptime_ms: self.clock.uptime().0,
+        }
+    }
+
+    fn boot_at(&self) -> Option<Wall> {
+        let boot_at = self.clock.wall().0.saturating_sub_unsigned(self.clock.uptime().0);
+        self.clock.synced().then_some(Wall(boot_at))
+    }
+}
+
+/// The longest reason that is passed on, in characters: some sentences.
+const REASON_MOST: usize = 500;
+
+async fn asked(receiver: &mut Option<mpsc::Receiver<socket::Asked>>) -> Option<socket::Asked> {
+    match receiver {
+        Some(receiver) => receiver.recv().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The outbox is used by one thread; a panic while it was held cannot be survived anyway.
+fn lock(outbox: &Mutex<Outbox>) -> std::sync::MutexGuard<'_, Outbox> {
+    outbox.lock().unwrap_or_else(PoisonError::into_inner)
+}

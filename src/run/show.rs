@@ -1,0 +1,192 @@
+//! What people see of the daemon's answers.
+
+use crate::judge::Status;
+use crate::judge::outage::LineState;
+use crate::message::{CallbackState, Finding, IncidentState, Outcome};
+use crate::units::{Rate, Span};
+use serde::Deserialize;
+use serde_json::Value;
+use std::fmt::Write;
+
+/// What the daemon answers to `status`.
+#[derive(Debug, Deserialize, serde::Serialize)]
+pub struct Answer {
+    /// Which gateway.
+    pub device_id: String,
+    /// Which linekeeper.
+    pub version: String,
+    /// How long it runs, milliseconds.
+    pub running_ms: u64,
+    /// Whether there is a broker to tell.
+    pub mqtt: bool,
+    /// Messages that wait for the broker.
+    pub waiting: usize,
+    /// Messages given up for want of room, since the outbox was made.
+    pub dropped: u64,
+    /// The judge's view.
+    pub status: Status,
+}
+
+/// Words and a small table.
+///
+/// # Errors
+/// When the answer is not one of a daemon of this version.
+pub fn status(answer: &Value) -> Result<String, String> {
+    let a = Answer::deserialize(answer).map_err(|e| {
+        format!("the daemon's answer is not readable: {e}; are both of one version? try --json")
+    })?;
+    let mut t = String::new();
+    let s = &a.status;
+    let line = match s.line {
+        LineState::Up => "UP",
+        LineState::Down => "DOWN",
+        LineState::Unknown => "UNKNOWN",
+    };
+    let _ = write!(t, "{} · line {line} for {}", a.device_id, Span(s.since_ms));
+    if let Some(rtt) = s.rtt_us {
+        let _ = write!(t, " · round trip {}", millis(rtt));
+    }
+    if let Some((rx, tx)) = s.traffic_bps {
+        let _ = write!(t, " · {} in, {} out", Rate(rx), Rate(tx));
+    }
+    let broker = match (a.mqtt, s.broker) {
+        (false, _) => "no broker configured",
+        (true, true) => "broker connected",
+        (true, false) => "broker not connected",
+    };
+    let clock = if s.clock_synced { "clock set" } else { "clock not set" };
+    let _ = write!(t, "\nlinekeeper {} running for {} · {broker} · {clock}", a.version, Span(a.running_ms));
+    match a.waiting {
+        0 => {}
+        1 => t += " · 1 message waits",
+        n => {
+            let _ = write!(t, " · {n} messages wait");
+        }
+    }
+    if a.dropped > 0 {
+        let _ = write!(t, " · {} messages given up", a.dropped);
+    }
+    if s.disconnects > 0 {
+        let _ = write!(t, " · {} short breaks, not acted on", s.disconnects);
+    }
+    t += "\n\n";
+    let mut rows = vec![["target".to_string(), "role".into(), "round trip".into(), "last answer".into()]];
+    for target in &s.targets {
+        let answered = match (target.answered_ms_ago, target.bad) {
+            (Some(ms), false) => format!("{} ago", Span(ms)),
+            (Some(ms), true) => format!("{} ago, out of rotation", Span(ms)),
+            (None, _) => "never".into(),
+        };
+        rows.push([
+            target.host.clone(),
+            target.role.clone(),
+            target.rtt_us.map_or("–".into(), millis),
+            answered,
+        ]);
+    }
+    table(&mut t, &rows);
+    if let Some(i) = &s.incident {
+        let finding = match i.finding {
+            Finding::Outage => "outage",
+            Finding::Flapping => "flapping",
+        };
+        let state = match i.state {
+            IncidentState::Open => "open",
+            IncidentState::Closed => "over",
+        };
+        let breaks = if i.breaks == 1 { "1 break".to_string() } else { format!("{} breaks", i.breaks) };
+        let _ = write!(
+            t,
+            "\n{} {state}: {finding}, fault domain {}, {breaks}, {} without a line\n",
+            i.id,
+            i.fault_domain.name(),
+            Span(i.down_ms)
+        );
+        for r in &s.remedies {
+            let what = match r.outcome {
+                None => "in course".to_string(),
+                Some(outcome) => {
+                    let outcome = match outcome {
+                        Outcome::Healed => "healed it",
+                        Outcome::NoEffect => "no effect",
+                        Outcome::Failed => "failed",
+                        Outcome::Pretended => "only said",
+                        Outcome::Interrupted => "interrupted",
+                    };
+                    format!("{outcome} after {}", Span(r.took_ms.unwrap_or_default()))
+                }
+            };
+            let detail = if r.detail.is_empty() { String::new() } else { format!(" ({})", r.detail) };
+            let _ = writeln!(t, "  {:<18} {what}{detail}", r.name.name());
+        }
+    }
+    if !s.recent.is_empty() {
+        t += "\nbefore:\n";
+        for i in s.recent.iter().rev() {
+            let opened = i.opened.wall.map_or("at an unknown time".to_string(), |w| w.to_string());
+            let _ = writeln!(
+                t,
+                "  {} {opened}, {}, {} without a line",
+                i.id,
+                i.fault_domain.name(),
+                Span(i.down_ms)
+            );
+        }
+    }
+    for c in &s.callbacks {
+        let _ = write!(t, "\ncallback {} {}: {}\n", c.callback_id, state_words(c.state), c.description);
+    }
+    if !s.budgets.is_empty() {
+        t += "\nremedies in the last 24 h: ";
+        let each: Vec<String> =
+            s.budgets.iter().map(|(r, n, most)| format!("{} {n} of {most}", r.name())).collect();
+        t += &each.join(", ");
+        t.push('\n');
+    }
+    for trouble in s.troubles.values() {
+        let _ = writeln!(t, "\ntrouble: {trouble}");
+    }
+    Ok(t)
+}
+
+/// After `linekeeper callback`.
+pub fn callback(answer: &Value) -> String {
+    match answer.get("callback_id").and_then(Value::as_str) {
+        Some(id) => format!("callback {id} is under way: the operator will call\n"),
+        None => "no callback was opened; see `linekeeper status`\n".into(),
+    }
+}
+
+const fn state_words(state: CallbackState) -> &'static str {
+    match state {
+        CallbackState::Requested => "requested, no receipt yet",
+        CallbackState::Received => "received by the platform",
+        CallbackState::Scheduled => "scheduled",
+        CallbackState::Closed => "closed",
+        CallbackState::Withdrawn => "withdrawn",
+        CallbackState::Refused => "refused by the platform",
+    }
+}
+
+/// `"9.8 ms"`
+fn millis(us: u32) -> String {
+    format!("{}.{} ms", us / 1_000, us % 1_000 / 100)
+}
+
+/// Columns as wide as their widest cell.
+fn table<const N: usize>(t: &mut String, rows: &[[String; N]]) {
+    let mut widths = [0; N];
+    for row in rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.chars().count());
+        }
+    }
+    for row in rows {
+        let mut line = String::new();
+        for (cell, &width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:<width$}   ");
+        }
+        t.push_str(line.trim_end());
+        t.push('\n');
+    }
+}

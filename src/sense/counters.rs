@@ -1,0 +1,201 @@
+//! What comes and goes on the WAN device, read once a second from its own counters.
+
+use crate::clock::Clock;
+use crate::observation::{Counted, Observation, Part};
+use crate::sense::link::LinkFacts;
+use crate::sense::netlink::{Kernel, RTM_NEWLINK, attributes, u64_at};
+use crate::units::Mono;
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::LinkMessage;
+use std::io;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
+
+/// Time between two readings.
+///
+/// 1 s: the counters' veto has to answer within the patience before an outage, and drivers that read their counters
+/// from hardware refresh them no faster.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// `IFLA_STATS64` of linux/if_link.h, and the places of its fields in `rtnl_link_stats64`.
+const IFLA_STATS64: u16 = 23;
+/// The header of a link message, `ifinfomsg`.
+const HEADER: usize = 16;
+
+/// One reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Totals {
+    rx_packets: u64,
+    tx_packets: u64,
+    rx_bytes: u64,
+    tx_bytes: u64,
+    rx_errors: u64,
+    multicast: u64,
+}
+
+/// A reading, of which device, and when.
+#[derive(Debug, Clone, Copy)]
+struct Reading {
+    index: u32,
+    at: Mono,
+    totals: Totals,
+}
+
+/// Begins to read the counters of the device that `link` names. Silent while there is none.
+pub fn spawn(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
+    tokio::spawn(read_on(link, report, clock));
+}
+
+async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
+    let mut kernel = None;
+    let mut last: Option<Reading> = None;
+    let mut in_trouble = false;
+    let mut tick = tokio::time::interval(INTERVAL);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = report.closed() => return,
+        }
+        let index = link.borrow().index;
+        if index == 0 {
+            continue;
+        }
+        let now = match read(&mut kernel, index) {
+            Ok(Some(totals)) => Reading { index, at: clock.now(), totals },
+            Ok(None) => continue,
+            Err(error) => {
+                // A new socket is tried with the next tick.
+                kernel = None;
+                if !in_trouble {
+                    in_trouble = true;
+                    let trouble = Some(format!("cannot read the counters of the WAN device: {error}"));
+                    if report.send(Observation::PartSeen { part: Part::Counters, trouble }).await.is_err() {
+                        return;
+                    }
+                }
+                continue;
+            }
+        };
+        if in_trouble {
+            in_trouble = false;
+            if report.send(Observation::PartSeen { part: Part::Counters, trouble: None }).await.is_err() {
+                return;
+            }
+        }
+        let before = last.replace(now);
+        if let Some(before) = before
+            && report.send(Observation::Counted(between(before, now))).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// Reads the counters; `None` if there is no such device (any more).
+fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option<Totals>> {
+    let kernel = match kernel {
+        Some(kernel) => kernel,
+        none => none.insert(Kernel::connect()?),
+    };
+    let mut question = LinkMessage::default();
+    question.header.index = index;
+    let mut totals = None;
+    let answer = kernel.ask_one(RouteNetlinkMessage::GetLink(question), |kind, body| {
+        if kind == RTM_NEWLINK {
+            totals = attributes(body, HEADER)
+                .find(|(kind, _)| *kind == IFLA_STATS64)
+                .and_then(|(_, value)| totals_in(value));
+        }
+    });
+    match answer {
+        Ok(()) if totals.is_none() => Err(io::Error::other("the kernel tells no 64-bit counters")),
+        Ok(()) => Ok(totals),
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn totals_in(stats: &[u8]) -> Option<Totals> {
+    let field = |n: usize| u64_at(stats, n * 8);
+    Some(Totals {
+        rx_packets: field(0)?,
+        tx_packets: field(1)?,
+        rx_bytes: field(2)?,
+        tx_bytes: field(3)?,
+        rx_errors: field(4)?,
+        multicast: field(8)?,
+    })
+}
+
+/// What happened between two readings. A device that was made anew, or counters that went back, are no traffic.
+fn between(before: Reading, now: Reading) -> Counted {
+    let over = now.at.since(before.at);
+    let (a, b) = (before.totals, now.totals);
+    let more = |a: u64, b: u64| b.checked_sub(a);
+    let counted = || {
+        if before.index != now.index {
+            return None;
+        }
+        let multicast = more(a.multicast, b.multicast)?;
+        Some(Counted {
+            over,
+            rx_bytes: more(a.rx_bytes, b.rx_bytes)?,
+            tx_bytes: more(a.tx_bytes, b.tx_bytes)?,
+            // Some drivers count a multicast frame before or after the frame itself: never below nothing.
+            rx_unicast: more(a.rx_packets, b.rx_packets)?.saturating_sub(multicast),
+            tx_packets: more(a.tx_packets, b.tx_packets)?,
+            rx_errors: more(a.rx_errors, b.rx_errors)?,
+            reset: false,
+        })
+    };
+    counted().unwrap_or(Counted { over, reset: true, ..Counted::default() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Span;
+
+    fn reading(index: u32, at: u64, n: u64) -> Reading {
+        let totals = Totals {
+            rx_packets: 10 * n,
+            tx_packets: 9 * n,
+            rx_bytes: 1_000 * n,
+            tx_bytes: 900 * n,
+            rx_errors: n,
+            multicast: 3 * n,
+        };
+        Reading { index, at: Mono(at), totals }
+    }
+
+    #[test]
+    fn differences_over_our_own_time() {
+        let counted = between(reading(3, 1_000, 2), reading(3, 2_004, 5));
+        let expected = Counted {
+            over: Span(1_004),
+            rx_bytes: 3_000,
+            tx_bytes: 2_700,
+            rx_unicast: 21,
+            tx_packets: 27,
+            rx_errors: 3,
+            reset: false,
+        };
+        assert_eq!(counted, expected);
+    }
+
+    #[test]
+    fn what_went_back_or_is_another_device_is_no_traffic() {
+        let nothing = Counted { over: Span(1_000), reset: true, ..Counted::default() };
+        assert_eq!(between(reading(3, 0, 5), reading(3, 1_000, 2)), nothing);
+        assert_eq!(between(reading(3, 0, 2), reading(4, 1_000, 5)), nothing);
+    }
+
+    #[test]
+    fn more_multicast_than_packets_is_no_unicast() {
+        let (before, mut now) = (reading(3, 0, 1), reading(3, 1_000, 2));
+        now.totals.multicast += 100;
+        assert_eq!(between(before, now).rx_unicast, 0);
+    }
+}

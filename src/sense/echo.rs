@@ -1,0 +1,466 @@
+//! Echo requests (ICMP and ICMPv6): sent when asked to, always out of the WAN device, and each told of once.
+//!
+//! Whether an answer came in time is not decided here: it is told with its round-trip time, however late, up to
+//! [`LIMIT`]. Requests to one target may overlap; each answer finds its own by identifier and sequence number.
+
+use crate::config::Target;
+use crate::observation::{Observation, Obstacle, Part, ProbeId, TargetId};
+use crate::sense::link::LinkFacts;
+use rustix::io::Errno;
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence, Pinger, SurgeError};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// How long an answer is awaited. One that comes within it is told, however late; else the echo is lost.
+///
+/// 5 s: badly bloated lines answer after 2 to 3 s, and an answer that comes even later proves nothing about the line
+/// that the next one does not.
+pub const LIMIT: Duration = Duration::from_secs(5);
+
+/// The most requests on their way at a time; more are [`Obstacle::Busy`].
+///
+/// 128: when nothing answers, a burst to all of 16 targets and the gateway each second on top of 2 Hz makes 95 over
+/// [`LIMIT`]. Each takes about 1 kB.
+pub const OUTSTANDING: usize = 128;
+
+/// The most requests that wait to be sent: one burst to all of 16 targets and the gateway, with room for the next.
+pub const QUEUE: usize = 32;
+
+/// What an echo carries: with its headers 60 bytes of IPv4, 80 of IPv6.
+///
+/// Not empty, for there are targets that ignore empty echoes; the same for all, as ping's is.
+const PAYLOAD: &[u8; 32] = b"linekeeper watches this line.   ";
+
+/// How long a request may wait for room in the kernel's send buffer before it counts as not sent.
+const STUCK: Duration = Duration::from_secs(1);
+
+/// How often a name is resolved again although nothing happened.
+const REFRESH: Duration = Duration::from_secs(3_600);
+
+/// The first wait before a name that did not resolve is tried again; doubles up to [`REFRESH`].
+///
+/// 10 s: a resolver that starts with the line needs a few.
+const RETRY: Duration = Duration::from_secs(10);
+
+/// Begins to send what is asked for: `(probe, target)`, where the target is a place in `targets` or
+/// [`TargetId::GATEWAY`].
+///
+/// Each request gets exactly one of [`Observation::EchoAnswered`], [`Observation::EchoLost`] and
+/// [`Observation::EchoNotSent`]. Ends when the returned sender or the reader of `report` is dropped.
+pub fn spawn(
+    targets: Vec<Target>,
+    link: watch::Receiver<LinkFacts>,
+    report: mpsc::Sender<Observation>,
+) -> mpsc::Sender<(ProbeId, TargetId)> {
+    let (asker, asked) = mpsc::channel(QUEUE);
+    let addresses: Vec<Option<IpAddr>> = targets.iter().map(|target| target.host.parse().ok()).collect();
+    let names: Vec<Name> = targets
+        .into_iter()
+        .enumerate()
+        .filter(|(place, _)| addresses[*place].is_none())
+        .map(|(place, target)| Name { place, host: target.host, known: None })
+        .collect();
+    // One place for each name: the resolver tells them one after the other.
+    let (found, resolved) = mpsc::channel(names.len().max(1));
+    if !names.is_empty() {
+        tokio::spawn(resolve(names, link.clone(), found));
+    }
+    let echo = Echo {
+        addresses,
+        facts: LinkFacts::default(),
+        v4: Way::default(),
+        v6: Way::default(),
+        identifier: PingIdentifier(fastrand::u16(..)),
+        sequence: 0,
+        in_trouble: false,
+        report,
+    };
+    tokio::spawn(echo.run(asked, link, resolved));
+    asker
+}
+
+struct Echo {
+    addresses: Vec<Option<IpAddr>>,
+    facts: LinkFacts,
+    v4: Way,
+    v6: Way,
+    /// Random, so that a late answer to an earlier life of this process is not taken for one to this.
+    identifier: PingIdentifier,
+    sequence: u16,
+    in_trouble: bool,
+    report: mpsc::Sender<Observation>,
+}
+
+/// How one address family is sent.
+#[derive(Default)]
+struct Way {
+    /// Never cloned: dropping any clone of it ends all.
+    client: Option<Client>,
+    /// The last attempt was refused for want of a right.
+    refused: bool,
+}
+
+/// One request on its way.
+struct Sent {
+    probe: ProbeId,
+    target: TargetId,
+    v6: bool,
+}
+
+/// What became of it.
+enum Outcome {
+    Answered(Duration),
+    Lost,
+    NotSent(Failure),
+}
+
+/// Why it was not sent.
+struct Failure {
+    obstacle: Obstacle,
+    words: String,
+    /// The socket is of no use any more.
+    broken: bool,
+}
+
+/// The reader of the reports is gone.
+struct Unheard;
+
+impl Echo {
+    async fn run(
+        mut self,
+        mut asked: mpsc::Receiver<(ProbeId, TargetId)>,
+        mut link: watch::Receiver<LinkFacts>,
+        mut resolved: mpsc::Receiver<(usize, IpAddr)>,
+    ) {
+        let mut outstanding = JoinSet::new();
+        self.see(link.borrow_and_update().clone());
+        loop {
+            let heard = tokio::select! {
+                // What has happened before what is to happen: a request goes by the newest state of the line.
+                biased;
+                Ok(()) = link.changed() => {
+                    self.see(link.borrow_and_update().clone());
+                    Ok(())
+                }
+                Some((place, address)) = resolved.recv() => {
+                    if let Some(known) = self.addresses.get_mut(place) {
+                        *known = Some(address);
+                    }
+                    Ok(())
+                }
+                Some(ended) = outstanding.join_next() => match ended {
+                    Ok((sent, outcome)) => self.tell(sent, outcome).await,
+                    Err(_) => Ok(()),
+                },
+                request = asked.recv() => match request {
+                    Some((probe, target)) => self.send(probe, target, &mut outstanding).await,
+                    None => return,
+                },
+                () = self.report.closed() => return,
+            };
+            if heard.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// Takes in the line's new state; sockets of a device that was made anew are dead without saying so.
+    fn see(&mut self, facts: LinkFacts) {
+        if facts.index != self.facts.index || facts.name != self.facts.name {
+            self.v4.client = None;
+            self.v6.client = None;
+        }
+        self.facts = facts;
+    }
+
+    async fn send(
+        &mut self,
+        probe: ProbeId,
+        target: TargetId,
+        outstanding: &mut JoinSet<(Sent, Outcome)>,
+    ) -> Result<(), Unheard> {
+        let address = if target == TargetId::GATEWAY {
+            self.facts.link.gateway
+        } else {
+            self.addresses.get(usize::from(target.0)).copied().flatten()
+        };
+        let not_sent = |obstacle| Observation::EchoNotSent { probe, target, obstacle };
+        if !usable(&self.facts) {
+            return self.report(not_sent(Obstacle::NoWay)).await;
+        }
+        let Some(address) = address else { return self.report(not_sent(Obstacle::NoAddress)).await };
+        if !has_way(&self.facts, address) {
+            return self.report(not_sent(Obstacle::NoWay)).await;
+        }
+        if outstanding.len() >= OUTSTANDING {
+            return self.report(not_sent(Obstacle::Busy)).await;
+        }
+        let sent = Sent { probe, target, v6: address.is_ipv6() };
+        // Unique among the outstanding: it comes round after 65 536 requests.
+        self.sequence = self.sequence.wrapping_add(1);
+        let sequence = PingSequence(self.sequence);
+        let way = if sent.v6 { &mut self.v6 } else { &mut self.v4 };
+        let client = match &way.client {
+            Some(client) => client,
+            None => match open(&self.facts.name, sent.v6) {
+                Ok(client) => way.client.insert(client),
+                Err(error) => return self.tell(sent, Outcome::NotSent(not_opened(&error))).await,
+            },
+        };
+        let mut pinger = client.pinger(address, self.identifier).await;
+        pinger.timeout(LIMIT);
+        if let IpAddr::V6(address) = address
+            && address.is_unicast_link_local()
+        {
+            pinger.scope_id(self.facts.index);
+        }
+        outstanding.spawn(async move {
+            let outcome = ask(pinger, sequence).await;
+            (sent, outcome)
+        });
+        Ok(())
+    }
+
+    async fn tell(&mut self, sent: Sent, outcome: Outcome) -> Result<(), Unheard> {
+        let Sent { probe, target, v6 } = sent;
+        let way = if v6 { &mut self.v6 } else { &mut self.v4 };
+        let mut words = None;
+        let observation = match outcome {
+            Outcome::Answered(after) => {
+                way.refused = false;
+                let rtt_us = u32::try_from(after.as_micros()).unwrap_or(u32::MAX);
+                Observation::EchoAnswered { probe, target, rtt_us }
+            }
+            Outcome::Lost => {
+                way.refused = false;
+                Observation::EchoLost { probe, target }
+            }
+            Outcome::NotSent(failure) => {
+                if failure.broken {
+                    way.client = None;
+                }
+                if failure.obstacle == Obstacle::NotAllowed {
+                    way.refused = true;
+                    words = Some(failure.words);
+                }
+                Observation::EchoNotSent { probe, target, obstacle: failure.obstacle }
+            }
+        };
+        self.report(observation).await?;
+        // Once for both families, and taken back when neither is refused.
+        let in_trouble = self.v4.refused || self.v6.refused;
+        if in_trouble != self.in_trouble {
+            self.in_trouble = in_trouble;
+            self.report(Observation::PartSeen { part: Part::Echo, trouble: words }).await?;
+        }
+        Ok(())
+    }
+
+    async fn report(&self, observation: Observation) -> Result<(), Unheard> {
+        self.report.send(observation).await.map_err(|_| Unheard)
+    }
+}
+
+/// The device can carry a packet at all.
+fn usable(facts: &LinkFacts) -> bool {
+    let link = &facts.link;
+    facts.index != 0 && link.present && link.admin_up && link.carrier
+}
+
+/// Whether a packet to `address` could leave with an address that an answer finds.
+///
+/// The kernel is not asked: bound to a device without a route, it takes every target for a neighbour and lends the
+/// packet another device's address.
+fn has_way(facts: &LinkFacts, address: IpAddr) -> bool {
+    let link = &facts.link;
+    match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => true,
+        _ => {
+            let same = |other: &IpAddr| other.is_ipv6() == address.is_ipv6();
+            // An unnumbered line has a route and borrows an address by the operator's will.
+            link.addresses.iter().any(same) || link.gateway.as_ref().is_some_and(same)
+        }
+    }
+}
+
+/// Opens a socket for echoes of one family, bound to the device: raw, or else datagram ICMP.
+fn open(device: &str, v6: bool) -> io::Result<Client> {
+    let config = Config::builder()
+        .kind(if v6 { ICMP::V6 } else { ICMP::V4 })
+        .interface(device)
+        // What it tries first: root may have it without `net.ipv4.ping_group_range`.
+        .sock_type_hint(libc::SOCK_RAW.into())
+        .build();
+    Client::new(&config)
+}
+
+/// Sends one request and waits for what becomes of it.
+async fn ask(mut pinger: Pinger, sequence: PingSequence) -> Outcome {
+    match tokio::time::timeout(LIMIT + STUCK, pinger.ping(sequence, PAYLOAD)).await {
+        Ok(Ok((packet, after))) if is_reply(&packet) => Outcome::Answered(after),
+        // The target itself, or a gateway that is the target, refuses: an answer, but not to what was asked.
+        Ok(Ok(_)) => Outcome::Lost,
+        Ok(Err(SurgeError::Timeout { .. })) => Outcome::Lost,
+        Ok(Err(SurgeError::IOError(error))) => Outcome::NotSent(not_sent(&error)),
+        Ok(Err(error)) => {
+            Outcome::NotSent(Failure { obstacle: Obstacle::Busy, words: error.to_string(), broken: true })
+        }
+        // Its own limit runs from the sending: it was never sent.
+        Err(_) => Outcome::NotSent(Failure {
+            obstacle: Obstacle::Busy,
+            words: "the device takes no packets".into(),
+            broken: false,
+        }),
+    }
+}
+
+/// An ICMP error that quotes our request is paired with it just as an answer is.
+fn is_reply(packet: &IcmpPacket) -> bool {
+    const REPLY_V4: u8 = 0;
+    const REPLY_V6: u8 = 129;
+    match packet {
+        IcmpPacket::V4(packet) => packet.get_icmp_type().0 == REPLY_V4,
+        IcmpPacket::V6(packet) => packet.get_icmpv6_type().0 == REPLY_V6,
+    }
+}
+
+fn not_opened(error: &io::Error) -> Failure {
+    let obstacle = match Errno::from_io_error(error) {
+        Some(Errno::PERM | Errno::ACCESS) => Obstacle::NotAllowed,
+        Some(Errno::NODEV | Errno::NXIO | Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT) => Obstacle::NoWay,
+        _ => Obstacle::Busy,
+    };
+    let words = format!(
+        "may not send echoes: {error}; run as root, give CAP_NET_RAW (setcap cap_net_raw+ep), or let our group into \
+         net.ipv4.ping_group_range"
+    );
+    Failure { obstacle, words, broken: true }
+}
+
+fn not_sent(error: &io::Error) -> Failure {
+    let (obstacle, broken) = match Errno::from_io_error(error) {
+        // The device under the socket is gone.
+        Some(Errno::NODEV | Errno::NXIO) => (Obstacle::NoWay, true),
+        // ACCESS is a `prohibit` route, INVAL a `blackhole` one.
+        Some(
+            Errno::NETUNREACH
+            | Errno::HOSTUNREACH
+            | Errno::NETDOWN
+            | Errno::ADDRNOTAVAIL
+            | Errno::ACCESS
+            | Errno::INVAL,
+        ) => (Obstacle::NoWay, false),
+        Some(Errno::PERM) => (Obstacle::NotAllowed, false),
+        _ => (Obstacle::Busy, false),
+    };
+    let words = format!(
+        "may not send echoes: {error}; a firewall on this gateway drops them, or \
+         its connection table is full"
+    );
+    Failure { obstacle, words, broken }
+}
+
+/// A target that is given by its name.
+struct Name {
+    place: usize,
+    host: String,
+    known: Option<IpAddr>,
+}
+
+/// Keeps the addresses of names: at the start, hourly, and when the line is back. A name that does not resolve keeps
+/// the address it had.
+async fn resolve(
+    mut names: Vec<Name>,
+    mut link: watch::Receiver<LinkFacts>,
+    found: mpsc::Sender<(usize, IpAddr)>,
+) {
+    let mut retry = RETRY;
+    loop {
+        let mut all = true;
+        // One after the other: a dead resolver then holds one thread of the runtime's pool, not many.
+        for name in &mut names {
+            let addresses = match tokio::net::lookup_host((name.host.as_str(), 0)).await {
+                Ok(addresses) => addresses.map(|socket| socket.ip()).collect(),
+                Err(_) => Vec::new(),
+            };
+            let best = choose(&addresses, name.known, &link.borrow());
+            all &= best.is_some();
+            if let Some(best) = best
+                && name.known != Some(best)
+            {
+                name.known = Some(best);
+                if found.send((name.place, best)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        let wait = if all { REFRESH } else { retry };
+        retry = if all { RETRY } else { REFRESH.min(retry * 2) };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = back(&mut link) => retry = RETRY,
+            () = found.closed() => return,
+        }
+    }
+}
+
+/// Of a name's addresses, the one to ask: one of a family that the line has, and the one that was asked before.
+fn choose(addresses: &[IpAddr], known: Option<IpAddr>, facts: &LinkFacts) -> Option<IpAddr> {
+    let reachable = |address: &&IpAddr| has_way(facts, **address);
+    let before = |address: &&IpAddr| Some(**address) == known;
+    let mut reachables = addresses.iter().filter(reachable);
+    reachables.clone().find(before).or_else(|| reachables.next()).or_else(|| addresses.first()).copied()
+}
+
+/// Waits until the line has a default route again, having had none; for ever if the link is not watched any more.
+async fn back(link: &mut watch::Receiver<LinkFacts>) {
+    let up = |facts: &LinkFacts| usable(facts) && facts.link.default_route;
+    if link.wait_for(|facts| !up(facts)).await.is_err() || link.wait_for(up).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::Link;
+
+    fn facts(addresses: &[&str]) -> LinkFacts {
+        let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        LinkFacts { name: "wan".into(), index: 3, link: Link { addresses, ..Link::default() } }
+    }
+
+    #[test]
+    fn a_name_is_asked_by_a_family_that_the_line_has_and_keeps_its_address() {
+        let both: Vec<IpAddr> =
+            ["2001:db8::1", "192.0.2.1", "192.0.2.2"].iter().map(|a| a.parse().unwrap()).collect();
+        assert_eq!(choose(&both, None, &facts(&["192.0.2.9"])), Some(both[1]));
+        assert_eq!(choose(&both, Some(both[2]), &facts(&["192.0.2.9"])), Some(both[2]));
+        assert_eq!(choose(&both, Some(both[2]), &facts(&["2001:db8::9"])), Some(both[0]));
+        assert_eq!(choose(&both, None, &facts(&[])), Some(both[0]));
+        assert_eq!(choose(&[], Some(both[0]), &facts(&[])), None);
+    }
+
+    #[test]
+    fn a_packet_needs_an_address_of_its_family() {
+        let v4: IpAddr = "192.0.2.1".parse().unwrap();
+        let v6: IpAddr = "2001:db8::1".parse().unwrap();
+        assert!(has_way(&facts(&["192.0.2.9"]), v4) && !has_way(&facts(&["192.0.2.9"]), v6));
+        assert!(!has_way(&facts(&[]), v4));
+        assert!(has_way(&facts(&[]), "fe80::1".parse().unwrap()));
+    }
+
+    #[test]
+    fn errors_of_the_kernel_become_obstacles() {
+        let obstacle = |errno: Errno| not_sent(&errno.into()).obstacle;
+        assert_eq!(obstacle(Errno::NETUNREACH), Obstacle::NoWay);
+        assert_eq!(obstacle(Errno::NETDOWN), Obstacle::NoWay);
+        assert_eq!(obstacle(Errno::PERM), Obstacle::NotAllowed);
+        assert_eq!(obstacle(Errno::NOBUFS), Obstacle::Busy);
+        assert_eq!(not_opened(&Errno::PERM.into()).obstacle, Obstacle::NotAllowed);
+        assert_eq!(not_opened(&Errno::NODEV.into()).obstacle, Obstacle::NoWay);
+    }
+}

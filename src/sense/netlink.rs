@@ -1,0 +1,185 @@
+//! Questions to the kernel over rtnetlink, and the little of its answers that the sensors need.
+//!
+//! Answers are walked attribute by attribute instead of being decoded whole: a driver or a newer kernel with an
+//! attribute that the decoder does not know must not make the WAN device invisible.
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkMessage,
+    NlasIterator,
+};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_sys::{AsyncSocket, AsyncSocketExt, Socket, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
+use std::io;
+
+/// Room for one datagram from the kernel, bytes.
+///
+/// 32 KiB: the most that the kernel puts into one (`netlink_dump` caps what it takes from the reader's buffer there).
+const ROOM: usize = 32 * 1024;
+
+/// The length of a netlink header.
+const HEADER: usize = 16;
+
+/// `MSG_TRUNC`: tells how long a datagram was, even if it did not fit.
+const TELL_TRUE_LENGTH: i32 = libc::MSG_TRUNC;
+
+/// Of the message types in linux/rtnetlink.h, those that are read.
+pub(super) const RTM_NEWLINK: u16 = 16;
+pub(super) const RTM_DELLINK: u16 = 17;
+pub(super) const RTM_NEWADDR: u16 = 20;
+pub(super) const RTM_DELADDR: u16 = 21;
+pub(super) const RTM_NEWROUTE: u16 = 24;
+pub(super) const RTM_DELROUTE: u16 = 25;
+
+/// A socket for questions.
+///
+/// rtnetlink puts the answer into our queue before `send` returns, so nothing here ever waits for an event.
+pub(super) struct Kernel {
+    socket: Socket,
+    room: Vec<u8>,
+    sequence: u32,
+}
+
+/// Whether the kernel's tables held still while they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reading {
+    Whole,
+    /// Something changed between two parts of the answer: ask again.
+    Torn,
+}
+
+impl Kernel {
+    pub(super) fn connect() -> io::Result<Kernel> {
+        let socket = Socket::new(NETLINK_ROUTE)?;
+        socket.set_non_blocking(true)?;
+        socket.connect(&SocketAddr::new(0, 0))?;
+        Ok(Kernel { socket, room: Vec::with_capacity(ROOM), sequence: 0 })
+    }
+
+    /// Asks for one thing; gives the type and the body of the answer to `take`.
+    pub(super) fn ask_one(
+        &mut self,
+        question: RouteNetlinkMessage,
+        take: impl FnMut(u16, &[u8]),
+    ) -> io::Result<()> {
+        self.ask(question, false, take).map(|_| ())
+    }
+
+    /// Asks for a whole table; gives the type and the body of each entry to `take`.
+    pub(super) fn ask_all(
+        &mut self,
+        question: RouteNetlinkMessage,
+        take: impl FnMut(u16, &[u8]),
+    ) -> io::Result<Reading> {
+        self.ask(question, true, take)
+    }
+
+    fn ask(
+        &mut self,
+        question: RouteNetlinkMessage,
+        dump: bool,
+        mut take: impl FnMut(u16, &[u8]),
+    ) -> io::Result<Reading> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let mut message = NetlinkMessage::from(question);
+        message.header.flags = if dump { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST };
+        message.header.sequence_number = self.sequence;
+        message.finalize();
+        let mut bytes = vec![0; message.buffer_len()];
+        message.serialize(&mut bytes);
+        self.socket.send(&bytes, 0)?;
+
+        let mut reading = Reading::Whole;
+        loop {
+            self.room.clear();
+            let length = self.socket.recv(&mut self.room, TELL_TRUE_LENGTH)?;
+            if length > self.room.len() {
+                return Err(io::Error::other(format!("the kernel's answer has {length} bytes, too many")));
+            }
+            let mut rest = &self.room[..];
+            while let Some((kind, flags, sequence, body)) = next_message(&mut rest) {
+                if sequence != self.sequence {
+                    continue;
+                }
+                if flags & NLM_F_DUMP_INTR != 0 {
+                    reading = Reading::Torn;
+                }
+                match kind {
+                    NLMSG_ERROR | NLMSG_DONE => {
+                        // Both begin with a negative errno, or 0 where all went well.
+                        let code = u32_at(body, 0).unwrap_or(0) as i32;
+                        return if code < 0 { Err(io::Error::from_raw_os_error(-code)) } else { Ok(reading) };
+                    }
+                    _ => take(kind, body),
+                }
+                if !dump {
+                    return Ok(reading);
+                }
+            }
+        }
+    }
+}
+
+/// A socket for the kernel's own announcements.
+pub(super) struct Events {
+    socket: TokioSocket,
+    room: Vec<u8>,
+}
+
+/// Links, addresses and routes of both families (`RTMGRP_*` of linux/rtnetlink.h).
+const GROUPS: u32 = 0x1 | 0x10 | 0x40 | 0x100 | 0x400;
+
+impl Events {
+    pub(super) fn listen() -> io::Result<Events> {
+        let mut socket = TokioSocket::new(NETLINK_ROUTE)?;
+        socket.socket_mut().bind(&SocketAddr::new(0, GROUPS))?;
+        Ok(Events { socket, room: Vec::with_capacity(ROOM) })
+    }
+
+    /// Waits for the next announcements, and gives the type and body of each to `take`.
+    ///
+    /// Nothing is lost if it is dropped while it waits.
+    ///
+    /// # Errors
+    /// `ENOBUFS` when the kernel had to drop some: the tables have to be read again.
+    pub(super) async fn next(&mut self, mut take: impl FnMut(u16, &[u8])) -> io::Result<()> {
+        self.room.clear();
+        let from = self.socket.recv_from(&mut self.room).await?;
+        // Any process may send to us; only the kernel is believed.
+        if from.port_number() == 0 {
+            let mut rest = &self.room[..];
+            while let Some((kind, _, _, body)) = next_message(&mut rest) {
+                take(kind, body);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes one message off `rest`: type, flags, sequence number, body.
+fn next_message<'a>(rest: &mut &'a [u8]) -> Option<(u16, u16, u32, &'a [u8])> {
+    let message = NetlinkBuffer::new_checked(*rest).ok()?;
+    let length = message.length() as usize;
+    let (kind, flags, sequence) = (message.message_type(), message.flags(), message.sequence_number());
+    let body = rest.get(HEADER..length)?;
+    *rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+    Some((kind, flags, sequence, body))
+}
+
+/// The attributes behind a header of `header` bytes: type and value.
+pub(super) fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = (u16, &[u8])> {
+    NlasIterator::new(body.get(header..).unwrap_or_default()).map_while(|attribute| {
+        let attribute = attribute.ok()?;
+        let (kind, length) = (attribute.kind(), usize::from(attribute.length()));
+        Some((kind, attribute.into_inner().get(4..length)?))
+    })
+}
+
+/// The number in this machine's byte order at `at`.
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// The number in this machine's byte order at `at`.
+pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
