@@ -14,6 +14,7 @@ use crate::message::{
     Callback, CallbackState, Domain, Event, EventName, IncidentState, Message, Outcome, ResolutionState,
 };
 use serde_json::{Value, json};
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -421,12 +422,7 @@ impl Story {
                 }
             }
             None if received.kind == "state" => {
-                let words = match is_online(received) {
-                    Some(true) => format!("{} is online", received.device),
-                    Some(false) => format!("{} is offline", received.device),
-                    None => format!("{} told its state", received.device),
-                };
-                self.stage.say(Speaker::Platform, &words, &data);
+                self.stage.say(Speaker::Platform, &state_words(received), &data);
             }
             None => {
                 self.stage.say(Speaker::Platform, &format!("has a message on {}", received.topic), &data);
@@ -529,6 +525,27 @@ fn is_late(received: &Received, moment: Duration) -> bool {
         && received
             .delay()
             .is_some_and(|delay| received.at >= moment && received.at.saturating_sub(delay) < moment)
+}
+
+/// The retained state: online or not, and how the line does.
+fn state_words(received: &Received) -> String {
+    let online = match is_online(received) {
+        Some(true) => "online",
+        Some(false) => "offline",
+        None => "neither online nor offline",
+    };
+    let mut words = format!("{} is {online}", received.device);
+    let field = |name: &str| received.json[name].as_str();
+    if let Some(reason) = field("reason") {
+        let _ = write!(words, " ({reason})");
+    }
+    if let (Some(true), Some(line)) = (is_online(received), field("line")) {
+        let _ = write!(words, ", its line is {line}");
+        if let (true, Some(domain)) = (line != "up", field("fault_domain")) {
+            let _ = write!(words, " ({domain})");
+        }
+    }
+    words
 }
 
 fn event_words(event: &Event, act: &Act) -> String {
