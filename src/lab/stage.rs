@@ -109,6 +109,20 @@ impl Stage {
         }
     }
 
+    /// What a program printed, letter for letter; `data` is the same for machines.
+    pub fn quote(&self, command: &str, text: &str, data: &Value) {
+        match self.voice {
+            Voice::Json => self.object(json!({ "what": "printed", "command": command, "data": data })),
+            Voice::Text { .. } => {
+                self.line(&format!("\n{:4}{}", "", self.painted("1", &format!("$ {command}"))));
+                for line in text.lines() {
+                    self.line(format!("{:4}{line}", "").trim_end());
+                }
+                self.line("");
+            }
+        }
+    }
+
     /// The table at the end. The last column is wrapped to what is left.
     pub fn table(&self, header: [&str; 6], rows: &[Row]) {
         match self.voice {

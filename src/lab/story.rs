@@ -8,7 +8,7 @@ use crate::lab::agent::{self, Agent, DEVICE};
 use crate::lab::broker::Broker;
 use crate::lab::platform::{Platform, Receipts, Received};
 use crate::lab::stage::{Row, Speaker, Stage, Voice};
-use crate::lab::world::World;
+use crate::lab::world::{Host, World};
 use crate::lab::{Error, clock};
 use crate::message::{
     Callback, CallbackState, Domain, Event, EventName, IncidentState, Message, Outcome, ResolutionState,
@@ -16,6 +16,7 @@ use crate::message::{
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 /// For what takes two or three seconds when all is well: machines that compile beside us are slow.
@@ -24,8 +25,8 @@ const SOON: Duration = Duration::from_secs(20);
 const LATER: Duration = Duration::from_secs(45);
 /// So that people can read what was said.
 const BREATH: Duration = Duration::from_millis(1_200);
-/// The hiccup: longer than any single probe's limit, shorter than the agent's patience.
-const HICCUP: Duration = Duration::from_millis(1_200);
+/// The hiccup: longer than a probe interval and what counts as a break, shorter than the agent's patience.
+const HICCUP: Duration = Duration::from_millis(1_700);
 /// How long the cable is out.
 const CABLE_OUT: Duration = Duration::from_secs(3);
 /// How long everything is dead at least: until the agent asked for a callback that nobody hears.
@@ -208,12 +209,12 @@ impl Story {
     }
 
     fn hiccup(&mut self) -> Result<(), Error> {
-        self.stage.act("a hiccup of 1.2 s");
-        let mut act = Act { title: "hiccup", broke: "forwarding, for 1.2 s", ..Act::default() };
+        self.stage.act("a hiccup of 1.7 s");
+        let mut act = Act { title: "hiccup", broke: "forwarding, for 1.7 s", ..Act::default() };
         let lost = self.agent.traced("echo_lost");
         self.breaks(&mut act, "the access router stops forwarding", World::silence_upstream)?;
         self.rest(&mut act, HICCUP);
-        self.mends("it forwards again, 1.2 s later", World::restore_upstream)?;
+        self.mends("it forwards again, 1.7 s later", World::restore_upstream)?;
         self.rest(&mut act, BREATH * 2);
         act.must(act.events().is_empty(), "an event was sent for a break shorter than the patience");
         act.must(act.callbacks().is_empty(), "a callback was asked for");
@@ -250,6 +251,7 @@ impl Story {
         );
         let evidence = act.callbacks().iter().any(|c| !c.evidence.facts.is_empty());
         act.must(evidence, "the callback came without evidence");
+        self.status(&mut act)?;
         self.rest(&mut act, BREATH);
         self.mends("it forwards again", World::restore_upstream)?;
         let withdrawn = self.watch(&mut act, LATER, |r| callback_is(r, CallbackState::Withdrawn));
@@ -257,6 +259,20 @@ impl Story {
         act.outcome = "callback asked for, received, withdrawn".to_owned();
         self.rest(&mut act, BREATH);
         self.close(act);
+        Ok(())
+    }
+
+    /// What a person at the gateway would be told now.
+    fn status(&self, act: &mut Act) -> Result<(), Error> {
+        let ask = |json: bool| {
+            let mut command = Command::new(self.world.program());
+            command.arg("status").arg("--socket").arg(self.agent.socket()).args(json.then_some("--json"));
+            let out = self.world.exec_in(Host::Gateway, &mut command)?;
+            Ok::<_, Error>(String::from_utf8_lossy(&out.stdout).into_owned())
+        };
+        let data = serde_json::from_str(&ask(true)?).unwrap_or(Value::Null);
+        act.must(data["status"]["line"] == "down", "`linekeeper status` does not say that the line is down");
+        self.stage.quote("linekeeper status", &ask(false)?, &data);
         Ok(())
     }
 

@@ -152,7 +152,6 @@ impl Mqtt {
         let nudge = Arc::new(Notify::new());
         let new = lock(&wiring.outbox).new_messages();
         let (stop, stopped) = watch::channel(None);
-        let new = lock(&wiring.outbox).new_messages();
         let keeper = Keeper {
             root: format!("linekeeper/v1/{}/", wiring.device_id),
             new,
