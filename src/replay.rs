@@ -4,7 +4,7 @@
 //! judge began with; every other line is an [`Entry`]. A header in the middle begins a new life.
 
 use crate::action::Done;
-use crate::config::read::{Places, read};
+use crate::config::{Places, read};
 use crate::judge::Judge;
 use crate::observation::Entry;
 use serde::{Deserialize, Serialize};
