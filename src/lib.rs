@@ -16,4 +16,5 @@ pub mod judge;
 pub mod message;
 pub mod observation;
 pub mod replay;
+pub mod simulate;
 pub mod units;

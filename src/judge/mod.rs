@@ -1081,6 +1081,11 @@ impl Judge {
         })
     }
 
+    /// Whether the line carries anything, as far as is known.
+    pub fn line(&self) -> LineState {
+        self.state.watch.line
+    }
+
     /// The configuration it judges by.
     pub fn config(&self) -> &Config {
         &self.config
