@@ -449,7 +449,7 @@ impl Simulation {
             }
             Rare::Connect(session) => {
                 let away = self.lasts(|t| *t == Trouble::BrokerAway);
-                if session == self.wire.session && self.judge.is_some() && self.line.far() && !away {
+                if session == self.wire.session && self.judge.is_some() && self.way_out() && !away {
                     self.wire.connected = true;
                     self.wire.sent = 0;
                     self.tell(&Observation::BrokerSeen { connected: true }, spectator);
@@ -461,7 +461,7 @@ impl Simulation {
             }
             Rare::Drop(session) => {
                 let away = self.lasts(|t| *t == Trouble::BrokerAway);
-                if session == self.wire.session && self.wire.connected && (!self.line.far() || away) {
+                if session == self.wire.session && self.wire.connected && (!self.way_out() || away) {
                     self.wire.connected = false;
                     self.wire.session += 1;
                     self.tell(&Observation::BrokerSeen { connected: false }, spectator);
@@ -470,7 +470,7 @@ impl Simulation {
             }
             Rare::Arrive(session, number, sent) => self.arrive(session, number, sent, spectator),
             Rare::Acknowledge(session, number) => {
-                let here = session == self.wire.session && self.line.far();
+                let here = session == self.wire.session && self.way_out();
                 if here && self.wire.outbox.front().is_some_and(|w| w.message.number == number) {
                     self.wire.outbox.pop_front();
                     self.wire.sent -= 1;
@@ -494,7 +494,7 @@ impl Simulation {
     }
 
     fn give_receipt(&mut self, receipt: Receipt, spectator: &mut impl Spectator) {
-        if self.wire.connected && self.line.far() && self.judge.is_some() {
+        if self.wire.connected && self.way_out() && self.judge.is_some() {
             self.tell(&Observation::ReceiptCame(receipt), spectator);
         } else {
             self.wire.kept.push_back(receipt);
@@ -761,16 +761,21 @@ impl Simulation {
 
     // ---- broker and platform ----
 
+    /// Messages can leave the house.
+    fn way_out(&self) -> bool {
+        self.world.failover || self.line.far()
+    }
+
     fn reach_broker(&mut self) {
         let away = self.lasts(|t| *t == Trouble::BrokerAway);
-        if self.judge.is_some() && !self.wire.connected && self.line.far() && !away {
+        if self.judge.is_some() && !self.wire.connected && self.way_out() && !away {
             self.wire.session += 1;
             self.after(self.world.platform.connects.0, Rare::Connect(self.wire.session));
         }
     }
 
     fn pump(&mut self) {
-        if !self.wire.connected || !self.line.far() {
+        if !self.wire.connected || !self.way_out() {
             return;
         }
         let session = self.wire.session;
@@ -783,7 +788,8 @@ impl Simulation {
     }
 
     fn arrive(&mut self, session: u64, number: u64, sent: u64, spectator: &mut impl Spectator) {
-        if session != self.wire.session || !self.line.held(sent, TargetId(0)) {
+        let held = self.world.failover || self.line.held(sent, TargetId(0));
+        if session != self.wire.session || !held {
             return;
         }
         let Some(waiting) = self.wire.outbox.iter().find(|w| w.message.number == number) else { return };

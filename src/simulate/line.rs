@@ -93,6 +93,7 @@ pub(super) struct Line {
     loss: u16,
     bursts: Option<Bursts>,
     pub load: bool,
+    unseen: bool,
     /// Pulled down for a moment by a break that repeats.
     pub beat: bool,
     /// Taken down by a remedy that cuts the modem's power.
@@ -118,6 +119,7 @@ impl Line {
             loss: 0,
             bursts: None,
             load: false,
+            unseen: false,
             beat: false,
             unpowered: false,
             carrier_lost: false,
@@ -134,7 +136,7 @@ impl Line {
         let near_before = self.near();
         let far_before = self.far();
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
-        (self.dead, self.loss, self.carrier_lost) = (0, 0, false);
+        (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
         let mut bursts = None;
         for trouble in lasting {
             match trouble {
@@ -146,6 +148,7 @@ impl Line {
                 Trouble::Bursts { loss, mean } => bursts = Some((loss.0, mean.0)),
                 Trouble::DeadTarget(at) => self.dead |= 1u16.checked_shl(u32::from(*at)).unwrap_or(0),
                 Trouble::GatewayFilters => self.filters = true,
+                Trouble::Unseen => self.unseen = true,
                 Trouble::Load => self.load = true,
                 Trouble::Breaks { .. }
                 | Trouble::BrokerAway
@@ -202,13 +205,14 @@ impl Line {
 
     /// As the kernel shows it.
     pub fn link(&self) -> Link {
+        let shown = self.leased && !self.unseen;
         Link {
             present: true,
             admin_up: self.admin_up,
             carrier: self.carrier && self.admin_up,
-            addresses: if self.leased { vec![ADDRESS] } else { Vec::new() },
-            gateway: self.leased.then_some(GATEWAY),
-            default_route: self.leased,
+            addresses: if shown { vec![ADDRESS] } else { Vec::new() },
+            gateway: shown.then_some(GATEWAY),
+            default_route: shown,
         }
     }
 

@@ -24,6 +24,8 @@ pub struct World {
     pub stray: Rate,
     /// Whether counters are read at all.
     pub counters: bool,
+    /// Messages find another way out while the line is down (a mobile modem beside it).
+    pub failover: bool,
     /// Rungs that this gateway cannot carry out, and what the driver says of it.
     pub cannot: BTreeMap<Rung, String>,
     /// What befalls it.
@@ -76,6 +78,9 @@ pub enum Trouble {
     DeadTarget(u8),
     /// The operator's first router does not answer echoes. Traffic passes.
     GatewayFilters,
+    /// The kernel shows no address and no route on the device that is watched, and the line works all the same: PPPoE
+    /// runs over it, or the wrong device was configured.
+    Unseen,
     /// The customer fills the line: queues of more than a second, most echoes lost, counters high.
     Load,
     /// The broker is away.
@@ -129,6 +134,7 @@ impl World {
             late: Span::millis(2),
             stray: Rate(2_000),
             counters: true,
+            failover: false,
             cannot: BTreeMap::new(),
             faults: Vec::new(),
             platform: Platform {
