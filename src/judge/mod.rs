@@ -276,7 +276,9 @@ impl Judge {
                     if !incident.exhausted {
                         sooner(ripe);
                     }
-                    state.ladder.wake(&self.config.remedies).into_iter().for_each(&mut sooner);
+                    // The next pass may have become due while the line was up.
+                    let again = state.ladder.wake(&self.config.remedies);
+                    again.map(|at| at.max(ripe)).into_iter().for_each(&mut sooner);
                     if let Some((_, shows)) = incident.revision {
                         sooner(shows + incident::REVISE_AFTER);
                     }
@@ -392,7 +394,7 @@ impl Judge {
                 let host = self.host(target);
                 let text = if bad {
                     format!(
-                        "{host} alone is silent: a bad target, out of rotation for {}",
+                        "{host} alone stays silent: a bad target, out of rotation and asked every {}",
                         outage::BENCH_RETRY
                     )
                 } else {
