@@ -9,9 +9,12 @@
 //! * Incoming traffic that is not our own echoes, at `outage.veto` or more in a window that began after the first
 //!   silence, ends it too: echoes may be filtered or drowned, but the line carries data.
 //! * The line is *down* when nothing ended the suspicion for `outage.patience` **and** a whole round that was sent
-//!   after that is silent as well. A break shorter than the patience therefore can never be an outage: an echo sent
-//!   after its end is answered. A break of at least [`HICCUP`] is counted as a disconnect.
+//!   after that is silent as well. The patience counts from when the first silent echo should have been back: it may
+//!   have been lost on its last metre. A break shorter than the patience therefore can never be an outage: an echo
+//!   sent after its end is answered. A break of at least [`HICCUP`] is counted as a disconnect.
 //! * Loss of carrier or of the device is down at once; loss of the address or of the default route after [`RENUMBER`].
+//!   An answer to an echo that was sent after it is proof of life here too: then the link is shown wrongly (PPPoE over
+//!   the watched device, a driver that reports no carrier) and only silence counts.
 //! * It is *up* again on the first answer of a far target, confirmed by a second within [`CONFIRM`].
 //! * A target that misses [`BENCH_AFTER`] times in a row while others answer is a bad target: it leaves the rotation
 //!   and is asked again every [`BENCH_RETRY`].
@@ -44,6 +47,9 @@ pub const RENUMBER: Span = Span::millis(300);
 pub const CONFIRM: Span = Span::millis(1_500);
 /// Misses in a row, while others answer, after which a target is bad (cake-autorate uses 3 too).
 pub const BENCH_AFTER: u8 = 3;
+/// Misses in a row after which a bad target is said to be one. Eight: on a line that loses a fifth, three in a row come
+/// every few minutes and eight once a day.
+pub const BENCH_TOLD: u8 = 8;
 /// How often a bad target is asked again.
 pub const BENCH_RETRY: Span = Span::seconds(60);
 /// How soon a bad target that answered is asked again.
@@ -55,6 +61,9 @@ pub const GATEWAY_EVERY: Span = Span::seconds(10);
 /// Longer than this without any observation is a gap in our own watching. Five seconds: ten times the longest wait
 /// between two of our own ticks.
 pub const GAP: Span = Span::seconds(5);
+/// A tick is wanted at least this often, so that slow watching without counters is not taken for a gap. Less than half
+/// of [`GAP`].
+const WATCHED: Span = Span::seconds(2);
 /// Shortest limit after which an echo counts as silent, however quick the target: scheduling on a loaded router
 /// takes tens of milliseconds.
 pub const QUICKEST: Span = Span::millis(100);
@@ -102,7 +111,7 @@ pub enum Turn {
         /// From the first silent echo to the next answer.
         length: Span,
     },
-    /// One target alone is silent and leaves the rotation, or answers again and returns to it.
+    /// One target alone stays silent and is out of the rotation, or answers again and returns to it.
     BadTarget {
         /// Which.
         target: TargetId,
@@ -152,8 +161,8 @@ impl Cause {
         }
     }
 
-    /// Whether it counts at once, or may be a renumbering that passes.
-    fn at_once(self) -> bool {
+    /// Whether it counts at once (nothing can pass), or may be a renumbering that passes.
+    pub const fn at_once(self) -> bool {
         matches!(self, Cause::NoDevice | Cause::AdminDown | Cause::NoCarrier)
     }
 
@@ -181,6 +190,8 @@ pub struct TargetState {
     misses: u8,
     /// Answers in a row while benched.
     returns: u8,
+    /// Its silence was said.
+    told: bool,
     /// When it is asked again, if it is bad.
     pub benched: Option<Mono>,
     /// Last answer.
@@ -196,6 +207,11 @@ impl TargetState {
         }
         let ms = u64::from(self.srtt_us) / 1_000 + u64::from(self.var_us) / 250 + 50;
         Span(ms).max(QUICKEST).min(config.probe.timeout.max(QUICKEST))
+    }
+
+    /// The longest that its round trip usually takes (RFC 6298's four deviations); zero while it is not known.
+    fn longest(&self) -> Span {
+        Span((u64::from(self.srtt_us) + 4 * u64::from(self.var_us)).div_ceil(1_000))
     }
 
     fn took(&mut self, rtt_us: u32) {
@@ -370,7 +386,9 @@ impl Watch {
             state.benched = Some(now + BENCH_CONFIRM);
             if state.returns >= BENCH_RETURN {
                 state.benched = None;
-                turns.push(Turn::BadTarget { target, bad: false });
+                if std::mem::take(&mut state.told) {
+                    turns.push(Turn::BadTarget { target, bad: false });
+                }
             }
         }
         self.life(now, sent, turns);
@@ -448,14 +466,19 @@ impl Watch {
             if state.misses >= BENCH_AFTER && state.benched.is_none() && active > 1 {
                 active -= 1;
                 state.benched = Some(now + BENCH_RETRY);
+            }
+            if state.misses >= BENCH_TOLD && state.benched.is_some() && !state.told {
+                state.told = true;
                 turns.push(Turn::BadTarget { target: flight.target, bad: true });
             }
         }
     }
 
-    /// The sensor gave an echo up.
+    /// The sensor gave an echo up: as silent as can be, also where our own limit is longer than the sensor's.
     pub fn lost(&mut self, probe: ProbeId) {
-        self.flights.retain(|f| f.probe != probe);
+        if let Some(flight) = self.flights.iter_mut().find(|f| f.probe == probe) {
+            flight.silent = true;
+        }
     }
 
     /// An echo could not be sent.
@@ -484,10 +507,12 @@ impl Watch {
             self.gateway_address = link.gateway;
         }
         self.link = Some(link.clone());
-        self.faulty_link = match (cause, self.faulty_link) {
-            (None, _) => None,
-            (Some(c), Some((_, since))) => Some((c, since)),
-            (Some(c), None) => Some((c, now)),
+        self.faulty_link = match (cause, self.faulty_link, self.link_fault_since()) {
+            (None, _, _) => None,
+            (Some(c), _, Some((_, since))) => Some((c, since)),
+            // The same as was disproved.
+            (Some(c), Some((was, since)), None) if was == c => Some((c, since)),
+            (Some(c), _, None) => Some((c, now)),
         };
         if before.is_some() && cause.is_none() {
             // It just came back: ask at once.
@@ -526,7 +551,7 @@ impl Watch {
                 }
             }
             LineState::Down | LineState::Unknown => {
-                if began >= self.since && self.faulty_link.is_none() {
+                if began >= self.since && self.link_fault().is_none() {
                     self.busy_windows = self.busy_windows.saturating_add(1);
                     if self.busy_windows >= TRAFFIC_RETURN {
                         self.up(now, began, turns);
@@ -549,7 +574,7 @@ impl Watch {
     }
 
     fn judge_link(&mut self, now: Mono, turns: &mut Vec<Turn>) {
-        let Some((cause, since)) = self.faulty_link else { return };
+        let Some((cause, since)) = self.link_fault_since() else { return };
         let ripe = cause.at_once() || now.since(since) >= RENUMBER;
         if ripe && self.line != LineState::Down && now >= self.grace_until {
             self.down(now, since, cause, turns);
@@ -617,8 +642,9 @@ impl Watch {
     }
 
     fn judge_suspicion(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
+        let decides = self.decides(config);
         let Some(suspicion) = &mut self.suspicion else { return };
-        if now < suspicion.since + config.outage.patience || now < self.grace_until {
+        if decides.is_none_or(|at| now < at) {
             return;
         }
         let Some(round) = suspicion.last_round else {
@@ -645,8 +671,15 @@ impl Watch {
         }
     }
 
+    /// When the round may be sent that decides a suspicion.
+    fn decides(&self, config: &Config) -> Option<Mono> {
+        let since = self.suspicion.as_ref()?.since;
+        let rtt = self.targets.iter().filter(|t| t.benched.is_none()).map(TargetState::longest).max();
+        let rtt = rtt.unwrap_or_default().min(config.probe.timeout);
+        Some((since + rtt + config.outage.patience).max(self.grace_until))
+    }
+
     fn ask(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
-        let no_carrier = self.faulty_link.is_some_and(|(c, _)| c.at_once());
         if now >= self.next_round {
             let every = match (self.line, self.suspicion.is_some()) {
                 (LineState::Up, false) => {
@@ -658,9 +691,7 @@ impl Watch {
                     ROUND
                 }
                 (LineState::Unknown | LineState::Down, _) => {
-                    if !no_carrier {
-                        self.ask_round(now, config, out);
-                    }
+                    self.ask_round(now, config, out);
                     DOWN_ROUND
                 }
             };
@@ -736,7 +767,7 @@ impl Watch {
 
     /// When time must pass at the latest for something to be judged or asked.
     pub fn wake(&self, config: &Config) -> Mono {
-        let mut at = self.next_round;
+        let mut at = self.next_round.min(self.seen + WATCHED);
         let mut sooner = |m: Mono| at = at.min(m);
         for flight in self.flights.iter().filter(|f| !f.silent) {
             let state = if flight.target == TargetId::GATEWAY {
@@ -748,14 +779,12 @@ impl Watch {
             };
             sooner(flight.sent + state.limit(config));
         }
-        if let (Some((cause, since)), true) = (self.faulty_link, self.line != LineState::Down) {
+        if let (Some((cause, since)), true) = (self.link_fault_since(), self.line != LineState::Down) {
             let ripe = if cause.at_once() { since } else { since + RENUMBER };
             sooner(ripe.max(self.grace_until));
         }
-        if let Some(s) = &self.suspicion
-            && s.last_round.is_none()
-        {
-            sooner((s.since + config.outage.patience).max(self.grace_until));
+        if self.suspicion.as_ref().is_some_and(|s| s.last_round.is_none()) {
+            self.decides(config).into_iter().for_each(&mut sooner);
         }
         if self.line == LineState::Up && self.suspicion.is_none() {
             sooner(self.next_gateway);
@@ -776,7 +805,13 @@ impl Watch {
 
     /// What the link says is wrong, if anything.
     pub fn link_fault(&self) -> Option<Cause> {
-        self.faulty_link.map(|(cause, _)| cause)
+        self.link_fault_since().map(|(cause, _)| cause)
+    }
+
+    /// The same with its beginning. What an answer to a later echo disproved is no fault.
+    pub fn link_fault_since(&self) -> Option<(Cause, Mono)> {
+        let answered = self.targets.iter().filter_map(|t| t.answered_sent).max();
+        self.faulty_link.filter(|(_, since)| answered.is_none_or(|sent| sent <= *since))
     }
 
     /// We may not send echoes at all.
