@@ -463,7 +463,7 @@ fn on_a_read_only_disk(place: &Path) -> ExitCode {
     };
     let directory = place.join("store");
     Outbox::open(&directory, ROOM).0.append(&[event(1, "b", 0, 0)]).unwrap();
-    remount("remount,ro");
+    remount("remount,bind,ro");
     let (mut outbox, troubles) = Outbox::open(&directory, ROOM);
     assert!(troubles.len() == 1 && troubles[0].contains("read-only"), "{troubles:?}");
     assert!(outbox.append(&[event(2, "b", 0, 0)]).unwrap_err().contains("read-only"));
@@ -483,7 +483,7 @@ fn on_a_read_only_disk(place: &Path) -> ExitCode {
         messages: Vec::new(),
     };
     assert!(store.save(&kept).unwrap_err().contains("read-only"));
-    remount("remount,rw");
+    remount("remount,bind,rw");
     outbox.append(&[event(3, "b", 0, 0)]).unwrap();
     drop(outbox);
     assert_eq!(numbers(&Outbox::open(&directory, ROOM).0), [1, 2, 3]);
