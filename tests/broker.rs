@@ -1,4 +1,10 @@
 //! The connection to a real broker, through a proxy that can be cut, and to fake ones that misbehave.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a trial that cannot go on fails by it"
+)]
 
 mod messages;
 
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
         trial!(a_broker_that_comes_later_gets_all_in_order, mosquitto),
         trial!(a_broker_that_dies_gets_all_in_order, mosquitto),
         trial!(receipts_good_and_bad, mosquitto),
+        trial!(a_receipt_that_was_not_taken_in_comes_again, mosquitto),
         trial!(a_message_too_large_blocks_nothing, mosquitto),
         trial!(a_message_that_is_not_allowed_blocks_nothing, mosquitto),
         trial!(the_second_broker_stands_in, mosquitto),
@@ -100,9 +107,10 @@ impl Mosquitto {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        let broker = Mosquitto { process, port, room };
         for _ in 0..6_000 {
             if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                return Mosquitto { process, port, room };
+                return broker;
             }
             std::thread::sleep(Duration::from_millis(10));
         }
@@ -167,7 +175,16 @@ impl Drop for Mosquitto {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    use std::sync::atomic::{AtomicU16, Ordering};
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    // Below the ports that the kernel gives out by itself, which other trials may get in the meantime.
+    let start = 20_000 + u16::try_from(std::process::id() % 10_000).unwrap();
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 2_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 struct Platform {
@@ -633,6 +650,29 @@ async fn receipts_good_and_bad() {
     );
 }
 
+/// The runner does not listen (it is stopping): the broker keeps the receipt for the next start.
+async fn a_receipt_that_was_not_taken_in_comes_again() {
+    let broker = Mosquitto::start("");
+    let mut agent = Agent::start(to(&[plain(broker.port)]));
+    agent.connected().await;
+    let mut platform = broker.watch().await;
+    let topic = "linekeeper/v1/gw-0001/callback/receipt";
+    agent.saw.close();
+    broker.publish(topic, r#"{"callback_id":"CB1","state":"received"}"#, &[]);
+    platform.on("callback/receipt").await;
+    // In order behind the receipt: when this was answered, the receipt was handled.
+    agent.state.send_replace(json!({"line": "after"}));
+    platform.state(|s| s["line"] == "after").await;
+    agent.mqtt.end("stopped").await;
+    let mut again = Agent::start(to(&[plain(broker.port)]));
+    loop {
+        if let Observation::ReceiptCame(receipt) = again.saw().await {
+            assert_eq!(receipt.callback_id, "CB1");
+            return;
+        }
+    }
+}
+
 async fn a_message_too_large_blocks_nothing() {
     let broker = Mosquitto::start("max_packet_size 4000");
     let mut platform = broker.watch().await;
@@ -842,10 +882,9 @@ async fn a_broker_that_blames_a_message_gets_the_others() {
     let began = monotonic_ms();
     while numbers.len() < 6 {
         assert!(monotonic_ms() - began < 120_000, "only {numbers:?}; log:\n{}", agent.log.text());
-        if let Observation::Acknowledged { number } = agent.saw().await {
-            if !numbers.contains(&number) {
-                numbers.push(number);
-            }
+        match agent.saw().await {
+            Observation::Acknowledged { number } if !numbers.contains(&number) => numbers.push(number),
+            _ => {}
         }
     }
     numbers.sort_unstable();

@@ -446,6 +446,7 @@ impl Keeper {
         options
             .set_keep_alive(Duration::from_secs(keep_alive))
             .set_clean_start(false)
+            .set_manual_acks(true)
             .set_connection_timeout(CONNECT_LIMIT.whole_seconds())
             .set_session_expiry_interval(Some(
                 u32::try_from(mqtt.session.whole_seconds()).unwrap_or(u32::MAX),
@@ -684,7 +685,7 @@ impl Keeper {
                 self.connected(broker, connection, &connack).await?
             }
             Event::Incoming(Incoming::PubAck(puback)) => self.answered(connection, &puback).await,
-            Event::Incoming(Incoming::Publish(publish)) => self.received(&publish).await,
+            Event::Incoming(Incoming::Publish(publish)) => self.received(connection, &publish).await,
             Event::Incoming(Incoming::SubAck(suback)) => {
                 for code in &suback.return_codes {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
@@ -833,11 +834,19 @@ impl Keeper {
         }
     }
 
-    async fn received(&mut self, publish: &Publish) {
+    /// A receipt is acknowledged when the runner has it: what it had no time for comes again with the session.
+    async fn received(&mut self, connection: &Connection, publish: &Publish) {
+        if self.taken_in(publish).await && connection.client.try_ack(publish).is_err() {
+            debug!("a receipt could not be acknowledged; the broker will send it again");
+        }
+    }
+
+    /// Whether the message is done with.
+    async fn taken_in(&mut self, publish: &Publish) -> bool {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic != format!("{}callback/receipt", self.root) {
             debug!("a message on {topic:?}, which we did not ask for, is passed over");
-            return;
+            return true;
         }
         let wrong = if publish.retain {
             format!(
@@ -846,10 +855,7 @@ impl Keeper {
             )
         } else {
             match receipt::read(&publish.payload) {
-                Ok(receipt) => {
-                    self.tell(Observation::ReceiptCame(receipt)).await;
-                    return;
-                }
+                Ok(receipt) => return self.tell(Observation::ReceiptCame(receipt)).await,
                 Err(why) => format!("receipt on {topic} refused: {why}"),
             }
         };
@@ -859,6 +865,7 @@ impl Keeper {
             warn!("{wrong}");
             self.last_refusal = Some(wrong);
         }
+        true
     }
 
     /// Tells the runner; `false` when it does not listen any more.
@@ -956,12 +963,13 @@ fn by_rights(reason: PubAckReason) -> bool {
 /// Whether a message may have been the cause of this end.
 fn fault(error: &ConnectionError) -> Fault {
     match error {
-        ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => match reason_code {
-            DisconnectReasonCode::PacketTooLarge
-            | DisconnectReasonCode::PayloadFormatInvalid
-            | DisconnectReasonCode::TopicNameInvalid => Fault::Message,
-            _ => Fault::Other,
-        },
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code:
+                DisconnectReasonCode::PacketTooLarge
+                | DisconnectReasonCode::PayloadFormatInvalid
+                | DisconnectReasonCode::TopicNameInvalid,
+            ..
+        }) => Fault::Message,
         ConnectionError::MqttState(StateError::ConnectionAborted) => Fault::Closed,
         ConnectionError::Io(e)
         | ConnectionError::MqttState(
