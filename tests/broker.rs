@@ -735,14 +735,14 @@ async fn a_connection_that_died_with_the_line_is_made_anew() {
 
     proxy.set(Way::Silent);
     agent.append(&[now_event(3, 10)]);
-    sleep(Duration::from_millis(1_500)).await;
-    let asked = monotonic_ms();
+    sleep(Duration::from_millis(1_200)).await;
     proxy.set(Way::Open);
     agent.mqtt.nudge();
     assert_eq!(agent.acknowledged_until(3).await, [3]);
     assert_eq!(proxy.accepted(), 2);
-    let took = monotonic_ms() - asked;
-    assert!(took < 8_000, "without the nudge it would have been noticed after 10 s: {took} ms");
+    // It was the nudge, not the patience with the broker.
+    let said = agent.log.text();
+    assert!(!said.contains("were not acknowledged"), "{said}");
 }
 
 async fn refusals_are_told_in_words() {
@@ -852,10 +852,10 @@ async fn a_broker_that_never_acknowledges_is_left() {
     agent.append(&[now_event(1, 10), now_event(2, 10)]);
     assert_eq!(agent.acknowledged_until(2).await, [1, 2]);
     let took = monotonic_ms() - began;
-    assert!(took >= 20_000, "twice the patience of 10 s: {took} ms");
+    assert!(took >= 8_000, "twice the patience of 4 s: {took} ms");
     let expected: Vec<_> = (1..=3).flat_map(|c| [(c, id_of(1)), (c, id_of(2))]).collect();
     assert_eq!(*got.lock().unwrap(), expected);
-    assert!(agent.log.text().contains("were not acknowledged within 10 s"), "{}", agent.log.text());
+    assert!(agent.log.text().contains("were not acknowledged within 4 s"), "{}", agent.log.text());
 }
 
 async fn a_broker_that_blames_a_message_gets_the_others() {
