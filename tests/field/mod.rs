@@ -25,6 +25,8 @@ use std::time::Duration;
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_linekeeper");
 /// For what takes milliseconds when the machine has nothing else to do.
 pub const PATIENCE: Duration = Duration::from_secs(30);
+/// Where agents and broker have their files: on the enclosure's own `/run`, and there after the world is gone.
+pub const KEPT: &str = "/run/linekeeper-field";
 /// No trial takes longer than this, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Set for the child: which test it is to run.
@@ -152,7 +154,7 @@ fn inside(tests: &[Test], name: &str) -> ExitCode {
 
 /// What the agents logged last: without it a failure in a world that is gone cannot be understood.
 fn keep_what_tells() {
-    for log in logs(Path::new("/run/linekeeper-lab")) {
+    for log in logs(Path::new(KEPT)) {
         let text = read(&log);
         let lines: Vec<&str> = text.lines().collect();
         println!("--- {} (the last of {} lines)", log.display(), lines.len());
@@ -228,7 +230,7 @@ impl Mosquitto {
 
     /// With these further lines in its configuration.
     pub fn with(world: &World, lines: &str) -> Result<Mosquitto, Failed> {
-        let directory = world.directory().join("mosquitto");
+        let directory = Path::new(KEPT).join("mosquitto");
         fs::create_dir_all(&directory)?;
         let file = directory.join("mosquitto.conf");
         let mut broker = Mosquitto { process: None, file };
@@ -453,7 +455,7 @@ pub struct Plan {
 impl Plan {
     /// The lab's configuration, in a directory of its own.
     pub fn new(world: &World, device: &str) -> Plan {
-        let directory = world.directory().join(device);
+        let directory = Path::new(KEPT).join(device);
         let base = agent::configuration(world);
         let theirs = world.directory().join("agent").display().to_string();
         let configuration = edit(&base, &theirs, &directory.display().to_string());
@@ -553,4 +555,21 @@ pub fn wan_is_up() -> bool {
 pub fn tell(what: &str, took: Duration) {
     println!("{what}: {:.3} s", took.as_secs_f64());
     let _ = std::io::stdout().flush();
+}
+
+impl Plan {
+    /// How often `word` stands in its trace so far.
+    pub fn traced(&self, word: &str) -> usize {
+        read(&self.record.as_ref().expect("it records").join("trace.jsonl")).matches(word).count()
+    }
+}
+
+impl Plan {
+    /// Waits until the hold-down is over: the next break is an incident of its own, with a ladder of its own.
+    pub fn incident_is_over(&self) -> Outcome {
+        let over = clock::wait_until(PATIENCE * 2, || {
+            self.status().is_ok_and(|s| s["status"]["incident"].is_null() && s["status"]["line"] == "up")
+        });
+        must(over, || "the incident does not end".into())
+    }
 }
