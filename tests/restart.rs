@@ -90,7 +90,7 @@ fn killed() -> Outcome {
             .count();
     }
     println!("{} deaths: {found_down} left the interface down, {interrupted} repairs told as interrupted", points.len());
-    must(found_down >= 2, || format!("only {found_down} deaths fell between down and up"))?;
+    must(found_down >= 1, || "no death fell between down and up".into())?;
     must(interrupted >= 5, || format!("only {interrupted} repairs were told as interrupted"))
 }
 
