@@ -9,6 +9,8 @@
 //!   follows. A rung that could not be carried out costs no settle time.
 //! * Each rung is taken once in a pass. When none is left the incident is handed over; another pass comes after
 //!   `remedies.again`, doubled with each pass, up to [`AGAIN_MOST`].
+//! * A rung that a death of ours interrupted is put right by the next life and has its settle time too, as often as we
+//!   die; it counts as used but not as tried.
 //! * A line that broke again after a rung healed it may be healed by it again at once.
 //! * Each rung has a budget in any 24 hours, whatever the incidents.
 //! * A reboot is taken once in an incident at most, and not at all on a line where the last one that was carried out did
@@ -50,6 +52,9 @@ pub struct Running {
     pub settles: Option<Mono>,
     /// What the driver said.
     pub detail: String,
+    /// The process died in the middle of it; what it left was put right since, and has its time to settle.
+    #[serde(default)]
+    pub interrupted: bool,
 }
 
 /// What has been done about the present incident, and how often in the last day.
@@ -133,7 +138,7 @@ impl Ladder {
         }
         self.uses.push_back((rung, now));
         self.rebooted |= rung == Rung::Reboot;
-        self.running = Some(Running { remedy, rung, began: now, settles: None, detail: String::new() });
+        self.running = Some(Running { remedy, rung, began: now, settles: None, detail: String::new(), interrupted: false });
         remedy
     }
 
@@ -167,6 +172,14 @@ impl Ladder {
             self.reboot_failed = !helped;
         }
         Some(running)
+    }
+
+    /// A death of ours in the middle of it says nothing about a rung: it may be taken again in the same pass, within its
+    /// budget. A reboot may not.
+    pub fn forgive(&mut self, rung: Rung) {
+        if rung != Rung::Reboot {
+            self.tried.retain(|r| *r != rung);
+        }
     }
 
     /// How many uses of a rung lie in the last 24 hours.

@@ -366,12 +366,19 @@ impl Judge {
                     format!("this boot is our own remedy; the line has {settle} to come back"),
                 );
             } else {
+                // It stays in course until it settled: should we die again, the next life makes it safe again.
+                running.settles = Some(now + self.config.remedies.limits(rung).settle);
+                running.interrupted = true;
+                running.detail = "cut short by the end of the process, then put right".into();
                 self.out.push(Action::MakeSafe { rung });
                 self.note(
                     Level::Warn,
                     format!("{} was interrupted: putting the interface right", rung.name()),
                 );
-                self.conclude(now, Outcome::Interrupted);
+                if rung == Rung::Reboot {
+                    // The gateway did not go down: nothing settles.
+                    self.conclude(now, Outcome::Interrupted);
+                }
             }
         }
     }
@@ -557,9 +564,10 @@ impl Judge {
             return;
         };
         let Some(since) = incident.broken else { return };
-        let healed_by = self.state.ladder.running.as_ref().map(|r| r.rung);
-        if healed_by.is_some() {
-            self.conclude(now, Outcome::Healed);
+        let running = self.state.ladder.running.as_ref().map(|r| (r.rung, r.interrupted));
+        let healed_by = running.map(|(rung, _)| rung);
+        if let Some((_, interrupted)) = running {
+            self.conclude(now, if interrupted { Outcome::Interrupted } else { Outcome::Healed });
         }
         let flapping_at = self.config.outage.flapping;
         let patience = self.config.outage.patience;
@@ -679,6 +687,7 @@ impl Judge {
             if let Some(running) = &self.state.ladder.running {
                 let limit = self.config.remedies.limits(running.rung).limit;
                 match running.settles {
+                    Some(at) if now >= at && running.interrupted => self.conclude(now, Outcome::Interrupted),
                     Some(at) if now >= at => self.conclude(now, Outcome::NoEffect),
                     None if now >= running.began + limit + ladder::WORD_LATE => {
                         self.conclude(now, Outcome::Failed)
@@ -755,6 +764,9 @@ impl Judge {
             Outcome::Failed | Outcome::Pretended | Outcome::Interrupted => None,
         };
         let Some(running) = self.state.ladder.finish(helped) else { return };
+        if outcome == Outcome::Interrupted {
+            self.state.ladder.forgive(running.rung);
+        }
         let took = now.since(running.began);
         let Some(incident) = &mut self.state.incident else { return };
         let Some(record) =

@@ -108,7 +108,7 @@ pub enum Turn {
     },
     /// A short break ended: a disconnect, counted and not acted on.
     Hiccup {
-        /// From the first silent echo to the next answer.
+        /// From the first silent echo to the first that was answered.
         length: Span,
     },
     /// One target alone stays silent and is out of the rotation, or answers again and returns to it.
@@ -399,7 +399,7 @@ impl Watch {
         match self.line {
             LineState::Up => {
                 if self.suspicion.as_ref().is_some_and(|s| from >= s.since) {
-                    self.end_suspicion(now, turns);
+                    self.end_suspicion(now, from, turns);
                 }
             }
             LineState::Down | LineState::Unknown => {
@@ -428,9 +428,11 @@ impl Watch {
         turns.push(Turn::Returned { at: first });
     }
 
-    fn end_suspicion(&mut self, now: Mono, turns: &mut Vec<Turn>) {
+    /// What was sent at `from` was answered: until then the line may have been broken, from then on it was not. (By the
+    /// moment of the answer, each late answer over a filled line would count as a break.)
+    fn end_suspicion(&mut self, now: Mono, from: Mono, turns: &mut Vec<Turn>) {
         let Some(suspicion) = self.suspicion.take() else { return };
-        let length = now.since(suspicion.since);
+        let length = from.since(suspicion.since);
         if length >= HICCUP {
             self.hiccups += 1;
             turns.push(Turn::Hiccup { length });
