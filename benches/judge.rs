@@ -14,8 +14,7 @@ fn cpu() -> Duration {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let after = stat.rsplit(") ").next().unwrap_or_default();
     // Fields 14 and 15 of proc(5), in ticks of 10 ms.
-    let ticks: u64 =
-        after.split(' ').skip(11).take(2).map(|t| t.parse::<u64>().unwrap_or_default()).sum();
+    let ticks: u64 = after.split(' ').skip(11).take(2).map(|t| t.parse::<u64>().unwrap_or_default()).sum();
     Duration::from_millis(ticks * 10)
 }
 

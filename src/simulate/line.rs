@@ -152,6 +152,7 @@ impl Line {
                 Trouble::Load => self.load = true,
                 Trouble::Breaks { .. }
                 | Trouble::BrokerAway
+                | Trouble::BackupLost
                 | Trouble::ReceiptsLost
                 | Trouble::ReceiptsRefused
                 | Trouble::PowerCut
