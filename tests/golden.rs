@@ -9,7 +9,6 @@ mod common;
 use common::{Keeper, config, tree};
 use linekeeper::action::{Action, Done, Rung};
 use linekeeper::message::{CallbackState, Event, EventName, Finding, Message, Outcome};
-use linekeeper::observation::Entry;
 use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
 use linekeeper::simulate::{Trouble, World, run};
 use linekeeper::units::{Span, Wall};
@@ -264,7 +263,7 @@ fn write(scenario: &Scenario) {
             config: written.clone(),
             snapshot,
         });
-        trace.extend(entries.iter().map(line::<Entry>));
+        trace.extend(entries.iter().map(|e| line(e)));
     }
     assert!(trace.len() <= LARGEST, "{}: a trace of {} bytes", scenario.name, trace.len());
     let actions: String = keeper.done.iter().map(line).collect();
