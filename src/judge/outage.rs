@@ -7,7 +7,8 @@
 //! * One silence starts a *suspicion*: every [`ROUND`] up to [`BURST`] far targets and the gateway are asked, one after
 //!   the other, not in one breath: losses come in bursts, and what is sent together is lost together. A single answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
 //! * Incoming traffic that is not our own echoes, at `outage.veto` or more in a window that began after the first
-//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data.
+//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data. While counters come, such a
+//!   window is waited for, however short the patience.
 //! * The line is *down* when nothing ended the suspicion for `outage.patience` **and** a whole round that was sent
 //!   after that is silent as well. The patience counts from when the first silent echo should have been back: it may
 //!   have been lost on its last metre. A break shorter than the patience therefore can never be an outage: an echo
@@ -72,6 +73,8 @@ pub const QUICKEST: Span = Span::millis(100);
 const FLIGHTS: usize = 256;
 /// After this an echo is forgotten even if the sensor never told its end.
 const FORGET: Span = Span::seconds(10);
+/// Without a reading for so long the counters are not waited for: they come every second.
+const COUNTERS_LATE: Span = Span::millis(2_500);
 /// Packets per second, beside our own answers, below which incoming bytes are not traffic: ARP and stray scans.
 const VETO_PACKETS: u64 = 5;
 /// Windows of traffic in a row that show a line up whose echoes are all silent (an ISP that begins to filter them).
@@ -264,6 +267,8 @@ pub struct Watch {
     pub traffic: Option<(u64, u64)>,
     /// The address that `gateway` is about.
     gateway_address: Option<IpAddr>,
+    /// Beginning and end of the last counter window.
+    counted: Option<(Mono, Mono)>,
     /// The last counter window that showed traffic while echoes were silent ended then.
     carried: Option<Mono>,
     faulty_link: Option<(Cause, Mono)>,
@@ -297,6 +302,7 @@ impl Watch {
             hiccups: 0,
             traffic: None,
             gateway_address: None,
+            counted: None,
             carried: None,
             faulty_link: None,
             link_mended: None,
@@ -528,6 +534,8 @@ impl Watch {
     /// The counters moved.
     pub fn counted(&mut self, now: Mono, counted: &Counted, config: &Config, turns: &mut Vec<Turn>) {
         let own = std::mem::take(&mut self.own_answers);
+        let began = now - counted.over;
+        self.counted = Some((began, now));
         if counted.reset || counted.over == Span::ZERO {
             return;
         }
@@ -543,7 +551,6 @@ impl Watch {
             self.vetoing = false;
             return;
         }
-        let began = now - counted.over;
         match self.line {
             LineState::Up => {
                 if self.suspicion.as_ref().is_some_and(|s| began >= s.since) {
@@ -683,6 +690,10 @@ impl Watch {
             }
         }
         let since = suspicion.since;
+        let weighed = self.counted.is_none_or(|(began, at)| began >= since || now.since(at) >= COUNTERS_LATE);
+        if asked > 0 && !weighed {
+            return;
+        }
         if asked > 0 {
             self.down(now, since, Cause::Silence, turns);
         } else if now > round {
@@ -717,7 +728,7 @@ impl Watch {
                         if at < self.targets.len() {
                             self.send(now, TargetId(at as u8), out);
                         }
-                        if at % at_a_time == 0 {
+                        if at.is_multiple_of(at_a_time) {
                             self.ask_gateway(now, config, out);
                         }
                     }

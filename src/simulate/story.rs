@@ -157,7 +157,7 @@ impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
             }
         };
         let age = Span(delivery.at.0.saturating_sub(delivery.published.0));
-        let late = if age > LATE { format!(", {age} late") } else { String::new() };
+        let late = if age > LATE { format!(" ({age} late)") } else { String::new() };
         self.say(delivery.at, Voice::Platform, format!("{what}{late}"));
     }
 }
