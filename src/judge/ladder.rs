@@ -5,6 +5,7 @@
 //! * A rung is taken only while the line is down for at least `outage.patience`, only if it makes sense in the fault
 //!   domain, and only one at a time.
 //! * A carrier that is away is left alone for [`CARRIER_PATIENCE`]: somebody plugs a cable in again, or a modem starts.
+//!   A link that is whole again is left alone for [`LINK_SETTLE`]: the line is about to come back.
 //! * After it the line has the rung's settle time to come back. If it does, the rung healed it; else the next rung
 //!   follows. A rung that could not be carried out costs no settle time.
 //! * Each rung is taken once in a pass. When none is left the incident is handed over; another pass comes after
@@ -34,6 +35,10 @@ pub const WORD_LATE: Span = Span::seconds(5);
 /// How long a carrier (or the device) may be away before anything is done about it. Ten seconds: a cable that is plugged
 /// in again and a port that negotiates anew are back within five, and a restart in between only makes it longer.
 pub const CARRIER_PATIENCE: Span = Span::seconds(10);
+/// How long after the link is whole again it is left alone: a DHCP client asks at 0 and 4 s, and echoes must return.
+pub const LINK_SETTLE: Span = Span::seconds(5);
+/// The longest that a link which comes and goes can put remedies off.
+pub const LINK_PATIENCE_MOST: Span = Span::seconds(30);
 /// The window of the budgets.
 const DAY: Span = Span::days(1);
 /// Uses remembered for the budgets: four rungs, at most 100 a day each.

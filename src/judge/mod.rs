@@ -603,6 +603,10 @@ impl Judge {
     /// A break that lies elsewhere than was thought, for long enough, is said to.
     fn revise(&mut self, now: Mono) {
         if self.state.ladder.running.is_some() || self.state.watch.line != LineState::Down {
+            // What shows while a remedy runs may be our own doing, and does not count.
+            if let Some(incident) = &mut self.state.incident {
+                incident.revision = None;
+            }
             return;
         }
         let Some(since) = self.state.incident.as_ref().and_then(|i| i.broken) else { return };
@@ -674,10 +678,12 @@ impl Judge {
     /// When a break that began at `since` may be worked on.
     fn ripe(&self, since: Mono) -> Mono {
         let ripe = since + self.config.outage.patience;
-        match self.state.watch.link_fault_since() {
-            Some((cause, from)) if cause.at_once() => ripe.max(from + ladder::CARRIER_PATIENCE),
-            Some(_) | None => ripe,
-        }
+        let link = match (self.state.watch.link_fault_since(), self.state.watch.link_mended) {
+            (Some((cause, from)), _) if cause.at_once() => from + ladder::CARRIER_PATIENCE,
+            (None, Some(mended)) if mended > since => mended + ladder::LINK_SETTLE,
+            (Some(_), _) | (None, _) => ripe,
+        };
+        ripe.max(link.min(ripe + ladder::LINK_PATIENCE_MOST))
     }
 
     /// Drives the ladder.

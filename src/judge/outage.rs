@@ -4,10 +4,11 @@
 //!
 //! * In quiet times one far target after the other is asked, one echo per `probe.interval`. The gateway is asked now
 //!   and then, only to learn whether it answers echoes at all.
-//! * One silence starts a *suspicion*: every [`ROUND`] up to [`BURST`] far targets and the gateway are asked. A single
-//!   answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
+//! * One silence starts a *suspicion*: every [`ROUND`] up to [`BURST`] far targets and the gateway are asked, one after
+//!   the other, not in one breath: losses come in bursts, and what is sent together is lost together. A single answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
 //! * Incoming traffic that is not our own echoes, at `outage.veto` or more in a window that began after the first
-//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data.
+//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data. While counters come, such a
+//!   window is waited for, however short the patience.
 //! * The line is *down* when nothing ended the suspicion for `outage.patience` **and** a whole round that was sent
 //!   after that is silent as well. The patience counts from when the first silent echo should have been back: it may
 //!   have been lost on its last metre. A break shorter than the patience therefore can never be an outage: an echo
@@ -47,9 +48,9 @@ pub const RENUMBER: Span = Span::millis(300);
 pub const CONFIRM: Span = Span::millis(1_500);
 /// Misses in a row, while others answer, after which a target is bad (cake-autorate uses 3 too).
 pub const BENCH_AFTER: u8 = 3;
-/// Misses in a row after which a bad target is said to be one. Eight: on a line that loses a fifth, three in a row come
-/// every few minutes and eight once a day.
-pub const BENCH_TOLD: u8 = 8;
+/// Misses in a row, and silence, after which a bad target is said to be one. On a line that loses a fifth, three misses
+/// in a row come every few minutes; eight over five minutes come less than once a day.
+pub const BENCH_TOLD: (u8, Span) = (8, Span::minutes(5));
 /// How often a bad target is asked again.
 pub const BENCH_RETRY: Span = Span::seconds(60);
 /// How soon a bad target that answered is asked again.
@@ -72,6 +73,8 @@ pub const QUICKEST: Span = Span::millis(100);
 const FLIGHTS: usize = 256;
 /// After this an echo is forgotten even if the sensor never told its end.
 const FORGET: Span = Span::seconds(10);
+/// Without a reading for so long the counters are not waited for: they come every second.
+const COUNTERS_LATE: Span = Span::millis(2_500);
 /// Packets per second, beside our own answers, below which incoming bytes are not traffic: ARP and stray scans.
 const VETO_PACKETS: u64 = 5;
 /// Windows of traffic in a row that show a line up whose echoes are all silent (an ISP that begins to filter them).
@@ -264,9 +267,13 @@ pub struct Watch {
     pub traffic: Option<(u64, u64)>,
     /// The address that `gateway` is about.
     gateway_address: Option<IpAddr>,
+    /// Beginning and end of the last counter window.
+    counted: Option<(Mono, Mono)>,
     /// The last counter window that showed traffic while echoes were silent ended then.
     carried: Option<Mono>,
     faulty_link: Option<(Cause, Mono)>,
+    /// When a fault of the link last ended.
+    pub link_mended: Option<Mono>,
     suspicion: Option<Suspicion>,
     confirming: Option<Mono>,
     flights: Vec<Flight>,
@@ -295,8 +302,10 @@ impl Watch {
             hiccups: 0,
             traffic: None,
             gateway_address: None,
+            counted: None,
             carried: None,
             faulty_link: None,
+            link_mended: None,
             suspicion: None,
             confirming: None,
             flights: Vec::new(),
@@ -469,7 +478,8 @@ impl Watch {
                 active -= 1;
                 state.benched = Some(now + BENCH_RETRY);
             }
-            if state.misses >= BENCH_TOLD && state.benched.is_some() && !state.told {
+            let long = state.answered.is_none_or(|at| now.since(at) >= BENCH_TOLD.1);
+            if state.misses >= BENCH_TOLD.0 && long && state.benched.is_some() && !state.told {
                 state.told = true;
                 turns.push(Turn::BadTarget { target: flight.target, bad: true });
             }
@@ -519,12 +529,15 @@ impl Watch {
         if before.is_some() && cause.is_none() {
             // It just came back: ask at once.
             self.next_round = now;
+            self.link_mended = Some(now);
         }
     }
 
     /// The counters moved.
     pub fn counted(&mut self, now: Mono, counted: &Counted, config: &Config, turns: &mut Vec<Turn>) {
         let own = std::mem::take(&mut self.own_answers);
+        let began = now - counted.over;
+        self.counted = Some((began, now));
         if counted.reset || counted.over == Span::ZERO {
             return;
         }
@@ -540,7 +553,6 @@ impl Watch {
             self.vetoing = false;
             return;
         }
-        let began = now - counted.over;
         match self.line {
             LineState::Up => {
                 if self.suspicion.as_ref().is_some_and(|s| began >= s.since) {
@@ -565,7 +577,7 @@ impl Watch {
 
     /// Lets time pass: judges what is due, and asks what is to be asked.
     pub fn advance(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>, turns: &mut Vec<Turn>) {
-        self.judge_link(now, turns);
+        self.judge_link(now, config, turns);
         self.judge_flights(now, config);
         self.weigh_targets(now, turns);
         self.judge_suspicion(now, config, turns);
@@ -575,12 +587,27 @@ impl Watch {
         self.ask(now, config, out);
     }
 
-    fn judge_link(&mut self, now: Mono, turns: &mut Vec<Turn>) {
-        let Some((cause, since)) = self.link_fault_since() else { return };
-        let ripe = cause.at_once() || now.since(since) >= RENUMBER;
-        if ripe && self.line != LineState::Down && now >= self.grace_until {
+    fn judge_link(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
+        if self.line == LineState::Down {
+            return;
+        }
+        if let (Some((cause, since)), Some(at)) = (self.link_fault_since(), self.link_decides(config))
+            && now >= at
+        {
             self.down(now, since, cause, turns);
         }
+    }
+
+    /// When a fault of the link makes the line down.
+    fn link_decides(&self, config: &Config) -> Option<Mono> {
+        let (cause, since) = self.link_fault_since()?;
+        let wait = match self.line {
+            // Nobody was asked yet: an answer may still disprove it.
+            LineState::Unknown => config.outage.patience,
+            LineState::Up | LineState::Down if cause.at_once() => Span::ZERO,
+            LineState::Up | LineState::Down => RENUMBER,
+        };
+        Some((since + wait).max(self.grace_until))
     }
 
     fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
@@ -665,6 +692,10 @@ impl Watch {
             }
         }
         let since = suspicion.since;
+        let weighed = self.counted.is_none_or(|(began, at)| began >= since || now.since(at) >= COUNTERS_LATE);
+        if asked > 0 && !weighed {
+            return;
+        }
         if asked > 0 {
             self.down(now, since, Cause::Silence, turns);
         } else if now > round {
@@ -689,8 +720,21 @@ impl Watch {
                     config.probe.interval
                 }
                 (LineState::Up | LineState::Unknown, true) => {
-                    self.ask_round(now, config, out);
-                    ROUND
+                    let decides = self.suspicion.as_ref().is_some_and(|s| s.last_round == Some(now));
+                    let at_a_time = self.targets.len().clamp(1, BURST);
+                    if decides {
+                        self.ask_round(now, config, out);
+                    } else {
+                        let at = self.rotation % self.targets.len().max(1);
+                        self.rotation = at + 1;
+                        if at < self.targets.len() {
+                            self.send(now, TargetId(at as u8), out);
+                        }
+                        if at.is_multiple_of(at_a_time) {
+                            self.ask_gateway(now, config, out);
+                        }
+                    }
+                    Span(ROUND.0 / at_a_time as u64)
                 }
                 (LineState::Unknown | LineState::Down, _) => {
                     self.ask_round(now, config, out);
@@ -781,9 +825,8 @@ impl Watch {
             };
             sooner(flight.sent + state.limit(config));
         }
-        if let (Some((cause, since)), true) = (self.link_fault_since(), self.line != LineState::Down) {
-            let ripe = if cause.at_once() { since } else { since + RENUMBER };
-            sooner(ripe.max(self.grace_until));
+        if self.line != LineState::Down {
+            self.link_decides(config).into_iter().for_each(&mut sooner);
         }
         if self.suspicion.as_ref().is_some_and(|s| s.last_round.is_none()) {
             self.decides(config).into_iter().for_each(&mut sooner);

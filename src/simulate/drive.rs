@@ -562,6 +562,8 @@ impl Simulation {
         self.line_changed(spectator);
         if self.wire.connected && self.lasts(|t| *t == Trouble::BrokerAway) {
             self.after(1, Rare::Drop(self.wire.session));
+        } else if self.wire.connected && !self.way_out() {
+            self.after(DROPPED, Rare::Drop(self.wire.session));
         } else {
             self.reach_broker();
         }
@@ -763,7 +765,11 @@ impl Simulation {
 
     /// Messages can leave the house.
     fn way_out(&self) -> bool {
-        self.world.failover || self.line.far()
+        self.backup() || self.line.far()
+    }
+
+    fn backup(&self) -> bool {
+        self.world.failover && !self.lasts(|t| *t == Trouble::BackupLost)
     }
 
     fn reach_broker(&mut self) {
@@ -788,7 +794,7 @@ impl Simulation {
     }
 
     fn arrive(&mut self, session: u64, number: u64, sent: u64, spectator: &mut impl Spectator) {
-        let held = self.world.failover || self.line.held(sent, TargetId(0));
+        let held = self.backup() || self.line.held(sent, TargetId(0));
         if session != self.wire.session || !held {
             return;
         }

@@ -41,7 +41,7 @@ impl Bursts {
         // Leaves a burst with 1/length a step, enters one so that the share comes out.
         let leave = ONE / (mean_ms / SLOT_MS).max(1);
         let enter =
-            if share >= ONE { ONE } else { (leave >> 16) * (share >> 4) / ((ONE - share) >> 4) << 16 };
+            if share >= ONE { ONE } else { ((leave >> 16) * (share >> 4) / ((ONE - share) >> 4)) << 16 };
         let keep = ONE.saturating_sub(leave).saturating_sub(enter);
         let mut memory = [ONE; SLOTS];
         for n in 1..SLOTS {
@@ -152,6 +152,7 @@ impl Line {
                 Trouble::Load => self.load = true,
                 Trouble::Breaks { .. }
                 | Trouble::BrokerAway
+                | Trouble::BackupLost
                 | Trouble::ReceiptsLost
                 | Trouble::ReceiptsRefused
                 | Trouble::PowerCut
@@ -276,5 +277,24 @@ impl Line {
     pub fn take_carried(&mut self, now: u64) -> u64 {
         self.account(now);
         std::mem::take(&mut self.carried) / 8_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bursts_lose_their_share_and_hang_together() {
+        for (every, alike) in [(20, 700..820), (500, 180..240)] {
+            let mut random = Random::new(1);
+            let mut bursts = Bursts::new(200, 120);
+            let lost: Vec<bool> = (0..400_000).map(|i| bursts.loses(i * every, &mut random)).collect();
+            let all = lost.iter().filter(|l| **l).count() * 1_000 / lost.len();
+            assert!((185..215).contains(&all), "{all} of 1000 lost");
+            let pairs = lost.windows(2).filter(|w| w[0]).count();
+            let both = lost.windows(2).filter(|w| w[0] && w[1]).count() * 1_000 / pairs;
+            assert!(alike.contains(&both), "every {every} ms: after a loss {both} of 1000 are lost");
+        }
     }
 }

@@ -83,6 +83,8 @@ pub enum Trouble {
     Unseen,
     /// The customer fills the line: queues of more than a second, most echoes lost, counters high.
     Load,
+    /// The other way out of [`World::failover`] is dead.
+    BackupLost,
     /// The broker is away.
     BrokerAway,
     /// The platform's receipts do not arrive.
