@@ -44,7 +44,6 @@ fn main() -> ExitCode {
         world.trial("echo: without the right to raw sockets", &[], without_the_right_to_raw_sockets),
         world.trial("counters: what the kernel counted", &[], what_the_kernel_counted),
         world.trial("counters: a new device is no traffic", &[], a_new_device_is_no_traffic),
-        world.trial("cost of a quiet minute", &[], cost_of_a_quiet_minute).with_ignored_flag(true),
     ];
     world.run(trials)
 }
@@ -781,50 +780,3 @@ fn spent() -> (Duration, u64) {
     (ran, switches.trim().parse().unwrap())
 }
 
-/// 2 Hz of echoes, 1 Hz of counters, link and clock watched. Prints figures; asserts nothing.
-fn cost_of_a_quiet_minute() {
-    for (way, group) in [("raw", None), ("datagram", OURS)] {
-        let line = Line::lay(&format!("cost-{way}"));
-        group.into_iter().for_each(|group| line.home.set("ipv4/ping_group_range", group));
-        line.at_home(move |line| async move {
-            let mut probing = Probing::begin("wan", &[FAR], |link| link.default_route).await;
-            let (report, mut told) = ear();
-            let facts = link::spawn(Some("wan".into()), report.clone());
-            let clock = Clock::start(None);
-            counters::spawn(facts.clone(), report.clone(), clock.clone());
-            tokio::spawn(linekeeper::clock::watch(clock.clone(), report));
-            tokio::spawn(async move { while told.0.recv().await.is_some() {} });
-            let (cpu, switches) = spent();
-            let began = clock.now();
-            for n in 1..=120u64 {
-                clock.sleep_until(began + Span::millis(500 * n)).await;
-                assert!(matches!(probing.ask_and_end(TargetId(0)).await, End::Answered(_)));
-            }
-            let (cpu_after, switches_after) = spent();
-            let seconds = clock.now().since(began).0 as f64 / 1_000.0;
-            println!("figure sense.{way}.cpu_pct {:.4} %", (cpu_after - cpu).as_secs_f64() / seconds * 100.0);
-            println!("figure sense.{way}.wakeups_s {:.2} 1/s", (switches_after - switches) as f64 / seconds);
-
-            // Strangers who ping us.
-            const STRANGERS: u32 = 50_000;
-            let (cpu, _) = spent();
-            let flood = line.isp.thread(|| {
-                let player = Played::open();
-                for _ in 0..STRANGERS {
-                    player.send_to([192, 0, 2, 2].into(), vec![8, 0, 0, 0, 1, 2, 3, 4]);
-                }
-            });
-            while !flood.is_finished() {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-            let cost = (spent().0 - cpu).as_nanos() / u128::from(STRANGERS);
-            println!("figure sense.{way}.stranger_ns {cost} ns");
-
-            // Carrier, when the kernel has not announced anything for a second (it announces once a second at most).
-            let before = clock.now();
-            line.isp.run("ip link set customer down");
-            probing.told.link(|link| !link.carrier).await;
-            println!("figure sense.carrier_ms {} ms", clock.now().since(before).0);
-        });
-    }
-}

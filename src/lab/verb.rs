@@ -95,7 +95,9 @@ fn perform(options: &Options) -> ExitCode {
         Ok(Entered::Inside) => story::tell(voice, options.keep.as_deref(), options.agent.as_deref()),
         Ok(Entered::Ended(code)) => return ExitCode::from(code),
         Ok(Entered::Refused(why)) => {
-            eprintln!("linekeeper lab: {why}\nThe same story in the simulator's virtual time, without packets:");
+            eprintln!(
+                "linekeeper lab: {why}\nThe same story in the simulator's virtual time, without packets:"
+            );
             return tell_instead(voice);
         }
         Err(e) => return complain(&e),
@@ -115,7 +117,8 @@ fn tell_instead(voice: Voice) -> ExitCode {
         stage.tell_at(item.at_ms.into());
         if item.act != act {
             act = item.act;
-            let title = simulated::ACTS.get(usize::from(act).saturating_sub(1)).map_or("", |(_, title)| title);
+            let title =
+                simulated::ACTS.get(usize::from(act).saturating_sub(1)).map_or("", |(_, title)| title);
             stage.act(title);
         } else {
             let who = match item.voice {

@@ -265,7 +265,9 @@ impl Daemon {
             self.tell_state();
         }
         // With the right date a certificate may be valid that was not yet.
-        if (returned || clock_set) && let Some(mqtt) = &self.mqtt {
+        if (returned || clock_set)
+            && let Some(mqtt) = &self.mqtt
+        {
             mqtt.nudge();
         }
         if self.recorder.as_ref().is_some_and(Recorder::is_full) {
