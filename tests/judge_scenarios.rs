@@ -1,4 +1,5 @@
 //! Months of lines in virtual time: what the judge must never do, how fast it must be, and what it owes the platform.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 mod common;
 
@@ -314,6 +315,11 @@ fn after_a_boot_the_line_has_its_grace() {
         run(&config(json!({})), &world, 15, Span::minutes(10), &mut ())
     };
     nothing_happened(&booted(Span::seconds(95)));
+    // A district that boots together does not ask as if it were about to decide: five echoes twice a second.
+    let mut world = World::quiet().with(Span::ZERO, Span::minutes(5), Trouble::Upstream);
+    world.uptime = Span::seconds(20);
+    let report = run(&config(json!({})), &world, 15, Span::seconds(99), &mut ());
+    assert!(report.probes <= 99 * 10 + 10, "{} echoes in 99 s", report.probes);
     let report = booted(Span::minutes(5));
     let declared = report.breaks[0].declared.unwrap();
     assert!((Span::seconds(100)..Span::seconds(104)).contains(&declared), "{declared}");

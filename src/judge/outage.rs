@@ -717,6 +717,12 @@ impl Watch {
                     self.ask_next(now, out);
                     config.probe.interval
                 }
+                // In the grace after a boot nothing will be decided: a district that has its power back must not ask
+                // for minutes as if it were about to.
+                (LineState::Unknown, true) if now < self.grace_until => {
+                    self.ask_round(now, config, out);
+                    DOWN_ROUND
+                }
                 (LineState::Up | LineState::Unknown, true) => {
                     let decides = self.suspicion.as_ref().is_some_and(|s| s.last_round == Some(now));
                     let at_a_time = self.targets.len().clamp(1, BURST);
