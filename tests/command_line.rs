@@ -69,14 +69,14 @@ fn wrong_use_is_64_with_what_was_wrong_and_the_help() {
     for (words, wrong) in [
         (&[][..], "no verb"),
         (&["runn"], "\"runn\" is not a verb"),
-        (&["check"], "1 words are wanted, 0 were given"),
-        (&["check", "a", "b"], "1 words are wanted, 2 were given"),
+        (&["check"], "one word is wanted after the verb, 0 given"),
+        (&["check", "a", "b"], "one word is wanted after the verb, 2 given"),
         (&["check", "--fast", "a"], "--fast is not known here"),
-        (&["replay"], "1 words are wanted, 0 were given"),
+        (&["replay"], "one word is wanted after the verb, 0 given"),
         #[cfg(feature = "daemon")]
         (&["run", "--config"], "--config needs a value"),
         #[cfg(feature = "daemon")]
-        (&["run", "now"], "0 words are wanted, 1 were given"),
+        (&["run", "now"], "nothing more is wanted after the verb, 1 given"),
         #[cfg(feature = "daemon")]
         (&["status", "--json=yes"], "--json=yes is not known here"),
         #[cfg(feature = "daemon")]
@@ -93,7 +93,8 @@ fn wrong_use_is_64_with_what_was_wrong_and_the_help() {
 #[test]
 fn words_that_are_not_utf8_are_refused_not_died_of() {
     use std::os::unix::ffi::OsStrExt as _;
-    let o = Command::new(PROGRAM).arg("check").arg(std::ffi::OsStr::from_bytes(b"\xff.toml")).output().unwrap();
+    let o =
+        Command::new(PROGRAM).arg("check").arg(std::ffi::OsStr::from_bytes(b"\xff.toml")).output().unwrap();
     assert_eq!(code(&o), 64);
     says(&err(&o), &["not UTF-8"]);
 }
@@ -132,8 +133,17 @@ fn a_wrong_configuration_is_78_with_every_fault_at_once_and_no_other() {
     says(
         &said,
         &[
-            "device.id", "(line 2", "probe.targets[0].role", "anchor or world", "\"isp\"", "(line 4", "probe.interval",
-            "parsecs", "(line 5", "outage.patiance", "(line 7",
+            "device.id",
+            "(line 2",
+            "probe.targets[0].role",
+            "anchor or world",
+            "\"isp\"",
+            "(line 4",
+            "probe.interval",
+            "parsecs",
+            "(line 5",
+            "outage.patiance",
+            "(line 7",
         ],
     );
     let faults = said.lines().filter(|line| line.trim_start().starts_with("- ")).count();
@@ -195,7 +205,10 @@ fn a_trace_that_is_wrong_is_65_with_line_and_column() {
         (good.clone() + "{\"at\":\n", &["line 4, column"]),
         (good.clone() + STARTED, &["line 4", "time runs back", "1000", "2000"]),
         (good.clone() + "{\"at\":3000,\"obs", &["line 4, column", "the last line is cut off"]),
-        (header().replace("trace.v1", "trace.v9") + STARTED, &["line 1", "linekeeper.trace.v9", "linekeeper.trace.v1"]),
+        (
+            header().replace("trace.v1", "trace.v9") + STARTED,
+            &["line 1", "linekeeper.trace.v9", "linekeeper.trace.v1"],
+        ),
         (header().replace("gw-1", "gw 1"), &["line 1", "device.id"]),
         (header().replace("null}", "{\"version\":7}}"), &["line 1", "version 7"]),
     ] {

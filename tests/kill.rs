@@ -22,7 +22,11 @@ use std::time::Duration;
 const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 fn main() -> ExitCode {
-    field::run(&[Test { name: "killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice", needs: NEEDS, run: kills }])
+    field::run(&[Test {
+        name: "killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice",
+        needs: NEEDS,
+        run: kills,
+    }])
 }
 
 /// Agents in one round.
@@ -95,7 +99,8 @@ fn kills() -> Outcome {
             let (deaths, place) = round_of(&world, &mut broker, &ear, away, &devices, &mut random)?;
             for (device, death) in devices.iter().zip(&deaths) {
                 *histogram.entry((away, death.phase)).or_default() += 1;
-                let came: Vec<Heard> = ear.critical(place).into_iter().filter(|h| h.device == *device).collect();
+                let came: Vec<Heard> =
+                    ear.critical(place).into_iter().filter(|h| h.device == *device).collect();
                 resent += u32::from(twice(&came));
                 judge(&came, death).map_err(|why| {
                     let all: String = came.iter().map(|h| format!("\n  {}", brief(h))).collect();
@@ -117,7 +122,9 @@ fn kills() -> Outcome {
     println!("  {resent} devices sent a message of an earlier life once more, under the same id");
     tell("all rounds", clock::since(began));
     must(points >= 50, || format!("only {points} deaths"))?;
-    for phase in [Phase::BeforeSnapshot, Phase::BetweenSnapshotAndOutbox, Phase::Waiting, Phase::Unacknowledged] {
+    for phase in
+        [Phase::BeforeSnapshot, Phase::BetweenSnapshotAndOutbox, Phase::Waiting, Phase::Unacknowledged]
+    {
         let n: u32 = histogram.iter().filter(|((_, p), _)| *p == phase).map(|(_, n)| n).sum();
         must(n > 0, || format!("no death fell into the phase {phase:?}"))?;
     }
@@ -326,7 +333,9 @@ fn judge(came: &[Heard], death: &Death) -> Outcome {
         let first = once.iter().find(|f| f.id() == h.id()).unwrap();
         let same = |a: &Value, b: &Value| {
             // Lateness and corrected labels may differ between two sendings; what it says may not.
-            ["event", "state", "incident_id", "callback_id", "evidence", "remedies"].iter().all(|k| a[*k] == b[*k])
+            ["event", "state", "incident_id", "callback_id", "evidence", "remedies"]
+                .iter()
+                .all(|k| a[*k] == b[*k])
         };
         must(same(&h.json, &first.json), || format!("two contents under the id {}", h.id()))?;
     }
@@ -349,7 +358,8 @@ fn judge(came: &[Heard], death: &Death) -> Outcome {
         must(incident == kept, || format!("the incident had the id {kept} on flash and came as {incident}"))?;
     }
     must(requests[0].text("/incident_id") == incident, || "the callback is of another incident".into())?;
-    let closed = once.iter().filter(|h| h.is_event("incident_closed") && h.text("/incident/id") == incident).count();
+    let closed =
+        once.iter().filter(|h| h.is_event("incident_closed") && h.text("/incident/id") == incident).count();
     must(closed == 1, || format!("the incident was closed {closed} times"))?;
     // Numbers in order, and every one that is missing is a callback's.
     let numbers: Vec<u64> = once
@@ -361,7 +371,9 @@ fn judge(came: &[Heard], death: &Death) -> Outcome {
     let last = numbers.last().copied().unwrap_or_default();
     let missing = last - numbers.len() as u64;
     let callbacks = came.iter().filter(|h| h.kind == "callback").count() as u64;
-    must(missing <= callbacks, || format!("{missing} numbers are missing, there were {callbacks} callbacks"))?;
+    must(missing <= callbacks, || {
+        format!("{missing} numbers are missing, there were {callbacks} callbacks")
+    })?;
     must(came.iter().position(|h| h.id() == opened[0].id()) == Some(0), || {
         "the first that came is not the opening".into()
     })

@@ -22,7 +22,11 @@ fn main() -> ExitCode {
     const TC: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "tc"];
     field::run(&[
         Test { name: "a_fifth_of_all_packets_lost_is_no_outage", needs: NFT, run: loss },
-        Test { name: "breaks_of_just_under_the_patience_are_counted_and_not_acted_on", needs: MQTT, run: breaks },
+        Test {
+            name: "breaks_of_just_under_the_patience_are_counted_and_not_acted_on",
+            needs: MQTT,
+            run: breaks,
+        },
         Test { name: "a_filled_download_is_no_outage", needs: TC, run: download },
         Test { name: "a_filled_upload_is_no_outage", needs: TC, run: upload },
         Test { name: "one_dead_target_of_four_is_no_outage", needs: NFT, run: dead_target },
@@ -96,13 +100,17 @@ fn nft(world: &World, host: Host, rules: &[&str]) -> Outcome {
 
 fn loss() -> Outcome {
     let s = scene(|plan| plan)?;
-    nft(&s.world, Host::Isp, &[
-        "add table ip lossy",
-        "add chain ip lossy forward { type filter hook forward priority 0; }",
-        "add chain ip lossy input { type filter hook input priority 0; }",
-        "add rule ip lossy forward numgen random mod 100 < 20 drop",
-        "add rule ip lossy input ip protocol icmp numgen random mod 100 < 20 drop",
-    ])?;
+    nft(
+        &s.world,
+        Host::Isp,
+        &[
+            "add table ip lossy",
+            "add chain ip lossy forward { type filter hook forward priority 0; }",
+            "add chain ip lossy input { type filter hook input priority 0; }",
+            "add rule ip lossy forward numgen random mod 100 < 20 drop",
+            "add rule ip lossy input ip protocol icmp numgen random mod 100 < 20 drop",
+        ],
+    )?;
     std::thread::sleep(MINUTE);
     nft(&s.world, Host::Isp, &["delete table ip lossy"])?;
     // Each way loses a fifth, so a third of the echoes: less, and the test would have tested nothing.
@@ -165,9 +173,14 @@ fn filtered() -> Outcome {
 
 /// The line's rate, and more than a second of buffer before it.
 fn narrow(world: &World, host: Host, device: &str, rate: &str, latency: &str) -> Outcome {
-    exec(world, host, &[
-        "tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", rate, "burst", "16kb", "latency", latency,
-    ])?;
+    exec(
+        world,
+        host,
+        &[
+            "tc", "qdisc", "replace", "dev", device, "root", "tbf", "rate", rate, "burst", "16kb", "latency",
+            latency,
+        ],
+    )?;
     Ok(())
 }
 

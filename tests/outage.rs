@@ -4,10 +4,12 @@
 
 mod field;
 
-use field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, retained_state, state_becomes, tell};
+use field::{
+    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, retained_state, state_becomes, tell,
+};
+use linekeeper::lab::clock;
 use linekeeper::lab::platform::{Platform, Receipts};
 use linekeeper::lab::world::{Host, PLATFORM, World};
-use linekeeper::lab::clock;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::process::ExitCode;
@@ -21,7 +23,11 @@ fn main() -> ExitCode {
         Test { name: "a_lost_carrier_is_told_at_once", needs: NEEDS, run: carrier },
         Test { name: "a_wedged_interface_is_mended_without_a_callback", needs: NEEDS, run: wedge },
         Test { name: "an_access_that_stays_dead_makes_one_callback", needs: NEEDS, run: dead_access },
-        Test { name: "a_callback_that_nobody_receipts_is_asked_again_under_the_same_id", needs: NEEDS, run: unreceipted },
+        Test {
+            name: "a_callback_that_nobody_receipts_is_asked_again_under_the_same_id",
+            needs: NEEDS,
+            run: unreceipted,
+        },
     ])
 }
 
@@ -67,13 +73,18 @@ fn upstream() -> Outcome {
             format!("fault domain {}", opened.text("/incident/fault_domain"))
         })?;
         state_becomes(&s.world, DEVICE, "down with its incident", |v| {
-            v["line"] == "down" && v["incident_id"] == opened.json["incident"]["id"] && v["fault_domain"] == "upstream"
+            v["line"] == "down"
+                && v["incident_id"] == opened.json["incident"]["id"]
+                && v["fault_domain"] == "upstream"
         })?;
         let at = clock::uptime();
         s.world.restore_upstream()?;
-        let closed = s.ear.expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
+        let closed =
+            s.ear.expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
         tell("its end → told", closed.at.saturating_sub(at));
-        must(closed.text("/incident/id") == opened.text("/incident/id"), || "another incident was closed".into())?;
+        must(closed.text("/incident/id") == opened.text("/incident/id"), || {
+            "another incident was closed".into()
+        })?;
         state_becomes(&s.world, DEVICE, "up without an incident", |v| {
             v["line"] == "up" && v["incident_id"] == Value::Null && v["fault_domain"] == Value::Null
         })?;
@@ -90,8 +101,7 @@ fn carrier() -> Outcome {
     let place = s.ear.place();
     let at = clock::uptime();
     s.world.cut_carrier()?;
-    let opened =
-        s.ear.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
+    let opened = s.ear.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
     tell("carrier lost → told", opened.at.saturating_sub(at));
     must(opened.text("/incident/fault_domain") == "link", || format!("{}", opened.json["incident"]))?;
     let at = clock::uptime();
@@ -112,7 +122,9 @@ fn wedge() -> Outcome {
     let healed = s.ear.expect("remedy_ended", place, PATIENCE, |h| {
         h.is_event("remedy_ended") && h.text("/remedy/outcome") == "healed"
     })?;
-    must(healed.text("/remedy/name") == "restart-interface", || format!("healed by {}", healed.json["remedy"]))?;
+    must(healed.text("/remedy/name") == "restart-interface", || {
+        format!("healed by {}", healed.json["remedy"])
+    })?;
     let opened = s.ear.expect("incident_opened", place, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(opened.text("/incident/fault_domain") == "access", || format!("{}", opened.json["incident"]))?;
     // A callback would have been asked for by now if it were going to be: the incident is over.
@@ -131,7 +143,9 @@ fn dead_access() -> Outcome {
     for name in ["link.up", "gateway.silent", "echo.silent"] {
         must(facts.iter().any(|f| f["name"] == name), || format!("no fact {name} among {facts:?}"))?;
     }
-    must(facts.iter().filter(|f| f["name"] == "echo.silent").count() >= 3, || "not every target's silence is told".into())?;
+    must(facts.iter().filter(|f| f["name"] == "echo.silent").count() >= 3, || {
+        "not every target's silence is told".into()
+    })?;
     must(requested.json["evidence"]["finding"] == "outage", || format!("{}", requested.json["evidence"]))?;
     let tried: Vec<(&str, &str)> = requested.json["remedies"]
         .as_array()
@@ -151,7 +165,9 @@ fn dead_access() -> Outcome {
     let received = s.ear.expect("its receipt's echo", place, PATIENCE, |h| h.is_callback("received"))?;
     must(received.text("/callback_id") == id, || "another callback was received".into())?;
     must(received.at > requested.at, || "received before it was asked for".into())?;
-    state_becomes(&s.world, DEVICE, "down", |v| v["line"] == "down" && v["online"] == true && v["incident_id"] == json!(incident))?;
+    state_becomes(&s.world, DEVICE, "down", |v| {
+        v["line"] == "down" && v["online"] == true && v["incident_id"] == json!(incident)
+    })?;
     s.world.restore_access()?;
     let withdrawn = s.ear.expect("withdrawn", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     must(withdrawn.text("/callback_id") == id, || "another callback was withdrawn".into())?;
@@ -173,7 +189,9 @@ fn dead_access() -> Outcome {
     })?;
     // Born again, and told to end this time.
     s.agent = s.plan.start(&s.world)?;
-    state_becomes(&s.world, DEVICE, "online again", |v| v["online"] == true && v["session_id"] != alive["session_id"])?;
+    state_becomes(&s.world, DEVICE, "online again", |v| {
+        v["online"] == true && v["session_id"] != alive["session_id"]
+    })?;
     let at = clock::uptime();
     field::signal(s.agent.id(), Signal::TERM);
     let status = s.agent.child().wait()?;

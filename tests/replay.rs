@@ -49,7 +49,10 @@ fn record() -> Result<PathBuf, Failed> {
     ear.expect("the callback", place, PATIENCE * 2, |h| h.is_callback("received"))?;
     world.restore_access()?;
     ear.expect("its withdrawal", place, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
-    let out = Command::new(PROGRAM).args(["callback", "--reason", "it is slow", "--socket"]).arg(plan.socket()).output()?;
+    let out = Command::new(PROGRAM)
+        .args(["callback", "--reason", "it is slow", "--socket"])
+        .arg(plan.socket())
+        .output()?;
     must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
     ear.expect("the customer's callback", place, PATIENCE, |h| {
         h.is_callback("received") && h.text("/trigger/name") == "customer"
@@ -81,12 +84,17 @@ fn equal(program: &Path, record: &Path) -> Outcome {
     let wanted = fs::read(record.join("actions.jsonl"))?;
     is_rich(&String::from_utf8_lossy(&wanted))?;
     let out = replay(program, &record.join("trace.jsonl"))?;
-    must(out.status.code() == Some(0), || format!("{}: {}", out.status, String::from_utf8_lossy(&out.stderr)))?;
+    must(out.status.code() == Some(0), || {
+        format!("{}: {}", out.status, String::from_utf8_lossy(&out.stderr))
+    })?;
     if out.stdout != wanted {
         let (ours, theirs) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&wanted));
         let at = ours.lines().zip(theirs.lines()).position(|(a, b)| a != b);
-        let line = |text: &str| at.and_then(|n| text.lines().nth(n)).unwrap_or("(one ends before)").to_owned();
-        return Err(format!("line {at:?} differs:\nreplayed {}\nrecorded {}", line(&ours), line(&theirs)).into());
+        let line =
+            |text: &str| at.and_then(|n| text.lines().nth(n)).unwrap_or("(one ends before)").to_owned();
+        return Err(
+            format!("line {at:?} differs:\nreplayed {}\nrecorded {}", line(&ours), line(&theirs)).into()
+        );
     }
     println!("{} bytes of actions are the same", wanted.len());
     // The segment of the life before lies beside it and replays by itself.
@@ -107,7 +115,9 @@ fn core() -> Outcome {
         .args(["--target-dir", "target/core"])
         .current_dir(root)
         .output()?;
-    must(out.status.success(), || format!("the core does not build: {}", String::from_utf8_lossy(&out.stderr)))?;
+    must(out.status.success(), || {
+        format!("the core does not build: {}", String::from_utf8_lossy(&out.stderr))
+    })?;
     let program = Path::new(root).join("target/core/debug/linekeeper");
     // It is the core: what touches the world is not in it.
     let out = Command::new(&program).arg("run").output()?;
@@ -154,7 +164,9 @@ fn cut() -> Outcome {
         for word in ["cut off", "torn.jsonl", &format!("line {lines}, column ")] {
             must(said.contains(word), || format!("it does not say {word:?}: {said}"))?;
         }
-        must(all.starts_with(&out.stdout) && !out.stdout.is_empty(), || "what came before it is not replayed".into())?;
+        must(all.starts_with(&out.stdout) && !out.stdout.is_empty(), || {
+            "what came before it is not replayed".into()
+        })?;
     }
     Ok(())
 }

@@ -17,8 +17,16 @@ const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 fn main() -> ExitCode {
     field::run(&[
-        Test { name: "killed_while_it_restarts_the_interface_the_next_life_puts_it_right", needs: NEEDS, run: killed },
-        Test { name: "asked_to_end_in_the_middle_of_a_repair_it_leaves_the_interface_up", needs: NEEDS, run: asked },
+        Test {
+            name: "killed_while_it_restarts_the_interface_the_next_life_puts_it_right",
+            needs: NEEDS,
+            run: killed,
+        },
+        Test {
+            name: "asked_to_end_in_the_middle_of_a_repair_it_leaves_the_interface_up",
+            needs: NEEDS,
+            run: asked,
+        },
         Test { name: "an_incident_outlives_the_process", needs: NEEDS, run: outlives },
     ])
 }
@@ -75,7 +83,9 @@ fn killed() -> Outcome {
             agent = plan.start(&world)?;
         }
         let right = clock::wait_until(PATIENCE, || wan_is_up() && world.has_lease());
-        must(right, || format!("killed {after} ms into the repair, the interface stays down or without a lease"))?;
+        must(right, || {
+            format!("killed {after} ms into the repair, the interface stays down or without a lease")
+        })?;
         println!(
             "killed {after} ms into the repair: interface {}, {}; right again after {:?}",
             if up { "up" } else { "down" },
@@ -89,7 +99,10 @@ fn killed() -> Outcome {
             .filter(|h| h.is_event("remedy_ended") && h.text("/remedy/outcome") == "interrupted")
             .count();
     }
-    println!("{} deaths: {found_down} left the interface down, {interrupted} repairs told as interrupted", points.len());
+    println!(
+        "{} deaths: {found_down} left the interface down, {interrupted} repairs told as interrupted",
+        points.len()
+    );
     must(found_down >= 1, || "no death fell between down and up".into())?;
     must(interrupted >= 5, || format!("only {interrupted} repairs were told as interrupted"))
 }
@@ -116,7 +129,9 @@ fn asked() -> Outcome {
         must(status.code() == Some(0), || format!("it ended with {status}"))?;
         must(took < Duration::from_secs(5), || format!("it took {took:?}; procd kills after 5 s"))?;
         must(clock::wait_until(PATIENCE, wan_is_up), || "the interface is left down".into())?;
-        must(clock::wait_until(PATIENCE, || world.has_lease()), || "the interface is left without a lease".into())?;
+        must(clock::wait_until(PATIENCE, || world.has_lease()), || {
+            "the interface is left without a lease".into()
+        })?;
         ear.expect("the goodbye", place, PATIENCE, |h| h.kind == "state" && h.text("/reason") == "stopped")?;
     }
     Ok(())
@@ -140,7 +155,9 @@ fn outlives() -> Outcome {
     world.restore_upstream()?;
     agent = plan.start(&world)?;
     let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    must(closed.text("/incident/id") == opened.text("/incident/id"), || "another incident was closed".into())?;
+    must(closed.text("/incident/id") == opened.text("/incident/id"), || {
+        "another incident was closed".into()
+    })?;
     let count = ear.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
     must(count == 1, || format!("{count} incidents were opened by one fault"))?;
     // Broken while nobody looked: a new life finds it.

@@ -133,7 +133,14 @@ impl Ladder {
         }
         self.uses.push_back((rung, now));
         self.rebooted |= rung == Rung::Reboot;
-        self.running = Some(Running { remedy, rung, began: now, settles: None, detail: String::new(), interrupted: false });
+        self.running = Some(Running {
+            remedy,
+            rung,
+            began: now,
+            settles: None,
+            detail: String::new(),
+            interrupted: false,
+        });
         remedy
     }
 

@@ -90,7 +90,8 @@ fn child(name: &str, path: &str) -> Command {
 /// Why there are no namespaces to be had, if so.
 fn refused(path: &str) -> Option<String> {
     let out = child("", path).output().expect("this program runs again");
-    (out.status.code() == Some(REFUSED.into())).then(|| String::from_utf8_lossy(&out.stderr).trim().to_owned())
+    (out.status.code() == Some(REFUSED.into()))
+        .then(|| String::from_utf8_lossy(&out.stderr).trim().to_owned())
 }
 
 fn outside(name: &str, path: &str) -> Outcome {
@@ -170,7 +171,9 @@ fn logs(directory: &Path) -> Vec<PathBuf> {
         let path = entry.path();
         if path.is_dir() {
             found.extend(logs(&path));
-        } else if path.extension().is_some_and(|e| e == "log") && path.file_name() != Some("outbox.log".as_ref()) {
+        } else if path.extension().is_some_and(|e| e == "log")
+            && path.file_name() != Some("outbox.log".as_ref())
+        {
             found.push(path);
         }
     }
@@ -341,7 +344,8 @@ impl Ear {
         let mut hello = vec!["mosquitto_pub", "-h", &host, "-t", &topic, "-m", "{}"];
         hello.extend(login);
         let listens = clock::wait_until(PATIENCE, || {
-            exec(world, Host::Platform, &hello).is_ok() && ear.wait(0, Duration::from_millis(200), |h| h.kind == "hello").is_some()
+            exec(world, Host::Platform, &hello).is_ok()
+                && ear.wait(0, Duration::from_millis(200), |h| h.kind == "hello").is_some()
         });
         must(listens, || "mosquitto_sub hears nothing".into())?;
         Ok(ear)
@@ -526,7 +530,9 @@ impl Plan {
         let mut last = String::new();
         let came = clock::wait_until(PATIENCE, || {
             last = match self.status() {
-                Ok(status) => status.pointer("/status/line").and_then(Value::as_str).unwrap_or_default().into(),
+                Ok(status) => {
+                    status.pointer("/status/line").and_then(Value::as_str).unwrap_or_default().into()
+                }
                 Err(why) => why.message().unwrap_or_default().into(),
             };
             last == wanted
