@@ -150,7 +150,12 @@ impl<'a> Words<'a> {
             }
         }
         if read.plain.len() != plain {
-            return Err(wrong(format!("{plain} words are wanted, {} were given", read.plain.len())));
+            let wanted = match plain {
+                0 => "nothing more is wanted".to_string(),
+                1 => "one word is wanted".to_string(),
+                n => format!("{n} words are wanted"),
+            };
+            return Err(wrong(format!("{wanted} after the verb, {} given", read.plain.len())));
         }
         Ok(read)
     }

@@ -69,14 +69,14 @@ fn wrong_use_is_64_with_what_was_wrong_and_the_help() {
     for (words, wrong) in [
         (&[][..], "no verb"),
         (&["runn"], "\"runn\" is not a verb"),
-        (&["check"], "1 words are wanted, 0 were given"),
-        (&["check", "a", "b"], "1 words are wanted, 2 were given"),
+        (&["check"], "one word is wanted after the verb, 0 given"),
+        (&["check", "a", "b"], "one word is wanted after the verb, 2 given"),
         (&["check", "--fast", "a"], "--fast is not known here"),
-        (&["replay"], "1 words are wanted, 0 were given"),
+        (&["replay"], "one word is wanted after the verb, 0 given"),
         #[cfg(feature = "daemon")]
         (&["run", "--config"], "--config needs a value"),
         #[cfg(feature = "daemon")]
-        (&["run", "now"], "0 words are wanted, 1 were given"),
+        (&["run", "now"], "nothing more is wanted after the verb, 1 given"),
         #[cfg(feature = "daemon")]
         (&["status", "--json=yes"], "--json=yes is not known here"),
         #[cfg(feature = "daemon")]

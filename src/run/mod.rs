@@ -49,7 +49,8 @@ pub struct Options {
 /// Watches the line until SIGTERM or SIGINT.
 ///
 /// # Errors
-/// In words, when not even the runtime can be made. Everything else is said in the log and lived with.
+/// In words, when not even the runtime can be made, or when another linekeeper is at work. Everything else is said in the
+/// log and lived with.
 pub fn run(tree: Value, mut config: Config, options: Options) -> Result<(), String> {
     if options.dry_run {
         config.remedies.driver = config::Driver::None;
@@ -95,6 +96,15 @@ struct Daemon {
 
 impl Daemon {
     fn start(tree: Value, config: Config, options: &Options) -> Result<Daemon, String> {
+        // First of all: two at one store would write over each other's messages.
+        let asked = match socket::listen(&config.socket) {
+            Ok(asked) => Some(asked),
+            Err(socket::Deaf::Another(why)) if !options.dry_run => return Err(why),
+            Err(socket::Deaf::Another(why) | socket::Deaf::Trouble(why)) => {
+                warn!("{why}; `linekeeper status` will not work");
+                None
+            }
+        };
         let (store, found) = if options.dry_run {
             (None, store::Found { kept: None, memory: Memory::None, troubles: Vec::new() })
         } else {
@@ -142,13 +152,6 @@ impl Daemon {
         let probes = echo::spawn(config.probe.targets.clone(), link.clone(), report.clone());
         counters::spawn(link.clone(), report.clone(), clock.clone());
         tokio::spawn(clock::watch(clock.clone(), report.clone()));
-        let asked = match socket::listen(&config.socket) {
-            Ok(asked) => Some(asked),
-            Err(why) => {
-                warn!("{why}; `linekeeper status` will not work");
-                None
-            }
-        };
         let (state, states) = watch::channel(json!({}));
         let now = clock.now();
         let mut daemon = Daemon {
@@ -238,7 +241,10 @@ impl Daemon {
         if let Some(mqtt) = self.mqtt.take() {
             mqtt.end("stopped").await;
         }
-        let _ = std::fs::remove_file(&self.judge.config().socket);
+        if self.asked.is_some() {
+            // Else it is another's.
+            let _ = std::fs::remove_file(&self.judge.config().socket);
+        }
         info!("linekeeper ends");
     }
 

@@ -35,16 +35,26 @@ pub enum Request {
 /// A request and where its answer goes.
 pub type Asked = (Request, oneshot::Sender<Value>);
 
+/// Why nobody can ask at the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deaf {
+    /// Another linekeeper listens there, in words.
+    Another(String),
+    /// The socket cannot be made, in words.
+    Trouble(String),
+}
+
 /// Listens at `path`.
 ///
 /// # Errors
-/// In words, also when another linekeeper listens there.
-pub fn listen(path: &Path) -> Result<mpsc::Receiver<Asked>, String> {
+/// Says whether another linekeeper is at work, or what else is wrong.
+pub fn listen(path: &Path) -> Result<mpsc::Receiver<Asked>, Deaf> {
     let listener = match UnixListener::bind(path) {
         Ok(listener) => listener,
         Err(e) if e.kind() == io::ErrorKind::AddrInUse => {
             if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                return Err(format!("another linekeeper listens at {}; stop it first", path.display()));
+                let words = format!("another linekeeper listens at {}; stop it first", path.display());
+                return Err(Deaf::Another(words));
             }
             // Left behind by a life that was killed.
             std::fs::remove_file(path)
@@ -72,11 +82,11 @@ pub fn listen(path: &Path) -> Result<mpsc::Receiver<Asked>, String> {
     Ok(rx)
 }
 
-fn trouble(path: &Path, e: &io::Error) -> String {
-    format!(
+fn trouble(path: &Path, e: &io::Error) -> Deaf {
+    Deaf::Trouble(format!(
         "cannot listen at {}: {e}; set status.socket to a path in a directory that may be written",
         path.display()
-    )
+    ))
 }
 
 async fn serve(mut stream: UnixStream, ask: mpsc::Sender<Asked>) {

@@ -1008,7 +1008,7 @@ fn words(error: &ConnectionError) -> String {
         },
         ConnectionError::ConnectionRefused(code) => {
             let advice = match code {
-                ConnectReturnCode::BadUserNamePassword => "; check mqtt.user and mqtt.password_file",
+                ConnectReturnCode::BadUserNamePassword => "; check mqtt.username and mqtt.password_file",
                 ConnectReturnCode::NotAuthorized => {
                     "; check the broker's access list, and certificate or login here"
                 }
