@@ -468,12 +468,6 @@ impl Plan {
         Plan { device: device.into(), directory, configuration, prefix: Vec::new(), record, programs: None }
     }
 
-    /// Probing as it is by default.
-    pub fn default_probing(mut self) -> Plan {
-        self = self.edit("interval = \"200 ms\"\ntimeout = \"500 ms\"\n", "");
-        self
-    }
-
     pub fn edit(mut self, from: &str, to: &str) -> Plan {
         self.configuration = edit(&self.configuration, from, to);
         self
