@@ -16,6 +16,8 @@ pub mod judge;
 pub mod message;
 pub mod observation;
 pub mod replay;
+pub mod simulate;
+pub mod speed;
 pub mod units;
 
 // Below the line: what touches the world.

@@ -377,11 +377,7 @@ fn callback(_: &[String]) -> ExitCode {
 
 #[cfg(feature = "lab")]
 fn lab(words: &[String]) -> ExitCode {
-    use linekeeper::lab::verb::{Played, play, refused};
-    match play(words) {
-        Played::Ended(code) => code,
-        Played::Refused(why) => refused(&why),
-    }
+    linekeeper::lab::verb::play(words)
 }
 
 #[cfg(not(feature = "lab"))]

@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The parts without IO, clock, randomness and async.
-const CORE: &[&str] = &["judge", "replay", "simulate", "units", "observation", "action", "message", "config"];
+const CORE: &[&str] =
+    &["judge", "replay", "simulate", "units", "observation", "action", "message", "config", "speed"];
 
 /// What something may not mention, and why.
 struct Wall {

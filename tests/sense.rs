@@ -1,4 +1,5 @@
 //! The sensors against real devices and real packets, in private networks.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod world;
 
@@ -26,18 +27,23 @@ fn main() -> ExitCode {
         world.trial("link: the carrier goes and comes", &[], the_carrier_goes_and_comes),
         world.trial("link: the device is made anew", &[], the_device_is_made_anew),
         world.trial("link: the configured device is unknown", &[], the_configured_device_is_unknown),
+        world.trial("link: announcements are lost", &[], announcements_are_lost),
         world.trial("link: IPv6 only", &[], ipv6_only),
         world.trial("link: point-to-point, and no device configured", &[], point_to_point_by_default_route),
         world.trial("echo: answered near and far, by address and by name", &[], answered_near_and_far),
-        world.trial("echo: answered over IPv6", &[], answered_over_ipv6),
-        world.trial("echo: late, out of order, refused", &[], late_out_of_order_refused),
+        world.trial("echo: answered over IPv6 (raw)", &[], || answered_over_ipv6("raw", None)),
+        world.trial("echo: answered over IPv6 (datagram)", &[], || answered_over_ipv6("datagram", OURS)),
+        world
+            .trial("echo: late, out of order, refused (raw)", &[], || late_out_of_order_refused("raw", None)),
+        world.trial("echo: late, out of order, refused (datagram)", &[], || {
+            late_out_of_order_refused("datagram", OURS);
+        }),
         world.trial("echo: lost, and never too many", &[], lost_and_never_too_many),
         world.trial("echo: never by another path", &[], never_by_another_path),
         world.trial("echo: goes on when the device is made anew", &[], echoes_go_on_after_a_new_device),
         world.trial("echo: without the right to raw sockets", &[], without_the_right_to_raw_sockets),
         world.trial("counters: what the kernel counted", &[], what_the_kernel_counted),
         world.trial("counters: a new device is no traffic", &[], a_new_device_is_no_traffic),
-        world.trial("cost of a quiet minute", &[], cost_of_a_quiet_minute).with_ignored_flag(true),
     ];
     world.run(trials)
 }
@@ -131,6 +137,12 @@ impl Told {
     }
 }
 
+/// Lets the second reading that follows the first pass, which would show a change even if no announcement were heard.
+/// There is nothing to wait for; on a machine so slow that this is too short, a test only sees less.
+async fn settled() {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+}
+
 // ---- link
 
 fn the_address_changes() {
@@ -147,6 +159,7 @@ fn the_address_changes() {
             default_route: true,
         };
         assert_eq!(told.next().await, Observation::LinkSeen(before.clone()), "the state at the start");
+        settled().await;
         line.home.run("ip address delete 192.0.2.2/24 dev wan");
         // The kernel does not announce that the route went with it.
         let bare = Link { addresses: vec![], gateway: None, default_route: false, ..before.clone() };
@@ -164,9 +177,8 @@ fn the_carrier_goes_and_comes() {
         let (report, mut told) = ear();
         let facts = link::spawn(Some("wan".into()), report);
         told.link(|link| link.carrier).await;
-        let clock = Clock::start(None);
-        for round in 0..3 {
-            let before = clock.now();
+        settled().await;
+        for _ in 0..3 {
             line.isp.run("ip link set customer down");
             // The very next thing told: nothing is waited for before it.
             match told.next().await {
@@ -175,7 +187,6 @@ fn the_carrier_goes_and_comes() {
                 }
                 other => panic!("{other:?}"),
             }
-            println!("figure link.carrier_ms.{round} {} ms", clock.now().since(before).0);
             assert!(!facts.borrow().link.carrier, "the others know it as soon");
             line.isp.run("ip link set customer up");
             told.link(|link| link.carrier && link.default_route).await;
@@ -190,6 +201,10 @@ fn the_device_is_made_anew() {
         let facts = link::spawn(Some("wan".into()), report);
         told.link(|link| link.default_route).await;
         let old = facts.borrow().index;
+        // Down first, so that its end is announced by nothing else.
+        line.home.run("ip link set wan down");
+        told.link(|link| link.present && !link.admin_up).await;
+        settled().await;
         line.home.run("ip link delete wan");
         told.link(|link| *link == Link::default()).await;
         assert_eq!(facts.borrow().index, 0);
@@ -213,10 +228,28 @@ fn the_configured_device_is_unknown() {
         let _facts = link::spawn(Some("eth9".into()), report);
         assert_eq!(told.next().await, Observation::LinkSeen(Link::default()));
         let words = told.trouble(Part::Link).await.expect("trouble");
+        settled().await;
         assert!(words.contains("\"eth9\" does not exist; there are: wan; set line.device"), "{words}");
         cable((&line.home, "eth9"), (&line.isp, "other"));
         told.link(|link| link.present).await;
         assert_eq!(told.trouble(Part::Link).await, None);
+    });
+}
+
+fn announcements_are_lost() {
+    let line = Line::lay("overrun");
+    // Far more than a socket's buffer holds (212 992 bytes, each takes more than 500), of no interest each.
+    let batch = tempfile::NamedTempFile::new().unwrap();
+    let noise = "address add 203.0.113.7/32 dev lo\naddress delete 203.0.113.7/32 dev lo\n".repeat(1_000);
+    std::fs::write(batch.path(), noise + "address add 192.0.2.99/24 dev wan\n").unwrap();
+    line.at_home(|line| async move {
+        let (report, mut told) = ear();
+        let _facts = link::spawn(Some("wan".into()), report);
+        told.link(|link| link.default_route).await;
+        settled().await;
+        // This holds up the runtime, so that nobody reads meanwhile and the last announcement is dropped.
+        line.home.run(&format!("ip -batch {}", batch.path().display()));
+        told.link(|link| link.addresses.contains(&ip("192.0.2.99"))).await;
     });
 }
 
@@ -263,6 +296,7 @@ fn point_to_point_by_default_route() {
         let facts = link::spawn(None, report);
         assert_eq!(told.next().await, Observation::LinkSeen(Link::default()));
         let words = told.trouble(Part::Link).await.expect("trouble");
+        settled().await;
         assert!(words.contains("no default route"), "{words}");
         line.home.run("ip route add default dev wan metric 10");
         let link = told.link(|link| link.default_route).await;
@@ -369,8 +403,9 @@ fn answered_near_and_far() {
     });
 }
 
-fn answered_over_ipv6() {
-    let line = Line::lay("echo6");
+fn answered_over_ipv6(kind: &str, groups: Option<&str>) {
+    let line = Line::lay(&format!("six-{kind}"));
+    groups.into_iter().for_each(|groups| line.home.set("ipv4/ping_group_range", groups));
     line.home.set("ipv6/conf/wan/disable_ipv6", "0");
     line.isp.set("ipv6/conf/customer/disable_ipv6", "0");
     line.isp.set("ipv6/conf/lo/disable_ipv6", "0");
@@ -423,7 +458,12 @@ impl Played {
         }
     }
 
-    fn send(&self, asked: &Asked, mut icmp: Vec<u8>) {
+    fn send(&self, asked: &Asked, icmp: Vec<u8>) {
+        let source: [u8; 4] = asked.0[12..16].try_into().unwrap();
+        self.send_to(source.into(), icmp);
+    }
+
+    fn send_to(&self, to: Ipv4Addr, mut icmp: Vec<u8>) {
         let sum = icmp
             .chunks(2)
             .map(|two| u32::from(two[0]) << 8 | u32::from(*two.get(1).unwrap_or(&0)))
@@ -431,8 +471,7 @@ impl Played {
         let sum = (sum & 0xffff) + (sum >> 16);
         let sum = !((sum & 0xffff) + (sum >> 16)) as u16;
         icmp[2..4].copy_from_slice(&sum.to_be_bytes());
-        let source: [u8; 4] = asked.0[12..16].try_into().unwrap();
-        sendto(&self.socket, &icmp, SendFlags::empty(), &SocketAddrV4::new(source.into(), 0)).unwrap();
+        sendto(&self.socket, &icmp, SendFlags::empty(), &SocketAddrV4::new(to, 0)).unwrap();
     }
 
     fn answer(&self, asked: &Asked) {
@@ -449,9 +488,14 @@ impl Played {
     }
 }
 
-fn late_out_of_order_refused() {
+/// `ping_group_range` for the group that the tests run in. A new namespace allows datagram sockets to no group at all,
+/// so that raw ones are used.
+const OURS: Option<&str> = Some("0 0");
+
+fn late_out_of_order_refused(kind: &str, groups: Option<&str>) {
     const LATE: Duration = Duration::from_millis(1_500);
-    let line = Line::lay("late");
+    let line = Line::lay(&format!("late-{kind}"));
+    groups.into_iter().for_each(|groups| line.home.set("ipv4/ping_group_range", groups));
     line.isp.set("ipv4/icmp_echo_ignore_all", "1");
     let (opened, ready) = std::sync::mpsc::channel();
     let (took, mut taken) = mpsc::channel(1);
@@ -579,6 +623,14 @@ fn echoes_go_on_after_a_new_device() {
     line.at_home(|line| async move {
         let mut probing = Probing::begin("wan", &[FAR], |link| link.default_route).await;
         assert!(matches!(probing.ask_and_end(TargetId(0)).await, End::Answered(_)));
+        // The socket outlives the device's being down, and must not keep us busy with errors meanwhile.
+        line.home.run("ip link set wan down");
+        probing.told.link(|link| !link.admin_up).await;
+        settled().await;
+        let (before, _) = spent();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let busy = spent().0 - before;
+        assert!(busy < Duration::from_millis(300), "{busy:?} of CPU in a second of nothing");
         line.home.run("ip link delete wan");
         probing.told.link(|link| !link.present).await;
         assert_eq!(probing.ask_and_end(TargetId(0)).await, End::NotSent(Obstacle::NoWay));
@@ -591,8 +643,6 @@ fn echoes_go_on_after_a_new_device() {
 fn without_the_right_to_raw_sockets() {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     let line = Line::lay("rights");
-    // Nobody's group may.
-    line.home.set("ipv4/ping_group_range", "1 0");
     line.at_home(|line| async move {
         // Of this thread only.
         let mut ours = capabilities(None).unwrap();
@@ -730,26 +780,3 @@ fn spent() -> (Duration, u64) {
     (ran, switches.trim().parse().unwrap())
 }
 
-/// 2 Hz of echoes, 1 Hz of counters, link and clock watched. Prints figures; asserts nothing.
-fn cost_of_a_quiet_minute() {
-    let line = Line::lay("cost");
-    line.at_home(|_line| async move {
-        let mut probing = Probing::begin("wan", &[FAR], |link| link.default_route).await;
-        let (report, mut told) = ear();
-        let facts = link::spawn(Some("wan".into()), report.clone());
-        let clock = Clock::start(None);
-        counters::spawn(facts, report.clone(), clock.clone());
-        tokio::spawn(linekeeper::clock::watch(clock.clone(), report));
-        tokio::spawn(async move { while told.0.recv().await.is_some() {} });
-        let (cpu, switches) = spent();
-        let began = clock.now();
-        for n in 1..=120u64 {
-            clock.sleep_until(began + Span::millis(500 * n)).await;
-            assert!(matches!(probing.ask_and_end(TargetId(0)).await, End::Answered(_)));
-        }
-        let (cpu_after, switches_after) = spent();
-        let seconds = clock.now().since(began).0 as f64 / 1_000.0;
-        println!("figure sense.cpu_pct {:.4} %", (cpu_after - cpu).as_secs_f64() / seconds * 100.0);
-        println!("figure sense.wakeups_s {:.2} 1/s", (switches_after - switches) as f64 / seconds);
-    });
-}

@@ -141,7 +141,9 @@ pub fn words(what: &str, path: &Path, error: &io::Error) -> String {
             "the file system is read-only: check the kernel log for flash errors, or name another store.directory"
         }
         io::ErrorKind::PermissionDenied => "check who owns it, or run as the user who does",
-        io::ErrorKind::NotADirectory => "a part of the path is a file: name another store.directory",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "a part of the path is a file: name another store.directory"
+        }
         io::ErrorKind::NotFound => "check that the file system is mounted and the path is right",
         _ => "check the kernel log for flash errors",
     };

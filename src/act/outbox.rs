@@ -89,8 +89,8 @@ pub struct Outbox {
     disk: Disk,
     /// Lines about what left, to be written with the next message. Empty while the disk fails: then all is rewritten.
     owed: Vec<u8>,
-    writes: u64,
-    bytes: u64,
+    /// Writes and bytes since the start.
+    wear: (u64, u64),
     new: Arc<Notify>,
 }
 
@@ -118,8 +118,7 @@ impl Outbox {
             dropped: Dropped::default(),
             disk: Disk::Fails("not written yet".into()),
             owed: Vec::new(),
-            writes: 0,
-            bytes: 0,
+            wear: (0, 0),
             new: Arc::new(Notify::new()),
         };
         let mut troubles = Vec::new();
@@ -283,13 +282,13 @@ impl Outbox {
     }
 
     /// The highest number ever put in the life that lasts.
-    pub fn highest(&self) -> u64 {
+    pub fn highest_number(&self) -> u64 {
         self.highest.number
     }
 
     /// How often and how many bytes were written since the start: flash wears.
     pub fn wear(&self) -> (u64, u64) {
-        (self.writes, self.bytes)
+        self.wear
     }
 
     /// Rings when a message was added.
@@ -396,8 +395,8 @@ impl Outbox {
             return Err(durable::words("cannot write the outbox", &self.path, &e));
         }
         *length += tail.len() as u64;
-        self.writes += 1;
-        self.bytes += tail.len() as u64;
+        self.wear.0 += 1;
+        self.wear.1 += tail.len() as u64;
         let dead = length.saturating_sub(self.live);
         let half = *length / 2;
         if let Some(first) = first_new {
@@ -421,8 +420,8 @@ impl Outbox {
         let file = durable::replace(&self.path, &content)?;
         self.owed.clear();
         self.entries.values_mut().for_each(|e| e.on_flash = true);
-        self.writes += 1;
-        self.bytes += content.len() as u64;
+        self.wear.0 += 1;
+        self.wear.1 += content.len() as u64;
         self.disk = Disk::Works { file, length: content.len() as u64 };
         Ok(())
     }

@@ -51,6 +51,11 @@ impl Agent {
         self.process.end(GOODBYE)
     }
 
+    /// Where it answers `linekeeper status`.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.join("linekeeper.sock")
+    }
+
     /// What it wrote to its log so far.
     pub fn log(&self) -> String {
         read(&self.directory.join("agent.log"))
@@ -113,12 +118,8 @@ targets = [
     {{ host = "{WORLD}", role = "world" }},
     {{ host = "{WORLD2}", role = "world" }},
 ]
-interval = "200 ms"
-timeout = "500 ms"
-grace = "0 s"
 
 [outage]
-patience = "2 s"
 hold_down = "10 s"
 flapping = 20
 

@@ -65,13 +65,24 @@ impl Speaker {
 pub struct Stage {
     voice: Voice,
     began: Duration,
+    /// Virtual time, where the story is told and not played.
+    told_at: Option<Duration>,
     act: u32,
 }
 
 impl Stage {
     /// The curtain rises: time counts from here.
     pub fn new(voice: Voice) -> Stage {
-        Stage { voice, began: clock::uptime(), act: 0 }
+        Stage { voice, began: clock::uptime(), told_at: None, act: 0 }
+    }
+
+    /// From now on it is this long after the beginning, whatever our clock says.
+    pub fn tell_at(&mut self, at: Duration) {
+        self.told_at = Some(at);
+    }
+
+    fn seconds(&self) -> f64 {
+        self.told_at.unwrap_or_else(|| clock::since(self.began)).as_secs_f64()
     }
 
     /// A new act.
@@ -101,10 +112,24 @@ impl Stage {
                 let name = self.painted(who.colour(), &format!("{:<8}", who.name()));
                 let mut lines = wrapped(words, COLUMNS - MARGIN).into_iter();
                 let first = lines.next().unwrap_or_default();
-                self.line(&format!("{:>6.1} s  {name}  {first}", clock::since(self.began).as_secs_f64()));
+                self.line(&format!("{:>6.1} s  {name}  {first}", self.seconds()));
                 for line in lines {
                     self.line(&format!("{:MARGIN$}{line}", ""));
                 }
+            }
+        }
+    }
+
+    /// What a program printed, letter for letter; `data` is the same for machines.
+    pub fn quote(&self, command: &str, text: &str, data: &Value) {
+        match self.voice {
+            Voice::Json => self.object(json!({ "what": "printed", "command": command, "data": data })),
+            Voice::Text { .. } => {
+                self.line(&format!("\n{:4}{}", "", self.painted("1", &format!("$ {command}"))));
+                for line in text.lines() {
+                    self.line(format!("{:4}{line}", "").trim_end());
+                }
+                self.line("");
             }
         }
     }
@@ -168,7 +193,7 @@ impl Stage {
     }
 
     fn object(&self, mut object: Value) {
-        let seconds = (clock::since(self.began).as_secs_f64() * 1_000.0).round() / 1_000.0;
+        let seconds = (self.seconds() * 1_000.0).round() / 1_000.0;
         object["at_s"] = json!(seconds);
         object["act_number"] = json!(self.act);
         self.line(&object.to_string());

@@ -1,15 +1,16 @@
-//! `linekeeper lab …`: the story, and the parts that it starts as processes of their own.
+//! `linekeeper lab …`: the story, and the parts that it starts as processes of their own. Where namespaces are refused
+//! the same story is told in the simulator's virtual time.
 
 use crate::lab::dhcp::{client, server};
-use crate::lab::stage::Voice;
+use crate::lab::stage::{Speaker, Stage, Voice};
 use crate::lab::{Entered, Error, broker, enter, story};
+use crate::simulate::story as simulated;
+use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// sysexits: the command was used wrongly.
 const USAGE: u8 = 64;
-/// sysexits: something that we need is not to be had here.
-const UNAVAILABLE: u8 = 69;
 /// sysexits: the lab itself failed.
 const SOFTWARE: u8 = 70;
 
@@ -24,27 +25,17 @@ Usage: linekeeper lab [--json] [--keep DIR]
   --keep DIR  leave the agent's configuration, trace and log in DIR
   --agent P   run program P instead of this one as the agent
 
-Needs iproute2 and util-linux, and root or the right to make user namespaces.
-Exit code: 0 if every act went as told, 1 if one did not, 69 if this system refuses namespaces.
+Needs iproute2 and util-linux, and root or the right to make user namespaces; without them it says so and tells the
+story in virtual time.
+Exit code: 0 if every act went as told, 1 if one did not.
 ";
 
-/// What came of `linekeeper lab`.
-#[derive(Debug)]
-pub enum Played {
-    /// It came to its end, with this exit code.
-    Ended(ExitCode),
-    /// No namespaces are to be had here; why, in words. The story can be told in the simulator instead.
-    Refused(String),
-}
-
 /// Runs `linekeeper lab` with the words that follow `lab`.
-pub fn play(words: &[String]) -> Played {
+pub fn play(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let ended = |result: Result<(), Error>| {
-        Played::Ended(match result {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(e) => complain(&e),
-        })
+    let ended = |result: Result<(), Error>| match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => complain(&e),
     };
     match words.as_slice() {
         ["dhcp-server", "--device", device, rest @ ..] => {
@@ -65,7 +56,7 @@ pub fn play(words: &[String]) -> Played {
         ["broker"] => ended(broker::serve()),
         ["-h" | "--help"] => {
             print!("{HELP}");
-            Played::Ended(ExitCode::SUCCESS)
+            ExitCode::SUCCESS
         }
         options => match Options::read(options) {
             Ok(options) => perform(&options),
@@ -98,31 +89,58 @@ impl Options {
     }
 }
 
-fn perform(options: &Options) -> Played {
-    match enter() {
-        Ok(Entered::Inside) => {}
-        Ok(Entered::Ended(code)) => return Played::Ended(ExitCode::from(code)),
-        Ok(Entered::Refused(why)) => return Played::Refused(why),
-        Err(e) => return Played::Ended(complain(&e)),
-    }
+fn perform(options: &Options) -> ExitCode {
     let voice = if options.json { Voice::Json } else { Voice::for_people() };
-    let told = story::tell(voice, options.keep.as_deref(), options.agent.as_deref());
-    Played::Ended(match told {
+    let told = match enter() {
+        Ok(Entered::Inside) => story::tell(voice, options.keep.as_deref(), options.agent.as_deref()),
+        Ok(Entered::Ended(code)) => return ExitCode::from(code),
+        Ok(Entered::Refused(why)) => {
+            eprintln!(
+                "linekeeper lab: {why}\nThe same story in the simulator's virtual time, without packets:"
+            );
+            return tell_instead(voice);
+        }
+        Err(e) => return complain(&e),
+    };
+    match told {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(e) => complain(&e),
-    })
+    }
 }
 
-/// The exit code for a refused lab when there is nothing else to do.
-pub fn refused(why: &str) -> ExitCode {
-    eprintln!("linekeeper lab: {why}");
-    ExitCode::from(UNAVAILABLE)
+/// Tells the story in virtual time, with the same judge and without packets.
+fn tell_instead(voice: Voice) -> ExitCode {
+    let mut stage = Stage::new(voice);
+    let mut act = 0;
+    let told = simulated::tell(1, &mut |item| {
+        stage.tell_at(item.at_ms.into());
+        if item.act != act {
+            act = item.act;
+            let title =
+                simulated::ACTS.get(usize::from(act).saturating_sub(1)).map_or("", |(_, title)| title);
+            stage.act(title);
+        } else {
+            let who = match item.voice {
+                simulated::Voice::World => Speaker::World,
+                simulated::Voice::Gateway => Speaker::Gateway,
+                simulated::Voice::Platform => Speaker::Platform,
+            };
+            stage.say(who, &item.text, &Value::Null);
+        }
+    });
+    match told {
+        Ok(()) => {
+            stage.end("told to its end in virtual time; with namespaces it plays with real packets", true);
+            ExitCode::SUCCESS
+        }
+        Err(faults) => complain(&Error::new("telling the story", faults)),
+    }
 }
 
-fn misused(why: &str) -> Played {
+fn misused(why: &str) -> ExitCode {
     eprintln!("linekeeper lab: {why}\n\n{HELP}");
-    Played::Ended(ExitCode::from(USAGE))
+    ExitCode::from(USAGE)
 }
 
 fn complain(e: &Error) -> ExitCode {

@@ -60,10 +60,13 @@ pub fn run(tree: Value, mut config: Config, options: Options) -> Result<(), Stri
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start: the kernel gives no event queue: {e}"))?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let daemon = Daemon::start(tree, config, &options)?;
         daemon.watch().await
-    })
+    });
+    // A name lookup may hold a thread for as long as the resolver takes; it is of no use any more.
+    runtime.shutdown_background();
+    result
 }
 
 struct Daemon {
@@ -175,7 +178,7 @@ impl Daemon {
             clock,
         };
         daemon.begin_recording();
-        let watermark = daemon.outbox.as_ref().map_or(0, |o| lock(o).highest());
+        let watermark = daemon.outbox.as_ref().map_or(0, |o| lock(o).highest_number());
         daemon.step(Observation::Started(Started {
             boot_id: daemon.clock.boot_id().to_string(),
             uptime: daemon.clock.uptime(),
@@ -258,6 +261,7 @@ impl Daemon {
         {
             self.stop_recording(why);
         }
+        let clock_set = matches!(observation, Observation::ClockSet { synced: true, .. });
         let told = actions.iter().any(|a| !matches!(a, Action::Probe { .. }));
         self.perform(now, actions);
         let line = self.judge.line();
@@ -266,7 +270,10 @@ impl Daemon {
             self.line = line;
             self.tell_state();
         }
-        if returned && let Some(mqtt) = &self.mqtt {
+        // With the right date a certificate may be valid that was not yet.
+        if (returned || clock_set)
+            && let Some(mqtt) = &self.mqtt
+        {
             mqtt.nudge();
         }
         if self.recorder.as_ref().is_some_and(Recorder::is_full) {
@@ -369,7 +376,9 @@ impl Daemon {
     }
 
     fn tell_state(&mut self) {
-        let doc = self.judge.brief();
+        let mut doc = self.judge.brief();
+        doc["version"] = env!("CARGO_PKG_VERSION").into();
+        doc["capabilities"] = self.judge.config().remedies.ladder.iter().map(|r| r.name()).collect();
         self.state.send_if_modified(|old| {
             let changed = *old != doc;
             *old = doc;

@@ -43,7 +43,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
         LineState::Unknown => "UNKNOWN",
     };
     let _ = write!(t, "{} · line {line} for {}", a.device_id, Span(s.since_ms));
-    if let Some(rtt) = s.rtt_us {
+    if let (Some(rtt), LineState::Up) = (s.rtt_us, s.line) {
         let _ = write!(t, " · round trip {}", millis(rtt));
     }
     if let Some((rx, tx)) = s.traffic_bps {
@@ -66,8 +66,12 @@ pub fn status(answer: &Value) -> Result<String, String> {
     if a.dropped > 0 {
         let _ = write!(t, " · {} messages given up", a.dropped);
     }
-    if s.disconnects > 0 {
-        let _ = write!(t, " · {} short breaks, not acted on", s.disconnects);
+    match s.disconnects {
+        0 => {}
+        1 => t += " · 1 short break, not acted on",
+        n => {
+            let _ = write!(t, " · {n} short breaks, not acted on");
+        }
     }
     t += "\n\n";
     let mut rows = vec![["target".to_string(), "role".into(), "round trip".into(), "last answer".into()]];
@@ -168,9 +172,12 @@ const fn state_words(state: CallbackState) -> &'static str {
     }
 }
 
-/// `"9.8 ms"`
+/// `"9.8 ms"`, `"0.04 ms"`
 fn millis(us: u32) -> String {
-    format!("{}.{} ms", us / 1_000, us % 1_000 / 100)
+    match us {
+        0..1_000 => format!("0.{:02} ms", us / 10),
+        _ => format!("{}.{} ms", us / 1_000, us % 1_000 / 100),
+    }
 }
 
 /// Columns as wide as their widest cell.

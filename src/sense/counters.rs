@@ -3,10 +3,8 @@
 use crate::clock::Clock;
 use crate::observation::{Counted, Observation, Part};
 use crate::sense::link::LinkFacts;
-use crate::sense::netlink::{Kernel, RTM_NEWLINK, attributes, u64_at};
+use crate::sense::netlink::{Kernel, Question, RTM_NEWLINK, attributes, u64_at};
 use crate::units::Mono;
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::LinkMessage;
 use std::io;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -99,10 +97,8 @@ fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option<Totals>> {
         Some(kernel) => kernel,
         none => none.insert(Kernel::connect()?),
     };
-    let mut question = LinkMessage::default();
-    question.header.index = index;
     let mut totals = None;
-    let answer = kernel.ask_one(RouteNetlinkMessage::GetLink(question), |kind, body| {
+    let answer = kernel.ask_one(Question::Link(index), |kind, body| {
         if kind == RTM_NEWLINK {
             totals = attributes(body, HEADER)
                 .find(|(kind, _)| *kind == IFLA_STATS64)

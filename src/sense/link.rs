@@ -6,13 +6,9 @@
 
 use crate::observation::{Link, Observation, Part};
 use crate::sense::netlink::{
-    Events, Kernel, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, Reading,
-    attributes, u32_at,
+    Events, Kernel, Question, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
+    Reading, attributes, u32_at,
 };
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::address::AddressMessage;
-use netlink_packet_route::link::LinkMessage;
-use netlink_packet_route::route::RouteMessage;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -366,17 +362,13 @@ impl Tables {
         let mut tables = Tables::default();
         for _ in 0..TORN {
             tables = Tables::default();
-            let links = kernel.ask_all(RouteNetlinkMessage::GetLink(LinkMessage::default()), |_, body| {
-                tables.add_link(body)
+            let links = kernel.ask_all(Question::Links, |_, body| tables.add_link(body))?;
+            let addresses = kernel.ask_all(Question::Addresses, |_, body| {
+                tables.add_address(body);
             })?;
-            let addresses =
-                kernel.ask_all(RouteNetlinkMessage::GetAddress(AddressMessage::default()), |_, body| {
-                    tables.add_address(body);
-                })?;
-            let routes =
-                kernel.ask_all(RouteNetlinkMessage::GetRoute(RouteMessage::default()), |_, body| {
-                    tables.add_route(body);
-                })?;
+            let routes = kernel.ask_all(Question::Routes, |_, body| {
+                tables.add_route(body);
+            })?;
             if [links, addresses, routes].iter().all(|reading| *reading == Reading::Whole) {
                 break;
             }

@@ -4,10 +4,9 @@
 //! attribute that the decoder does not know must not make the WAN device invisible.
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkMessage,
-    NlasIterator,
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NetlinkPayload, NetlinkSerializable, NlasIterator,
 };
-use netlink_packet_route::RouteNetlinkMessage;
 use netlink_sys::{AsyncSocket, AsyncSocketExt, Socket, SocketAddr, TokioSocket, protocols::NETLINK_ROUTE};
 use std::io;
 
@@ -25,10 +24,59 @@ const TELL_TRUE_LENGTH: i32 = libc::MSG_TRUNC;
 /// Of the message types in linux/rtnetlink.h, those that are read.
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
+const RTM_GETLINK: u16 = 18;
 pub(super) const RTM_NEWADDR: u16 = 20;
 pub(super) const RTM_DELADDR: u16 = 21;
+const RTM_GETADDR: u16 = 22;
 pub(super) const RTM_NEWROUTE: u16 = 24;
 pub(super) const RTM_DELROUTE: u16 = 25;
+const RTM_GETROUTE: u16 = 26;
+
+/// Lengths of `struct ifinfomsg`, `ifaddrmsg` and `rtmsg` in linux/if_link.h, if_addr.h and rtnetlink.h.
+const IFINFOMSG: usize = 16;
+const IFADDRMSG: usize = 8;
+const RTMSG: usize = 12;
+
+/// What may be asked. Each is a header of zeros but for its index, so the 110 KB of encoders that
+/// netlink-packet-route has for whole messages stay out of the router.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Question {
+    /// One device, by its index.
+    Link(u32),
+    /// All devices.
+    Links,
+    /// All addresses of both families.
+    Addresses,
+    /// All routes of both families.
+    Routes,
+}
+
+impl NetlinkSerializable for Question {
+    fn message_type(&self) -> u16 {
+        match self {
+            Question::Link(_) | Question::Links => RTM_GETLINK,
+            Question::Addresses => RTM_GETADDR,
+            Question::Routes => RTM_GETROUTE,
+        }
+    }
+
+    fn buffer_len(&self) -> usize {
+        match self {
+            Question::Link(_) | Question::Links => IFINFOMSG,
+            Question::Addresses => IFADDRMSG,
+            Question::Routes => RTMSG,
+        }
+    }
+
+    fn serialize(&self, buffer: &mut [u8]) {
+        buffer.fill(0);
+        if let Question::Link(index) = self
+            && let Some(place) = buffer.get_mut(4..8)
+        {
+            place.copy_from_slice(&index.to_ne_bytes());
+        }
+    }
+}
 
 /// A socket for questions.
 ///
@@ -56,18 +104,14 @@ impl Kernel {
     }
 
     /// Asks for one thing; gives the type and the body of the answer to `take`.
-    pub(super) fn ask_one(
-        &mut self,
-        question: RouteNetlinkMessage,
-        take: impl FnMut(u16, &[u8]),
-    ) -> io::Result<()> {
+    pub(super) fn ask_one(&mut self, question: Question, take: impl FnMut(u16, &[u8])) -> io::Result<()> {
         self.ask(question, false, take).map(|_| ())
     }
 
     /// Asks for a whole table; gives the type and the body of each entry to `take`.
     pub(super) fn ask_all(
         &mut self,
-        question: RouteNetlinkMessage,
+        question: Question,
         take: impl FnMut(u16, &[u8]),
     ) -> io::Result<Reading> {
         self.ask(question, true, take)
@@ -75,12 +119,13 @@ impl Kernel {
 
     fn ask(
         &mut self,
-        question: RouteNetlinkMessage,
+        question: Question,
         dump: bool,
         mut take: impl FnMut(u16, &[u8]),
     ) -> io::Result<Reading> {
         self.sequence = self.sequence.wrapping_add(1);
-        let mut message = NetlinkMessage::from(question);
+        let mut message =
+            NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(question));
         message.header.flags = if dump { NLM_F_REQUEST | NLM_F_DUMP } else { NLM_F_REQUEST };
         message.header.sequence_number = self.sequence;
         message.finalize();

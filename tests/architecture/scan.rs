@@ -56,11 +56,9 @@ pub fn mentions(source: &str, module: &[&str]) -> Mentions {
                 features.clear();
             }
             Token::Mark(';') => features.clear(),
-            Token::Text(text) => {
-                // `feature = "x"`, in an attribute.
-                if at >= 2 && mark(at - 1, '=') && word(at - 2) == Some("feature") {
-                    features.push(text.clone());
-                }
+            // `feature = "x"`, in an attribute.
+            Token::Text(text) if at >= 2 && mark(at - 1, '=') && word(at - 2) == Some("feature") => {
+                features.push(text.clone());
             }
             Token::Word(name) => {
                 found.words.push((name.clone(), line));

@@ -17,11 +17,11 @@ use crate::config::{self, Broker};
 use crate::message::{Message, STATE_SCHEMA, Stamp, correct_stamps};
 use crate::observation::Observation;
 use crate::units::{Mono, Span, Wall};
-use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectReturnCode, DisconnectReasonCode, LastWill, LastWillProperties, PubAck, PubAckReason,
     Publish, PublishProperties, SubscribeReasonCode,
 };
+use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, StateError};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use serde_json::{Value, json};
@@ -36,8 +36,9 @@ use tracing::{debug, info, warn};
 
 /// How long an acknowledgement may take, counted from the last sign of progress, before the connection is made anew.
 ///
-/// 10 s: a loaded land line answers within 2 s, a satellite within 1 s; TCP alone would go on resending for 15 min.
-pub const ACK_LIMIT: Span = Span::seconds(10);
+/// 4 s: a loaded land line answers within 2 s, a satellite within 1 s. When the WAN died and traffic goes another way by
+/// now, this is what is left of the 5 s in which critical messages are promised; TCP would go on resending for 15 min.
+pub const ACK_LIMIT: Span = Span::seconds(4);
 
 /// How many messages may be unacknowledged at once.
 ///
@@ -103,8 +104,8 @@ const REFUSALS_BY_RIGHTS: u32 = 100;
 const REFUSED_FIRST: Span = Span::seconds(10);
 const REFUSED_LONGEST: Span = Span::minutes(10);
 
-/// As many connections in a row lost without one acknowledgement bring messages out one at a time, and as many lost
-/// with the same single message under way send it behind the others.
+/// As many connections in a row closed by the broker without one acknowledgement bring messages out one at a time, and
+/// as many closed with the same single message under way send it behind the others.
 const SUSPICIOUS: u32 = 3;
 
 /// How often a disk that could not be written is tried again.
@@ -150,8 +151,8 @@ impl Mqtt {
     /// Begins to connect, and goes on for ever. A broker that is not there yet is normal.
     pub fn start(wiring: Wiring) -> Mqtt {
         let nudge = Arc::new(Notify::new());
-        let (stop, stopped) = watch::channel(None);
         let new = lock(&wiring.outbox).new_messages();
+        let (stop, stopped) = watch::channel(None);
         let keeper = Keeper {
             root: format!("linekeeper/v1/{}/", wiring.device_id),
             new,
@@ -198,7 +199,19 @@ enum Lost {
     /// The line came back while it was in doubt: the next attempt follows at once.
     Nudged,
     /// Anything else, in words.
-    Broken(String),
+    Broken(String, Fault),
+}
+
+/// Where a lost connection may have had its cause.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// The broker says that it was a message.
+    Message,
+    /// The broker closed the connection without a reason that reached us: a message is possible. (rumqttc loses the
+    /// reason of a DISCONNECT without properties, which is how mosquitto sends it.)
+    Closed,
+    /// The way, the broker's own life, or we.
+    Other,
 }
 
 /// What is known of a message that did not go through at once.
@@ -308,7 +321,7 @@ impl Keeper {
                     self.autopsy(&connection, &lost);
                     (lost, connection.up)
                 }
-                Err(why) => (Lost::Broken(why), None),
+                Err(why) => (Lost::Broken(why, Fault::Other), None),
             };
             let now = self.wiring.time.now();
             if up.is_some() {
@@ -322,7 +335,7 @@ impl Keeper {
                     debug!("the line came back: the connection to {} is made anew", name(&broker));
                     jitter(NUDGED)
                 }
-                Lost::Broken(why) => {
+                Lost::Broken(why, _) => {
                     if up.is_some_and(|up| now.since(up) >= GOOD_CONNECTION) {
                         self.failures = 0;
                     }
@@ -434,6 +447,7 @@ impl Keeper {
         options
             .set_keep_alive(Duration::from_secs(keep_alive))
             .set_clean_start(false)
+            .set_manual_acks(true)
             .set_connection_timeout(CONNECT_LIMIT.whole_seconds())
             .set_session_expiry_interval(Some(
                 u32::try_from(mqtt.session.whole_seconds()).unwrap_or(u32::MAX),
@@ -473,18 +487,18 @@ impl Keeper {
             if connection.up.is_some() {
                 match self.send(connection) {
                     Ok(at) => wake = at,
-                    Err(why) => return Lost::Broken(why),
+                    Err(why) => return Lost::Broken(why, Fault::Other),
                 }
             }
             let now = self.wiring.time.now();
             let wait = wake.map_or(DISK_AGAIN, |at| at.since(now)).min(DISK_AGAIN);
             tokio::select! {
                 event = connection.events.recv() => match event {
-                    None => return Lost::Broken("the connection's task ended".into()),
-                    Some(Err(error)) => return Lost::Broken(words(&error)),
+                    None => return Lost::Broken("the connection's task ended".into(), Fault::Other),
+                    Some(Err(error)) => return Lost::Broken(words(&error), fault(&error)),
                     Some(Ok(event)) => {
                         if let Err(why) = self.happened(broker, connection, event).await {
-                            return Lost::Broken(why);
+                            return Lost::Broken(why, Fault::Other);
                         }
                     }
                 },
@@ -512,7 +526,8 @@ impl Keeper {
             let now = self.wiring.time.now();
             if connection.ack_deadline().is_some_and(|at| now >= at) {
                 let n = connection.under_way().count();
-                return Lost::Broken(format!("{n} messages were not acknowledged within {ACK_LIMIT}"));
+                let why = format!("{n} messages were not acknowledged within {ACK_LIMIT}");
+                return Lost::Broken(why, Fault::Other);
             }
             self.tend_disk();
         }
@@ -671,7 +686,7 @@ impl Keeper {
                 self.connected(broker, connection, &connack).await?
             }
             Event::Incoming(Incoming::PubAck(puback)) => self.answered(connection, &puback).await,
-            Event::Incoming(Incoming::Publish(publish)) => self.received(&publish).await,
+            Event::Incoming(Incoming::Publish(publish)) => self.received(connection, &publish).await,
             Event::Incoming(Incoming::SubAck(suback)) => {
                 for code in &suback.return_codes {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
@@ -729,8 +744,10 @@ impl Keeper {
     async fn answered(&mut self, connection: &mut Connection, puback: &PubAck) {
         let Some(sent) = connection.sent.remove(&puback.pkid) else { return };
         connection.progress = self.wiring.time.now();
-        connection.acknowledged = true;
-        self.barren = 0;
+        if sent.place.is_some() {
+            connection.acknowledged = true;
+            self.barren = 0;
+        }
         let taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         match (sent.place, taken) {
             (Some(place), true) => {
@@ -793,38 +810,44 @@ impl Keeper {
     /// connections without any acknowledgement messages go out one at a time, and one with which the connection is lost
     /// again and again goes behind the others. It is given up only when the broker says that it is at fault.
     fn autopsy(&mut self, connection: &Connection, lost: &Lost) {
-        let Lost::Broken(why) = lost else { return };
+        let Lost::Broken(why, fault) = lost else { return };
         let under_way: Vec<Place> = connection.messages().collect();
-        if connection.up.is_none() || under_way.is_empty() {
+        if connection.up.is_none() || under_way.is_empty() || *fault == Fault::Other {
             return;
         }
-        let blamed = why.starts_with(BLAME);
         if let [place] = under_way[..] {
+            let others_wait = lock(&self.wiring.outbox).len() > 1;
             let trial = self.trials.entry(place).or_default();
-            trial.alone += 1;
-            if blamed {
+            trial.alone = trial.alone.saturating_add(1);
+            if *fault == Fault::Message {
                 self.refused(place, why, false);
-            } else if trial.alone >= SUSPICIOUS {
-                trial.alone = 0;
-                trial.not_before = self.wiring.time.now() + REFUSED_FIRST;
-                debug!("message {} goes behind the others: connections end with it", place.number);
+            } else if trial.alone >= SUSPICIOUS && others_wait {
+                let wait = REFUSED_FIRST.times(1 << (trial.alone - SUSPICIOUS).min(20)).min(REFUSED_LONGEST);
+                trial.not_before = self.wiring.time.now() + wait;
+                info!("message {} goes behind the others for {wait}: connections end with it", place.number);
             }
         }
-        if connection.acknowledged && !blamed {
-            self.barren = 0;
-            return;
+        if !connection.acknowledged {
+            self.barren = self.barren.saturating_add(1);
         }
-        self.barren = self.barren.saturating_add(1);
-        if blamed || self.barren >= SUSPICIOUS {
+        if *fault == Fault::Message || self.barren >= SUSPICIOUS {
             self.careful = 2 * WINDOW;
         }
     }
 
-    async fn received(&mut self, publish: &Publish) {
+    /// A receipt is acknowledged when the runner has it: what it had no time for comes again with the session.
+    async fn received(&mut self, connection: &Connection, publish: &Publish) {
+        if self.taken_in(publish).await && connection.client.try_ack(publish).is_err() {
+            debug!("a receipt could not be acknowledged; the broker will send it again");
+        }
+    }
+
+    /// Whether the message is done with.
+    async fn taken_in(&mut self, publish: &Publish) -> bool {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if topic != format!("{}callback/receipt", self.root) {
             debug!("a message on {topic:?}, which we did not ask for, is passed over");
-            return;
+            return true;
         }
         let wrong = if publish.retain {
             format!(
@@ -833,10 +856,7 @@ impl Keeper {
             )
         } else {
             match receipt::read(&publish.payload) {
-                Ok(receipt) => {
-                    self.tell(Observation::ReceiptCame(receipt)).await;
-                    return;
-                }
+                Ok(receipt) => return self.tell(Observation::ReceiptCame(receipt)).await,
                 Err(why) => format!("receipt on {topic} refused: {why}"),
             }
         };
@@ -846,6 +866,7 @@ impl Keeper {
             warn!("{wrong}");
             self.last_refusal = Some(wrong);
         }
+        true
     }
 
     /// Tells the runner; `false` when it does not listen any more.
@@ -940,8 +961,29 @@ fn by_rights(reason: PubAckReason) -> bool {
     )
 }
 
-/// How the words of an end begin for which the broker blames a message.
-const BLAME: &str = "the broker does not take a message";
+/// Whether a message may have been the cause of this end.
+fn fault(error: &ConnectionError) -> Fault {
+    match error {
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code:
+                DisconnectReasonCode::PacketTooLarge
+                | DisconnectReasonCode::PayloadFormatInvalid
+                | DisconnectReasonCode::TopicNameInvalid,
+            ..
+        }) => Fault::Message,
+        ConnectionError::MqttState(StateError::ConnectionAborted) => Fault::Closed,
+        ConnectionError::Io(e)
+        | ConnectionError::MqttState(
+            StateError::Io(e) | StateError::Deserialization(mqttbytes::Error::Io(e)),
+        ) => match e.kind() {
+            std::io::ErrorKind::UnexpectedEof
+            | std::io::ErrorKind::ConnectionReset
+            | std::io::ErrorKind::BrokenPipe => Fault::Closed,
+            _ => Fault::Other,
+        },
+        _ => Fault::Other,
+    }
+}
 
 /// Why a connection ended, in words that follow "lost the broker:" or "cannot connect to the broker:".
 fn words(error: &ConnectionError) -> String {
@@ -952,7 +994,10 @@ fn words(error: &ConnectionError) -> String {
         ConnectionError::Timeout(_) => {
             format!("no answer within {CONNECT_LIMIT}; check the line, the name and the firewall")
         }
-        ConnectionError::Io(e) | ConnectionError::MqttState(StateError::Io(e)) => match e.kind() {
+        ConnectionError::Io(e)
+        | ConnectionError::MqttState(
+            StateError::Io(e) | StateError::Deserialization(mqttbytes::Error::Io(e)),
+        ) => match e.kind() {
             std::io::ErrorKind::ConnectionRefused => {
                 "nobody listens there; is the broker running, is the port right?".into()
             }
@@ -982,7 +1027,9 @@ fn words(error: &ConnectionError) -> String {
             match reason_code {
                 DisconnectReasonCode::PacketTooLarge
                 | DisconnectReasonCode::PayloadFormatInvalid
-                | DisconnectReasonCode::TopicNameInvalid => format!("{BLAME} ({reason_code:?}{said})"),
+                | DisconnectReasonCode::TopicNameInvalid => {
+                    format!("it does not take a message ({reason_code:?}{said})")
+                }
                 DisconnectReasonCode::SessionTakenOver => format!(
                     "another client took the session over{said}; is a second gateway using the same device.id?"
                 ),

@@ -31,10 +31,10 @@ pub fn read(payload: &[u8]) -> Result<Receipt, String> {
         return Err(format!("it is {}, expected a JSON object", kind(&value)));
     };
     let field = |name: &str| fields.get(name).filter(|v| !v.is_null());
-    if let Some(schema) = field("schema") {
-        if schema.as_str() != Some(RECEIPT_SCHEMA) {
-            return Err(format!("schema is {}, expected {RECEIPT_SCHEMA:?}", shown(schema)));
-        }
+    if let Some(schema) = field("schema")
+        && schema.as_str() != Some(RECEIPT_SCHEMA)
+    {
+        return Err(format!("schema is {}, expected {RECEIPT_SCHEMA:?}", shown(schema)));
     }
     let callback_id = match field("callback_id") {
         Some(Value::String(id)) if !id.is_empty() && id.len() <= LONGEST_ID => id.clone(),

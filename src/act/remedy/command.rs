@@ -7,7 +7,8 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -89,18 +90,28 @@ pub async fn run<A: AsRef<OsStr>>(argv: &[A], input: &[u8], env: &[(&str, &str)]
         .args(arguments)
         .envs(env.iter().copied())
         .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    let mut child = match command.spawn() {
+    // One pipe for both outputs, so that what was said last is last.
+    let piped = std::io::pipe().and_then(|(from, into)| {
+        command.stdout(into.try_clone()?).stderr(into);
+        Receiver::from_owned_fd(from.into())
+    });
+    let said = match piped {
+        Ok(said) => said,
+        Err(e) => return not_started(format!("cannot run {}: no pipe: {e}", program.display())),
+    };
+    let spawned = command.spawn();
+    // It holds our copies of the pipe's other end.
+    drop(command);
+    let mut child = match spawned {
         Ok(child) => child,
         Err(e) => return not_started(cannot_run(program, &e)),
     };
     let group = Group(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
 
     let tail = Tail::default();
-    let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+    let stdin = child.stdin.take();
     let talk = async {
         let feed = async {
             if let Some(mut stdin) = stdin {
@@ -108,7 +119,7 @@ pub async fn run<A: AsRef<OsStr>>(argv: &[A], input: &[u8], env: &[(&str, &str)]
                 let _ = stdin.write_all(input).await;
             }
         };
-        tokio::join!(feed, tail.drain(stdout), tail.drain(stderr));
+        tokio::join!(feed, tail.drain(said));
     };
     let waited = timeout(limit, async {
         let mut talk = std::pin::pin!(talk);
@@ -175,8 +186,7 @@ impl Drop for Group {
 struct Tail(Mutex<Vec<u8>>);
 
 impl Tail {
-    async fn drain(&self, from: Option<impl AsyncRead + Unpin>) {
-        let Some(mut from) = from else { return };
+    async fn drain(&self, mut from: Receiver) {
         let mut buffer = [0; 1024];
         while let Ok(read) = from.read(&mut buffer).await {
             if read == 0 {

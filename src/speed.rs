@@ -1,0 +1,156 @@
+//! What a speed test is and what it found: the words between the sensor, the judge and the platform.
+//!
+//! Rates are at the IP layer (headers of IP and above count, those of Ethernet do not), as RFC 9097 has its
+//! "IP-layer capacity", unless a name says `payload`.
+
+use crate::units::{Bytes, Permille, Rate, Span};
+use serde::{Deserialize, Serialize};
+
+/// Which way the data goes, seen from the customer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Direction {
+    /// Towards the customer.
+    Download,
+    /// From the customer.
+    Upload,
+}
+
+/// Numbers the speed tests of one device; stable over restarts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TestId(pub u64);
+
+/// A test to carry out, in one direction. Decided by the judge, so that what tests cost is decided in one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpeedOrder {
+    /// Its number, to be given back.
+    pub test: TestId,
+    /// A place in `Config::speed.servers`.
+    pub server: u8,
+    /// Which way.
+    pub direction: Direction,
+    /// At this line rate, sustained, the promise is kept and the test may stop. `None`: measure to the end.
+    pub enough: Option<Rate>,
+    /// The test ends at the latest after this.
+    pub seconds_most: Span,
+    /// It ends at the latest when this many bytes (own, both ways, at the IP layer) have passed.
+    pub bytes_most: Bytes,
+}
+
+/// How a test ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpeedEnded {
+    /// Which.
+    pub test: TestId,
+    /// At which server.
+    pub server: u8,
+    /// Which way.
+    pub direction: Direction,
+    /// What it cost: own bytes in both directions at the IP layer. Told also for a test that failed.
+    pub cost: Bytes,
+    /// How long it took.
+    pub took: Span,
+    /// What it found.
+    pub outcome: SpeedOutcome,
+}
+
+/// What a test found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum SpeedOutcome {
+    /// It has figures.
+    Measured(Figures),
+    /// It has none.
+    Failed {
+        /// The kind of failure.
+        reason: SpeedFailure,
+        /// In words: what was being done, to what, why it failed.
+        detail: String,
+        /// When the server says to come again (Retry-After).
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        retry_after: Option<Span>,
+    },
+}
+
+/// The figures of one direction.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Figures {
+    /// Best sustained second of the line: our own and the customer's traffic together. This is held against the
+    /// promise, so that the customer's own use counts for the line and not against it.
+    pub line: Rate,
+    /// Mean of the line after the ramp.
+    pub line_mean: Rate,
+    /// Our own part of the best second.
+    pub own: Rate,
+    /// The customer's part of the best second (interface minus own).
+    pub customer: Rate,
+    /// Our own transport payload in the best second.
+    pub own_payload: Rate,
+    /// Spread of the 100 ms samples after the ramp: (90th − 10th percentile) / median.
+    pub spread: Permille,
+    /// How far the figure is to be trusted.
+    pub confidence: Confidence,
+    /// What kept the rate from being higher.
+    pub limit: Limit,
+    /// Whether it stopped early because enough was shown.
+    pub stopped_early: bool,
+    /// Parallel connections at the end.
+    pub connections: u8,
+    /// Round-trip time before the test, microseconds.
+    pub idle_rtt_us: Option<u32>,
+    /// Round-trip time under its load (median), microseconds.
+    pub loaded_rtt_us: Option<u32>,
+    /// Responsiveness under load in round trips per minute.
+    pub rpm: Option<u32>,
+}
+
+/// How far a figure is to be trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confidence {
+    /// Too short or too unsteady.
+    Low,
+    /// Steady for part of the time.
+    Medium,
+    /// Steady.
+    High,
+}
+
+/// What kept the rate from being higher. Anything but the line makes a low result inconclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Limit {
+    /// The line: it was full.
+    Line,
+    /// The customer's own traffic, which made the test give way.
+    Customer,
+    /// The test server sent or took no more.
+    Server,
+    /// The receive window or send buffer (TCP_INFO).
+    Window,
+    /// This gateway's processor, software interrupts included.
+    GatewayCpu,
+    /// Not determined.
+    Unknown,
+}
+
+/// Why a test has no figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SpeedFailure {
+    /// The server's name is not known, it refuses, is silent, or breaks off.
+    ServerUnreachable,
+    /// It answered otherwise than a speed server does: an error, a page, too little, a redirect too many.
+    ServerAnswer,
+    /// Its certificate is not to be trusted.
+    ServerCertificate,
+    /// It asks to come later (429, 503). Not a low result.
+    ServerBusy,
+    /// The line was in use by the customer, who comes first.
+    CustomerBusy,
+    /// Something here: no rights, no device, no memory.
+    Local,
+    /// It was told to end.
+    Aborted,
+}

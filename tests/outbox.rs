@@ -1,0 +1,491 @@
+//! The outbox under what flash and power do to it.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a trial that cannot go on fails by it"
+)]
+
+mod messages;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use linekeeper::act::outbox::{Dropped, Outbox};
+use linekeeper::message::Critical;
+use messages::{callback, event};
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Command, ExitCode, Stdio};
+
+const ROOM: u64 = 1 << 20;
+/// Tells a second process of this binary what it is for.
+const ROLE: &str = "LINEKEEPER_OUTBOX_TEST_ROLE";
+const PLACE: &str = "LINEKEEPER_OUTBOX_TEST_PLACE";
+
+fn main() -> ExitCode {
+    let place = std::env::var(PLACE).unwrap_or_default();
+    match std::env::var(ROLE).as_deref() {
+        Ok("writer") => return write_until_killed(Path::new(&place)),
+        Ok("full") => return on_a_full_disk(Path::new(&place)),
+        Ok("read-only") => return on_a_read_only_disk(Path::new(&place)),
+        _ => {}
+    }
+    let mut arguments = Arguments::from_args();
+    // Some trials change what lies in a directory under the other's feet only if they shared one; they do not.
+    arguments.test_threads.get_or_insert(2);
+    let missing = mount_is_missing();
+    if let Some(what) = &missing {
+        eprintln!("full and read-only disks are not tested: {what}");
+        if std::env::var_os("LINEKEEPER_REQUIRE_ALL").is_some_and(|v| v == "1") {
+            return ExitCode::FAILURE;
+        }
+    }
+    let trial = |name: &str, test: fn()| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+    };
+    let mounted = |name: &'static str| {
+        Trial::test(name, move || in_a_small_world(name)).with_ignored_flag(missing.is_some())
+    };
+    let trials = vec![
+        trial("first_in_first_out_and_each_number_once", first_in_first_out_and_each_number_once),
+        trial(
+            "a_tail_torn_at_any_byte_loses_no_whole_message",
+            a_tail_torn_at_any_byte_loses_no_whole_message,
+        ),
+        trial("random_damage_loses_only_the_damaged_lines", random_damage_loses_only_the_damaged_lines),
+        trial(
+            "events_go_before_callbacks_and_each_is_counted",
+            events_go_before_callbacks_and_each_is_counted,
+        ),
+        trial(
+            "dead_lines_are_cleared_and_the_watermark_stays",
+            dead_lines_are_cleared_and_the_watermark_stays,
+        ),
+        trial("a_new_life_of_numbers_loses_nothing", a_new_life_of_numbers_loses_nothing),
+        trial("a_death_at_any_moment_loses_nothing", a_death_at_any_moment_loses_nothing),
+        trial("files_that_are_not_ours_are_set_aside", files_that_are_not_ours_are_set_aside),
+        mounted("full"),
+        mounted("read-only"),
+    ];
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn numbers(outbox: &Outbox) -> Vec<u64> {
+    all(outbox).iter().map(|m| m.number).collect()
+}
+
+fn all(outbox: &Outbox) -> Vec<Critical> {
+    let mut at = None;
+    let mut found = Vec::new();
+    while let Some((place, message)) = outbox.after(at) {
+        found.push(message);
+        at = Some(place);
+    }
+    found
+}
+
+fn deliver(outbox: &mut Outbox, number: u64) {
+    let mut at = None;
+    while let Some((place, message)) = outbox.after(at) {
+        if message.number == number {
+            outbox.done(place);
+            return;
+        }
+        at = Some(place);
+    }
+    panic!("{number} does not wait");
+}
+
+fn open(directory: &Path) -> Outbox {
+    let (outbox, troubles) = Outbox::open(directory, ROOM);
+    assert_eq!(troubles, [""; 0]);
+    outbox
+}
+
+fn asides(directory: &Path) -> usize {
+    fs::read_dir(directory)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().contains("set-aside"))
+        .count()
+}
+
+fn first_in_first_out_and_each_number_once() {
+    let room = tempfile::tempdir().unwrap();
+    let messages = [event(1, "b", 0, 10), callback(2, "b", 0, 10), event(3, "b", 0, 10)];
+    let mut outbox = open(room.path());
+    outbox.append(&messages).unwrap();
+    outbox.append(&messages).unwrap();
+    outbox.append(&messages[1..2]).unwrap();
+    assert_eq!(all(&outbox), messages);
+    assert_eq!(outbox.wear().0, 2, "one for the file, one for the messages, none for what was known");
+    deliver(&mut outbox, 1);
+    drop(outbox);
+
+    let mut outbox = open(room.path());
+    assert_eq!(all(&outbox), messages[1..]);
+    for n in [2, 3] {
+        deliver(&mut outbox, n);
+    }
+    drop(outbox);
+
+    let mut outbox = open(room.path());
+    assert_eq!((outbox.len(), outbox.bytes(), outbox.highest_number()), (0, 0, 3));
+    outbox.append(&messages).unwrap();
+    assert!(outbox.is_empty(), "the snapshot's messages of before are known");
+}
+
+fn a_tail_torn_at_any_byte_loses_no_whole_message() {
+    let room = tempfile::tempdir().unwrap();
+    let mut outbox = open(room.path());
+    let messages =
+        [event(1, "b", 0, 10), callback(2, "b", 0, 30), event(3, "b", 0, 0), callback(4, "b", 0, 0)];
+    outbox.append(&messages).unwrap();
+    deliver(&mut outbox, 2);
+    drop(outbox);
+    let whole = fs::read(room.path().join("outbox.log")).unwrap();
+
+    for cut in 0..=whole.len() {
+        let room = tempfile::tempdir().unwrap();
+        let path = room.path().join("outbox.log");
+        fs::write(&path, &whole[..cut]).unwrap();
+        // A line is whole if all but its end is there.
+        let written: Vec<&[u8]> = whole[..cut].split(|b| *b == b'\n').collect();
+        let lines = |word: &str| {
+            let whole_lines: Vec<&[u8]> = whole.split(|b| *b == b'\n').collect();
+            written
+                .iter()
+                .filter(|l| {
+                    whole_lines.contains(l) && l.get(9..).is_some_and(|l| l.starts_with(word.as_bytes()))
+                })
+                .count() as u64
+        };
+        let put = if cut == 0 { 0 } else { lines("put ") };
+        let mut expected: Vec<u64> = (1..=put).collect();
+        if put == 4 && lines("done ") == 1 {
+            expected.remove(1);
+        }
+        let (mut outbox, troubles) = Outbox::open(room.path(), ROOM);
+        assert_eq!(numbers(&outbox), expected, "cut at {cut}");
+        let torn = cut > 0 && whole[cut - 1] != b'\n';
+        assert_eq!(troubles.len(), usize::from(torn), "cut at {cut}: {troubles:?}");
+        assert_eq!(asides(room.path()), usize::from(torn), "cut at {cut}");
+        // It goes on from there, and what it writes then is whole.
+        let rest: Vec<Critical> = (put + 1..=5).map(|n| event(n, "b", 0, 5)).collect();
+        outbox.append(&rest).unwrap();
+        expected.extend(put + 1..=5);
+        drop(outbox);
+        assert_eq!(numbers(&open(room.path())), expected, "cut at {cut}, afterwards");
+    }
+}
+
+fn random_damage_loses_only_the_damaged_lines() {
+    let room = tempfile::tempdir().unwrap();
+    let mut outbox = open(room.path());
+    outbox.append(&(1..=20).map(|n| event(n, "b", 0, 40)).collect::<Vec<_>>()).unwrap();
+    drop(outbox);
+    let whole = fs::read(room.path().join("outbox.log")).unwrap();
+    let mut random = fastrand::Rng::with_seed(20_261_120);
+    for round in 0..300 {
+        let mut damaged = whole.clone();
+        let mut hit = Vec::new();
+        for _ in 0..random.usize(1..4) {
+            let at = random.usize(..damaged.len());
+            let old = damaged[at];
+            damaged[at] = random.u8(..);
+            if damaged[at] != old {
+                hit.push(at);
+            }
+        }
+        // The lines of the original in which no byte changed; a changed line end spoils both its neighbours.
+        let mut start = 0;
+        let mut expected = Vec::new();
+        for (n, line) in whole.split_inclusive(|b| *b == b'\n').enumerate() {
+            let end = start + line.len();
+            let spoiled = hit.iter().any(|at| (start.saturating_sub(1)..end).contains(at));
+            if n > 0 && !spoiled {
+                expected.push(n as u64);
+            }
+            start = end;
+        }
+        let room = tempfile::tempdir().unwrap();
+        fs::write(room.path().join("outbox.log"), &damaged).unwrap();
+        let (outbox, troubles) = Outbox::open(room.path(), ROOM);
+        let found = numbers(&outbox);
+        // The last line's end is no loss at all, so there may be one more.
+        assert!(
+            expected.iter().all(|n| found.contains(n)),
+            "round {round}: {found:?} lacks some of {expected:?}"
+        );
+        assert_eq!(troubles.is_empty(), hit.is_empty(), "round {round}: {troubles:?}");
+        for message in all(&outbox) {
+            assert_eq!(message, event(message.number, "b", 0, 40), "round {round}: never a changed one");
+        }
+        drop(outbox);
+        assert_eq!(numbers(&open(room.path())), found, "round {round}: rewritten whole");
+    }
+}
+
+fn events_go_before_callbacks_and_each_is_counted() {
+    let room = tempfile::tempdir().unwrap();
+    let size = |m: &Critical| {
+        let room = tempfile::tempdir().unwrap();
+        let mut outbox = open(room.path());
+        outbox.append(std::slice::from_ref(m)).unwrap();
+        outbox.bytes()
+    };
+    let (e, c) = (size(&event(10, "b", 0, 100)), size(&callback(10, "b", 0, 100)));
+    // Room for two of each; all numbers have two digits, so all events and all callbacks are of one size.
+    let limit = 2 * e + 2 * c;
+    let (mut outbox, _) = Outbox::open(room.path(), limit);
+    let of = |kinds: &str, from: u64| -> Vec<Critical> {
+        let make = |(n, k): (usize, char)| match k {
+            'e' => event(from + n as u64, "b", 0, 100),
+            _ => callback(from + n as u64, "b", 0, 100),
+        };
+        kinds.chars().enumerate().map(make).collect()
+    };
+    outbox.append(&of("ecec", 10)).unwrap();
+    assert_eq!(numbers(&outbox), [10, 11, 12, 13]);
+    outbox.append(&of("e", 14)).unwrap();
+    assert_eq!(numbers(&outbox), [11, 12, 13, 14], "the oldest event");
+    assert!((e..2 * e).contains(&c), "a callback takes the place of one event or two: {e} {c}");
+    outbox.append(&of("c", 15)).unwrap();
+    assert_eq!(numbers(&outbox), [11, 13, 15], "each event before any callback");
+    outbox.append(&of("c", 16)).unwrap();
+    assert_eq!(numbers(&outbox), [13, 15, 16], "then the oldest callback");
+    outbox.append(&of("e", 17)).unwrap();
+    assert_eq!(numbers(&outbox), [13, 15, 16], "an event that only callbacks could make room for");
+    outbox.append(&[callback(18, "b", 0, 5_000)]).unwrap();
+    assert!(outbox.is_empty(), "what is larger than the outbox");
+    drop(outbox);
+    let (outbox, _) = Outbox::open(room.path(), limit);
+    let Dropped { events, callbacks, .. } = outbox.dropped();
+    assert_eq!((events, callbacks), (4, 5), "also after a restart");
+}
+
+fn dead_lines_are_cleared_and_the_watermark_stays() {
+    let room = tempfile::tempdir().unwrap();
+    let path = room.path().join("outbox.log");
+    let mut outbox = open(room.path());
+    let mut largest = 0;
+    for n in 1..=400 {
+        outbox.append(&[event(n, "b", 0, 500)]).unwrap();
+        deliver(&mut outbox, n);
+        largest = largest.max(fs::metadata(&path).unwrap().len());
+    }
+    assert!(largest < 20_000, "{largest}");
+    let (writes, bytes) = outbox.wear();
+    assert!((800..880).contains(&writes), "{writes}");
+    assert!(bytes < 400 * 1_500, "{bytes}");
+    drop(outbox);
+    let mut outbox = open(room.path());
+    assert_eq!(outbox.highest_number(), 400);
+    outbox.append(&[event(399, "b", 0, 0), event(400, "b", 0, 0), event(401, "b", 0, 0)]).unwrap();
+    assert_eq!(numbers(&outbox), [401]);
+}
+
+fn a_new_life_of_numbers_loses_nothing() {
+    let room = tempfile::tempdir().unwrap();
+    let mut outbox = open(room.path());
+    outbox.begin_anew();
+    outbox.append(&[event(1, "old", 0, 0), event(2, "old", 0, 0), event(3, "old", 0, 0)]).unwrap();
+    drop(outbox);
+    // The snapshot is lost: the judge counts from 1 again.
+    let mut outbox = open(room.path());
+    outbox.begin_anew();
+    outbox.append(&[event(1, "new", 0, 0), event(2, "new", 0, 0)]).unwrap();
+    assert_eq!(numbers(&outbox), [1, 2, 3, 1, 2]);
+    let (first, _) = outbox.after(None).unwrap();
+    assert!(!outbox.is_current(first));
+    outbox.done(first);
+    drop(outbox);
+    let outbox = open(room.path());
+    assert_eq!(numbers(&outbox), [2, 3, 1, 2]);
+    assert_eq!(outbox.highest_number(), 2);
+    assert!(outbox.is_current(
+        outbox.after(None).map(|(p, _)| linekeeper::act::outbox::Place { life: 1, ..p }).unwrap()
+    ));
+}
+
+/// The second process: puts and delivers without end, and says what is durable.
+fn write_until_killed(directory: &Path) -> ExitCode {
+    let (mut outbox, _) = Outbox::open(directory, ROOM);
+    let mut said = std::io::stdout();
+    for n in outbox.highest_number() + 1.. {
+        if outbox.append(&[event(n, "b", 0, usize::try_from(n % 700).unwrap_or(0))]).is_err() {
+            return ExitCode::FAILURE;
+        }
+        if said.write_all(format!("{n}\n").as_bytes()).and_then(|()| said.flush()).is_err() {
+            return ExitCode::FAILURE;
+        }
+        // Every third stays, so that rewrites have something to carry.
+        let leaves = n % 3 != 0 || outbox.len() > 40;
+        if let Some((place, _)) = outbox.after(None).filter(|_| leaves) {
+            outbox.done(place);
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn a_death_at_any_moment_loses_nothing() {
+    let mut random = fastrand::Rng::with_seed(7);
+    let room = tempfile::tempdir().unwrap();
+    let mut last = 0;
+    for round in 0..24 {
+        let mut writer = Command::new(std::env::current_exe().unwrap())
+            .env(ROLE, "writer")
+            .env(PLACE, room.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut said = BufReader::new(writer.stdout.take().unwrap()).lines();
+        let until = last + random.u64(1..60);
+        while last < until {
+            last = said.next().unwrap().unwrap().parse().unwrap();
+        }
+        // Spreads the moment of death over the writer's steps.
+        for _ in 0..random.u32(..20_000) {
+            std::hint::spin_loop();
+        }
+        writer.kill().unwrap();
+        for line in said.map_while(Result::ok) {
+            last = line.parse().unwrap();
+        }
+        writer.wait().unwrap();
+        let (outbox, _) = Outbox::open(room.path(), ROOM);
+        let found = numbers(&outbox);
+        assert!(
+            outbox.highest_number() >= last,
+            "round {round}: {last} was durable, {} is the highest",
+            outbox.highest_number()
+        );
+        // It delivers from the front, so what is left is a row without holes.
+        let first = found.first().copied().unwrap_or(outbox.highest_number() + 1);
+        assert_eq!(found, (first..=outbox.highest_number()).collect::<Vec<_>>(), "round {round}");
+        last = outbox.highest_number();
+    }
+    assert!(asides(room.path()) <= 3);
+}
+
+fn files_that_are_not_ours_are_set_aside() {
+    for content in [&b"\0\0\0\0"[..], b"hello\n", b"\n\n\n", &[0xff; 100_000]] {
+        let room = tempfile::tempdir().unwrap();
+        fs::write(room.path().join("outbox.log"), content).unwrap();
+        let (mut outbox, troubles) = Outbox::open(room.path(), ROOM);
+        assert!(troubles[0].contains("damaged") && troubles[0].contains("set-aside-1"), "{troubles:?}");
+        outbox.append(&[event(1, "b", 0, 0)]).unwrap();
+        assert_eq!(numbers(&open(room.path())), [1]);
+    }
+    let room = tempfile::tempdir().unwrap();
+    fs::create_dir(room.path().join("outbox.log")).unwrap();
+    let (mut outbox, troubles) = Outbox::open(room.path(), ROOM);
+    assert_eq!(troubles.len(), 1, "{troubles:?}");
+    outbox.append(&[event(1, "b", 0, 0)]).unwrap();
+    assert_eq!(numbers(&open(room.path())), [1]);
+}
+
+// The rest runs in a mount namespace of its own, which dies with its process.
+
+fn unshare() -> Command {
+    let mut command = Command::new("unshare");
+    if !rustix::process::geteuid().is_root() {
+        command.args(["--user", "--map-root-user"]);
+    }
+    command.args(["--mount", "--pid", "--fork", "--kill-child"]);
+    command
+}
+
+fn mount_is_missing() -> Option<String> {
+    let tried = unshare().args(["mount", "-t", "tmpfs", "none", "/mnt"]).output();
+    match tried {
+        Ok(done) if done.status.success() => None,
+        Ok(done) => Some(format!("a private mount failed: {}", String::from_utf8_lossy(&done.stderr).trim())),
+        Err(e) => Some(format!("unshare cannot be run: {e}")),
+    }
+}
+
+fn in_a_small_world(role: &str) -> Result<(), Failed> {
+    let room = tempfile::tempdir()?;
+    let done = unshare()
+        .args(["sh", "-c", "mount -t tmpfs -o size=64k none \"$1\" && exec \"$0\""])
+        .arg(std::env::current_exe()?)
+        .arg(room.path())
+        .env(ROLE, role)
+        .env(PLACE, room.path())
+        .output()?;
+    match done.status.success() {
+        true => Ok(()),
+        false => Err(String::from_utf8_lossy(&done.stderr).into_owned().into()),
+    }
+}
+
+fn on_a_full_disk(place: &Path) -> ExitCode {
+    let directory = place.join("store");
+    let (mut outbox, troubles) = Outbox::open(&directory, ROOM);
+    assert_eq!(troubles, [""; 0]);
+    outbox.append(&[event(1, "b", 0, 0)]).unwrap();
+    let ballast = place.join("ballast");
+    // Ends with an error, when nothing more goes in.
+    let mut file = fs::File::create(&ballast).unwrap();
+    while file.write_all(&[1; 512]).is_ok() {}
+    drop(file);
+    let mut failed = String::new();
+    let mut n = 1;
+    while failed.is_empty() {
+        n += 1;
+        failed = outbox.append(&[event(n, "b", 0, 900)]).err().unwrap_or_default();
+        assert!(n < 100, "the disk never got full");
+    }
+    assert!(failed.contains("full") && failed.contains("outbox.log"), "{failed}");
+    assert!(outbox.trouble().is_some());
+    assert_eq!(numbers(&outbox), (1..=n).collect::<Vec<_>>(), "in memory all of them");
+    // What is on flash is still whole: another start finds what was written before.
+    let (before, _) = Outbox::open(&directory, ROOM);
+    assert!(numbers(&before).starts_with(&[1]));
+    drop(before);
+    deliver(&mut outbox, 1);
+    fs::remove_file(&ballast).unwrap();
+    outbox.retry().unwrap();
+    assert!(outbox.trouble().is_none());
+    drop(outbox);
+    let (again, _) = Outbox::open(&directory, ROOM);
+    assert_eq!(numbers(&again), (2..=n).collect::<Vec<_>>());
+    ExitCode::SUCCESS
+}
+
+fn on_a_read_only_disk(place: &Path) -> ExitCode {
+    let remount = |how: &str| {
+        let done = Command::new("mount").args(["-o", how]).arg(place).status().unwrap();
+        assert!(done.success());
+    };
+    let directory = place.join("store");
+    Outbox::open(&directory, ROOM).0.append(&[event(1, "b", 0, 0)]).unwrap();
+    remount("remount,bind,ro");
+    let (mut outbox, troubles) = Outbox::open(&directory, ROOM);
+    assert!(troubles.len() == 1 && troubles[0].contains("read-only"), "{troubles:?}");
+    assert!(outbox.append(&[event(2, "b", 0, 0)]).unwrap_err().contains("read-only"));
+    assert_eq!(numbers(&outbox), [1, 2]);
+    let (mut nowhere, troubles) = Outbox::open(&place.join("other"), ROOM);
+    assert_eq!(troubles.len(), 1, "{troubles:?}");
+    assert!(nowhere.append(&[event(1, "b", 0, 0)]).is_err());
+    assert_eq!(numbers(&nowhere), [1]);
+    let (mut store, found) = linekeeper::act::store::Store::open(&place.join("other"));
+    assert_eq!(found.troubles.len(), 1, "{:?}", found.troubles);
+    let kept = linekeeper::act::store::Kept {
+        version: 1,
+        boot_id: String::new(),
+        base: linekeeper::units::Mono(0),
+        saved_at: linekeeper::units::Mono(0),
+        judge: serde_json::Value::Null,
+        messages: Vec::new(),
+    };
+    assert!(store.save(&kept).unwrap_err().contains("read-only"));
+    remount("remount,bind,rw");
+    outbox.append(&[event(3, "b", 0, 0)]).unwrap();
+    drop(outbox);
+    assert_eq!(numbers(&Outbox::open(&directory, ROOM).0), [1, 2, 3]);
+    ExitCode::SUCCESS
+}
