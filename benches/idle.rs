@@ -3,7 +3,12 @@
 //! `cargo bench --features lab --bench idle`. Measured from outside, in /proc and on the interface. The profile and
 //! the C library are the bench's own (release, glibc): `idle.rss_mb` of the router profile with musl is lower.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a benchmark ends where it cannot measure")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark ends where it cannot measure"
+)]
 
 use linekeeper::lab::agent::{self, Agent};
 use linekeeper::lab::broker::Broker;
@@ -37,7 +42,8 @@ fn main() -> ExitCode {
     let program = Path::new(env!("CARGO_BIN_EXE_linekeeper"));
     let world = World::build(program).expect("the world");
     let _broker = Broker::start(&world).expect("the broker");
-    let platform = Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received).expect("the platform");
+    let platform =
+        Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received).expect("the platform");
     let mut agent = Agent::start(&world, program, &agent::configuration(&world)).expect("the agent");
     let up = |r: &linekeeper::lab::platform::Received| r.json["line"] == "up";
     platform.wait_for(0, Duration::from_secs(30), up).expect("the line is seen up");

@@ -50,7 +50,7 @@ fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
     let ear = Ear::start(&world)?;
-    let plan = plan(Plan::new(&world, "gw-0001").default_probing());
+    let plan = plan(Plan::new(&world, "gw-0001"));
     let agent = plan.start(&world)?;
     ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     // Some rotations, so that round-trip times are known: that makes the limits short.

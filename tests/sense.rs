@@ -779,4 +779,3 @@ fn spent() -> (Duration, u64) {
     let switches = status.lines().find_map(|l| l.strip_prefix("voluntary_ctxt_switches:")).unwrap();
     (ran, switches.trim().parse().unwrap())
 }
-
