@@ -69,12 +69,11 @@ fn print(name: &str, times: &[Duration]) {
     println!("figure {name}.worst {:.3} s", worst.as_secs_f64());
 }
 
-/// The lab's, but probing as by default, and without what would end the measurement: the budgets of a day, and the
+/// The lab's, which probes as by default, without what would end the measurement: the budgets of a day, and the
 /// number of breaks that makes a line flapping.
 fn configuration(world: &World) -> String {
     let mut text = agent::configuration(world);
     for (from, to) in [
-        ("interval = \"200 ms\"\ntimeout = \"500 ms\"\n", ""),
         ("flapping = 20\n", "flapping = 100\n"),
         ("limit = {", "per_day = { renew = 100, restart-interface = 100 }\nlimit = {"),
     ] {

@@ -36,7 +36,7 @@ const DEVICE: &str = "gw-0001";
 /// With an `ip` that takes its time as a small router's does, so that a death between `down` and `up` can be aimed at.
 fn plan(world: &World) -> Result<Plan, libtest_mimic::Failed> {
     let mut plan = Plan::new(world, DEVICE)
-        .edit("[outage]\n", "[outage]\npatience = \"500 ms\"\n")
+        .impatient()
         .edit("limit = {", "per_day = { renew = 100, restart-interface = 100 }\nlimit = {");
     let programs = std::path::Path::new(field::KEPT).join("slow");
     fs::create_dir_all(&programs)?;

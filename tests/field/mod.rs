@@ -464,8 +464,15 @@ impl Plan {
         let theirs = world.directory().join("agent").display().to_string();
         let configuration = edit(&base, &theirs, &directory.display().to_string());
         let configuration = edit(&configuration, agent::DEVICE, device);
+        // Not even on a machine that has just booted is the line only waited for.
+        let configuration = edit(&configuration, "[probe]\n", "[probe]\ngrace = \"0 s\"\n");
         let record = Some(directory.join("record"));
         Plan { device: device.into(), directory, configuration, prefix: Vec::new(), record, programs: None }
+    }
+
+    /// Silence counts after half a second: for tests that are about what follows.
+    pub fn impatient(self) -> Plan {
+        self.edit("[outage]\n", "[outage]\npatience = \"500 ms\"\n")
     }
 
     pub fn edit(mut self, from: &str, to: &str) -> Plan {
