@@ -593,7 +593,10 @@ impl Gauge {
                 Direction::Upload => {
                     // Linux before 4.19 does not tell what was sent: what was acknowledged is near.
                     let sent = if k.sent == 0 { k.acked } else { k.sent };
-                    (k.acked, sent, u64::from(k.segments_out), k.mss_out)
+                    // What arrived behind a loss counts when it arrived, not when the gap was filled.
+                    let full = u64::from(k.delivered) * u64::from(k.mss_out);
+                    let arrived = if full.abs_diff(k.acked) <= sent.saturating_sub(k.acked) { full } else { k.acked };
+                    (arrived, sent, u64::from(k.segments_out), k.mss_out)
                 }
             };
             let wire = passed + segments * headers;

@@ -32,6 +32,8 @@ pub(super) struct TcpNow {
     pub received: u64,
     /// Payload that the peer acknowledged.
     pub acked: u64,
+    /// Segments that the peer has, in order or not.
+    pub delivered: u32,
     /// Payload sent, with what was sent again.
     pub sent: u64,
     /// Payload sent again.
@@ -133,6 +135,7 @@ fn read(info: &[u8], v6: bool) -> TcpNow {
     TcpNow {
         received: long(128),
         acked: long(120),
+        delivered: word(192),
         sent: long(200),
         resent: long(208),
         segments_in: word(140),
