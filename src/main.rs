@@ -79,12 +79,13 @@ const SPEEDTEST_HELP: &str = "\
 Measures how fast the line is, now, each way for 12 s. Needs no daemon.
 
 Usage: linekeeper speedtest [--server URL] [--config FILE] [--device NAME] [--ca FILE]
-                            [--download-only | --upload-only] [--json]
+                            [--download-only | --upload-only] [--megabytes N] [--json]
 
   --server URL     a web server's directory with the objects `download` and `upload`
   --config FILE    take server, device and promise from there (default /etc/linekeeper.toml if there is one)
   --device NAME    the WAN device (default: the one with the default route)
   --ca FILE        for https: the authority to trust instead of the system's
+  --megabytes N    each way may cost so much at most (default 1500)
 
 Exit code 0 if the line is as promised (or nothing was promised), 1 if it is below, 69 if that could not be told.
 ";
@@ -362,12 +363,13 @@ fn callback(words: &[String]) -> ExitCode {
 
 #[cfg(feature = "daemon")]
 fn speedtest(words: &[String]) -> ExitCode {
-    use linekeeper::run::speedtest::{Options, Verdict, speedtest};
+    use linekeeper::run::speedtest::{BYTES, Options, Verdict, speedtest};
+    use linekeeper::units::Bytes;
     use linekeeper::speed::Direction;
     const USUAL: &str = "/etc/linekeeper.toml";
     let flags = ["--json", "--download-only", "--upload-only"];
     let words =
-        match Words::read(words, SPEEDTEST_HELP, &flags, &["--server", "--config", "--device", "--ca"], 0) {
+        match Words::read(words, SPEEDTEST_HELP, &flags, &["--server", "--config", "--device", "--ca", "--megabytes"], 0) {
             Ok(words) => words,
             Err(code) => return code,
         };
@@ -386,12 +388,18 @@ fn speedtest(words: &[String]) -> ExitCode {
     let Some(server) = words.value("--server") else {
         return misused("no test server is known; name one with --server".to_string());
     };
+    let bytes = match words.value("--megabytes").map(|n| (n, n.parse::<u32>())) {
+        None => BYTES,
+        Some((_, Ok(n))) if n > 0 => Bytes(u64::from(n) * 1_000_000),
+        Some((n, _)) => return misused(format!("--megabytes is 1 to {}, is {n:?}", u32::MAX)),
+    };
     let device = words.value("--device").map(str::to_owned);
     let options = Options {
         server: server.to_owned(),
         ca: words.value("--ca").map(PathBuf::from),
         device: device.or_else(|| config.as_ref()?.line.device.clone()),
         directions,
+        bytes,
         promise: config.map(|c| c.promise).unwrap_or_default(),
         json: words.has("--json"),
     };

@@ -15,8 +15,8 @@ use tokio::sync::{mpsc, watch};
 /// How long each direction takes: TR-471's 10 s and a ramp.
 const SECONDS: Span = Span::seconds(12);
 
-/// What each direction may cost at most: 12 s at 1 Gbit/s.
-const BYTES: Bytes = Bytes(1_500_000_000);
+/// What each direction may cost at most if nothing else is said: 12 s at 1 Gbit/s.
+pub const BYTES: Bytes = Bytes(1_500_000_000);
 
 /// Below this share of what was promised a direction counts as short, permille. The judge has the same default.
 const SHARE: u64 = 800;
@@ -38,6 +38,8 @@ pub struct Options {
     pub device: Option<String>,
     /// Which ways, in order.
     pub directions: Vec<Direction>,
+    /// What each may cost at most.
+    pub bytes: Bytes,
     /// What was sold.
     pub promise: Promise,
     /// Print JSON.
@@ -70,7 +72,7 @@ pub fn speedtest(options: &Options) -> Result<(String, Verdict), String> {
         let device = wan(options.device.clone()).await?;
         let mut ended = Vec::new();
         for direction in &options.directions {
-            ended.push(one(*direction, &server, &device).await);
+            ended.push(one(*direction, &server, &device, options.bytes).await);
         }
         Ok::<_, String>((device, ended))
     });
@@ -101,9 +103,9 @@ async fn wan(configured: Option<String>) -> Result<Device, String> {
     }
 }
 
-async fn one(direction: Direction, server: &Server, device: &Device) -> SpeedEnded {
+async fn one(direction: Direction, server: &Server, device: &Device, bytes_most: Bytes) -> SpeedEnded {
     let order =
-        SpeedOrder { test: TestId(0), server: 0, direction, enough: None, seconds_most: SECONDS, bytes_most: BYTES };
+        SpeedOrder { test: TestId(0), server: 0, direction, enough: None, seconds_most: SECONDS, bytes_most };
     let (progress, mut seen) = mpsc::channel(4);
     let (_go, stop) = watch::channel(Stop::No);
     let shown = std::io::stderr().is_terminal();
@@ -292,6 +294,7 @@ mod tests {
             ca: None,
             device: None,
             directions: vec![Direction::Download],
+            bytes: BYTES,
             promise: Promise {
                 download: Rates { normal: Some(Rate(100_000_000)), ..Rates::default() },
                 ..Promise::default()

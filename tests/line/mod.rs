@@ -108,6 +108,11 @@ impl Line {
     }
 
     pub fn test(&self, test: Test) -> Run {
+        self.test_beside(test, None)
+    }
+
+    /// Notes at each progress how much of the customer's has arrived.
+    pub fn test_beside(&self, test: Test, customer: Option<&Customer>) -> Run {
         let device = self.device();
         let order = SpeedOrder {
             test: TestId(7),
@@ -130,7 +135,7 @@ impl Line {
                         if test.stop_after.is_some_and(|after| progress.took >= after) {
                             let _ = go.send(Stop::Aborted);
                         }
-                        seen.push(progress);
+                        seen.push((progress, clock::uptime(), customer.map_or(0.0, Customer::arrived)));
                     }
                     seen
                 };
@@ -170,7 +175,8 @@ impl Test {
 
 pub struct Run {
     pub ended: SpeedEnded,
-    pub progress: Vec<Progress>,
+    /// With when, and what of the customer's had arrived then.
+    pub progress: Vec<(Progress, Duration, f64)>,
 }
 
 impl Run {
@@ -181,11 +187,17 @@ impl Run {
         }
     }
 
-    /// Mean of what was told of the customer, after the first two seconds; bit/s.
-    pub fn customer(&self) -> f64 {
-        let later: Vec<f64> =
-            self.progress.iter().filter(|p| p.took >= Span::seconds(2)).map(|p| p.customer.0 as f64).collect();
-        later.iter().sum::<f64>() / later.len().max(1) as f64
+    /// The customer's rate from the third second on, bit/s: as it was told, and as it arrived.
+    pub fn customer(&self) -> (f64, f64) {
+        let told: Vec<f64> =
+            self.progress.iter().filter(|p| p.0.took >= Span::seconds(3)).map(|p| p.0.customer.0 as f64).collect();
+        // Each tells of the second before it.
+        let mut later = self.progress.iter().filter(|p| p.0.took >= Span::millis(2_500));
+        let truth = match (later.next(), self.progress.last()) {
+            (Some(a), Some(b)) => (b.2 - a.2) * 8.0 / b.1.saturating_sub(a.1).as_secs_f64().max(1e-3),
+            _ => 0.0,
+        };
+        (told.iter().sum::<f64>() / told.len().max(1) as f64, truth)
     }
 }
 

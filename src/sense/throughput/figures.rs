@@ -7,7 +7,9 @@
 //! the rest is the customer's.
 //!
 //! **Upload.** What the device sent may be lost behind it, in the modem's own queue. Our own part of the line is what
-//! the far end acknowledged, with the headers that carried it; the customer's is what the device sent less what we sent.
+//! the far end has, with the headers that carried it; the customer's is what the device sent less what we sent, less the
+//! share that is lost of ours: both stood in the same queue. (Without that, 5 Mbit/s of the customer's UDP made a line of 10
+//! look like one of 11.)
 //!
 //! Two traps of drivers. Some count a bundle of segments (GSO, GRO) as one packet with one header: seen by counting fewer
 //! packets than we alone had segments, and then allowed for. Some refresh their counters once a second: seen by counters
@@ -168,9 +170,14 @@ fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates
         bytes - packets * link - wire
     }
     .max(0.0);
+    let arrives = match setting.direction {
+        Direction::Upload if wire > 0.0 => (delivered / wire).min(1.0),
+        _ => 1.0,
+    };
+    let customer = customer * arrives;
     let (line, own) = match setting.direction {
-        // Counters first: they know what passed. Where they are read a moment before ours, ours is as true.
-        Direction::Download if !reading.bundles => ((bytes - packets * link).max(wire), wire),
+        // The counters know what passed.
+        Direction::Download if !reading.bundles => (bytes - packets * link, wire.min(bytes - packets * link)),
         Direction::Download => (wire + customer, wire),
         Direction::Upload => (delivered + customer, delivered),
     };
@@ -220,8 +227,7 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     let mean = between(steady.first()?, steady.last()?, setting, reading);
     let spread = spread(&each[ramp..]);
     let (idle, loaded) = (median(&aside.idle_us), median(&aside.loaded_us));
-    let full = evidence_of_a_full_line(steady, aside, loaded);
-    let limit = limit(steady, setting, aside, &mean, full);
+    let limit = limit(steady, setting, aside, &mean, loaded);
     let confidence = match () {
         () if short || reading.coarse.is_some() && after < Duration::from_secs(4) => Confidence::Low,
         () if after >= Duration::from_secs(4) && spread <= 150 && setting.kernel => Confidence::High,
@@ -271,46 +277,44 @@ pub(super) fn median(values: &[u32]) -> Option<u32> {
     values.get(values.len() / 2).copied()
 }
 
-/// A full line shows: packets wait before it, or are dropped there.
+/// What kept the rate from being higher, by elimination.
 ///
-/// Round trips longer by a fifth and 300 µs: less is this gateway's own scheduling. One lost segment in ten thousand is
-/// what a clean path may have by itself.
-fn evidence_of_a_full_line(steady: &[Sample], aside: &Aside, loaded: Option<u32>) -> bool {
-    let idle = aside.idle_us.iter().min().copied();
-    let queue = matches!((idle, loaded), (Some(idle), Some(loaded)) if loaded > idle + idle / 5 + 300);
-    let (Some(a), Some(b)) = (steady.first(), steady.last()) else { return queue };
-    queue || more(a.own.losses, b.own.losses) * 10_000.0 > more(a.own.segments, b.own.segments)
-}
-
-fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates, full: bool) -> Limit {
+/// A full line shows: packets wait before it (round trips longer by a fifth and 300 µs: less is this gateway's own
+/// scheduling), or are dropped there (one in ten thousand: so many a clean path may lose by itself).
+fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates, loaded: Option<u32>) -> Limit {
     let (Some(a), Some(b)) = (steady.first(), steady.last()) else { return Limit::Unknown };
     if starved(&a.cpu, &b.cpu, b.at.saturating_sub(a.at)) {
         return Limit::GatewayCpu;
     }
+    let idle = aside.idle_us.iter().min().copied();
     // A line that is full fills windows too: those come second.
-    if full {
+    if matches!((idle, loaded), (Some(idle), Some(loaded)) if loaded > idle + idle / 5 + 300) {
         return Limit::Line;
     }
-    let idle = f64::from(aside.idle_us.iter().min().copied().unwrap_or(0)) / 1e6;
+    let idle = f64::from(idle.unwrap_or(0)) / 1e6;
     // What one connection has under way.
     let under_way = mean.own / 8.0 * idle / f64::from(aside.connections.max(1));
     let window_is_full = idle > 0.0 && under_way >= 0.6 * f64::from(aside.window);
+    let lossy = more(a.own.losses, b.own.losses) * 10_000.0 > more(a.own.segments, b.own.segments);
     match setting.direction {
+        _ if !setting.kernel => Limit::Unknown,
+        Direction::Download if lossy => Limit::Line,
         Direction::Download if window_is_full => Limit::Window,
-        Direction::Download if setting.kernel => Limit::Server,
-        Direction::Upload if setting.kernel => {
+        Direction::Download => Limit::Server,
+        Direction::Upload => {
             let busy = more(a.own.busy_us, b.own.busy_us).max(1.0);
             let windowed = more(a.own.window_limited_us, b.own.window_limited_us) / busy > 0.5;
             let buffered = more(a.own.buffer_limited_us, b.own.buffer_limited_us) / busy > 0.5;
             match (windowed, buffered) {
-                // The peer's window is small for the way, or it is closed because nobody reads there.
+                // The peer's window is small for the way, or it is closed because nobody reads there. Such a peer also
+                // drops what it has no room for: that is no loss of the line's.
                 (true, _) if window_is_full => Limit::Window,
                 (true, _) => Limit::Server,
+                (false, _) if lossy => Limit::Line,
                 (false, true) => Limit::Window,
                 (false, false) => Limit::Unknown,
             }
         }
-        _ => Limit::Unknown,
     }
 }
 

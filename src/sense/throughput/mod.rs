@@ -94,6 +94,9 @@ const OVERHEAD: u64 = 107;
 /// Of the bytes that are left, this time's worth is left to what is under way when the test ends.
 const UNDER_WAY: Duration = Duration::from_millis(150);
 
+/// An upload within its bytes is over when all but this have arrived: the last segments, bytes.
+const LEFTOVER: u64 = 64 * 1024;
+
 /// A server and how to trust it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -352,8 +355,11 @@ impl Test<'_> {
                 let reserve = (rates.own / 8.0 * UNDER_WAY.as_secs_f64()) as u64;
                 let most = order.bytes_most.0;
                 let reserve = reserve.min(most / 4);
-                plan.books().payload_most = (most - reserve) * 100 / OVERHEAD;
-                if self.cost + reserve >= most {
+                let mut books = plan.books();
+                books.payload_most = (most - reserve) * 100 / OVERHEAD;
+                // An upload has given all it may to its sockets; it is over when that has arrived.
+                let all = books.payload >= books.payload_most && payload + LEFTOVER >= books.payload;
+                if self.cost + reserve >= most || all {
                     break;
                 }
             }
@@ -489,13 +495,41 @@ async fn ping_on(to: SocketAddr, device: Device, told: mpsc::Sender<u32>) {
     }
 }
 
+/// What is known of one connection.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    now: TcpNow,
+    /// The largest segment so far, bytes of payload.
+    mss: u32,
+    /// Payload that arrived, by its segments, of which nearly all are full. TCP's own count of bytes stands still behind a
+    /// loss and leaps when the gap is filled; segments are counted when they come.
+    by_segments: u64,
+}
+
+impl Known {
+    fn learn(&mut self, now: TcpNow, direction: Direction) {
+        let (segments, before, mss, bytes) = match direction {
+            Direction::Download => (now.data_segments_in, self.now.data_segments_in, now.mss_in, now.received),
+            Direction::Upload => (now.delivered, self.now.delivered, now.mss_out, now.acked),
+        };
+        self.mss = self.mss.max(mss);
+        if self.now.headers == 0 || segments == 0 {
+            // At first the kernel has not seen a full segment yet, and of an old one there is nothing else.
+            self.by_segments = bytes;
+        } else {
+            self.by_segments += u64::from(segments.wrapping_sub(before)) * u64::from(self.mss);
+        }
+        self.now = now;
+    }
+}
+
 /// Reads the device's counters and those of our connections.
 struct Gauge {
     index: u32,
     kernel: Option<Kernel>,
     diag: Option<Diag>,
     /// What was last known of each connection, in the order of the books.
-    known: Vec<TcpNow>,
+    known: Vec<Known>,
     /// The counters at the first sample.
     start: Option<Totals>,
     window: u32,
@@ -546,7 +580,7 @@ impl Gauge {
 
     fn own(&mut self, plan: &Plan, setting: &mut Setting) -> Own {
         let books = plan.books();
-        self.known.resize(books.ends.len(), TcpNow::default());
+        self.known.resize(books.ends.len(), Known::default());
         let mut asked = true;
         for (known, end) in self.known.iter_mut().zip(&books.ends) {
             if !end.open {
@@ -554,11 +588,11 @@ impl Gauge {
             }
             // Gone in between (NotFound): what was known last stays.
             match self.diag.as_mut().map(|diag| diag.ask(end.local, end.remote, self.index)) {
-                Some(Ok(now)) => *known = now,
-                _ => asked &= known.headers != 0,
+                Some(Ok(now)) => known.learn(now, setting.direction),
+                _ => asked &= known.now.headers != 0,
             }
         }
-        if !asked && self.known.iter().all(|k| k.headers == 0) {
+        if !asked && self.known.iter().all(|k| k.now.headers == 0) {
             setting.kernel = false;
         }
         if !setting.kernel {
@@ -577,25 +611,18 @@ impl Gauge {
         }
         drop(books);
         let mut own = Own::default();
-        for k in &self.known {
+        for known in &self.known {
+            let k = &known.now;
             let headers = u64::from(k.headers);
             if headers != 0 {
                 setting.headers = k.headers;
             }
             let (arrived, passed, segments, mss) = match setting.direction {
-                // Payload that came out of order counts when it came: by its segments, which are full ones in a download.
-                Direction::Download => {
-                    let full = u64::from(k.data_segments_in) * u64::from(k.mss_in);
-                    let near = full.abs_diff(k.received) <= k.received / 4;
-                    let passed = if near { full } else { k.received };
-                    (k.received, passed, u64::from(k.segments_in), k.mss_in)
-                }
+                Direction::Download => (k.received, known.by_segments, u64::from(k.segments_in), k.mss_in),
                 Direction::Upload => {
                     // Linux before 4.19 does not tell what was sent: what was acknowledged is near.
                     let sent = if k.sent == 0 { k.acked } else { k.sent };
-                    // What arrived behind a loss counts when it arrived, not when the gap was filled.
-                    let full = u64::from(k.delivered) * u64::from(k.mss_out);
-                    let arrived = if full.abs_diff(k.acked) <= sent.saturating_sub(k.acked) { full } else { k.acked };
+                    let arrived = if k.delivered == 0 { k.acked } else { known.by_segments };
                     (arrived, sent, u64::from(k.segments_out), k.mss_out)
                 }
             };

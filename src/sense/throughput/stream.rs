@@ -45,6 +45,9 @@ const GATHER_BELOW: usize = 128 * 1024;
 /// For so long. At 1 Gbit/s 125 kB arrive meanwhile: far below any receive buffer.
 const GATHER: Duration = Duration::from_millis(1);
 
+/// How long an upload waits for its budget to be looked at again.
+const BUDGET_WAIT: Duration = Duration::from_millis(50);
+
 /// Where authorities' certificates lie on OpenWrt (`ca-bundle`), Debian, Alpine and others.
 const AUTHORITIES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"];
@@ -442,7 +445,7 @@ async fn discard(plan: &Plan, tcp: &TcpStream, sink: &mut [u8], left: Option<u64
     }
 }
 
-/// Uploads until told to stop (it is dropped) or the bytes are used up. Returns only for a reason.
+/// Uploads until told to stop (it is dropped); with the bytes used up, it waits for that. Returns only for a reason.
 pub(super) async fn upload(plan: Arc<Plan>) -> Result<(), Trouble> {
     let url = &plan.url;
     let request = url.post(plan.announced);
@@ -453,7 +456,6 @@ pub(super) async fn upload(plan: Arc<Plan>) -> Result<(), Trouble> {
             let mut sent = 0;
             let head = match send(&plan, &mut stream, &mut sent).await {
                 Ok(Some(head)) => head,
-                Ok(None) if plan.room() == 0 => return Ok(()),
                 Ok(None) => answer(&mut stream, url, &mut Vec::new()).await?,
                 Err(trouble) => return Err(trouble),
             };
@@ -484,7 +486,9 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
     while *sent < plan.announced {
         let room = plan.room().min(usize::try_from(plan.announced - *sent).unwrap_or(usize::MAX));
         if room == 0 {
-            return Ok(None);
+            // What the socket has is still to arrive: whoever counts it ends this. There may be a little more room then.
+            tokio::time::sleep(BUDGET_WAIT).await;
+            continue;
         }
         let at = offset as usize % BODY;
         let room = room.min(BODY - at);
