@@ -11,7 +11,12 @@
 //!
 //! Those beside iperf3 are left out, with a word, where there is none.
 
-#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a benchmark ends where it cannot measure")]
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark ends where it cannot measure"
+)]
 
 #[path = "../tests/line/mod.rs"]
 mod line;
@@ -51,7 +56,9 @@ fn main() -> ExitCode {
     if installed("tc") {
         accuracy(&line);
     } else {
-        println!("speed.error_pct, speed.busy_error_pct and speed.kept_mb were not measured: tc is not installed");
+        println!(
+            "speed.error_pct, speed.busy_error_pct and speed.kept_mb were not measured: tc is not installed"
+        );
     }
     ExitCode::SUCCESS
 }
@@ -124,7 +131,10 @@ fn beside_iperf3(line: &Line) {
     server.args(["-s", "-p", "5201"]).stdin(Stdio::null()).stdout(Stdio::null());
     let _server = world.spawn_in(Host::Anchor, &mut server).expect("iperf3's server");
     let there = || world.within(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
-    assert!(clock::wait_until(Duration::from_secs(20), || there().unwrap_or(false)), "iperf3 does not listen");
+    assert!(
+        clock::wait_until(Duration::from_secs(20), || there().unwrap_or(false)),
+        "iperf3 does not listen"
+    );
     for (name, rate) in [("speed", None), ("speed.at_500", Some(mbit(500)))] {
         if let Some(rate) = rate {
             world.shape(rate, rate).expect("a shaped line");
@@ -170,7 +180,10 @@ fn timed(world: &World, words: &[&str]) -> Option<(f64, Value)> {
 
 fn ours(world: &World) -> Option<Cost> {
     let url = format!("http://{ANCHOR}/");
-    let (cpu, said) = timed(world, &[PROGRAM, "speedtest", "--server", &url, "--json", "--download-only", "--megabytes", "100000"])?;
+    let (cpu, said) = timed(
+        world,
+        &[PROGRAM, "speedtest", "--server", &url, "--json", "--download-only", "--megabytes", "100000"],
+    )?;
     let test = &said["tests"][0];
     let (seconds, found) = (test["took"].as_f64()? / 1e3, &test["outcome"]);
     // Payload, as iperf3 counts.
@@ -184,4 +197,3 @@ fn iperf3(world: &World) -> Option<Cost> {
     let end = &said["end"]["sum_received"];
     Some((cpu, end["bytes"].as_f64()?, end["seconds"].as_f64()?))
 }
-

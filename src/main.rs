@@ -364,15 +364,20 @@ fn callback(words: &[String]) -> ExitCode {
 #[cfg(feature = "daemon")]
 fn speedtest(words: &[String]) -> ExitCode {
     use linekeeper::run::speedtest::{BYTES, Options, Verdict, speedtest};
-    use linekeeper::units::Bytes;
     use linekeeper::speed::Direction;
+    use linekeeper::units::Bytes;
     const USUAL: &str = "/etc/linekeeper.toml";
     let flags = ["--json", "--download-only", "--upload-only"];
-    let words =
-        match Words::read(words, SPEEDTEST_HELP, &flags, &["--server", "--config", "--device", "--ca", "--megabytes"], 0) {
-            Ok(words) => words,
-            Err(code) => return code,
-        };
+    let words = match Words::read(
+        words,
+        SPEEDTEST_HELP,
+        &flags,
+        &["--server", "--config", "--device", "--ca", "--megabytes"],
+        0,
+    ) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
     let file = words.value("--config").or_else(|| Path::new(USUAL).exists().then_some(USUAL));
     let config = match file.map(|file| load(Path::new(file))) {
         Some(Ok((_, config))) => Some(config),
@@ -380,7 +385,9 @@ fn speedtest(words: &[String]) -> ExitCode {
         None => None,
     };
     let directions = match (words.has("--download-only"), words.has("--upload-only")) {
-        (true, true) => return misused("--download-only and --upload-only leave nothing to test".to_string()),
+        (true, true) => {
+            return misused("--download-only and --upload-only leave nothing to test".to_string());
+        }
         (true, false) => vec![Direction::Download],
         (false, true) => vec![Direction::Upload],
         (false, false) => vec![Direction::Download, Direction::Upload],

@@ -63,8 +63,11 @@ fn trials(missing: Option<String>) -> Vec<Trial> {
         .map(|(name, needs, test)| {
             // nginx can be stood in for; where all is required it cannot.
             let absent: Vec<&str> = needs.iter().copied().filter(|p| !installed(p)).collect();
-            let hard = absent.iter().any(|p| required || *p != "nginx" || needs.contains(&"openssl") || name == "ipv6");
-            let why = missing.clone().or_else(|| hard.then(|| format!("not installed: {}", absent.join(", "))));
+            let hard = absent
+                .iter()
+                .any(|p| required || *p != "nginx" || needs.contains(&"openssl") || name == "ipv6");
+            let why =
+                missing.clone().or_else(|| hard.then(|| format!("not installed: {}", absent.join(", "))));
             match why {
                 Some(why) if required => Trial::test(name, move || Err(why.into())),
                 Some(why) => {
@@ -236,7 +239,8 @@ fn limits_hold() -> Outcome {
         test.stop_after = Some(Span::seconds(1));
         let run = line.test(test);
         match run.ended.outcome {
-            SpeedOutcome::Failed { reason: SpeedFailure::Aborted, .. } if run.ended.took < Span::seconds(3) => {}
+            SpeedOutcome::Failed { reason: SpeedFailure::Aborted, .. }
+                if run.ended.took < Span::seconds(3) => {}
             other => return Err(format!("told to end, {other:?} after {}", run.ended.took).into()),
         }
     }
@@ -269,11 +273,20 @@ fn bad_servers() -> Outcome {
             let run = line.test(test);
             let said = match &run.ended.outcome {
                 SpeedOutcome::Measured(f) => format!("line {}, limit {:?}", f.line, f.limit),
-                SpeedOutcome::Failed { reason, detail, retry_after } => format!("{reason:?} {detail} {retry_after:?}"),
+                SpeedOutcome::Failed { reason, detail, retry_after } => {
+                    format!("{reason:?} {detail} {retry_after:?}")
+                }
             };
-            println!("{} {direction:?}: {said}; cost {}, took {}", manner.name(), run.ended.cost, run.ended.took);
+            println!(
+                "{} {direction:?}: {said}; cost {}, took {}",
+                manner.name(),
+                run.ended.cost,
+                run.ended.took
+            );
             if run.ended.cost > Bytes(20_000_000) || run.ended.took > Span::millis(6_500) {
-                return Err(format!("{}: cost {}, took {}", manner.name(), run.ended.cost, run.ended.took).into());
+                return Err(
+                    format!("{}: cost {}, took {}", manner.name(), run.ended.cost, run.ended.took).into()
+                );
             }
             let right = match (&run.ended.outcome, wanted) {
                 (SpeedOutcome::Measured(f), None) if manner == Manner::Slow => {
@@ -281,7 +294,8 @@ fn bad_servers() -> Outcome {
                 }
                 (SpeedOutcome::Measured(f), None) => f.line > mbit(45),
                 (SpeedOutcome::Failed { reason, retry_after, .. }, Some(wanted)) => {
-                    *reason == wanted && (manner == Manner::Busy) == (*retry_after == Some(Span::seconds(120)))
+                    *reason == wanted
+                        && (manner == Manner::Busy) == (*retry_after == Some(Span::seconds(120)))
                 }
                 _ => false,
             };
@@ -308,7 +322,9 @@ fn nothing_there() -> Outcome {
         }
     };
     // Nobody listens; nobody is there; nobody knows the name.
-    for url in [format!("http://{ANCHOR}/"), "http://203.0.113.99/".into(), "http://no.such.name.invalid/".into()] {
+    for url in
+        [format!("http://{ANCHOR}/"), "http://203.0.113.99/".into(), "http://no.such.name.invalid/".into()]
+    {
         if reason(&url, &line) != Some(SpeedFailure::ServerUnreachable) {
             return Err(format!("{url}: not told").into());
         }
@@ -330,7 +346,17 @@ fn certificates() -> Outcome {
     std::fs::create_dir_all(&room)?;
     let (key, certificate) = (room.join("key.pem"), room.join("cert.pem"));
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:P-256",
+            "-nodes",
+            "-days",
+            "30",
+        ])
         .args(["-subj", "/CN=speed", "-addext", &format!("subjectAltName=IP:{ANCHOR}")])
         .args(["-addext", "basicConstraints=critical,CA:FALSE", "-keyout"])
         .arg(&key)
@@ -362,8 +388,11 @@ fn certificates() -> Outcome {
         })?;
         // The system does not know this authority; another one's certificate is not it either.
         match with(None).ended.outcome {
-            SpeedOutcome::Failed { reason: SpeedFailure::ServerCertificate, detail, .. } => println!("{detail}"),
-            SpeedOutcome::Failed { reason: SpeedFailure::Local, detail, .. } if detail.contains("install") => {}
+            SpeedOutcome::Failed { reason: SpeedFailure::ServerCertificate, detail, .. } => {
+                println!("{detail}")
+            }
+            SpeedOutcome::Failed { reason: SpeedFailure::Local, detail, .. }
+                if detail.contains("install") => {}
             other => return Err(format!("an unknown authority: {other:?}").into()),
         }
     }
@@ -416,11 +445,22 @@ fn busy_processor() -> Outcome {
         let mut hogs: Vec<std::process::Child> = (0..3)
             .map(|_| {
                 let mut hog = Command::new("taskset");
-                hog.args(["1", "sh", "-c", "while :; do :; done"]).stdin(Stdio::null()).spawn().expect("a hog")
+                hog.args(["1", "sh", "-c", "while :; do :; done"])
+                    .stdin(Stdio::null())
+                    .spawn()
+                    .expect("a hog")
             })
             .collect();
         let mut test = Command::new("taskset");
-        test.args(["1", PROGRAM, "speedtest", "--server", &format!("http://{ANCHOR}/"), "--json", "--download-only"]);
+        test.args([
+            "1",
+            PROGRAM,
+            "speedtest",
+            "--server",
+            &format!("http://{ANCHOR}/"),
+            "--json",
+            "--download-only",
+        ]);
         let out = line.world.exec_in(Host::Gateway, &mut test);
         for hog in &mut hogs {
             let _ = hog.kill();
@@ -449,8 +489,15 @@ fn command_line() -> Outcome {
         Ok((out.status.code(), text(&out.stdout), text(&out.stderr)))
     };
     let server = format!("http://{ANCHOR}/");
-    for (promised, code, words) in [("20 Mbit/s", 0, "as promised"), ("100 Mbit/s", 1, "below what was promised")] {
-        std::fs::write(&config, format!("[device]\nid = \"gw-1\"\n[probe]\ntargets = [{{ host = \"198.51.100.1\", role = \"anchor\" }}]\n[promise]\ndownload = {{ normal = \"{promised}\" }}\n"))?;
+    for (promised, code, words) in
+        [("20 Mbit/s", 0, "as promised"), ("100 Mbit/s", 1, "below what was promised")]
+    {
+        std::fs::write(
+            &config,
+            format!(
+                "[device]\nid = \"gw-1\"\n[probe]\ntargets = [{{ host = \"198.51.100.1\", role = \"anchor\" }}]\n[promise]\ndownload = {{ normal = \"{promised}\" }}\n"
+            ),
+        )?;
         let config = config.display().to_string();
         one_of_three("speedtest", || {
             let (got, out, err) = run(&["--server", &server, "--config", &config, "--download-only"])?;

@@ -130,15 +130,22 @@ impl Connection {
                 "HTTP/1.1 503 Busy\r\nRetry-After: 120\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
             )?,
             Manner::Absent => {
-                say(&self.stream, "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")?;
+                say(
+                    &self.stream,
+                    "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                )?;
             }
             Manner::Circle => say(
                 &self.stream,
-                &format!("HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+                &format!(
+                    "HTTP/1.1 302 Found\r\nLocation: {path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                ),
             )?,
             Manner::Redirect if !path.starts_with("/moved/") => say(
                 &self.stream,
-                &format!("HTTP/1.1 307 Moved\r\nLocation: /moved{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+                &format!(
+                    "HTTP/1.1 307 Moved\r\nLocation: /moved{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                ),
             )?,
             _ if path.ends_with("/upload") => {
                 self.take(length)?;
@@ -150,7 +157,8 @@ impl Connection {
                     Manner::Forever => String::new(),
                     _ => format!("Content-Length: {OBJECT}\r\n"),
                 };
-                let head = format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{length}\r\n");
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\n{length}\r\n");
                 say(&self.stream, &head)?;
                 return Ok(method == "HEAD" || self.give()?);
             }
@@ -213,7 +221,8 @@ impl Connection {
                 Manner::Stall if given >= 1_000_000 => std::thread::sleep(Duration::from_secs(3600)),
                 _ => {}
             }
-            given += sendfile(&self.stream, &*self.object, Some(&mut offset), left.min(most) as usize)? as u64;
+            given +=
+                sendfile(&self.stream, &*self.object, Some(&mut offset), left.min(most) as usize)? as u64;
         }
     }
 
@@ -227,7 +236,9 @@ impl Connection {
             match self.manner {
                 Manner::Slow => self.slowly(),
                 Manner::Stall if taken >= 1_000_000 => std::thread::sleep(Duration::from_secs(3600)),
-                Manner::Truncate if taken >= 2_000_000 => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+                Manner::Truncate if taken >= 2_000_000 => {
+                    return Err(std::io::ErrorKind::ConnectionAborted.into());
+                }
                 _ => {}
             }
             let n = self.stream.read(&mut room[..most.min(left as usize)])?;

@@ -71,7 +71,9 @@ pub fn play(words: &[String]) -> Played {
             };
             match (place.parse(), manner) {
                 (Ok(place), Some(manner)) => ended(speed_server::serve(place, manner)),
-                _ => misused("speed-server takes --listen ADDRESS:PORT and --manner NAME (see its documentation)"),
+                _ => misused(
+                    "speed-server takes --listen ADDRESS:PORT and --manner NAME (see its documentation)",
+                ),
             }
         }
         ["-h" | "--help"] => {

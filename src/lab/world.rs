@@ -494,7 +494,10 @@ impl World {
         for (host, device, rate) in [(Host::Isp, "acc0", down), (Host::Access, "uplink", up)] {
             // 4 ms worth: less, and a busy machine that comes late to the bucket finds it overflown.
             let burst = (rate.0 / 8 / 250).max(5_000);
-            tc(host, &format!("qdisc add dev {device} root tbf rate {}bit burst {burst}b latency 50ms", rate.0))?;
+            tc(
+                host,
+                &format!("qdisc add dev {device} root tbf rate {}bit burst {burst}b latency 50ms", rate.0),
+            )?;
         }
         Ok(())
     }

@@ -79,7 +79,8 @@ pub fn speedtest(options: &Options) -> Result<(String, Verdict), String> {
     // A name lookup that still hangs is not waited for.
     runtime.shutdown_background();
     let (device, ended) = told?;
-    let verdicts: Vec<Verdict> = ended.iter().map(|e| verdict(e, promised(&options.promise, e.direction))).collect();
+    let verdicts: Vec<Verdict> =
+        ended.iter().map(|e| verdict(e, promised(&options.promise, e.direction))).collect();
     let worst = verdicts.iter().copied().max().unwrap_or(Verdict::Unmeasured);
     let text = if options.json {
         format!("{}\n", as_json(options, &device, &ended, &verdicts, worst))
@@ -134,7 +135,13 @@ const fn name(direction: Direction) -> &'static str {
 fn bar(direction: Direction, p: &Progress) -> String {
     let full = (p.took.0 * BAR as u64 / SECONDS.0.max(1)).min(BAR as u64) as usize;
     let line = p.line.to_string();
-    format!("{:<8} [{}{}] {line:<12} {} used  ", name(direction), "#".repeat(full), ".".repeat(BAR - full), p.cost)
+    format!(
+        "{:<8} [{}{}] {line:<12} {} used  ",
+        name(direction),
+        "#".repeat(full),
+        ".".repeat(BAR - full),
+        p.cost
+    )
 }
 
 fn promised(promise: &Promise, direction: Direction) -> Option<Rate> {
@@ -149,7 +156,11 @@ fn verdict(ended: &SpeedEnded, promised: Option<Rate>) -> Verdict {
     let SpeedOutcome::Measured(figures) = &ended.outcome else { return Verdict::Unmeasured };
     match promised {
         Some(promised) if u128::from(figures.line.0) * 1000 < u128::from(promised.0) * u128::from(SHARE) => {
-            if figures.limit == Limit::Line { Verdict::Below } else { Verdict::Unmeasured }
+            if figures.limit == Limit::Line {
+                Verdict::Below
+            } else {
+                Verdict::Unmeasured
+            }
         }
         _ => Verdict::Kept,
     }
@@ -175,7 +186,13 @@ const fn word(verdict: Verdict, promised: bool) -> &'static str {
     }
 }
 
-fn as_json(options: &Options, device: &Device, ended: &[SpeedEnded], verdicts: &[Verdict], worst: Verdict) -> Value {
+fn as_json(
+    options: &Options,
+    device: &Device,
+    ended: &[SpeedEnded],
+    verdicts: &[Verdict],
+    worst: Verdict,
+) -> Value {
     let tests: Vec<Value> = ended
         .iter()
         .zip(verdicts)
@@ -213,7 +230,15 @@ fn as_table(options: &Options, ended: &[SpeedEnded], verdicts: &[Verdict]) -> St
     for (ended, verdict) in ended.iter().zip(verdicts) {
         let direction = name(ended.direction);
         match &ended.outcome {
-            SpeedOutcome::Measured(Figures { line, line_mean, customer, idle_rtt_us, loaded_rtt_us, limit, .. }) => {
+            SpeedOutcome::Measured(Figures {
+                line,
+                line_mean,
+                customer,
+                idle_rtt_us,
+                loaded_rtt_us,
+                limit,
+                ..
+            }) => {
                 rows.push([
                     direction.to_owned(),
                     line.to_string(),
@@ -273,7 +298,14 @@ mod tests {
             rpm: None,
         });
         let cost = Bytes(1_000);
-        SpeedEnded { test: TestId(0), server: 0, direction: Direction::Download, cost, took: Span(1), outcome }
+        SpeedEnded {
+            test: TestId(0),
+            server: 0,
+            direction: Direction::Download,
+            cost,
+            took: Span(1),
+            outcome,
+        }
     }
 
     #[test]
@@ -312,6 +344,9 @@ mod tests {
             retry_after: Some(Span::seconds(120)),
         };
         let text = as_table(&options, &[failed], &[Verdict::Unmeasured]);
-        assert_eq!(text, "download not measured: http://h/download is busy (503); it asks to come again in 2 min\n");
+        assert_eq!(
+            text,
+            "download not measured: http://h/download is busy (503); it asks to come again in 2 min\n"
+        );
     }
 }

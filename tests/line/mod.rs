@@ -125,7 +125,8 @@ impl Line {
         let url = test.url.clone().unwrap_or_else(|| format!("http://{ANCHOR}/"));
         let server = Server { url: Url::parse(&url).expect("a URL"), ca: test.ca.clone() };
         let run = self.world.within(Host::Gateway, move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let run = runtime.block_on(async {
                 let (progress, mut told) = mpsc::channel::<Progress>(16);
                 let (go, stop) = watch::channel(Stop::No);
@@ -139,7 +140,8 @@ impl Line {
                     }
                     seen
                 };
-                let (ended, progress) = tokio::join!(measure(&order, &server, &device, progress, stop), watching);
+                let (ended, progress) =
+                    tokio::join!(measure(&order, &server, &device, progress, stop), watching);
                 Run { ended, progress }
             });
             runtime.shutdown_background();
@@ -189,8 +191,12 @@ impl Run {
 
     /// The customer's rate from the third second on, bit/s: as it was told, and as it arrived.
     pub fn customer(&self) -> (f64, f64) {
-        let told: Vec<f64> =
-            self.progress.iter().filter(|p| p.0.took >= Span::seconds(3)).map(|p| p.0.customer.0 as f64).collect();
+        let told: Vec<f64> = self
+            .progress
+            .iter()
+            .filter(|p| p.0.took >= Span::seconds(3))
+            .map(|p| p.0.customer.0 as f64)
+            .collect();
         // Each tells of the second before it.
         let mut later = self.progress.iter().filter(|p| p.0.took >= Span::millis(2_500));
         let truth = match (later.next(), self.progress.last()) {
@@ -227,8 +233,11 @@ impl Customer {
         let arrived = Arc::new(AtomicUsize::new(0));
         let listening = Arc::new(AtomicBool::new(false));
         let sink = {
-            let (world, end, arrived, listening) = (world.clone(), end.clone(), arrived.clone(), listening.clone());
-            std::thread::spawn(move || world.within(to, || swallow(kind, address, &end, &arrived, &listening)))
+            let (world, end, arrived, listening) =
+                (world.clone(), end.clone(), arrived.clone(), listening.clone());
+            std::thread::spawn(move || {
+                world.within(to, || swallow(kind, address, &end, &arrived, &listening))
+            })
         };
         assert!(clock::wait_until(Duration::from_secs(10), || listening.load(Ordering::SeqCst)));
         let source = {

@@ -52,7 +52,8 @@ fn cores(stat: &str) -> Vec<Core> {
 
 /// `ran waited slices`, the first two in nanoseconds.
 fn thread(schedstat: &str) -> Option<(Duration, Duration)> {
-    let mut words = schedstat.split_ascii_whitespace().map(|w| w.parse::<u64>().ok().map(Duration::from_nanos));
+    let mut words =
+        schedstat.split_ascii_whitespace().map(|w| w.parse::<u64>().ok().map(Duration::from_nanos));
     Some((words.next()??, words.next()??))
 }
 

@@ -187,7 +187,8 @@ fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates
 /// The rates of the last second, as far as there is one.
 pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rates, Duration)> {
     let last = samples.last()?;
-    let first = samples.iter().rev().find(|s| last.at.saturating_sub(s.at) >= WINDOW_LEAST).or(samples.first())?;
+    let first =
+        samples.iter().rev().find(|s| last.at.saturating_sub(s.at) >= WINDOW_LEAST).or(samples.first())?;
     let over = last.at.saturating_sub(first.at);
     (over > Duration::ZERO).then(|| (between(first, last, setting, reading(samples, setting)), over))
 }
@@ -213,7 +214,9 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     let each: Vec<Rates> = samples.windows(2).map(|p| between(&p[0], &p[1], setting, reading)).collect();
     let mut best: Option<Rates> = None;
     for (i, from) in samples.iter().enumerate() {
-        let Some(to) = samples[i..].iter().find(|s| s.at.saturating_sub(from.at) >= WINDOW_LEAST) else { break };
+        let Some(to) = samples[i..].iter().find(|s| s.at.saturating_sub(from.at) >= WINDOW_LEAST) else {
+            break;
+        };
         let rates = between(from, to, setting, reading);
         if best.is_none_or(|b| rates.line > b.line) {
             best = Some(rates);
@@ -266,7 +269,8 @@ fn ramp(each: &[Rates]) -> usize {
 fn spread(each: &[Rates]) -> u16 {
     let mut lines: Vec<f64> = each.iter().map(|r| r.line).collect();
     lines.sort_by(f64::total_cmp);
-    let part = |tenths: usize| lines.get((lines.len().saturating_sub(1)) * tenths / 10).copied().unwrap_or(0.0);
+    let part =
+        |tenths: usize| lines.get((lines.len().saturating_sub(1)) * tenths / 10).copied().unwrap_or(0.0);
     let middle = part(5);
     if middle <= 0.0 { 1000 } else { ((part(9) - part(1)) / middle * 1000.0).clamp(0.0, 1000.0) as u16 }
 }
@@ -446,7 +450,13 @@ mod tests {
         let mut clean = flow(60, 400, 0);
         clean.iter_mut().for_each(|s| s.own.losses = 0);
         // Nothing lost, nothing waits: whoever sends could have sent more.
-        let idle = Aside { idle_us: vec![10_000], loaded_us: vec![10_100], connections: 1, window: 1 << 24, ..Aside::default() };
+        let idle = Aside {
+            idle_us: vec![10_000],
+            loaded_us: vec![10_100],
+            connections: 1,
+            window: 1 << 24,
+            ..Aside::default()
+        };
         assert_eq!(limit_of(&clean, down, &idle), Limit::Server);
         assert_eq!(limit_of(&clean, down, &Aside { loaded_us: vec![30_000], ..idle.clone() }), Limit::Line);
         // 48 Mbit/s over 10 ms are 60 kB under way.
@@ -456,7 +466,10 @@ mod tests {
             (s.own.busy_us, s.own.window_limited_us) = (100_000 * i, 90_000 * i);
         }
         assert_eq!(limit_of(&slow_reader, Direction::Upload, &idle), Limit::Server);
-        assert_eq!(limit_of(&slow_reader, Direction::Upload, &Aside { window: 65_535, ..idle.clone() }), Limit::Window);
+        assert_eq!(
+            limit_of(&slow_reader, Direction::Upload, &Aside { window: 65_535, ..idle.clone() }),
+            Limit::Window
+        );
         // The core is full: of interrupts, of our own work, of another's for which we wait.
         for (interrupts, ran, waited, starved) in
             [(8, 1, 0, true), (0, 90, 0, true), (0, 10, 30, true), (0, 10, 5, false)]

@@ -39,7 +39,9 @@ impl Url {
     /// # Errors
     /// What is wrong with it, and how it should look.
     pub fn parse(text: &str) -> Result<Url, String> {
-        let wrong = |why: &str| Err(format!("{text:?} {why}; a test server is http://HOST/ or https://HOST:PORT/DIRECTORY/"));
+        let wrong = |why: &str| {
+            Err(format!("{text:?} {why}; a test server is http://HOST/ or https://HOST:PORT/DIRECTORY/"))
+        };
         if text.len() > URL_MOST {
             return Err(format!("an address of {} bytes is too long, {URL_MOST} are the most", text.len()));
         }
@@ -67,7 +69,9 @@ impl Url {
                 _ => return wrong("has an IPv6 address without its brackets"),
             },
             None => match authority.rsplit_once(':') {
-                Some((host, _)) if host.contains(':') => return wrong("has an IPv6 address without its brackets"),
+                Some((host, _)) if host.contains(':') => {
+                    return wrong("has an IPv6 address without its brackets");
+                }
                 Some((host, port)) => (host, Some(port)),
                 None => (authority, None),
             },
@@ -76,7 +80,13 @@ impl Url {
             return wrong("names no host");
         }
         let port = match port {
-            None => if tls { 443 } else { 80 },
+            None => {
+                if tls {
+                    443
+                } else {
+                    80
+                }
+            }
             Some(port) => match port.parse() {
                 Ok(port) if port != 0 => port,
                 _ => return wrong("has a port outside 1 to 65535"),
@@ -101,7 +111,10 @@ impl Url {
         if let Some(rest) = location.strip_prefix("//") {
             return Url::parse(&format!("{}://{rest}", if self.tls { "https" } else { "http" }));
         }
-        if location.starts_with('/') && location.len() <= URL_MOST && location.bytes().all(|b| b.is_ascii_graphic()) {
+        if location.starts_with('/')
+            && location.len() <= URL_MOST
+            && location.bytes().all(|b| b.is_ascii_graphic())
+        {
             return Ok(Url { path: location.to_owned(), ..self.clone() });
         }
         let to = Url::parse(location)?;
@@ -210,7 +223,10 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
     let mut chunked = false;
     for line in lines {
         let Some((name, value)) = line.split_once(':') else {
-            return Err(format!("the answer has a header without a colon: {:?}", line.chars().take(40).collect::<String>()));
+            return Err(format!(
+                "the answer has a header without a colon: {:?}",
+                line.chars().take(40).collect::<String>()
+            ));
         };
         let value = value.trim();
         match name.to_ascii_lowercase().as_str() {
@@ -218,11 +234,17 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
                 let digits = !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit());
                 response.length = match value.parse() {
                     Ok(length) if digits => Some(length),
-                    _ => return Err(format!("the answer's Content-Length is {:?}", value.chars().take(40).collect::<String>())),
+                    _ => {
+                        return Err(format!(
+                            "the answer's Content-Length is {:?}",
+                            value.chars().take(40).collect::<String>()
+                        ));
+                    }
                 };
             }
             "content-type" => {
-                response.content_type = value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+                response.content_type =
+                    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             }
             "location" => response.location = Some(value.to_owned()),
             "retry-after" => {

@@ -148,9 +148,10 @@ impl Stop {
     fn trouble(self) -> Option<Trouble> {
         match self {
             Stop::No => None,
-            Stop::CustomerBusy => {
-                Some(Trouble::new(SpeedFailure::CustomerBusy, "the customer began to use the line: the test gave way"))
-            }
+            Stop::CustomerBusy => Some(Trouble::new(
+                SpeedFailure::CustomerBusy,
+                "the customer began to use the line: the test gave way",
+            )),
             Stop::Aborted => Some(Trouble::new(SpeedFailure::Aborted, "the test was told to end")),
         }
     }
@@ -246,7 +247,10 @@ impl Test<'_> {
                 tls: if url.tls { Some(stream::trust(server.ca.as_deref())?) } else { None },
                 body: if upload { Body::noise(!url.tls) } else { Body::none() },
                 announced: self.order.bytes_most.0.max(1),
-                books: Mutex::new(Books { payload_most: self.order.bytes_most.0 * 100 / OVERHEAD, ..Books::default() }),
+                books: Mutex::new(Books {
+                    payload_most: self.order.bytes_most.0 * 100 / OVERHEAD,
+                    ..Books::default()
+                }),
                 url: url.clone(),
             });
             match stream::knock(&plan, upload).await? {
@@ -259,11 +263,17 @@ impl Test<'_> {
                     if redirects > REDIRECTS {
                         return Err(Trouble::new(
                             SpeedFailure::ServerAnswer,
-                            format!("{} redirects more than {REDIRECTS} times, at last to {to:?}", server.url),
+                            format!(
+                                "{} redirects more than {REDIRECTS} times, at last to {to:?}",
+                                server.url
+                            ),
                         ));
                     }
                     url = url.redirected(&to).map_err(|why| {
-                        Trouble::new(SpeedFailure::ServerAnswer, format!("{url} redirects where we do not follow: {why}"))
+                        Trouble::new(
+                            SpeedFailure::ServerAnswer,
+                            format!("{url} redirects where we do not follow: {why}"),
+                        )
                     })?;
                 }
             }
@@ -281,7 +291,11 @@ impl Test<'_> {
         let _ = timeout(IDLE_LIMIT, rounds).await;
     }
 
-    async fn run(&mut self, plan: Arc<Plan>, mut stop: watch::Receiver<Stop>) -> Result<crate::speed::Figures, Trouble> {
+    async fn run(
+        &mut self,
+        plan: Arc<Plan>,
+        mut stop: watch::Receiver<Stop>,
+    ) -> Result<crate::speed::Figures, Trouble> {
         let order = self.order;
         let limit: Duration = order.seconds_most.into();
         let mut setting = Setting {
@@ -379,7 +393,8 @@ impl Test<'_> {
                     Direction::Upload => workers.spawn(stream::upload(plan)),
                 };
             }
-            self.aside.connections = self.aside.connections.max(u8::try_from(workers.len()).unwrap_or(CONNECTIONS_MOST));
+            self.aside.connections =
+                self.aside.connections.max(u8::try_from(workers.len()).unwrap_or(CONNECTIONS_MOST));
         }
         // Not one byte more than is needed.
         workers.shutdown().await;
@@ -389,7 +404,10 @@ impl Test<'_> {
         }
         figures::figures(&self.samples, &setting, &self.aside).ok_or_else(|| {
             first_trouble.unwrap_or_else(|| {
-                Trouble::new(SpeedFailure::ServerUnreachable, format!("no bytes passed to or from {} in time", plan.url))
+                Trouble::new(
+                    SpeedFailure::ServerUnreachable,
+                    format!("no bytes passed to or from {} in time", plan.url),
+                )
             })
         })
     }
@@ -440,14 +458,18 @@ fn connections_for(rate: f64) -> u8 {
 
 /// Where the server is: the first of its addresses that accepts a connection over the device.
 async fn resolve(url: &Url, device: &str) -> Result<SocketAddr, Trouble> {
-    let unknown = |why: String| Trouble::new(SpeedFailure::ServerUnreachable, format!("looking up {}: {why}", url.host));
+    let unknown = |why: String| {
+        Trouble::new(SpeedFailure::ServerUnreachable, format!("looking up {}: {why}", url.host))
+    };
     let addresses: Vec<SocketAddr> = match url.host.parse() {
         Ok(address) => vec![SocketAddr::new(address, url.port)],
-        Err(_) => match timeout(RESOLVE_LIMIT, tokio::net::lookup_host((url.host.as_str(), url.port))).await {
-            Ok(Ok(found)) => found.take(ADDRESSES_MOST).collect(),
-            Ok(Err(e)) => return Err(unknown(e.to_string())),
-            Err(_) => return Err(unknown("no answer within 5 s".into())),
-        },
+        Err(_) => {
+            match timeout(RESOLVE_LIMIT, tokio::net::lookup_host((url.host.as_str(), url.port))).await {
+                Ok(Ok(found)) => found.take(ADDRESSES_MOST).collect(),
+                Ok(Err(e)) => return Err(unknown(e.to_string())),
+                Err(_) => return Err(unknown("no answer within 5 s".into())),
+            }
+        }
     };
     let mut last = None;
     for address in &addresses {
@@ -509,7 +531,9 @@ struct Known {
 impl Known {
     fn learn(&mut self, now: TcpNow, direction: Direction) {
         let (segments, before, mss, bytes) = match direction {
-            Direction::Download => (now.data_segments_in, self.now.data_segments_in, now.mss_in, now.received),
+            Direction::Download => {
+                (now.data_segments_in, self.now.data_segments_in, now.mss_in, now.received)
+            }
             Direction::Upload => (now.delivered, self.now.delivered, now.mss_out, now.acked),
         };
         self.mss = self.mss.max(mss);
@@ -555,13 +579,19 @@ impl Gauge {
         };
         match (asking(), kind) {
             (Ok(()), Some(kind)) => Ok(if kind == ARPHRD_ETHER { ETHERNET } else { 0 }),
-            (Ok(()), None) => Err(Trouble::new(SpeedFailure::Local, "the kernel does not say what the WAN device is")),
-            (Err(e), _) => Err(Trouble::new(SpeedFailure::Local, format!("asking the kernel about the WAN device: {e}"))),
+            (Ok(()), None) => {
+                Err(Trouble::new(SpeedFailure::Local, "the kernel does not say what the WAN device is"))
+            }
+            (Err(e), _) => {
+                Err(Trouble::new(SpeedFailure::Local, format!("asking the kernel about the WAN device: {e}")))
+            }
         }
     }
 
     fn sample(&mut self, plan: &Plan, setting: &mut Setting) -> Result<Sample, Trouble> {
-        let local = |why: String| Trouble::new(SpeedFailure::Local, format!("reading the counters of {}: {why}", plan.device));
+        let local = |why: String| {
+            Trouble::new(SpeedFailure::Local, format!("reading the counters of {}: {why}", plan.device))
+        };
         let totals = counters::read(&mut self.kernel, self.index)
             .map_err(|e| local(e.to_string()))?
             .ok_or_else(|| local("the device has gone".into()))?;
@@ -569,8 +599,12 @@ impl Gauge {
         let start = *self.start.get_or_insert(totals);
         let own = self.own(plan, setting);
         let (bytes, packets) = match setting.direction {
-            Direction::Download => (totals.rx_bytes.checked_sub(start.rx_bytes), totals.rx_packets.checked_sub(start.rx_packets)),
-            Direction::Upload => (totals.tx_bytes.checked_sub(start.tx_bytes), totals.tx_packets.checked_sub(start.tx_packets)),
+            Direction::Download => {
+                (totals.rx_bytes.checked_sub(start.rx_bytes), totals.rx_packets.checked_sub(start.rx_packets))
+            }
+            Direction::Upload => {
+                (totals.tx_bytes.checked_sub(start.tx_bytes), totals.tx_packets.checked_sub(start.tx_packets))
+            }
         };
         let (Some(device_bytes), Some(device_packets)) = (bytes, packets) else {
             return Err(local("they went back: the device was made anew".into()));
@@ -636,7 +670,9 @@ impl Gauge {
                 Direction::Download => u64::from(k.out_of_order),
                 Direction::Upload => k.resent / u64::from(mss.max(1)),
             };
-            own.cost += k.received + k.sent.max(k.acked) + (u64::from(k.segments_in) + u64::from(k.segments_out)) * headers;
+            own.cost += k.received
+                + k.sent.max(k.acked)
+                + (u64::from(k.segments_in) + u64::from(k.segments_out)) * headers;
             own.busy_us += k.busy_us;
             own.window_limited_us += k.window_limited_us;
             own.buffer_limited_us += k.buffer_limited_us;
@@ -656,7 +692,8 @@ mod tests {
 
     #[test]
     fn connections_grow_with_the_rate() {
-        let counts: Vec<u8> = [0.1, 10.0, 50.0, 100.0, 300.0, 1000.0].map(|m| connections_for(m * 1e6)).into();
+        let counts: Vec<u8> =
+            [0.1, 10.0, 50.0, 100.0, 300.0, 1000.0].map(|m| connections_for(m * 1e6)).into();
         assert_eq!(counts, [1, 2, 3, 4, 6, 8]);
     }
 }

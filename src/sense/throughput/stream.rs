@@ -141,11 +141,13 @@ impl Body {
     pub(super) fn noise(plain: bool) -> Body {
         let mut bytes = vec![0; BODY];
         fastrand::fill(&mut bytes);
-        let file = memfd_create("linekeeper-upload", MemfdFlags::CLOEXEC).map_err(io::Error::from).and_then(|file| {
-            let mut file = std::fs::File::from(file);
-            file.write_all(&bytes)?;
-            Ok(OwnedFd::from(file))
-        });
+        let file = memfd_create("linekeeper-upload", MemfdFlags::CLOEXEC).map_err(io::Error::from).and_then(
+            |file| {
+                let mut file = std::fs::File::from(file);
+                file.write_all(&bytes)?;
+                Ok(OwnedFd::from(file))
+            },
+        );
         match file {
             // TLS has to read it anyway.
             Ok(file) if plain => Body { bytes: Vec::new(), file: Some(file) },
@@ -212,10 +214,14 @@ pub(super) fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Trouble> {
             local("no certificates of authorities are installed (ca-bundle, ca-certificates): install them, or measure by http".into())
         })?,
     };
-    let unreadable = |e: rustls::pki_types::pem::Error| local(format!("certificates of authorities in {}: {e}", file.display()));
+    let unreadable = |e: rustls::pki_types::pem::Error| {
+        local(format!("certificates of authorities in {}: {e}", file.display()))
+    };
     let mut roots = RootCertStore::empty();
-    let certificates: Vec<_> =
-        CertificateDer::pem_file_iter(file).map_err(unreadable)?.collect::<Result<_, _>>().map_err(unreadable)?;
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(file)
+        .map_err(unreadable)?
+        .collect::<Result<_, _>>()
+        .map_err(unreadable)?;
     if roots.add_parsable_certificates(certificates).0 == 0 {
         return Err(local(format!("{} holds no certificate of an authority", file.display())));
     }
@@ -249,8 +255,12 @@ async fn open(plan: &Arc<Plan>) -> Result<(Stream, Registered), Trouble> {
     };
     let registered = Registered { plan: plan.clone(), place };
     let Some(config) = &plan.tls else { return Ok((Stream::Plain(tcp), registered)) };
-    let name = ServerName::try_from(url.host.clone())
-        .map_err(|e| Trouble::new(SpeedFailure::ServerCertificate, format!("{}: no certificate can carry it: {e}", url.host)))?;
+    let name = ServerName::try_from(url.host.clone()).map_err(|e| {
+        Trouble::new(
+            SpeedFailure::ServerCertificate,
+            format!("{}: no certificate can carry it: {e}", url.host),
+        )
+    })?;
     match timeout(CONNECT_LIMIT, TlsConnector::from(config.clone()).connect(name, tcp)).await {
         Ok(Ok(tls)) => Ok((Stream::Tls(Box::new(tls)), registered)),
         Ok(Err(e)) => Err(match e.get_ref().and_then(|e| e.downcast_ref::<rustls::Error>()) {
@@ -289,7 +299,13 @@ async fn answer(stream: &mut Stream, url: &Url, room: &mut Vec<u8>) -> Result<Re
             }
             debug_assert!(room.len() <= HEAD_MOST);
             match stream.read(&mut part).await {
-                Ok(0) => return Err(Trouble::unreachable("asking", url, "it closed the connection without an answer")),
+                Ok(0) => {
+                    return Err(Trouble::unreachable(
+                        "asking",
+                        url,
+                        "it closed the connection without an answer",
+                    ));
+                }
                 Ok(n) => room.extend_from_slice(&part[..n]),
                 Err(e) => return Err(Trouble::unreachable("asking", url, e)),
             }
@@ -308,7 +324,10 @@ fn fit(url: &Url, head: &Response) -> Result<First, Trouble> {
         (301 | 302 | 303 | 307 | 308, Some(to)) => return Ok(First::Redirect(to.clone())),
         (429 | 503, _) => {
             let words = format!("{url} is busy ({})", head.status);
-            return Err(Trouble { retry_after: head.retry_after, ..Trouble::new(SpeedFailure::ServerBusy, words) });
+            return Err(Trouble {
+                retry_after: head.retry_after,
+                ..Trouble::new(SpeedFailure::ServerBusy, words)
+            });
         }
         (200..=299, _) => {}
         (other, _) => return Err(wrong(format!("answers with {other}; is there a speed server?"))),
@@ -329,9 +348,10 @@ fn fit_download(url: &Url, head: &Response) -> Result<First, Trouble> {
             SpeedFailure::ServerAnswer,
             format!("{url} has {length} bytes, a speed server's has {OBJECT_LEAST} at least"),
         )),
-        (First::Good, other, _) => {
-            Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url} answers a request for all with {other}")))
-        }
+        (First::Good, other, _) => Err(Trouble::new(
+            SpeedFailure::ServerAnswer,
+            format!("{url} answers a request for all with {other}"),
+        )),
         (First::Redirect(_), ..) => Ok(first),
     }
 }
@@ -389,13 +409,23 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
                     Ok(0) if left.is_none() && came >= OBJECT_LEAST => break,
                     Ok(0) => {
                         let all = head.length.map_or_else(|| OBJECT_LEAST.to_string(), |l| l.to_string());
-                        return Err(Trouble::unreachable("downloading", url, format!("it broke off after {came} of {all} bytes")));
+                        return Err(Trouble::unreachable(
+                            "downloading",
+                            url,
+                            format!("it broke off after {came} of {all} bytes"),
+                        ));
                     }
                     Ok(n) => {
                         came += n as u64;
                         left = left.map(|l| l.saturating_sub(n as u64));
                     }
-                    Err(e) => return Err(Trouble::unreachable("downloading", url, format!("{e} after {came} bytes"))),
+                    Err(e) => {
+                        return Err(Trouble::unreachable(
+                            "downloading",
+                            url,
+                            format!("{e} after {came} bytes"),
+                        ));
+                    }
                 }
             }
             if head.close || head.length.is_none() {
@@ -409,7 +439,9 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
 async fn discard(plan: &Plan, tcp: &TcpStream, sink: &mut [u8], left: Option<u64>) -> io::Result<usize> {
     let mut gone = 0;
     loop {
-        let room = plan.room().min(usize::try_from(left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).saturating_sub(gone));
+        let room = plan
+            .room()
+            .min(usize::try_from(left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX).saturating_sub(gone));
         if room == 0 {
             return Ok(gone);
         }
@@ -463,7 +495,11 @@ pub(super) async fn upload(plan: Arc<Plan>) -> Result<(), Trouble> {
             // A server that answered and then hung up has had enough of this connection: another one, if it took much.
             if sent < plan.announced {
                 if sent < OBJECT_LEAST {
-                    return Err(Trouble::unreachable("uploading to", url, format!("it hung up after {sent} bytes")));
+                    return Err(Trouble::unreachable(
+                        "uploading to",
+                        url,
+                        format!("it hung up after {sent} bytes"),
+                    ));
                 }
                 break;
             }
@@ -482,7 +518,9 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
     let mut answered: Option<Response> = None;
     let mut offset = 0u64;
     let mut part = [0; 2048];
-    let broke = |e: io::Error, sent: u64| Trouble::unreachable("uploading to", url, format!("{e} after {sent} bytes"));
+    let broke = |e: io::Error, sent: u64| {
+        Trouble::unreachable("uploading to", url, format!("{e} after {sent} bytes"))
+    };
     while *sent < plan.announced {
         let room = plan.room().min(usize::try_from(plan.announced - *sent).unwrap_or(usize::MAX));
         if room == 0 {
@@ -496,7 +534,8 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
         let (mut came, mut went) = (None, 0);
         match stream {
             Stream::Plain(tcp) => {
-                let ready = tcp.ready(Interest::READABLE | Interest::WRITABLE).await.map_err(|e| broke(e, *sent))?;
+                let ready =
+                    tcp.ready(Interest::READABLE | Interest::WRITABLE).await.map_err(|e| broke(e, *sent))?;
                 if ready.is_readable() {
                     match tcp.try_read(&mut part) {
                         Ok(n) => came = Some(Ok(n)),
@@ -527,7 +566,13 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
             None => {}
             // The end of the connection, or its break: fair, if it was answered before.
             Some(Ok(0) | Err(_)) if answered.is_some() => return Ok(answered),
-            Some(Ok(0)) => return Err(Trouble::unreachable("uploading to", url, format!("it hung up after {sent} bytes"))),
+            Some(Ok(0)) => {
+                return Err(Trouble::unreachable(
+                    "uploading to",
+                    url,
+                    format!("it hung up after {sent} bytes"),
+                ));
+            }
             Some(Err(e)) => return Err(broke(e, *sent)),
             Some(Ok(n)) if answered.is_none() => {
                 early.extend_from_slice(&part[..n]);
@@ -535,12 +580,17 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
                     Ok(Some(head)) if head.status < 200 => drop(early.drain(..head.head)),
                     Ok(Some(head)) => {
                         if let First::Redirect(to) = fit(url, &head)? {
-                            return Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url} now leads to {to:?}")));
+                            return Err(Trouble::new(
+                                SpeedFailure::ServerAnswer,
+                                format!("{url} now leads to {to:?}"),
+                            ));
                         }
                         answered = Some(head);
                     }
                     Ok(None) => {}
-                    Err(why) => return Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url}: {why}"))),
+                    Err(why) => {
+                        return Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url}: {why}")));
+                    }
                 }
             }
             Some(Ok(_)) => {}
