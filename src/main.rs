@@ -31,6 +31,7 @@ Usage: linekeeper VERB [OPTIONS]
   check      say whether a configuration is right, and every fault in it
   status     how the line does, as the running daemon sees it
   callback   ask the operator to call (the customer asks)
+  speedtest  measure how fast the line is, now
   replay     decide a recorded trace again and print the actions
   lab        play a minute of a line's life in network namespaces (built with the feature `lab`)
 
@@ -74,6 +75,21 @@ Usage: linekeeper callback [--reason TEXT] [--json] [--socket PATH]
 Exit code 0 if a callback is under way now, 69 if no daemon answers.
 ";
 
+const SPEEDTEST_HELP: &str = "\
+Measures how fast the line is, now, each way for 12 s. Needs no daemon.
+
+Usage: linekeeper speedtest [--server URL] [--config FILE] [--device NAME] [--ca FILE]
+                            [--download-only | --upload-only] [--megabytes N] [--json]
+
+  --server URL     a web server's directory with the objects `download` and `upload`
+  --config FILE    take server, device and promise from there (default /etc/linekeeper.toml if there is one)
+  --device NAME    the WAN device (default: the one with the default route)
+  --ca FILE        for https: the authority to trust instead of the system's
+  --megabytes N    each way may cost so much at most (default 1500)
+
+Exit code 0 if the line is as promised (or nothing was promised), 1 if it is below, 69 if that could not be told.
+";
+
 const REPLAY_HELP: &str = "\
 Decides a recorded trace again and prints the actions, one JSON object a line: the same bytes as the actions.jsonl
 that was recorded beside it.
@@ -99,6 +115,7 @@ fn main() -> ExitCode {
         "check" => check(rest),
         "status" => status(rest),
         "callback" => callback(rest),
+        "speedtest" => speedtest(rest),
         "replay" => replay(rest),
         "lab" => lab(rest),
         "-h" | "--help" | "help" => print(HELP),
@@ -349,6 +366,65 @@ fn callback(words: &[String]) -> ExitCode {
     }
 }
 
+#[cfg(feature = "daemon")]
+fn speedtest(words: &[String]) -> ExitCode {
+    use linekeeper::run::speedtest::{BYTES, Options, Verdict, speedtest};
+    use linekeeper::speed::Direction;
+    use linekeeper::units::Bytes;
+    const USUAL: &str = "/etc/linekeeper.toml";
+    let flags = ["--json", "--download-only", "--upload-only"];
+    let words = match Words::read(
+        words,
+        SPEEDTEST_HELP,
+        &flags,
+        &["--server", "--config", "--device", "--ca", "--megabytes"],
+        0,
+    ) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let file = words.value("--config").or_else(|| Path::new(USUAL).exists().then_some(USUAL));
+    let config = match file.map(|file| load(Path::new(file))) {
+        Some(Ok((_, config))) => Some(config),
+        Some(Err(code)) => return code,
+        None => None,
+    };
+    let directions = match (words.has("--download-only"), words.has("--upload-only")) {
+        (true, true) => {
+            return misused("--download-only and --upload-only leave nothing to test".to_string());
+        }
+        (true, false) => vec![Direction::Download],
+        (false, true) => vec![Direction::Upload],
+        (false, false) => vec![Direction::Download, Direction::Upload],
+    };
+    let Some(server) = words.value("--server") else {
+        return misused("no test server is known; name one with --server".to_string());
+    };
+    let bytes = match words.value("--megabytes").map(|n| (n, n.parse::<u32>())) {
+        None => BYTES,
+        Some((_, Ok(n))) if n > 0 => Bytes(u64::from(n) * 1_000_000),
+        Some((n, _)) => return misused(format!("--megabytes is 1 to {}, is {n:?}", u32::MAX)),
+    };
+    let device = words.value("--device").map(str::to_owned);
+    let options = Options {
+        server: server.to_owned(),
+        ca: words.value("--ca").map(PathBuf::from),
+        device: device.or_else(|| config.as_ref()?.line.device.clone()),
+        directions,
+        bytes,
+        promise: config.map(|c| c.promise).unwrap_or_default(),
+        json: words.has("--json"),
+    };
+    match speedtest(&options) {
+        Err(why) => failed(exit::UNAVAILABLE, why),
+        Ok((text, verdict)) => match (print(&text), verdict) {
+            (code, Verdict::Kept) => code,
+            (_, Verdict::Below) => ExitCode::from(1),
+            (_, Verdict::Unmeasured) => ExitCode::from(exit::UNAVAILABLE),
+        },
+    }
+}
+
 #[cfg(not(feature = "daemon"))]
 fn without(verb: &str, feature: &str) -> ExitCode {
     failed(
@@ -373,6 +449,12 @@ fn status(_: &[String]) -> ExitCode {
 fn callback(_: &[String]) -> ExitCode {
     let _ = CALLBACK_HELP;
     without("callback", "daemon")
+}
+
+#[cfg(not(feature = "daemon"))]
+fn speedtest(_: &[String]) -> ExitCode {
+    let _ = SPEEDTEST_HELP;
+    without("speedtest", "daemon")
 }
 
 #[cfg(feature = "lab")]

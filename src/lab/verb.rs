@@ -3,7 +3,7 @@
 
 use crate::lab::dhcp::{client, server};
 use crate::lab::stage::{Speaker, Stage, Voice};
-use crate::lab::{Entered, Error, broker, enter, story};
+use crate::lab::{Entered, Error, broker, enter, speed_server, story};
 use crate::simulate::story as simulated;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -54,6 +54,19 @@ pub fn play(words: &[String]) -> ExitCode {
             ended(block_on(client::keep(device, Some(file.as_ref()))))
         }
         ["broker"] => ended(broker::serve()),
+        ["speed-server", "--listen", place, rest @ ..] => {
+            let manner = match rest {
+                ["--manner", manner] => speed_server::Manner::named(manner),
+                [] => Some(speed_server::Manner::Good),
+                _ => None,
+            };
+            match (place.parse(), manner) {
+                (Ok(place), Some(manner)) => ended(speed_server::serve(place, manner)),
+                _ => misused(
+                    "speed-server takes --listen ADDRESS:PORT and --manner NAME (see its documentation)",
+                ),
+            }
+        }
         ["-h" | "--help"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -4,6 +4,7 @@
 //! inside an [`enclosure`](crate::lab::enclosure): it wants to be root of its own `/run`.
 
 use crate::lab::{Error, clock, echo, run};
+use crate::units::Rate;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fmt::Write as _;
@@ -470,6 +471,51 @@ impl World {
         batch(Some(Host::Gateway), &lines)
     }
 
+    /// Shapes the line as an operator does, at the access router towards the gateway and at the access node away from it, so
+    /// that the gateway's own counters see what is left of it. Bundles of segments (GSO) are left to the gateway alone: on
+    /// a real line nothing else that arrives is one.
+    ///
+    /// `tbf` counts what the kernel calls a packet's length, with the 14 bytes of Ethernet's header: of `down`, full packets
+    /// leave 1500/1514 to the IP layer.
+    ///
+    /// # Errors
+    /// When `tc` or `ip` refuse.
+    pub fn shape(&self, down: Rate, up: Rate) -> Result<(), Error> {
+        self.unshape()?;
+        for (host, device) in [
+            (Host::Lan, "eth0"),
+            (Host::Anchor, "eth0"),
+            (Host::World, "eth0"),
+            (Host::World2, "eth0"),
+            (Host::Isp, "acc0"),
+        ] {
+            batch(Some(host), &format!("link set dev {device} gso_max_segs 1\n"))?;
+        }
+        for (host, device, rate) in [(Host::Isp, "acc0", down), (Host::Access, "uplink", up)] {
+            // 4 ms worth: less, and a busy machine that comes late to the bucket finds it overflown.
+            let burst = (rate.0 / 8 / 250).max(5_000);
+            tc(
+                host,
+                &format!("qdisc add dev {device} root tbf rate {}bit burst {burst}b latency 50ms", rate.0),
+            )?;
+        }
+        Ok(())
+    }
+
+    /// Ends it.
+    ///
+    /// # Errors
+    /// When `tc` cannot be run.
+    pub fn unshape(&self) -> Result<(), Error> {
+        for (host, device) in [(Host::Isp, "acc0"), (Host::Access, "uplink")] {
+            let shaped = tc(host, &format!("qdisc show dev {device}"))?;
+            if shaped.contains("tbf") {
+                tc(host, &format!("qdisc del dev {device} root"))?;
+            }
+        }
+        Ok(())
+    }
+
     /// Ends all faults but [`wedge`](World::wedge), which a gateway has to mend itself.
     ///
     /// # Errors
@@ -479,6 +525,7 @@ impl World {
         self.restore_access()?;
         self.restore_upstream()?;
         self.backup(true)?;
+        self.unshape()?;
         if !lock(&self.server).as_mut().is_some_and(Process::alive) {
             self.start_dhcp()?;
         }
@@ -540,6 +587,12 @@ fn batch(host: Option<Host>, lines: &str) -> Result<(), Error> {
     let said = String::from_utf8_lossy(&out.stderr);
     let place = host.map_or("outside", Host::name);
     Err(Error::new(format!("setting up the lab's network ({place})"), said.trim()))
+}
+
+/// Runs `tc` in `host`, words divided by spaces.
+fn tc(host: Host, words: &str) -> Result<String, Error> {
+    let out = run(Command::new("tc").args(["-n", host.name()]).args(words.split(' ')))?;
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
 /// Runs `ip` with words of our own choice in `host`; for tests.

@@ -4,6 +4,7 @@
 pub mod recorder;
 pub mod show;
 pub mod socket;
+pub mod speedtest;
 
 use crate::act::mqtt;
 use crate::act::outbox::Outbox;

@@ -181,7 +181,7 @@ fn millis(us: u32) -> String {
 }
 
 /// Columns as wide as their widest cell.
-fn table<const N: usize>(t: &mut String, rows: &[[String; N]]) {
+pub(super) fn table<const N: usize>(t: &mut String, rows: &[[String; N]]) {
     let mut widths = [0; N];
     for row in rows {
         for (width, cell) in widths.iter_mut().zip(row) {

@@ -23,11 +23,11 @@ const HEADER: usize = 16;
 
 /// One reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Totals {
-    rx_packets: u64,
-    tx_packets: u64,
-    rx_bytes: u64,
-    tx_bytes: u64,
+pub(super) struct Totals {
+    pub(super) rx_packets: u64,
+    pub(super) tx_packets: u64,
+    pub(super) rx_bytes: u64,
+    pub(super) tx_bytes: u64,
     rx_errors: u64,
     multicast: u64,
 }
@@ -92,7 +92,7 @@ async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observat
 }
 
 /// Reads the counters; `None` if there is no such device (any more).
-fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option<Totals>> {
+pub(super) fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option<Totals>> {
     let kernel = match kernel {
         Some(kernel) => kernel,
         none => none.insert(Kernel::connect()?),

@@ -8,3 +8,4 @@ pub mod counters;
 pub mod echo;
 pub mod link;
 mod netlink;
+pub mod throughput;

@@ -1,0 +1,199 @@
+//! How true, how cheap and how fast the measuring of throughput is: real TCP in namespaces, beside iperf3 in the same run.
+//!
+//! `cargo bench --features lab --bench speed` (some five minutes). Prints `figure NAME VALUE UNIT`:
+//!
+//! - `speed.error_pct`: how far the line rate is from the shaped one at the IP layer; the median over 10/2, 50/10, 100/20 and
+//!   500/100 Mbit/s in both directions, and the worst;
+//! - `speed.busy_error_pct`: the same on 50 Mbit/s beside 5, 20 and 40 Mbit/s of the customer's UDP and TCP;
+//! - `speed.kept_mb`: what it costs to say that 50 Mbit/s keeps a promise of 45;
+//! - `speed.cpu_ratio`: CPU seconds per gigabyte received, ours over iperf3's, unshaped, pairs one after the other;
+//! - `speed.rate_ratio`: the unshaped rate, ours over iperf3's (4 connections).
+//!
+//! Those beside iperf3 are left out, with a word, where there is none.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark ends where it cannot measure"
+)]
+
+#[path = "../tests/line/mod.rs"]
+mod line;
+
+use line::{Customer, IP_LAYER, Kind, Line, PROGRAM, Test, installed, mbit};
+use linekeeper::lab::world::{ANCHOR, Host, World};
+use linekeeper::lab::{Entered, clock, enter};
+use linekeeper::speed::Direction;
+use serde_json::Value;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+/// Pairs with iperf3.
+const PAIRS: usize = 5;
+
+fn main() -> ExitCode {
+    match enter() {
+        Ok(Entered::Inside) => {}
+        Ok(Entered::Ended(code)) => return ExitCode::from(code),
+        Ok(Entered::Refused(why)) => {
+            eprintln!("not measured: {why}");
+            return ExitCode::FAILURE;
+        }
+        Err(e) => {
+            eprintln!("{e}");
+            return ExitCode::FAILURE;
+        }
+    }
+    let mut line = Line::new();
+    line.serve();
+    println!("test server: {}", line.server_name);
+    if installed("iperf3") {
+        beside_iperf3(&line);
+    } else {
+        println!("speed.cpu_ratio and speed.rate_ratio were not measured: iperf3 is not installed");
+    }
+    if installed("tc") {
+        accuracy(&line);
+    } else {
+        println!(
+            "speed.error_pct, speed.busy_error_pct and speed.kept_mb were not measured: tc is not installed"
+        );
+    }
+    ExitCode::SUCCESS
+}
+
+fn sorted(values: &[f64]) -> Vec<f64> {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn print(name: &str, values: &[f64], unit: &str, worst: bool) {
+    let values = sorted(values);
+    let (Some(median), Some(last)) = (values.get(values.len() / 2), values.last()) else {
+        println!("{name} was not measured");
+        return;
+    };
+    println!("figure {name} {median:.3} {unit}");
+    if worst {
+        println!("figure {name}.worst {last:.3} {unit}");
+    }
+}
+
+fn accuracy(line: &Line) {
+    let off = |got: f64, wanted: f64| ((got - wanted) / wanted * 100.0).abs();
+    let (mut errors, mut kept, mut busy) = (Vec::new(), Vec::new(), Vec::new());
+    for (down, up) in [(10, 2), (50, 10), (100, 20), (500, 100)] {
+        line.world.shape(mbit(down), mbit(up)).expect("a shaped line");
+        for (direction, rate) in [(Direction::Download, down), (Direction::Upload, up)] {
+            for _ in 0..2 {
+                match line.test(Test::of(direction)).figures() {
+                    Ok(f) => {
+                        errors.push(off(f.line.0 as f64, rate as f64 * 1e6 * IP_LAYER));
+                        eprintln!("{direction:?} at {rate} Mbit/s: {} {:?}", f.line, f.limit);
+                    }
+                    Err(why) => eprintln!("{direction:?} at {rate} Mbit/s: {why}"),
+                }
+            }
+        }
+    }
+    line.world.shape(mbit(50), mbit(10)).expect("a shaped line");
+    for _ in 0..3 {
+        let mut test = Test::of(Direction::Download);
+        test.enough = Some(mbit(45));
+        let run = line.test(test);
+        if run.figures().is_ok_and(|f| f.stopped_early) {
+            kept.push(run.ended.cost.0 as f64 / 1e6);
+        }
+    }
+    for customer in [5, 20, 40] {
+        for kind in [Kind::Udp, Kind::Tcp] {
+            let _traffic = Customer::start(&line.world, kind, Direction::Download, mbit(customer));
+            std::thread::sleep(Duration::from_millis(500));
+            match line.test(Test::of(Direction::Download)).figures() {
+                Ok(f) => busy.push(off(f.line.0 as f64, 50e6 * IP_LAYER)),
+                Err(why) => eprintln!("beside {customer} Mbit/s of {kind:?}: {why}"),
+            }
+        }
+    }
+    print("speed.error_pct", &errors, "%", true);
+    print("speed.busy_error_pct", &busy, "%", true);
+    print("speed.kept_mb", &kept, "MB", true);
+}
+
+/// Seconds of processor, bytes received, seconds.
+type Cost = (f64, f64, f64);
+
+fn beside_iperf3(line: &Line) {
+    let world = &line.world;
+    let mut server = Command::new("iperf3");
+    server.args(["-s", "-p", "5201"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let _server = world.spawn_in(Host::Anchor, &mut server).expect("iperf3's server");
+    let there = || world.within(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
+    assert!(
+        clock::wait_until(Duration::from_secs(20), || there().unwrap_or(false)),
+        "iperf3 does not listen"
+    );
+    for (name, rate) in [("speed", None), ("speed.at_500", Some(mbit(500)))] {
+        if let Some(rate) = rate {
+            world.shape(rate, rate).expect("a shaped line");
+        }
+        let (mut cpu, mut rates) = (Vec::new(), Vec::new());
+        for pair in 0..PAIRS {
+            let (ours, theirs) = if pair % 2 == 0 {
+                let ours = ours(world);
+                (ours, iperf3(world))
+            } else {
+                let theirs = iperf3(world);
+                (ours(world), theirs)
+            };
+            let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
+            let per = |c: Cost| (c.0 / (c.1 / 1e9), c.1 * 8.0 / c.2 / 1e6);
+            let ((our_cpu, our_rate), (their_cpu, their_rate)) = (per(ours), per(theirs));
+            eprintln!(
+                "{name}: ours {our_cpu:.3} s/GB at {our_rate:.0} Mbit/s, iperf3's {their_cpu:.3} s/GB at {their_rate:.0} Mbit/s"
+            );
+            cpu.push(our_cpu / their_cpu);
+            rates.push(our_rate / their_rate);
+        }
+        print(&format!("{name}.cpu_ratio"), &cpu, "ratio", false);
+        print(&format!("{name}.rate_ratio"), &rates, "ratio", false);
+    }
+    world.unshape().expect("the line unshaped");
+}
+
+/// User and system time of a command's process, as `times` of the shell tells of its children.
+fn timed(world: &World, words: &[&str]) -> Option<(f64, Value)> {
+    let mut command = Command::new("sh");
+    command.args(["-c", "\"$@\"; times >&2", "sh"]).args(words);
+    let out = world.exec_in(Host::Gateway, &mut command).ok()?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    // The second line is of the children: `0m0.12s 0m0.34s`.
+    let children = said.lines().last()?;
+    let seconds = children.split_whitespace().filter_map(|t| {
+        let (minutes, seconds) = t.trim_end_matches('s').split_once('m')?;
+        Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.parse::<f64>().ok()?)
+    });
+    Some((seconds.sum(), serde_json::from_slice(&out.stdout).ok()?))
+}
+
+fn ours(world: &World) -> Option<Cost> {
+    let url = format!("http://{ANCHOR}/");
+    let (cpu, said) = timed(
+        world,
+        &[PROGRAM, "speedtest", "--server", &url, "--json", "--download-only", "--megabytes", "100000"],
+    )?;
+    let test = &said["tests"][0];
+    let (seconds, found) = (test["took"].as_f64()? / 1e3, &test["outcome"]);
+    // Payload, as iperf3 counts.
+    let payload = found["own_payload"].as_f64()? / found["own"].as_f64()?;
+    Some((cpu, found["line_mean"].as_f64()? * payload * seconds / 8.0, seconds))
+}
+
+fn iperf3(world: &World) -> Option<Cost> {
+    let host = ANCHOR.to_string();
+    let (cpu, said) = timed(world, &["iperf3", "-c", &host, "-R", "-P", "4", "-t", "8", "-J"])?;
+    let end = &said["end"]["sum_received"];
+    Some((cpu, end["bytes"].as_f64()?, end["seconds"].as_f64()?))
+}

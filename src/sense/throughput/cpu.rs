@@ -1,0 +1,75 @@
+//! How busy this gateway's processors are, and how long we ourselves wait for one.
+
+use std::time::Duration;
+
+/// Cores that are looked at, at most: far more than any gateway has.
+const CORES_MOST: usize = 64;
+
+/// One core since the boot, in clock ticks.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Core {
+    /// All time.
+    pub total: u64,
+    /// Of it, time with work.
+    pub busy: u64,
+    /// Of that, time in interrupts, software ones included.
+    pub interrupts: u64,
+}
+
+/// This moment.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct CpuNow {
+    /// Each core, in order.
+    pub cores: Vec<Core>,
+    /// How long this thread ran and how long it was ready and waited for a core; `None`: the kernel does not tell.
+    pub thread: Option<(Duration, Duration)>,
+}
+
+/// Reads `/proc`. What is not told is left out.
+pub(super) fn read() -> CpuNow {
+    CpuNow {
+        cores: cores(&std::fs::read_to_string("/proc/stat").unwrap_or_default()),
+        // Of the thread and not the process: a daemon's runtime has one thread, and so all that a test does is in it.
+        thread: thread(&std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default()),
+    }
+}
+
+/// `cpu0 user nice system idle iowait irq softirq steal …` of proc(5).
+fn cores(stat: &str) -> Vec<Core> {
+    let each = stat.lines().filter(|l| l.starts_with("cpu") && !l.starts_with("cpu "));
+    each.take(CORES_MOST)
+        .map(|line| {
+            let mut fields = [0u64; 8];
+            for (field, word) in fields.iter_mut().zip(line.split_ascii_whitespace().skip(1)) {
+                *field = word.parse().unwrap_or(0);
+            }
+            let total = fields.iter().fold(0, |sum: u64, f| sum.saturating_add(*f));
+            let idle = fields[3].saturating_add(fields[4]);
+            Core { total, busy: total.saturating_sub(idle), interrupts: fields[5].saturating_add(fields[6]) }
+        })
+        .collect()
+}
+
+/// `ran waited slices`, the first two in nanoseconds.
+fn thread(schedstat: &str) -> Option<(Duration, Duration)> {
+    let mut words =
+        schedstat.split_ascii_whitespace().map(|w| w.parse::<u64>().ok().map(Duration::from_nanos));
+    Some((words.next()??, words.next()??))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cores_and_threads() {
+        let stat = "cpu  9 9 9 9 9 9 9 9 0 0\ncpu0 10 1 20 60 5 1 2 1 0 0\ncpu1 0 0 0 7\nintr 5\n";
+        let seen = cores(stat);
+        assert_eq!(seen[0], Core { total: 100, busy: 35, interrupts: 3 });
+        assert_eq!(seen[1], Core { total: 7, busy: 0, interrupts: 0 });
+        assert_eq!(seen.len(), 2);
+        assert_eq!(thread("5000 70 3\n"), Some((Duration::from_nanos(5000), Duration::from_nanos(70))));
+        assert_eq!(thread(""), None);
+        assert!(!read().cores.is_empty());
+    }
+}

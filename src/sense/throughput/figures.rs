@@ -1,0 +1,497 @@
+//! From samples to figures: pure arithmetic.
+//!
+//! Everything is at the IP layer. The device's counters count what the kernel calls the length of a packet, on Ethernet
+//! with the 14 bytes of its header (and so does the shaper `tbf`): those are taken off, packet by packet.
+//!
+//! **Download.** The line is what the device received. Our own part is what TCP says came in for us, header by header;
+//! the rest is the customer's.
+//!
+//! **Upload.** What the device sent may be lost behind it, in the modem's own queue. Our own part of the line is what
+//! the far end has, with the headers that carried it; the customer's is what the device sent less what we sent, less the
+//! share that is lost of ours: both stood in the same queue. (Without that, 5 Mbit/s of the customer's UDP made a line of 10
+//! look like one of 11.)
+//!
+//! Two traps of drivers. Some count a bundle of segments (GSO, GRO) as one packet with one header: seen by counting fewer
+//! packets than we alone had segments, and then allowed for. Some refresh their counters once a second: seen by counters
+//! that stand still while we receive, and then the customer's share is taken over the whole test.
+
+use super::cpu::CpuNow;
+use crate::speed::{Confidence, Direction, Figures, Limit};
+use crate::units::{Permille, Rate};
+use std::time::Duration;
+
+/// Over so long a rate has to be sustained to count: one second, TR-471's sub-interval, as ten samples of 100 ms that may
+/// come a little early.
+const WINDOW_LEAST: Duration = Duration::from_millis(950);
+
+/// What a rate has to exceed `enough` by before a test stops early, permille.
+///
+/// 20: what the counters, the clock and a shaper's first burst can be wrong by in one second, seen in namespaces.
+const MARGIN: u64 = 20;
+
+/// A packet of the customer's, bytes, where its headers have to be guessed: most bytes travel in full packets.
+const GUESSED_PACKET: f64 = 1300.0;
+
+/// Ethernet's header as the kernel counts it.
+pub(super) const ETHERNET: u32 = 14;
+
+/// Everything that is known at one moment, counted since the test began.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sample {
+    /// When.
+    pub at: Duration,
+    /// Of the device, in the test's direction, with link headers.
+    pub device_bytes: u64,
+    pub device_packets: u64,
+    /// Of our connections.
+    pub own: Own,
+    /// Of the processors.
+    pub cpu: CpuNow,
+}
+
+/// Our connections together, counted since the test began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Own {
+    /// Payload that arrived at its end.
+    pub payload: u64,
+    /// Payload that passed the device, with what was sent again.
+    pub passed: u64,
+    /// Segments that passed the device in the test's direction.
+    pub segments: u64,
+    /// `passed` with the headers of its segments.
+    pub wire: u64,
+    /// `payload` with the headers that it takes.
+    pub delivered: u64,
+    /// Both directions, at the IP layer.
+    pub cost: u64,
+    /// Signs of loss: bytes sent again, or segments out of order.
+    pub losses: u64,
+    /// Time that upload connections had something to send, and of it waited for the peer's window and our buffer; µs.
+    pub busy_us: u64,
+    pub window_limited_us: u64,
+    pub buffer_limited_us: u64,
+}
+
+/// What holds for the whole test.
+#[derive(Debug, Clone)]
+pub(super) struct Setting {
+    pub direction: Direction,
+    /// Link header in the device's counters, bytes per packet.
+    pub link_header: u32,
+    /// Headers of our segments, bytes.
+    pub headers: u32,
+    /// Whether `Own` comes from the kernel; else from what we read and wrote.
+    pub kernel: bool,
+}
+
+/// What the test saw beside the samples.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Aside {
+    pub idle_us: Vec<u32>,
+    pub loaded_us: Vec<u32>,
+    pub connections: u8,
+    /// Largest window per connection, bytes: ours for a download, the peer's for an upload.
+    pub window: u32,
+    pub stopped_early: bool,
+}
+
+/// The rates between two samples, bit/s.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rates {
+    pub line: f64,
+    pub own: f64,
+    pub customer: f64,
+    pub payload: f64,
+}
+
+/// How the device's counters are to be read.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Reading {
+    /// Bundles count as one packet.
+    bundles: bool,
+    /// They stand still for longer than a sample: the customer's rate over the whole, bit/s.
+    coarse: Option<f64>,
+}
+
+fn more(a: u64, b: u64) -> f64 {
+    b.saturating_sub(a) as f64
+}
+
+fn reading(samples: &[Sample], setting: &Setting) -> Reading {
+    let mut reading = Reading { bundles: false, coarse: None };
+    let (mut moved, mut stood) = (0, 0);
+    for pair in samples.windows(2) {
+        let segments = more(pair[0].own.segments, pair[1].own.segments);
+        let packets = more(pair[0].device_packets, pair[1].device_packets);
+        // Less than twenty may be a matter of who was read first.
+        if segments > 20.0 {
+            if packets == 0.0 {
+                stood += 1;
+            } else {
+                moved += 1;
+                reading.bundles |= setting.kernel && packets < 0.9 * segments;
+            }
+        }
+    }
+    if stood > moved / 2
+        && let (Some(first), Some(last)) = (samples.first(), samples.last())
+    {
+        // The bundles were judged by what came second by second: not by this.
+        reading.bundles = false;
+        reading.coarse = Some(between(first, last, setting, reading).customer);
+    }
+    reading
+}
+
+fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates {
+    let seconds = b.at.saturating_sub(a.at).as_secs_f64().max(1e-3);
+    let rate = |bytes: f64| bytes * 8.0 / seconds;
+    let link = f64::from(setting.link_header);
+    let bytes = more(a.device_bytes, b.device_bytes);
+    let packets = more(a.device_packets, b.device_packets);
+    let wire = more(a.own.wire, b.own.wire);
+    let payload = rate(more(a.own.payload, b.own.payload));
+    let delivered = more(a.own.delivered, b.own.delivered);
+    if let Some(customer) = reading.coarse {
+        let own = rate(match setting.direction {
+            Direction::Download => wire,
+            Direction::Upload => delivered,
+        });
+        return Rates { line: own + customer, own, customer, payload };
+    }
+    let customer = if reading.bundles {
+        // The device counted our payload whole and one header for each bundle. How many of the packets are the
+        // customer's follows from how many bytes are.
+        let header = f64::from(setting.headers) + link;
+        let rest = bytes - more(a.own.passed, b.own.passed) - packets * header;
+        let with_link = rest / (1.0 - header / GUESSED_PACKET);
+        with_link * (1.0 - link / GUESSED_PACKET)
+    } else {
+        bytes - packets * link - wire
+    }
+    .max(0.0);
+    let arrives = match setting.direction {
+        Direction::Upload if wire > 0.0 => (delivered / wire).min(1.0),
+        _ => 1.0,
+    };
+    let customer = customer * arrives;
+    let (line, own) = match setting.direction {
+        // The counters know what passed.
+        Direction::Download if !reading.bundles => (bytes - packets * link, wire.min(bytes - packets * link)),
+        Direction::Download => (wire + customer, wire),
+        Direction::Upload => (delivered + customer, delivered),
+    };
+    Rates { line: rate(line), own: rate(own), customer: rate(customer), payload }
+}
+
+/// The rates of the last second, as far as there is one.
+pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rates, Duration)> {
+    let last = samples.last()?;
+    let first =
+        samples.iter().rev().find(|s| last.at.saturating_sub(s.at) >= WINDOW_LEAST).or(samples.first())?;
+    let over = last.at.saturating_sub(first.at);
+    (over > Duration::ZERO).then(|| (between(first, last, setting, reading(samples, setting)), over))
+}
+
+/// Whether the last second shows, with a margin, that the line reaches `enough`.
+pub(super) fn shows(samples: &[Sample], setting: &Setting, enough: Rate) -> bool {
+    // Counters that refresh once a second would show a burst that never was.
+    if reading(samples, setting).coarse.is_some() {
+        return false;
+    }
+    last_second(samples, setting).is_some_and(|(rates, over)| {
+        over >= WINDOW_LEAST && rates.line * 1000.0 >= enough.0 as f64 * (1000 + MARGIN) as f64
+    })
+}
+
+/// The figures of a test that has at least two samples.
+pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> Option<Figures> {
+    let (first, last) = (samples.first()?, samples.last()?);
+    if samples.len() < 2 || last.own.payload == first.own.payload {
+        return None;
+    }
+    let reading = reading(samples, setting);
+    let each: Vec<Rates> = samples.windows(2).map(|p| between(&p[0], &p[1], setting, reading)).collect();
+    let mut best: Option<Rates> = None;
+    for (i, from) in samples.iter().enumerate() {
+        let Some(to) = samples[i..].iter().find(|s| s.at.saturating_sub(from.at) >= WINDOW_LEAST) else {
+            break;
+        };
+        let rates = between(from, to, setting, reading);
+        if best.is_none_or(|b| rates.line > b.line) {
+            best = Some(rates);
+        }
+    }
+    let short = best.is_none();
+    let best = best.unwrap_or_else(|| between(first, last, setting, reading));
+    let ramp = ramp(&each);
+    let steady = &samples[ramp..];
+    let after = steady.last()?.at.saturating_sub(steady.first()?.at);
+    let mean = between(steady.first()?, steady.last()?, setting, reading);
+    let spread = spread(&each[ramp..]);
+    let (idle, loaded) = (median(&aside.idle_us), median(&aside.loaded_us));
+    let limit = limit(steady, setting, aside, &mean, loaded);
+    let confidence = match () {
+        () if short || reading.coarse.is_some() && after < Duration::from_secs(4) => Confidence::Low,
+        () if after >= Duration::from_secs(4) && spread <= 150 && setting.kernel => Confidence::High,
+        () if after >= Duration::from_millis(700) && spread <= 300 => Confidence::Medium,
+        () => Confidence::Low,
+    };
+    let whole = |rate: f64| Rate(rate.max(0.0).round() as u64);
+    Some(Figures {
+        line: whole(best.line),
+        line_mean: whole(mean.line),
+        own: whole(best.own),
+        customer: whole(best.customer),
+        own_payload: whole(best.payload),
+        spread: Permille(spread),
+        confidence,
+        limit,
+        stopped_early: aside.stopped_early,
+        connections: aside.connections,
+        idle_rtt_us: idle,
+        loaded_rtt_us: loaded,
+        rpm: loaded.map(|us| 60_000_000 / us.max(1)),
+    })
+}
+
+/// Where the ramp ends: the first interval from which three in a row reach 90 % of what is usual later on. At most half
+/// of all, so that a rate that never settles has a mean too.
+fn ramp(each: &[Rates]) -> usize {
+    let mut later: Vec<f64> = each[each.len() / 3..].iter().map(|r| r.line).collect();
+    later.sort_by(f64::total_cmp);
+    let usual = later.get(later.len() / 2).copied().unwrap_or(0.0);
+    let reached = |w: &[Rates]| w.iter().map(|r| r.line).sum::<f64>() / w.len() as f64 >= 0.9 * usual;
+    each.windows(3).position(reached).unwrap_or(0).min(each.len() / 2)
+}
+
+/// (90th − 10th percentile) / median, permille.
+fn spread(each: &[Rates]) -> u16 {
+    let mut lines: Vec<f64> = each.iter().map(|r| r.line).collect();
+    lines.sort_by(f64::total_cmp);
+    let part =
+        |tenths: usize| lines.get((lines.len().saturating_sub(1)) * tenths / 10).copied().unwrap_or(0.0);
+    let middle = part(5);
+    if middle <= 0.0 { 1000 } else { ((part(9) - part(1)) / middle * 1000.0).clamp(0.0, 1000.0) as u16 }
+}
+
+pub(super) fn median(values: &[u32]) -> Option<u32> {
+    let mut values = values.to_vec();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
+}
+
+/// What kept the rate from being higher, by elimination.
+///
+/// A full line shows: packets wait before it (round trips longer by a fifth and 300 µs: less is this gateway's own
+/// scheduling), or are dropped there (one in ten thousand: so many a clean path may lose by itself).
+fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates, loaded: Option<u32>) -> Limit {
+    let (Some(a), Some(b)) = (steady.first(), steady.last()) else { return Limit::Unknown };
+    if starved(&a.cpu, &b.cpu, b.at.saturating_sub(a.at)) {
+        return Limit::GatewayCpu;
+    }
+    let idle = aside.idle_us.iter().min().copied();
+    // A line that is full fills windows too: those come second.
+    if matches!((idle, loaded), (Some(idle), Some(loaded)) if loaded > idle + idle / 5 + 300) {
+        return Limit::Line;
+    }
+    let idle = f64::from(idle.unwrap_or(0)) / 1e6;
+    // What one connection has under way.
+    let under_way = mean.own / 8.0 * idle / f64::from(aside.connections.max(1));
+    let window_is_full = idle > 0.0 && under_way >= 0.6 * f64::from(aside.window);
+    let lossy = more(a.own.losses, b.own.losses) * 10_000.0 > more(a.own.segments, b.own.segments);
+    match setting.direction {
+        _ if !setting.kernel => Limit::Unknown,
+        Direction::Download if lossy => Limit::Line,
+        Direction::Download if window_is_full => Limit::Window,
+        Direction::Download => Limit::Server,
+        Direction::Upload => {
+            let busy = more(a.own.busy_us, b.own.busy_us).max(1.0);
+            let windowed = more(a.own.window_limited_us, b.own.window_limited_us) / busy > 0.5;
+            let buffered = more(a.own.buffer_limited_us, b.own.buffer_limited_us) / busy > 0.5;
+            match (windowed, buffered) {
+                // The peer's window is small for the way, or it is closed because nobody reads there. Such a peer also
+                // drops what it has no room for: that is no loss of the line's.
+                (true, _) if window_is_full => Limit::Window,
+                (true, _) => Limit::Server,
+                (false, _) if lossy => Limit::Line,
+                (false, true) => Limit::Window,
+                (false, false) => Limit::Unknown,
+            }
+        }
+    }
+}
+
+/// Whether the processor kept the test back: a core had no rest, and we were the work or waited for it.
+fn starved(a: &CpuNow, b: &CpuNow, over: Duration) -> bool {
+    let (mut full, mut interrupts) = (false, false);
+    for (a, b) in a.cores.iter().zip(&b.cores) {
+        let total = more(a.total, b.total);
+        // Fewer than thirty ticks (of 10 ms) tell no share.
+        if total >= 30.0 && more(a.busy, b.busy) >= 0.95 * total {
+            full = true;
+            interrupts |= more(a.interrupts, b.interrupts) >= 0.5 * total;
+        }
+    }
+    let seconds = over.as_secs_f64().max(1e-3);
+    let ours = match (a.thread, b.thread) {
+        (Some((ran_a, waited_a)), Some((ran_b, waited_b))) => {
+            let ran = ran_b.saturating_sub(ran_a).as_secs_f64() / seconds;
+            let waited = waited_b.saturating_sub(waited_a).as_secs_f64() / seconds;
+            // Waited for a fifth of the time, or worked for nearly all of it.
+            waited > 0.2 || ran > 0.85
+        }
+        // Not told: a full core counts against the test, never against the line.
+        _ => true,
+    };
+    full && (interrupts || ours)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::cpu::Core;
+    use super::*;
+
+    const SETTING: Setting =
+        Setting { direction: Direction::Download, link_header: 14, headers: 52, kernel: true };
+
+    /// `own` and `customer` full packets in each of `n` samples.
+    fn flow(n: u64, own: u64, customer: u64) -> Vec<Sample> {
+        (0..=n)
+            .map(|i| Sample {
+                at: Duration::from_millis(100 * i),
+                device_bytes: i * (own + customer) * 1514,
+                device_packets: i * (own + customer),
+                own: Own {
+                    payload: i * own * 1448,
+                    passed: i * own * 1448,
+                    segments: i * own,
+                    wire: i * own * 1500,
+                    delivered: i * own * 1500,
+                    losses: i,
+                    ..Own::default()
+                },
+                cpu: CpuNow {
+                    cores: vec![Core { total: 10 * i, busy: i, interrupts: 0 }],
+                    thread: Some((Duration::from_millis(i), Duration::ZERO)),
+                },
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_customers_traffic_counts_for_the_line() {
+        for direction in [Direction::Download, Direction::Upload] {
+            let setting = Setting { direction, ..SETTING };
+            let f = figures(&flow(60, 250, 166), &setting, &Aside::default()).unwrap();
+            assert_eq!(f.line, Rate(416 * 1500 * 80));
+            assert_eq!(f.line_mean, f.line);
+            assert_eq!(f.own, Rate(250 * 1500 * 80));
+            assert_eq!(f.customer, Rate(166 * 1500 * 80));
+            assert_eq!(f.own_payload, Rate(250 * 1448 * 80));
+            assert_eq!((f.spread, f.confidence, f.limit), (Permille(0), Confidence::High, Limit::Line));
+        }
+    }
+
+    #[test]
+    fn bundles_are_unpacked() {
+        let mut samples = flow(60, 400, 100);
+        for (i, s) in (0u64..).zip(&mut samples) {
+            // Ours go in bundles of four, the customer's one by one.
+            s.device_packets = i * 200;
+            s.device_bytes = i * (100 * (4 * 1448 + 66) + 100 * 1514);
+        }
+        for direction in [Direction::Download, Direction::Upload] {
+            let f = figures(&samples, &Setting { direction, ..SETTING }, &Aside::default()).unwrap();
+            let off = |rate: Rate, packets: u64| rate.0 as f64 / (packets * 1500 * 80) as f64;
+            assert!((0.99..1.01).contains(&off(f.line, 500)), "{}", f.line);
+            assert!((0.97..1.03).contains(&off(f.customer, 100)), "{}", f.customer);
+        }
+    }
+
+    #[test]
+    fn counters_that_refresh_once_a_second_make_no_burst() {
+        let mut samples = flow(60, 400, 100);
+        for i in 0..samples.len() {
+            let last = i / 10 * 10;
+            samples[i].device_bytes = samples[last].device_bytes;
+            samples[i].device_packets = samples[last].device_packets;
+        }
+        let f = figures(&samples, &SETTING, &Aside::default()).unwrap();
+        assert_eq!(f.line, Rate(500 * 1500 * 80));
+        assert!(!shows(&samples, &SETTING, Rate(1)));
+    }
+
+    #[test]
+    fn enough_is_a_whole_second_with_a_margin() {
+        let rate = 416 * 1500 * 80;
+        assert!(shows(&flow(10, 250, 166), &SETTING, Rate(rate * 100 / 103)));
+        assert!(!shows(&flow(10, 250, 166), &SETTING, Rate(rate)));
+        assert!(!shows(&flow(8, 250, 166), &SETTING, Rate(rate / 2)));
+    }
+
+    #[test]
+    fn the_ramp_is_not_in_the_mean() {
+        let mut samples = flow(60, 400, 0);
+        for s in samples.iter_mut().take(10) {
+            s.device_bytes = s.device_bytes / 2 + 1000;
+            s.own.wire /= 2;
+        }
+        let f = figures(&samples, &SETTING, &Aside::default()).unwrap();
+        assert!(f.line_mean.0.abs_diff(400 * 1500 * 80) < 1_500_000, "{}", f.line_mean);
+    }
+
+    #[test]
+    fn what_limited_it() {
+        let limit_of = |samples: &[Sample], direction, aside: &Aside| {
+            figures(samples, &Setting { direction, ..SETTING }, aside).unwrap().limit
+        };
+        let down = Direction::Download;
+        let mut clean = flow(60, 400, 0);
+        clean.iter_mut().for_each(|s| s.own.losses = 0);
+        // Nothing lost, nothing waits: whoever sends could have sent more.
+        let idle = Aside {
+            idle_us: vec![10_000],
+            loaded_us: vec![10_100],
+            connections: 1,
+            window: 1 << 24,
+            ..Aside::default()
+        };
+        assert_eq!(limit_of(&clean, down, &idle), Limit::Server);
+        assert_eq!(limit_of(&clean, down, &Aside { loaded_us: vec![30_000], ..idle.clone() }), Limit::Line);
+        // 48 Mbit/s over 10 ms are 60 kB under way.
+        assert_eq!(limit_of(&clean, down, &Aside { window: 65_535, ..idle.clone() }), Limit::Window);
+        let mut slow_reader = clean.clone();
+        for (i, s) in (0u64..).zip(&mut slow_reader) {
+            (s.own.busy_us, s.own.window_limited_us) = (100_000 * i, 90_000 * i);
+        }
+        assert_eq!(limit_of(&slow_reader, Direction::Upload, &idle), Limit::Server);
+        assert_eq!(
+            limit_of(&slow_reader, Direction::Upload, &Aside { window: 65_535, ..idle.clone() }),
+            Limit::Window
+        );
+        // The core is full: of interrupts, of our own work, of another's for which we wait.
+        for (interrupts, ran, waited, starved) in
+            [(8, 1, 0, true), (0, 90, 0, true), (0, 10, 30, true), (0, 10, 5, false)]
+        {
+            let mut busy = flow(60, 400, 0);
+            for (i, s) in (0u64..).zip(&mut busy) {
+                s.cpu.cores = vec![Core { total: 10 * i, busy: 10 * i, interrupts: interrupts * i }];
+                s.cpu.thread = Some((Duration::from_millis(ran * i), Duration::from_millis(waited * i)));
+            }
+            let wanted = if starved { Limit::GatewayCpu } else { Limit::Line };
+            assert_eq!(limit_of(&busy, down, &Aside::default()), wanted, "{interrupts} {ran} {waited}");
+        }
+    }
+
+    #[test]
+    fn too_little_has_no_figures_and_never_breaks() {
+        assert!(figures(&[], &SETTING, &Aside::default()).is_none());
+        assert!(figures(&flow(0, 1, 1), &SETTING, &Aside::default()).is_none());
+        assert!(figures(&flow(5, 0, 1), &SETTING, &Aside::default()).is_none());
+        for n in 1..12 {
+            let f = figures(&flow(n, 1, 0), &SETTING, &Aside::default()).unwrap();
+            assert_eq!(f.confidence == Confidence::Low, n < 10, "{n}");
+        }
+    }
+}
