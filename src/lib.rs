@@ -16,6 +16,7 @@ pub mod judge;
 pub mod message;
 pub mod observation;
 pub mod replay;
+pub mod simulate;
 pub mod speed;
 pub mod units;
 

@@ -64,7 +64,8 @@ impl Dates {
 
     fn wall(&self, at: Mono) -> Option<Wall> {
         let (wall, then, _) = self.clock?;
-        let ahead = at.0 as i64 - then.0 as i64;
+        let ahead = i128::from(at.0) - i128::from(then.0);
+        let ahead = ahead.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         Some(Wall(wall.0.saturating_add(ahead)))
     }
 

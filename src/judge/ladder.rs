@@ -4,13 +4,16 @@
 //!
 //! * A rung is taken only while the line is down for at least `outage.patience`, only if it makes sense in the fault
 //!   domain, and only one at a time.
+//! * A carrier that is away is left alone for [`CARRIER_PATIENCE`]: somebody plugs a cable in again, or a modem starts.
+//!   A link that is whole again is left alone for [`LINK_SETTLE`]: the line is about to come back.
 //! * After it the line has the rung's settle time to come back. If it does, the rung healed it; else the next rung
 //!   follows. A rung that could not be carried out costs no settle time.
 //! * Each rung is taken once in a pass. When none is left the incident is handed over; another pass comes after
 //!   `remedies.again`, doubled with each pass, up to [`AGAIN_MOST`].
 //! * A line that broke again after a rung healed it may be healed by it again at once.
 //! * Each rung has a budget in any 24 hours, whatever the incidents.
-//! * A reboot is taken once in an incident at most, and not at all on a line where the last one did not help.
+//! * A reboot is taken once in an incident at most, and not at all on a line where the last one that was carried out did
+//!   not help.
 //!
 //! All of it is in the snapshot: neither a crash nor our own reboot forgets what was tried.
 
@@ -27,6 +30,13 @@ use std::collections::VecDeque;
 pub const AGAIN_MOST: Span = Span::days(1);
 /// How long after a remedy's limit we wait for word of its end before we take it for failed.
 pub const WORD_LATE: Span = Span::seconds(5);
+/// How long a carrier (or the device) may be away before anything is done about it. Ten seconds: a cable that is plugged
+/// in again and a port that negotiates anew are back within five, and a restart in between only makes it longer.
+pub const CARRIER_PATIENCE: Span = Span::seconds(10);
+/// How long after the link is whole again it is left alone: a DHCP client asks at 0 and 4 s, and echoes must return.
+pub const LINK_SETTLE: Span = Span::seconds(5);
+/// The longest that a link which comes and goes can put remedies off.
+pub const LINK_PATIENCE_MOST: Span = Span::seconds(30);
 /// The window of the budgets.
 const DAY: Span = Span::days(1);
 /// Uses remembered for the budgets: four rungs, at most 100 a day each.
@@ -155,10 +165,10 @@ impl Ladder {
         }
     }
 
-    /// Ends what is running, and remembers whether it helped.
-    pub fn finish(&mut self, helped: bool) -> Option<Running> {
+    /// Ends what is running, and remembers whether it helped; `None`: it was not carried out, so that is not known.
+    pub fn finish(&mut self, helped: Option<bool>) -> Option<Running> {
         let running = self.running.take()?;
-        if running.rung == Rung::Reboot {
+        if let (Rung::Reboot, Some(helped)) = (running.rung, helped) {
             self.reboot_failed = !helped;
         }
         Some(running)

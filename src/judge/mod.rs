@@ -39,6 +39,15 @@ const RECENT: usize = 8;
 /// How long back the gateway's last answer may lie to show it alive: ten down rounds.
 const GATEWAY_RECENT: Span = Span::seconds(5);
 
+/// What others say is kept up to this many bytes: a driver's last line, a customer's sentence or two.
+const SAID: usize = 400;
+
+/// The beginning of what others say.
+fn short(text: &str) -> &str {
+    let end = (0..=SAID.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
+}
+
 /// The judge and all it knows.
 #[derive(Debug, Clone)]
 pub struct Judge {
@@ -209,6 +218,7 @@ impl Judge {
             Observation::Counted(counted) => self.state.watch.counted(now, counted, &self.config, &mut turns),
             Observation::RemedyEnded { remedy, result, detail } => {
                 let policy = &self.config.remedies;
+                let detail = short(detail);
                 match self.state.ladder.ended(now, *remedy, *result, detail, policy) {
                     Some(true) => self
                         .note(Level::Info, format!("remedy carried out: {detail}; the line may settle now")),
@@ -232,8 +242,8 @@ impl Judge {
             }
             Observation::BrokerSeen { connected } => self.state.broker = *connected,
             Observation::ReceiptCame(receipt) => self.receipt(now, receipt),
-            Observation::CallbackAsked { reason } => self.asked(now, reason),
-            Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref()),
+            Observation::CallbackAsked { reason } => self.asked(now, short(reason)),
+            Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref().map(short)),
             Observation::Stopping => {
                 self.save = true;
                 self.note(Level::Info, "asked to end".into());
@@ -272,11 +282,13 @@ impl Judge {
         } else if let Some(incident) = &state.incident {
             match (incident.broken, state.watch.line) {
                 (Some(since), LineState::Down) => {
-                    let ripe = since + self.config.outage.patience;
+                    let ripe = self.ripe(since);
                     if !incident.exhausted {
                         sooner(ripe);
                     }
-                    state.ladder.wake(&self.config.remedies).into_iter().for_each(&mut sooner);
+                    // The next pass may have become due while the line was up.
+                    let again = state.ladder.wake(&self.config.remedies);
+                    again.map(|at| at.max(ripe)).into_iter().for_each(&mut sooner);
                     if let Some((_, shows)) = incident.revision {
                         sooner(shows + incident::REVISE_AFTER);
                     }
@@ -321,6 +333,10 @@ impl Judge {
         }
         self.state.saved = now;
         self.save = true;
+        // Messages without a memory of them: it was wiped, and what it numbered must not come again.
+        if started.memory == Memory::None && started.watermark > 0 {
+            self.state.dates.forgot(&started.boot_id, now);
+        }
         match started.memory {
             Memory::None => self.note(Level::Info, "first start: nothing is remembered".into()),
             Memory::Restored => self.note(Level::Info, "started; what was known is remembered".into()),
@@ -392,7 +408,7 @@ impl Judge {
                 let host = self.host(target);
                 let text = if bad {
                     format!(
-                        "{host} alone is silent: a bad target, out of rotation for {}",
+                        "{host} alone stays silent: a bad target, out of rotation and asked every {}",
                         outage::BENCH_RETRY
                     )
                 } else {
@@ -579,6 +595,10 @@ impl Judge {
     /// A break that lies elsewhere than was thought, for long enough, is said to.
     fn revise(&mut self, now: Mono) {
         if self.state.ladder.running.is_some() || self.state.watch.line != LineState::Down {
+            // What shows while a remedy runs may be our own doing, and does not count.
+            if let Some(incident) = &mut self.state.incident {
+                incident.revision = None;
+            }
             return;
         }
         let Some(since) = self.state.incident.as_ref().and_then(|i| i.broken) else { return };
@@ -647,6 +667,17 @@ impl Judge {
         self.save = true;
     }
 
+    /// When a break that began at `since` may be worked on.
+    fn ripe(&self, since: Mono) -> Mono {
+        let ripe = since + self.config.outage.patience;
+        let link = match (self.state.watch.link_fault_since(), self.state.watch.link_mended) {
+            (Some((cause, from)), _) if cause.at_once() => from + ladder::CARRIER_PATIENCE,
+            (None, Some(mended)) if mended > since => mended + ladder::LINK_SETTLE,
+            (Some(_), _) | (None, _) => ripe,
+        };
+        ripe.max(link.min(ripe + ladder::LINK_PATIENCE_MOST))
+    }
+
     /// Drives the ladder.
     fn climb(&mut self, now: Mono) {
         // Each turn of the loop takes a rung or ends one; the ladder is finite.
@@ -665,23 +696,23 @@ impl Judge {
                     self.returned(now, at);
                 }
             }
-            let Some(incident) = &mut self.state.incident else { return };
+            let Some(incident) = &self.state.incident else { return };
             let Some(since) = incident.broken else { return };
-            let ripe = now >= since + self.config.outage.patience;
-            if self.state.watch.line != LineState::Down || !ripe {
+            let domain = incident.domain;
+            if self.state.watch.line != LineState::Down || now < self.ripe(since) {
                 return;
             }
-            match self.state.ladder.next(now, incident.domain, &self.config.remedies) {
+            let Some(incident) = &mut self.state.incident else { return };
+            match self.state.ladder.next(now, domain, &self.config.remedies) {
                 Next::Busy => return,
                 Next::Exhausted(again) => {
                     if !incident.exhausted {
                         incident.exhausted = true;
-                        let domain = incident.domain;
-                        let text = match (again, diagnosis::makes_sense(domain, Rung::Renew)) {
-                            (Some(at), _) => {
+                        let text = match again {
+                            Some(at) => {
                                 format!("no remedy is left for now; the next pass in {}", at.since(now))
                             }
-                            (None, _) => {
+                            None => {
                                 format!("fault domain {}: nothing on this side can mend it", domain.name())
                             }
                         };
@@ -724,7 +755,12 @@ impl Judge {
 
     /// The effect of the running remedy is known.
     fn conclude(&mut self, now: Mono, outcome: Outcome) {
-        let Some(running) = self.state.ladder.finish(outcome == Outcome::Healed) else { return };
+        let helped = match outcome {
+            Outcome::Healed => Some(true),
+            Outcome::NoEffect => Some(false),
+            Outcome::Failed | Outcome::Pretended | Outcome::Interrupted => None,
+        };
+        let Some(running) = self.state.ladder.finish(helped) else { return };
         let took = now.since(running.began);
         let Some(incident) = &mut self.state.incident else { return };
         let Some(record) =
@@ -817,15 +853,34 @@ impl Judge {
             recorder: None,
         };
         let known = incident.callback.clone();
+        // The customer asked before we were at the end of the ladder: it stays one callback.
+        let asked = self.state.callbacks.iter().find(|c| {
+            c.is_live() && c.last.incident_id.is_some() && c.last.incident_id.as_ref() == Some(&incident.id)
+        });
+        let asked = asked.map(|c| c.last.callback_id.clone());
         let mut opened = incident.opened.clone();
         let incident_id = incident.id.clone();
         let opened_at = incident.opened_at;
         let remedies = incident.remedies.clone();
         self.state.dates.mend(&mut opened, self.offset());
+        if let (None, Some(id)) = (&known, asked) {
+            self.change(now, &id, |c| {
+                c.severity = Severity::Urgent;
+                c.issues.push(issue);
+                c.evidence = evidence;
+                c.remedies = remedies;
+            });
+            if let Some(incident) = &mut self.state.incident {
+                incident.callback = Some(id);
+            }
+            return;
+        }
+        let trigger = Trigger { dimension: Dimension::Data, name: name.into() };
         if let Some(id) = known {
             // Healed, withdrawn, and broken again within the hold-down: the same callback stands up again.
             self.change(now, &id, |c| {
                 c.state = CallbackState::Requested;
+                c.trigger = trigger;
                 c.issues = vec![issue];
                 c.evidence = evidence;
                 c.remedies = remedies;
@@ -833,7 +888,6 @@ impl Judge {
             });
             return;
         }
-        let trigger = Trigger { dimension: Dimension::Data, name: name.into() };
         let id = self.open_callback(
             now,
             trigger,
@@ -931,7 +985,10 @@ impl Judge {
         let seconds = ended.since(callback.opened_at).whole_seconds();
         let by = healed_by.map_or("itself", Rung::name).to_string();
         self.change(now, &id, |c| {
-            c.state = CallbackState::Withdrawn;
+            // Who asked to be called is called, with the news that the line is back.
+            if c.trigger.dimension == Dimension::Data {
+                c.state = CallbackState::Withdrawn;
+            }
             c.remedies = remedies;
             c.resolution = Resolution {
                 state: ResolutionState::Resolved,
@@ -1000,7 +1057,13 @@ impl Judge {
         let remedies = self.state.incident.as_ref().map_or_else(Vec::new, |i| i.remedies.clone());
         let trigger = Trigger { dimension: Dimension::Event, name: "customer".into() };
         let opened = self.stamp(now);
-        let incident_id = self.state.incident.as_ref().map(|i| i.id.clone());
+        // An incident has one callback at most; a request after it had one is about the same and stands alone.
+        let incident_id = self
+            .state
+            .incident
+            .as_ref()
+            .filter(|i| i.broken.is_some() && i.callback.is_none())
+            .map(|i| i.id.clone());
         self.open_callback(now, trigger, severity, issue, evidence, opened, now, incident_id, remedies);
     }
 

@@ -4,14 +4,18 @@
 //!
 //! * In quiet times one far target after the other is asked, one echo per `probe.interval`. The gateway is asked now
 //!   and then, only to learn whether it answers echoes at all.
-//! * One silence starts a *suspicion*: every [`ROUND`] up to [`BURST`] far targets and the gateway are asked. A single
-//!   answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
+//! * One silence starts a *suspicion*: every [`ROUND`] up to [`BURST`] far targets and the gateway are asked, one after
+//!   the other, not in one breath: losses come in bursts, and what is sent together is lost together. A single answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
 //! * Incoming traffic that is not our own echoes, at `outage.veto` or more in a window that began after the first
-//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data.
+//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data. While counters come, such a
+//!   window is waited for, however short the patience.
 //! * The line is *down* when nothing ended the suspicion for `outage.patience` **and** a whole round that was sent
-//!   after that is silent as well. A break shorter than the patience therefore can never be an outage: an echo sent
-//!   after its end is answered. A break of at least [`HICCUP`] is counted as a disconnect.
+//!   after that is silent as well. The patience counts from when the first silent echo should have been back: it may
+//!   have been lost on its last metre. A break shorter than the patience therefore can never be an outage: an echo
+//!   sent after its end is answered. A break of at least [`HICCUP`] is counted as a disconnect.
 //! * Loss of carrier or of the device is down at once; loss of the address or of the default route after [`RENUMBER`].
+//!   An answer to an echo that was sent after it is proof of life here too: then the link is shown wrongly (PPPoE over
+//!   the watched device, a driver that reports no carrier) and only silence counts.
 //! * It is *up* again on the first answer of a far target, confirmed by a second within [`CONFIRM`].
 //! * A target that misses [`BENCH_AFTER`] times in a row while others answer is a bad target: it leaves the rotation
 //!   and is asked again every [`BENCH_RETRY`].
@@ -44,6 +48,9 @@ pub const RENUMBER: Span = Span::millis(300);
 pub const CONFIRM: Span = Span::millis(1_500);
 /// Misses in a row, while others answer, after which a target is bad (cake-autorate uses 3 too).
 pub const BENCH_AFTER: u8 = 3;
+/// Misses in a row, and silence, after which a bad target is said to be one. On a line that loses a fifth, three misses
+/// in a row come every few minutes; eight over five minutes come less than once a day.
+pub const BENCH_TOLD: (u8, Span) = (8, Span::minutes(5));
 /// How often a bad target is asked again.
 pub const BENCH_RETRY: Span = Span::seconds(60);
 /// How soon a bad target that answered is asked again.
@@ -55,6 +62,9 @@ pub const GATEWAY_EVERY: Span = Span::seconds(10);
 /// Longer than this without any observation is a gap in our own watching. Five seconds: ten times the longest wait
 /// between two of our own ticks.
 pub const GAP: Span = Span::seconds(5);
+/// A tick is wanted at least this often, so that slow watching without counters is not taken for a gap. Less than half
+/// of [`GAP`].
+const WATCHED: Span = Span::seconds(2);
 /// Shortest limit after which an echo counts as silent, however quick the target: scheduling on a loaded router
 /// takes tens of milliseconds.
 pub const QUICKEST: Span = Span::millis(100);
@@ -63,6 +73,8 @@ pub const QUICKEST: Span = Span::millis(100);
 const FLIGHTS: usize = 256;
 /// After this an echo is forgotten even if the sensor never told its end.
 const FORGET: Span = Span::seconds(10);
+/// Without a reading for so long the counters are not waited for: they come every second.
+const COUNTERS_LATE: Span = Span::millis(2_500);
 /// Packets per second, beside our own answers, below which incoming bytes are not traffic: ARP and stray scans.
 const VETO_PACKETS: u64 = 5;
 /// Windows of traffic in a row that show a line up whose echoes are all silent (an ISP that begins to filter them).
@@ -102,7 +114,7 @@ pub enum Turn {
         /// From the first silent echo to the next answer.
         length: Span,
     },
-    /// One target alone is silent and leaves the rotation, or answers again and returns to it.
+    /// One target alone stays silent and is out of the rotation, or answers again and returns to it.
     BadTarget {
         /// Which.
         target: TargetId,
@@ -152,8 +164,8 @@ impl Cause {
         }
     }
 
-    /// Whether it counts at once, or may be a renumbering that passes.
-    fn at_once(self) -> bool {
+    /// Whether it counts at once (nothing can pass), or may be a renumbering that passes.
+    pub const fn at_once(self) -> bool {
         matches!(self, Cause::NoDevice | Cause::AdminDown | Cause::NoCarrier)
     }
 
@@ -181,6 +193,8 @@ pub struct TargetState {
     misses: u8,
     /// Answers in a row while benched.
     returns: u8,
+    /// Its silence was said.
+    told: bool,
     /// When it is asked again, if it is bad.
     pub benched: Option<Mono>,
     /// Last answer.
@@ -196,6 +210,11 @@ impl TargetState {
         }
         let ms = u64::from(self.srtt_us) / 1_000 + u64::from(self.var_us) / 250 + 50;
         Span(ms).max(QUICKEST).min(config.probe.timeout.max(QUICKEST))
+    }
+
+    /// The longest that its round trip usually takes (RFC 6298's four deviations); zero while it is not known.
+    fn longest(&self) -> Span {
+        Span((u64::from(self.srtt_us) + 4 * u64::from(self.var_us)).div_ceil(1_000))
     }
 
     fn took(&mut self, rtt_us: u32) {
@@ -248,9 +267,13 @@ pub struct Watch {
     pub traffic: Option<(u64, u64)>,
     /// The address that `gateway` is about.
     gateway_address: Option<IpAddr>,
+    /// Beginning and end of the last counter window.
+    counted: Option<(Mono, Mono)>,
     /// The last counter window that showed traffic while echoes were silent ended then.
     carried: Option<Mono>,
     faulty_link: Option<(Cause, Mono)>,
+    /// When a fault of the link last ended.
+    pub link_mended: Option<Mono>,
     suspicion: Option<Suspicion>,
     confirming: Option<Mono>,
     flights: Vec<Flight>,
@@ -279,8 +302,10 @@ impl Watch {
             hiccups: 0,
             traffic: None,
             gateway_address: None,
+            counted: None,
             carried: None,
             faulty_link: None,
+            link_mended: None,
             suspicion: None,
             confirming: None,
             flights: Vec::new(),
@@ -370,7 +395,9 @@ impl Watch {
             state.benched = Some(now + BENCH_CONFIRM);
             if state.returns >= BENCH_RETURN {
                 state.benched = None;
-                turns.push(Turn::BadTarget { target, bad: false });
+                if std::mem::take(&mut state.told) {
+                    turns.push(Turn::BadTarget { target, bad: false });
+                }
             }
         }
         self.life(now, sent, turns);
@@ -448,14 +475,20 @@ impl Watch {
             if state.misses >= BENCH_AFTER && state.benched.is_none() && active > 1 {
                 active -= 1;
                 state.benched = Some(now + BENCH_RETRY);
+            }
+            let long = state.answered.is_none_or(|at| now.since(at) >= BENCH_TOLD.1);
+            if state.misses >= BENCH_TOLD.0 && long && state.benched.is_some() && !state.told {
+                state.told = true;
                 turns.push(Turn::BadTarget { target: flight.target, bad: true });
             }
         }
     }
 
-    /// The sensor gave an echo up.
+    /// The sensor gave an echo up: as silent as can be, also where our own limit is longer than the sensor's.
     pub fn lost(&mut self, probe: ProbeId) {
-        self.flights.retain(|f| f.probe != probe);
+        if let Some(flight) = self.flights.iter_mut().find(|f| f.probe == probe) {
+            flight.silent = true;
+        }
     }
 
     /// An echo could not be sent.
@@ -484,20 +517,25 @@ impl Watch {
             self.gateway_address = link.gateway;
         }
         self.link = Some(link.clone());
-        self.faulty_link = match (cause, self.faulty_link) {
-            (None, _) => None,
-            (Some(c), Some((_, since))) => Some((c, since)),
-            (Some(c), None) => Some((c, now)),
+        self.faulty_link = match (cause, self.faulty_link, self.link_fault_since()) {
+            (None, _, _) => None,
+            (Some(c), _, Some((_, since))) => Some((c, since)),
+            // The same as was disproved.
+            (Some(c), Some((was, since)), None) if was == c => Some((c, since)),
+            (Some(c), _, None) => Some((c, now)),
         };
         if before.is_some() && cause.is_none() {
             // It just came back: ask at once.
             self.next_round = now;
+            self.link_mended = Some(now);
         }
     }
 
     /// The counters moved.
     pub fn counted(&mut self, now: Mono, counted: &Counted, config: &Config, turns: &mut Vec<Turn>) {
         let own = std::mem::take(&mut self.own_answers);
+        let began = now - counted.over;
+        self.counted = Some((began, now));
         if counted.reset || counted.over == Span::ZERO {
             return;
         }
@@ -513,7 +551,6 @@ impl Watch {
             self.vetoing = false;
             return;
         }
-        let began = now - counted.over;
         match self.line {
             LineState::Up => {
                 if self.suspicion.as_ref().is_some_and(|s| began >= s.since) {
@@ -526,7 +563,7 @@ impl Watch {
                 }
             }
             LineState::Down | LineState::Unknown => {
-                if began >= self.since && self.faulty_link.is_none() {
+                if began >= self.since && self.link_fault().is_none() {
                     self.busy_windows = self.busy_windows.saturating_add(1);
                     if self.busy_windows >= TRAFFIC_RETURN {
                         self.up(now, began, turns);
@@ -538,7 +575,7 @@ impl Watch {
 
     /// Lets time pass: judges what is due, and asks what is to be asked.
     pub fn advance(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>, turns: &mut Vec<Turn>) {
-        self.judge_link(now, turns);
+        self.judge_link(now, config, turns);
         self.judge_flights(now, config);
         self.weigh_targets(now, turns);
         self.judge_suspicion(now, config, turns);
@@ -548,12 +585,27 @@ impl Watch {
         self.ask(now, config, out);
     }
 
-    fn judge_link(&mut self, now: Mono, turns: &mut Vec<Turn>) {
-        let Some((cause, since)) = self.faulty_link else { return };
-        let ripe = cause.at_once() || now.since(since) >= RENUMBER;
-        if ripe && self.line != LineState::Down && now >= self.grace_until {
+    fn judge_link(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
+        if self.line == LineState::Down {
+            return;
+        }
+        if let (Some((cause, since)), Some(at)) = (self.link_fault_since(), self.link_decides(config))
+            && now >= at
+        {
             self.down(now, since, cause, turns);
         }
+    }
+
+    /// When a fault of the link makes the line down.
+    fn link_decides(&self, config: &Config) -> Option<Mono> {
+        let (cause, since) = self.link_fault_since()?;
+        let wait = match self.line {
+            // Nobody was asked yet: an answer may still disprove it.
+            LineState::Unknown => config.outage.patience,
+            LineState::Up | LineState::Down if cause.at_once() => Span::ZERO,
+            LineState::Up | LineState::Down => RENUMBER,
+        };
+        Some((since + wait).max(self.grace_until))
     }
 
     fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
@@ -617,8 +669,9 @@ impl Watch {
     }
 
     fn judge_suspicion(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
+        let decides = self.decides(config);
         let Some(suspicion) = &mut self.suspicion else { return };
-        if now < suspicion.since + config.outage.patience || now < self.grace_until {
+        if decides.is_none_or(|at| now < at) {
             return;
         }
         let Some(round) = suspicion.last_round else {
@@ -637,6 +690,10 @@ impl Watch {
             }
         }
         let since = suspicion.since;
+        let weighed = self.counted.is_none_or(|(began, at)| began >= since || now.since(at) >= COUNTERS_LATE);
+        if asked > 0 && !weighed {
+            return;
+        }
         if asked > 0 {
             self.down(now, since, Cause::Silence, turns);
         } else if now > round {
@@ -645,8 +702,15 @@ impl Watch {
         }
     }
 
+    /// When the round may be sent that decides a suspicion.
+    fn decides(&self, config: &Config) -> Option<Mono> {
+        let since = self.suspicion.as_ref()?.since;
+        let rtt = self.targets.iter().filter(|t| t.benched.is_none()).map(TargetState::longest).max();
+        let rtt = rtt.unwrap_or_default().min(config.probe.timeout);
+        Some((since + rtt + config.outage.patience).max(self.grace_until))
+    }
+
     fn ask(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
-        let no_carrier = self.faulty_link.is_some_and(|(c, _)| c.at_once());
         if now >= self.next_round {
             let every = match (self.line, self.suspicion.is_some()) {
                 (LineState::Up, false) => {
@@ -654,13 +718,24 @@ impl Watch {
                     config.probe.interval
                 }
                 (LineState::Up | LineState::Unknown, true) => {
-                    self.ask_round(now, config, out);
-                    ROUND
+                    let decides = self.suspicion.as_ref().is_some_and(|s| s.last_round == Some(now));
+                    let at_a_time = self.targets.len().clamp(1, BURST);
+                    if decides {
+                        self.ask_round(now, config, out);
+                    } else {
+                        let at = self.rotation % self.targets.len().max(1);
+                        self.rotation = at + 1;
+                        if at < self.targets.len() {
+                            self.send(now, TargetId(at as u8), out);
+                        }
+                        if at.is_multiple_of(at_a_time) {
+                            self.ask_gateway(now, config, out);
+                        }
+                    }
+                    Span(ROUND.0 / at_a_time as u64)
                 }
                 (LineState::Unknown | LineState::Down, _) => {
-                    if !no_carrier {
-                        self.ask_round(now, config, out);
-                    }
+                    self.ask_round(now, config, out);
                     DOWN_ROUND
                 }
             };
@@ -736,7 +811,7 @@ impl Watch {
 
     /// When time must pass at the latest for something to be judged or asked.
     pub fn wake(&self, config: &Config) -> Mono {
-        let mut at = self.next_round;
+        let mut at = self.next_round.min(self.seen + WATCHED);
         let mut sooner = |m: Mono| at = at.min(m);
         for flight in self.flights.iter().filter(|f| !f.silent) {
             let state = if flight.target == TargetId::GATEWAY {
@@ -748,14 +823,11 @@ impl Watch {
             };
             sooner(flight.sent + state.limit(config));
         }
-        if let (Some((cause, since)), true) = (self.faulty_link, self.line != LineState::Down) {
-            let ripe = if cause.at_once() { since } else { since + RENUMBER };
-            sooner(ripe.max(self.grace_until));
+        if self.line != LineState::Down {
+            self.link_decides(config).into_iter().for_each(&mut sooner);
         }
-        if let Some(s) = &self.suspicion
-            && s.last_round.is_none()
-        {
-            sooner((s.since + config.outage.patience).max(self.grace_until));
+        if self.suspicion.as_ref().is_some_and(|s| s.last_round.is_none()) {
+            self.decides(config).into_iter().for_each(&mut sooner);
         }
         if self.line == LineState::Up && self.suspicion.is_none() {
             sooner(self.next_gateway);
@@ -776,7 +848,13 @@ impl Watch {
 
     /// What the link says is wrong, if anything.
     pub fn link_fault(&self) -> Option<Cause> {
-        self.faulty_link.map(|(cause, _)| cause)
+        self.link_fault_since().map(|(cause, _)| cause)
+    }
+
+    /// The same with its beginning. What an answer to a later echo disproved is no fault.
+    pub fn link_fault_since(&self) -> Option<(Cause, Mono)> {
+        let answered = self.targets.iter().filter_map(|t| t.answered_sent).max();
+        self.faulty_link.filter(|(_, since)| answered.is_none_or(|sent| sent <= *since))
     }
 
     /// We may not send echoes at all.

@@ -347,7 +347,7 @@ impl Promise {
 
     /// A test ended.
     pub fn ended(&mut self, scene: &Scene<'_>, ended: &SpeedEnded, turns: &mut Vec<Turn>) {
-        let Scene { now, config, .. } = *scene;
+        let now = scene.now;
         let Some(mut running) = self.running.take_if(|r| r.order.test == ended.test) else {
             // Given up, of another life, or asked for by somebody else: it cost what it cost.
             if ended.test.0 > self.tests {
@@ -368,7 +368,12 @@ impl Promise {
             }
             Err((reason, server)) => {
                 self.void(scene, direction, reason, server, turns);
-                false
+                match reason {
+                    // This direction only: the other one may be shown.
+                    Reason::GatewayCpu | Reason::Window | Reason::Unknown => true,
+                    Reason::TooFew => running.aborted.is_none(),
+                    _ => false,
+                }
             }
         };
         if go_on && scene.calm && !running.rest.is_empty() {
@@ -384,7 +389,6 @@ impl Promise {
         if go_on && running.rest.is_empty() {
             self.cost = Some(running.spent);
         }
-        let _ = config;
     }
 
     /// What a result shows, or why nothing, and whether the server is to blame.
@@ -497,7 +501,8 @@ impl Promise {
             format!("{}: nothing is shown, {}", direction.name(), reason.words()),
         ));
         self.hurry(scene, direction);
-        if server {
+        let counts_tests = matches!(config.promise.rule, Rule::Bnetza2021 | Rule::Fcc8080);
+        if server && !counts_tests {
             // Another server, or this one when it may be asked.
             let free = self.servers.iter().map(Server::free).min().unwrap_or(now);
             let at = free.max(now + APART);
@@ -698,14 +703,17 @@ impl Promise {
             self.put_off(scene);
             return;
         }
-        let Some(forced) = self.quiet(scene, &legs, given_up) else {
-            if given_up {
-                self.put_off(scene);
-                for leg in legs {
-                    self.void(scene, leg, Reason::CrossTraffic, false, turns);
+        let forced = match self.quiet(scene, &legs, given_up) {
+            Ok(forced) => forced,
+            Err(reason) => {
+                if given_up {
+                    self.put_off(scene);
+                    for leg in legs {
+                        self.void(scene, leg, reason, false, turns);
+                    }
                 }
+                return;
             }
-            return;
         };
         let suspected = legs.iter().any(|&d| self.side(d).suspected() || self.side(d).broken);
         let change = suspected || config.promise.rule != Rule::Sequential;
@@ -738,8 +746,8 @@ impl Promise {
         self.launch(scene, legs, length, server, forced, turns);
     }
 
-    /// Whether the line is quiet enough: `Some(true)` when it is not and the test is made all the same.
-    fn quiet(&mut self, scene: &Scene<'_>, legs: &[Direction], given_up: bool) -> Option<bool> {
+    /// Whether the line is quiet enough: `Ok(true)` when it is not and the test is made all the same.
+    fn quiet(&self, scene: &Scene<'_>, legs: &[Direction], given_up: bool) -> Result<bool, Reason> {
         let Scene { now, config, .. } = *scene;
         let quiet = config.speed.quiet;
         let highest = |d| rates(config, d).highest();
@@ -748,12 +756,12 @@ impl Promise {
             rule::part(sold(Direction::Download, Direction::Upload), quiet.share),
             rule::part(sold(Direction::Upload, Direction::Download), quiet.share),
         );
-        if self.guard.quiet(now, quiet.window, most)? {
-            return Some(false);
+        if self.guard.quiet(now, quiet.window, most).ok_or(Reason::Local)? {
+            return Ok(false);
         }
         let unheard = |at: Option<Mono>| at.is_none_or(|at| now.since(at) >= UNHEARD);
         let force = given_up && unheard(self.forced) && legs.iter().any(|&d| unheard(self.side(d).heard));
-        force.then_some(true)
+        if force { Ok(true) } else { Err(Reason::CrossTraffic) }
     }
 
     /// How long a round may be, and of which directions.
@@ -833,7 +841,7 @@ impl Promise {
         let running = self.running.as_ref().map(|r| r.began + r.order.seconds_most + WORD_LATE);
         let round = match self.wanted() {
             // Waits for something that is told: quiet, a line, the end of a test; at most so long.
-            Some(at) if now >= at => Some((at + POSTPONE).max(now + SOON)),
+            Some(at) if now >= at => Some((at + POSTPONE).max(now + Span::minutes(1))),
             other => other,
         };
         let port = self.port.since.map(|since| since + PORT_FOR);

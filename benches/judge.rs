@@ -1,0 +1,64 @@
+//! How long the judge takes for a year of a line: `cargo bench --no-default-features --bench judge`.
+//!
+//! Two echoes a second in quiet times, counters every second, all of it simulated on one core; a tenth of the year is
+//! watched and multiplied. `LINEKEEPER_BENCH_DAYS` changes how much is watched.
+
+use linekeeper::config::{Places, read};
+use linekeeper::simulate::{Report, Simulation, Spectator, Trouble, World};
+use linekeeper::units::{Permille, Span};
+use serde_json::json;
+use std::time::Duration;
+
+/// CPU time of this process, from the kernel: other work on the machine does not count.
+fn cpu() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after = stat.rsplit(") ").next().unwrap_or_default();
+    // Fields 14 and 15 of proc(5), in ticks of 10 ms.
+    let ticks: u64 = after.split(' ').skip(11).take(2).map(|t| t.parse::<u64>().unwrap_or_default()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+fn watch(world: &World, days: u64) -> (Duration, Report, usize) {
+    let tree = json!({
+        "device": { "id": "gw-0001" },
+        "probe": { "targets": [
+            { "host": "198.51.100.10", "role": "anchor" },
+            { "host": "198.51.100.11", "role": "anchor" },
+            { "host": "203.0.113.53", "role": "world" },
+            { "host": "203.0.113.54", "role": "world" },
+        ] },
+    });
+    let config = match read(&tree, &Places::default()) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprintln!("{faults}");
+            std::process::exit(70);
+        }
+    };
+    let before = cpu();
+    let mut simulation = Simulation::new(&config, world, 1);
+    simulation.run(Span::days(days), &mut Quiet);
+    let took = cpu().saturating_sub(before);
+    let snapshot = simulation.judge().and_then(|j| j.snapshot().ok()).map_or(0, |s| s.to_string().len());
+    (took, simulation.into_report(), snapshot)
+}
+
+/// Looks at nothing.
+struct Quiet;
+impl Spectator for Quiet {}
+
+fn main() {
+    let days = std::env::var("LINEKEEPER_BENCH_DAYS").ok().and_then(|d| d.parse().ok()).unwrap_or(36);
+    let year = |took: Duration| took.as_secs_f64() * 365.0 / days as f64;
+    let (quiet, report, snapshot) = watch(&World::quiet(), days);
+    let lossy = World::quiet().with(Span::ZERO, Span::days(days), Trouble::Loss(Permille(200)));
+    let (lossy, _, _) = watch(&lossy, days);
+    println!("{days} days watched, {} observations; CPU time of one core", report.observations);
+    println!("figure judge.line_year_s {:.1} s", year(quiet));
+    println!("figure judge.lossy_year_s {:.1} s", year(lossy));
+    println!(
+        "figure judge.observations_per_s {:.0} 1/s",
+        report.observations as f64 / quiet.as_secs_f64().max(0.01)
+    );
+    println!("figure judge.snapshot_bytes {snapshot} B");
+}

@@ -1,0 +1,300 @@
+//! The line as it truly is, and what becomes of an echo on it.
+
+use super::random::Random;
+use super::world::{Trouble, World};
+use crate::observation::{Link, TargetId};
+use std::net::{IpAddr, Ipv4Addr};
+
+/// The address that the operator's DHCP server gives.
+const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77));
+/// The operator's first router.
+const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
+/// What a full queue adds to a round trip, microseconds (opnsense/core#4971 saw 1.1 s).
+const QUEUE_US: u32 = 1_200_000;
+/// How many of a thousand echoes a full queue drops.
+const QUEUE_DROPS: u16 = 700;
+/// What a customer who fills the line takes in, bytes a millisecond (40 Mbit/s) in full packets.
+const FULL: u64 = 5_000;
+/// Length of one step of the burst model.
+const SLOT_MS: u64 = 10;
+/// Steps after which a burst's past is forgotten: 64 steps of 10 ms are several bursts.
+const SLOTS: usize = 64;
+/// How many of a thousand are lost inside a burst.
+const BURST_LOSS: u64 = 900;
+/// One in the fixed-point numbers below.
+const ONE: u64 = 1 << 32;
+
+/// Gilbert and Elliott's two states, sampled exactly at the moments of echoes.
+#[derive(Debug, Clone)]
+struct Bursts {
+    /// Share of time inside bursts, of [`ONE`].
+    share: u64,
+    /// What is left of the past after so many steps, of [`ONE`].
+    memory: [u64; SLOTS],
+    bad: bool,
+    at: u64,
+}
+
+impl Bursts {
+    fn new(loss: u16, mean_ms: u64) -> Bursts {
+        let share = (u64::from(loss) * ONE / BURST_LOSS).min(ONE);
+        // Leaves a burst with 1/length a step, enters one so that the share comes out.
+        let leave = ONE / (mean_ms / SLOT_MS).max(1);
+        let enter =
+            if share >= ONE { ONE } else { ((leave >> 16) * (share >> 4) / ((ONE - share) >> 4)) << 16 };
+        let keep = ONE.saturating_sub(leave).saturating_sub(enter);
+        let mut memory = [ONE; SLOTS];
+        for n in 1..SLOTS {
+            memory[n] = ((u128::from(memory[n - 1]) * u128::from(keep)) >> 32) as u64;
+        }
+        Bursts { share, memory, bad: false, at: 0 }
+    }
+
+    fn loses(&mut self, now: u64, random: &mut Random) -> bool {
+        let steps = ((now - self.at) / SLOT_MS).min(SLOTS as u64) as usize;
+        if steps > 0 {
+            let memory = self.memory.get(steps).copied().unwrap_or(0);
+            let from = if self.bad { ONE } else { 0 };
+            // share + (from - share) * memory
+            let bad = if from >= self.share {
+                self.share + (((u128::from(from - self.share)) * u128::from(memory)) >> 32) as u64
+            } else {
+                self.share - ((u128::from(self.share) * u128::from(memory)) >> 32) as u64
+            };
+            self.bad = u64::from(random.next()) < bad;
+            self.at = now;
+        }
+        self.bad && random.chance(BURST_LOSS as u16)
+    }
+}
+
+/// What becomes of an echo.
+pub(super) enum Fate {
+    /// Comes back after so many microseconds, unless the line breaks meanwhile.
+    Returns(u32),
+    /// Never comes back.
+    Vanishes,
+    /// Cannot leave: no way out.
+    NoWay,
+    /// Cannot leave: the gateway's address is not known.
+    NoAddress,
+}
+
+/// The state of the line.
+#[derive(Debug)]
+pub(super) struct Line {
+    pub carrier: bool,
+    pub admin_up: bool,
+    pub leased: bool,
+    access: bool,
+    upstream: bool,
+    filters: bool,
+    dead: u16,
+    loss: u16,
+    bursts: Option<Bursts>,
+    pub load: bool,
+    unseen: bool,
+    /// Pulled down for a moment by a break that repeats.
+    pub beat: bool,
+    /// Taken down by a remedy that cuts the modem's power.
+    pub unpowered: bool,
+    carrier_lost: bool,
+    /// Until when something was in the way, for the far targets and for the gateway.
+    far_broken_until: u64,
+    near_broken_until: u64,
+    carries_since: u64,
+    carried: u64,
+}
+
+impl Line {
+    pub fn new() -> Line {
+        Line {
+            carrier: true,
+            admin_up: true,
+            leased: true,
+            access: true,
+            upstream: true,
+            filters: false,
+            dead: 0,
+            loss: 0,
+            bursts: None,
+            load: false,
+            unseen: false,
+            beat: false,
+            unpowered: false,
+            carrier_lost: false,
+            far_broken_until: 0,
+            near_broken_until: 0,
+            carries_since: 0,
+            carried: 0,
+        }
+    }
+
+    /// Works out the state from what lasts.
+    pub fn settle<'f>(&mut self, now: u64, lasting: impl Iterator<Item = &'f Trouble>) {
+        self.account(now);
+        let near_before = self.near();
+        let far_before = self.far();
+        (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
+        (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
+        let mut bursts = None;
+        for trouble in lasting {
+            match trouble {
+                Trouble::Upstream => self.upstream = false,
+                Trouble::Access => self.access = false,
+                Trouble::Carrier => self.carrier_lost = true,
+                Trouble::Address => self.leased = false,
+                Trouble::Loss(permille) => self.loss = permille.0,
+                Trouble::Bursts { loss, mean } => bursts = Some((loss.0, mean.0)),
+                Trouble::DeadTarget(at) => self.dead |= 1u16.checked_shl(u32::from(*at)).unwrap_or(0),
+                Trouble::GatewayFilters => self.filters = true,
+                Trouble::Unseen => self.unseen = true,
+                Trouble::Load => self.load = true,
+                Trouble::Breaks { .. }
+                | Trouble::BrokerAway
+                | Trouble::BackupLost
+                | Trouble::ReceiptsLost
+                | Trouble::ReceiptsRefused
+                | Trouble::PowerCut
+                | Trouble::Killed(_)
+                | Trouble::Frozen
+                | Trouble::ClockSet { .. }
+                | Trouble::Asks(_) => {}
+            }
+        }
+        match (bursts, self.bursts.is_some()) {
+            (Some((loss, mean)), false) => self.bursts = Some(Bursts::new(loss, mean)),
+            (None, true) => self.bursts = None,
+            (Some(_), true) | (None, false) => {}
+        }
+        self.refresh(now, near_before, far_before);
+    }
+
+    /// Changes what is not a fault (a remedy's doing), keeping the books.
+    pub fn change(&mut self, now: u64, change: impl FnOnce(&mut Line)) {
+        self.account(now);
+        let (near, far) = (self.near(), self.far());
+        change(self);
+        self.refresh(now, near, far);
+    }
+
+    fn refresh(&mut self, now: u64, near_before: bool, far_before: bool) {
+        self.carrier = !self.carrier_lost && !self.unpowered;
+        // A break that begins and ends at the same moment is none.
+        if !near_before || !self.near() {
+            self.near_broken_until = now;
+        }
+        if !far_before || !self.far() {
+            self.far_broken_until = now;
+        }
+    }
+
+    /// The way to the operator's first router is whole.
+    pub fn near(&self) -> bool {
+        self.carrier && self.admin_up && self.leased && self.access
+    }
+
+    /// The way to the far targets is whole.
+    pub fn far(&self) -> bool {
+        self.near() && self.upstream && !self.beat
+    }
+
+    /// The operator gives addresses.
+    pub fn may_lease(&self) -> bool {
+        self.carrier && self.admin_up && self.access
+    }
+
+    /// As the kernel shows it.
+    pub fn link(&self) -> Link {
+        let shown = self.leased && !self.unseen;
+        Link {
+            present: true,
+            admin_up: self.admin_up,
+            carrier: self.carrier && self.admin_up,
+            addresses: if shown { vec![ADDRESS] } else { Vec::new() },
+            gateway: shown.then_some(GATEWAY),
+            default_route: shown,
+        }
+    }
+
+    /// What becomes of an echo that is sent now.
+    pub fn fate(&mut self, now: u64, target: TargetId, world: &World, random: &mut Random) -> Fate {
+        if !self.leased {
+            return if target == TargetId::GATEWAY { Fate::NoAddress } else { Fate::NoWay };
+        }
+        if !self.admin_up {
+            return Fate::NoWay;
+        }
+        let mut rtt = if world.jitter_us > 0 { random.below(world.jitter_us) } else { 0 };
+        if target == TargetId::GATEWAY {
+            rtt += world.gateway_rtt_us;
+            if !self.near() || self.filters {
+                return Fate::Vanishes;
+            }
+        } else {
+            let place = usize::from(target.0);
+            rtt += world.rtt_us.get(place).or(world.rtt_us.last()).copied().unwrap_or(0);
+            if !self.far() || (place < 16 && self.dead & (1 << place) != 0) {
+                return Fate::Vanishes;
+            }
+        }
+        if self.load {
+            rtt += QUEUE_US + random.below(QUEUE_US / 4);
+            if random.chance(QUEUE_DROPS) {
+                return Fate::Vanishes;
+            }
+        }
+        if random.chance(self.loss) {
+            return Fate::Vanishes;
+        }
+        if let Some(bursts) = &mut self.bursts
+            && bursts.loses(now, random)
+        {
+            return Fate::Vanishes;
+        }
+        Fate::Returns(rtt)
+    }
+
+    /// Whether an echo that was sent at `sent` found the way whole until now.
+    pub fn held(&self, sent: u64, target: TargetId) -> bool {
+        let (whole, broken_until) = if target == TargetId::GATEWAY {
+            (self.near(), self.near_broken_until)
+        } else {
+            (self.far(), self.far_broken_until)
+        };
+        whole && broken_until <= sent
+    }
+
+    /// Adds up what came in while the line carried, in units of 1/8000 byte (bit/s times milliseconds).
+    fn account(&mut self, now: u64) {
+        if self.far() {
+            self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { 0 };
+        }
+        self.carries_since = now;
+    }
+
+    /// The customer's bytes since the last call.
+    pub fn take_carried(&mut self, now: u64) -> u64 {
+        self.account(now);
+        std::mem::take(&mut self.carried) / 8_000
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bursts_lose_their_share_and_hang_together() {
+        for (every, alike) in [(20, 700..820), (500, 180..240)] {
+            let mut random = Random::new(1);
+            let mut bursts = Bursts::new(200, 120);
+            let lost: Vec<bool> = (0..400_000).map(|i| bursts.loses(i * every, &mut random)).collect();
+            let all = lost.iter().filter(|l| **l).count() * 1_000 / lost.len();
+            assert!((185..215).contains(&all), "{all} of 1000 lost");
+            let pairs = lost.windows(2).filter(|w| w[0]).count();
+            let both = lost.windows(2).filter(|w| w[0] && w[1]).count() * 1_000 / pairs;
+            assert!(alike.contains(&both), "every {every} ms: after a loss {both} of 1000 are lost");
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A seeded world in virtual time: lines, faults, remedies, platforms, power cuts, around the same judge that runs on
+//! the gateway.
+//!
+//! The judge is driven as the live runner drives it: echoes come back after their round trip or are given up, ticks
+//! and counters come a little late, remedies take their time, the outbox waits for the broker, a killed process
+//! begins again from its last snapshot. Equal seeds give equal months.
+
+mod drive;
+mod line;
+mod platform;
+pub mod random;
+mod report;
+pub mod story;
+mod world;
+
+pub use drive::Simulation;
+pub use report::{Break, Delivery, Report};
+pub use world::{Fault, Platform, Trouble, World};
+
+use crate::action::Action;
+use crate::config::Config;
+use crate::observation::Observation;
+use crate::units::{Mono, Span};
+use serde_json::Value;
+
+/// A moment, on the world's clock and on the agent's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// Since the start of the simulation.
+    pub world: Span,
+    /// The agent's clock, which stands still while the gateway is off.
+    pub agent: Mono,
+}
+
+/// Looks on. Every method may be left out.
+pub trait Spectator {
+    /// A life of the process begins, with this memory.
+    fn begins(&mut self, _at: Moment, _snapshot: Option<&Value>) {}
+    /// The judge is about to be told this.
+    fn saw(&mut self, _at: Moment, _saw: &Observation) {}
+    /// The judge wants this done.
+    fn does(&mut self, _at: Moment, _action: &Action) {}
+    /// Something befell the world, or ended (`false`).
+    fn befalls(&mut self, _at: Moment, _trouble: &Trouble, _begins: bool) {}
+    /// A message reached the platform.
+    fn delivered(&mut self, _delivery: &Delivery) {}
+}
+
+/// Looks at nothing.
+impl Spectator for () {}
+
+/// Runs a world from its start until `until` and tells what came of it.
+pub fn run(config: &Config, world: &World, seed: u64, until: Span, spectator: &mut impl Spectator) -> Report {
+    let mut simulation = Simulation::new(config, world, seed);
+    simulation.run(until, spectator);
+    simulation.into_report()
+}

@@ -1,0 +1,83 @@
+//! The outbox, the broker and the platform behind it.
+
+use super::report::Delivery;
+use crate::message::{CallbackState, Critical, Message};
+use crate::observation::{Receipt, ReceiptState};
+use crate::units::Span;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A message in the outbox.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    pub message: Critical,
+    pub published: Span,
+}
+
+/// Everything from the outbox outwards.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    /// Durable: outlives the process.
+    pub outbox: VecDeque<Waiting>,
+    /// The highest number ever taken in.
+    pub watermark: u64,
+    /// The client is connected to the broker.
+    pub connected: bool,
+    /// The connection's number: what was under way on an older one is lost.
+    pub session: u64,
+    /// Messages of the outbox that were sent on this connection.
+    pub sent: usize,
+    seen: BTreeSet<u64>,
+    /// The platform's book of callbacks.
+    book: BTreeMap<String, CallbackState>,
+    /// Receipts that the broker keeps while the gateway is away.
+    pub kept: VecDeque<Receipt>,
+}
+
+/// What the platform does about a message.
+pub(super) enum Answer {
+    Nothing,
+    Receive(String),
+    Refuse(String),
+}
+
+impl Wire {
+    /// The platform takes a message in.
+    pub fn arrive(&mut self, at: Span, waiting: Waiting, receipts: Receipts) -> (Delivery, Answer) {
+        let repeated = !self.seen.insert(waiting.message.number);
+        let mut answer = Answer::Nothing;
+        if let Message::Callback(callback) = &waiting.message.message {
+            let id = callback.callback_id.clone();
+            if callback.state == CallbackState::Requested {
+                match receipts {
+                    Receipts::Lost => {}
+                    Receipts::Sent => answer = Answer::Receive(id.clone()),
+                    Receipts::Refused => answer = Answer::Refuse(id.clone()),
+                }
+            }
+            self.book.insert(id, callback.state);
+        }
+        let delivery = Delivery { at, published: waiting.published, repeated, message: waiting.message };
+        (delivery, answer)
+    }
+
+    /// The receipt for a call that is made now, if the callback still stands.
+    pub fn call(&mut self, id: &str) -> Option<Receipt> {
+        match self.book.get(id)? {
+            CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled => Some(Receipt {
+                callback_id: id.into(),
+                state: ReceiptState::Closed,
+                reason: None,
+                satisfaction_score: Some(4),
+            }),
+            CallbackState::Closed | CallbackState::Withdrawn | CallbackState::Refused => None,
+        }
+    }
+}
+
+/// How the platform answers requests now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Receipts {
+    Sent,
+    Lost,
+    Refused,
+}

@@ -1,0 +1,163 @@
+//! The demo's story in virtual time, for where namespaces are refused: six acts on one line.
+
+use super::{Delivery, Moment, Spectator, Trouble, World, run};
+use crate::action::{Action, Level, Rung};
+use crate::config::{Config, Faults, Places, read};
+use crate::message::{CallbackState, Message};
+use crate::units::Span;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+/// A delivery this long after its fact is told as late: what the platform is promised is 5 s.
+const LATE: Span = Span::seconds(5);
+
+/// Who speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Voice {
+    /// What is true.
+    World,
+    /// What the gateway decides.
+    Gateway,
+    /// What the platform learns.
+    Platform,
+}
+
+/// One line of the story.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Since the beginning, in milliseconds.
+    pub at_ms: Span,
+    /// The act, from 1.
+    pub act: u8,
+    /// Who speaks.
+    pub voice: Voice,
+    /// For people, English.
+    pub text: String,
+}
+
+/// An act: when it begins, and what it is about.
+pub const ACTS: [(Span, &str); 6] = [
+    (Span::ZERO, "a quiet line"),
+    (
+        Span::seconds(20),
+        "a wedged interface: the address is gone, and no DHCP client runs that could renew it",
+    ),
+    (Span::seconds(60), "the cable is out for three seconds"),
+    (Span::seconds(90), "a hiccup of 1.2 seconds"),
+    (Span::seconds(120), "silent loss beyond the access router: nothing here can mend it"),
+    (Span::seconds(200), "a dead access that no remedy wakes, and the backup is dead too"),
+];
+/// When the story ends.
+pub const ENDS: Span = Span::seconds(300);
+
+/// The configuration that the story is told with: the defaults, with waits that suit an audience.
+///
+/// # Errors
+/// The faults in it, should the reader's rules have changed.
+pub fn config() -> Result<Config, Faults> {
+    let tree = json!({
+        "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7" },
+        "probe": { "targets": [
+            { "host": "198.51.100.10", "role": "anchor" },
+            { "host": "203.0.113.53", "role": "world" },
+            { "host": "203.0.113.54", "role": "world" },
+        ] },
+        "outage": { "hold_down": "10 s" },
+        "callback": { "after": "15 s", "receipt": "10 s" },
+        "remedies": { "driver": "script", "program": "/usr/lib/linekeeper/remedy" },
+    });
+    read(&tree, &Places::default())
+}
+
+/// The story's world.
+pub fn world() -> World {
+    let mut world = World::quiet()
+        .until_healed(ACTS[1].0, Trouble::Address, &[Rung::RestartInterface])
+        .with(ACTS[2].0, Span::seconds(3), Trouble::Carrier)
+        .with(ACTS[3].0, Span::millis(1_200), Trouble::Upstream)
+        .with(ACTS[4].0, Span::seconds(40), Trouble::Upstream)
+        .with(ACTS[5].0, Span::seconds(60), Trouble::BackupLost)
+        .with(ACTS[5].0, Span::seconds(60), Trouble::Access);
+    world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
+    world.failover = true;
+    world
+}
+
+/// Tells the story, line by line, in the order of time.
+///
+/// # Errors
+/// As [`config`].
+pub fn tell(seed: u64, told: &mut impl FnMut(&Item)) -> Result<(), Faults> {
+    let config = config()?;
+    let mut teller = Teller { told, act: 0 };
+    run(&config, &world(), seed, ENDS, &mut teller);
+    Ok(())
+}
+
+struct Teller<'t, F: FnMut(&Item)> {
+    told: &'t mut F,
+    act: usize,
+}
+
+impl<F: FnMut(&Item)> Teller<'_, F> {
+    fn say(&mut self, at: Span, voice: Voice, text: String) {
+        while let Some((begins, title)) = ACTS.get(self.act).filter(|(begins, _)| *begins <= at) {
+            self.act += 1;
+            let text = format!("act {}: {title}", self.act);
+            (self.told)(&Item { at_ms: *begins, act: self.act as u8, voice: Voice::World, text });
+        }
+        (self.told)(&Item { at_ms: at, act: self.act as u8, voice, text });
+    }
+}
+
+impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
+    fn befalls(&mut self, at: Moment, trouble: &Trouble, begins: bool) {
+        let text = match (trouble, begins) {
+            (Trouble::Upstream, true) => "everything beyond the access router is lost, without a word",
+            (Trouble::Upstream, false) => "the way beyond the access router is whole again",
+            (Trouble::Access, true) => "the access router falls silent",
+            (Trouble::Access, false) => "the access router is back",
+            (Trouble::Carrier, true) => "the cable is pulled",
+            (Trouble::Carrier, false) => "the cable is in again",
+            (Trouble::Address, true) => "the address is lost",
+            (Trouble::Address, false) => "the address is back",
+            (Trouble::BackupLost, true) => "the backup is dead too",
+            (Trouble::BackupLost, false) => "the backup is back",
+            (other, true) => return self.say(at.world, Voice::World, format!("{other:?} begins")),
+            (other, false) => return self.say(at.world, Voice::World, format!("{other:?} ends")),
+        };
+        self.say(at.world, Voice::World, text.into());
+    }
+
+    fn does(&mut self, at: Moment, action: &Action) {
+        if let Action::Note { level: Level::Info | Level::Warn, text } = action {
+            self.say(at.world, Voice::Gateway, text.clone());
+        }
+    }
+
+    fn delivered(&mut self, delivery: &Delivery) {
+        let what = match &delivery.message.message {
+            Message::Event(e) => {
+                let name = serde_json::to_value(e.event).ok();
+                let name = name.as_ref().and_then(|n| n.as_str()).unwrap_or_default().replace('_', " ");
+                match (&e.remedy, e.event) {
+                    (Some(remedy), _) => format!("{name}: {} ({})", remedy.name.name(), e.incident.id),
+                    (None, _) => format!("{name}: {}", e.incident.id),
+                }
+            }
+            Message::Callback(c) => {
+                let words = c.issues.last().map_or("", |i| &i.description);
+                match c.state {
+                    CallbackState::Requested => format!("callback {} requested: {words}", c.callback_id),
+                    state => {
+                        format!("callback {} {state:?}", c.callback_id).to_lowercase().replace("cb", "CB")
+                    }
+                }
+            }
+        };
+        let age = Span(delivery.at.0.saturating_sub(delivery.published.0));
+        let late = if age > LATE { format!(" ({age} late)") } else { String::new() };
+        self.say(delivery.at, Voice::Platform, format!("{what}{late}"));
+    }
+}

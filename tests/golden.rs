@@ -1,0 +1,353 @@
+//! Golden scenarios: a committed trace must give the committed actions, to the letter.
+//!
+//! `tests/golden/<name>/` holds `why.md` (one sentence), `config.json`, `trace.jsonl` and `actions.jsonl`.
+//! `LINEKEEPER_GOLDEN=write cargo test --test golden` makes them anew from the scenarios below; each also says its
+//! essence in words, so that what is written anew cannot silently be nonsense.
+
+mod common;
+
+use common::{Keeper, config, tree};
+use linekeeper::action::{Action, Done, Rung};
+use linekeeper::message::{CallbackState, Event, EventName, Finding, Message, Outcome};
+use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
+use linekeeper::simulate::{Trouble, World, run};
+use linekeeper::units::{Span, Wall};
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+
+/// The largest trace that is committed.
+const LARGEST: usize = 300 * 1024;
+
+struct Scenario {
+    name: &'static str,
+    why: &'static str,
+    config: Value,
+    world: World,
+    until: Span,
+    essence: fn(&Told),
+}
+
+/// What was told to the platform.
+struct Told {
+    messages: Vec<Message>,
+    done: Vec<Done>,
+}
+
+impl Told {
+    fn events(&self, name: EventName) -> Vec<&Event> {
+        self.messages
+            .iter()
+            .filter_map(|m| match m {
+                Message::Event(e) if e.event == name => Some(&**e),
+                _ => None,
+            })
+            .collect()
+    }
+    fn outcomes(&self) -> Vec<(Rung, Outcome)> {
+        let ended = self.events(EventName::RemedyEnded);
+        ended.iter().map(|e| e.remedy.as_ref().unwrap()).map(|r| (r.name, r.outcome.unwrap())).collect()
+    }
+    fn callbacks(&self) -> Vec<(CallbackState, &str)> {
+        self.messages
+            .iter()
+            .filter_map(|m| match m {
+                Message::Callback(c) => Some((c.state, c.id.as_str())),
+                Message::Event(_) => None,
+            })
+            .collect()
+    }
+    fn states(&self) -> Vec<CallbackState> {
+        self.callbacks().iter().map(|c| c.0).collect()
+    }
+    /// Incidents opened and closed.
+    fn incidents(&self) -> (usize, usize) {
+        (self.events(EventName::IncidentOpened).len(), self.events(EventName::IncidentClosed).len())
+    }
+    fn repairs(&self) -> usize {
+        self.done.iter().filter(|d| matches!(d.action, Action::Repair(_))).count()
+    }
+}
+
+fn scenarios() -> Vec<Scenario> {
+    use CallbackState::{Received, Refused, Requested, Withdrawn};
+    let s = Span::seconds;
+    // Slow probing and a short hold-down keep the traces small.
+    let small = || {
+        json!({
+            "probe": { "interval": "2 s" },
+            "outage": { "hold_down": "10 s" },
+            "callback": { "after": "10 s", "receipt": "5 s" },
+            "remedies": { "limit": { "power-modem": "30 s" }, "settle": { "renew": "2 s", "restart-interface": "3 s" } },
+        })
+    };
+    let with = |key: &str, value: Value| {
+        let mut tree = small();
+        let table = tree.as_object_mut().unwrap().entry(key).or_insert(json!({}));
+        table.as_object_mut().unwrap().extend(value.as_object().unwrap().clone());
+        tree
+    };
+    let dead_upstream = |length| {
+        let mut world = World::quiet().with(s(20), length, Trouble::Upstream);
+        world.failover = true;
+        world
+    };
+    vec![
+        Scenario {
+            name: "01-healed-by-renew",
+            why: "A silent access router that wakes up on a renewed lease is healed by the gentlest rung, without a callback.",
+            config: small(),
+            world: World::quiet().until_healed(s(20), Trouble::Access, &[Rung::Renew]),
+            until: s(45),
+            essence: |t| {
+                assert_eq!(t.incidents(), (1, 1));
+                assert_eq!(t.outcomes(), [(Rung::Renew, Outcome::Healed)]);
+                assert_eq!(t.states(), []);
+            },
+        },
+        Scenario {
+            name: "02-healed-by-restart",
+            why: "A lost address comes back with a restarted interface after the renewal could not be carried out.",
+            config: small(),
+            world: {
+                let mut world =
+                    World::quiet().until_healed(s(20), Trouble::Address, &[Rung::RestartInterface]);
+                world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
+                world
+            },
+            until: s(45),
+            essence: |t| {
+                assert_eq!(t.incidents(), (1, 1));
+                let wanted = [(Rung::Renew, Outcome::Failed), (Rung::RestartInterface, Outcome::Healed)];
+                assert_eq!(t.outcomes(), wanted);
+                assert_eq!(t.states(), []);
+            },
+        },
+        Scenario {
+            name: "03-not-healed",
+            why: "A dead access is handed over once, after both rungs showed no effect, and withdrawn when it returns by itself.",
+            config: small(),
+            world: {
+                let mut world = World::quiet().with(s(20), s(30), Trouble::Access);
+                world.failover = true;
+                world
+            },
+            until: s(75),
+            essence: |t| {
+                assert_eq!(t.incidents(), (1, 1));
+                let wanted = [(Rung::Renew, Outcome::NoEffect), (Rung::RestartInterface, Outcome::NoEffect)];
+                assert_eq!(t.outcomes(), wanted);
+                assert_eq!(t.states(), [Requested, Received, Withdrawn]);
+            },
+        },
+        Scenario {
+            name: "04-flapping",
+            why: "Three breaks within each other's hold-down are one flapping incident with one callback, closed when the line holds.",
+            config: with("outage", json!({ "hold_down": "15 s", "flapping": 3 })),
+            world: (0..3).fold(World::quiet(), |w, i| w.with(s(20 + i * 14), s(5), Trouble::Upstream)),
+            until: s(80),
+            essence: |t| {
+                let last = t.events(EventName::IncidentClosed).pop().unwrap();
+                assert_eq!((last.incident.finding, last.incident.breaks), (Finding::Flapping, 3));
+                assert_eq!(t.events(EventName::IncidentOpened).len(), 1);
+                assert_eq!(t.states(), [Requested, Received, Withdrawn]);
+                assert_eq!(t.repairs(), 0);
+            },
+        },
+        Scenario {
+            name: "05-reboot-in-the-ladder",
+            why: "The gateway reboots as its own remedy in the middle of the ladder, and the next life knows it: one incident, healed by reboot.",
+            config: with(
+                "remedies",
+                json!({
+                    "ladder": ["renew", "reboot", "restart-interface"],
+                    "settle": { "renew": "2 s", "reboot": "1 min" },
+                }),
+            ),
+            world: World::quiet().until_healed(s(20), Trouble::Access, &[Rung::Reboot]),
+            until: s(110),
+            essence: |t| {
+                assert_eq!(t.incidents(), (1, 1));
+                let wanted = [(Rung::Renew, Outcome::NoEffect), (Rung::Reboot, Outcome::Healed)];
+                assert_eq!(t.outcomes(), wanted);
+                let boots = |e: &Event| e.time.boot_id.clone();
+                let opened = boots(t.events(EventName::IncidentOpened)[0]);
+                assert_ne!(opened, boots(t.events(EventName::IncidentClosed)[0]));
+                assert_eq!(t.states(), []);
+            },
+        },
+        Scenario {
+            name: "06-clock-back-twenty-years",
+            why: "A clock that is set back by twenty years in the middle of an outage changes labels and no decision.",
+            config: small(),
+            world: {
+                // 2006-11-20T00:00:00Z
+                let to = Wall(1_163_980_800_000);
+                dead_upstream(s(30)).with(s(30), Span::ZERO, Trouble::ClockSet { to, synced: false })
+            },
+            until: s(70),
+            essence: |t| {
+                assert_eq!(t.incidents(), (1, 1));
+                let closed = t.events(EventName::IncidentClosed)[0];
+                assert!((28_000..33_000).contains(&closed.incident.down_ms), "{}", closed.incident.down_ms);
+                let wall = closed.time.wall.unwrap().to_string();
+                assert!(wall.starts_with("2006-11-20") && !closed.time.synced, "{wall}");
+                let opened = closed.incident.opened.wall.unwrap().to_string();
+                assert!(opened.starts_with("2026-11-20"), "{opened}");
+                assert_eq!(t.states(), [Requested, Received, Withdrawn]);
+            },
+        },
+        Scenario {
+            name: "07-receipt-lost",
+            why: "A receipt that does not come is asked for again under the same id until it comes.",
+            config: small(),
+            world: dead_upstream(s(40)).with(s(10), s(30), Trouble::ReceiptsLost),
+            until: s(80),
+            essence: |t| {
+                let calls = t.callbacks();
+                assert_eq!(t.states(), [Requested, Requested, Requested, Received, Withdrawn]);
+                assert!(calls[1].1 == calls[0].1 && calls[2].1 == calls[0].1 && calls[3].1 != calls[0].1);
+            },
+        },
+        Scenario {
+            name: "08-receipt-refused",
+            why: "A refused callback is neither asked for again nor withdrawn.",
+            config: small(),
+            world: dead_upstream(s(40)).with(s(10), Span::hours(1), Trouble::ReceiptsRefused),
+            until: s(80),
+            essence: |t| {
+                assert_eq!(t.states(), [Requested, Refused]);
+                assert_eq!(t.incidents(), (1, 1));
+            },
+        },
+        Scenario {
+            name: "09-hiccup",
+            why: "A break of 1.6 seconds and a cable that is plugged in again within three are not acted on.",
+            config: json!({ "outage": { "hold_down": "10 s" } }),
+            world: World::quiet().with(s(20), Span::millis(1_600), Trouble::Upstream).with(
+                s(30),
+                s(3),
+                Trouble::Carrier,
+            ),
+            until: s(50),
+            essence: |t| {
+                assert_eq!(t.incidents(), (1, 1), "the carrier's");
+                assert_eq!((t.repairs(), t.states()), (0, vec![]));
+                let counted = t.done.iter().any(
+                    |d| matches!(&d.action, Action::Note { text, .. } if text.contains("counted, not acted on")),
+                );
+                assert!(counted);
+            },
+        },
+    ]
+}
+
+fn folder(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)
+}
+
+fn line(value: &impl serde::Serialize) -> String {
+    serde_json::to_string(value).unwrap() + "\n"
+}
+
+fn write(scenario: &Scenario) {
+    let written = tree(scenario.config.clone());
+    let mut keeper = Keeper::default();
+    run(&config(scenario.config.clone()), &scenario.world, 1, scenario.until, &mut keeper);
+    let mut trace = String::new();
+    for (snapshot, entries) in keeper.lives {
+        trace += &line(&Header {
+            schema: TRACE_SCHEMA.into(),
+            version: "golden".into(),
+            config: written.clone(),
+            snapshot,
+        });
+        trace.extend(entries.iter().map(|e| line(e)));
+    }
+    assert!(trace.len() <= LARGEST, "{}: a trace of {} bytes", scenario.name, trace.len());
+    let actions: String = keeper.done.iter().map(line).collect();
+    let folder = folder(scenario.name);
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("why.md"), format!("{}\n", scenario.why)).unwrap();
+    fs::write(folder.join("config.json"), serde_json::to_string_pretty(&written).unwrap() + "\n").unwrap();
+    fs::write(folder.join("trace.jsonl"), trace).unwrap();
+    fs::write(folder.join("actions.jsonl"), actions).unwrap();
+}
+
+/// The first line in which they differ, with what stands before it.
+fn difference(wanted: &[&str], got: &[String]) -> Option<String> {
+    let at = (0..wanted.len().max(got.len()))
+        .find(|&i| wanted.get(i).copied() != got.get(i).map(String::as_str))?;
+    let mut text = String::new();
+    for i in at.saturating_sub(3)..at {
+        let _ = writeln!(text, "  {:>5}   {}", i + 1, wanted[i]);
+    }
+    let _ = writeln!(text, "  {:>5} - {}", at + 1, wanted.get(at).unwrap_or(&"(the end)"));
+    let _ = writeln!(text, "  {:>5} + {}", at + 1, got.get(at).map_or("(the end)", |g| g));
+    Some(text)
+}
+
+fn check(scenario: &Scenario) {
+    let folder = folder(scenario.name);
+    let read = |name: &str| {
+        let path = folder.join(name);
+        fs::read_to_string(&path).unwrap_or_else(|e| {
+            panic!("{}: {e}; LINEKEEPER_GOLDEN=write makes it", path.display());
+        })
+    };
+    let trace = read("trace.jsonl");
+    assert!(trace.len() <= LARGEST, "a trace of {} bytes", trace.len());
+    let config: Value = serde_json::from_str(&read("config.json")).unwrap();
+    let header: Header = serde_json::from_str(trace.lines().next().unwrap()).unwrap();
+    assert_eq!(header.config, config, "{}: config.json is not the trace's", scenario.name);
+    assert_eq!(read("why.md").trim(), scenario.why);
+    let mut replay = Replay::new();
+    let mut done: Vec<Done> = Vec::new();
+    for text in trace.lines() {
+        match replay.line(text) {
+            Ok(more) => done.extend(more),
+            Err(fault) => panic!("{}: trace.jsonl: {fault}", scenario.name),
+        }
+    }
+    let got: Vec<String> = done.iter().map(|d| line(d).trim_end().to_string()).collect();
+    let wanted = read("actions.jsonl");
+    if let Some(difference) = difference(&wanted.lines().collect::<Vec<_>>(), &got) {
+        panic!("{}: {}\n{difference}", scenario.name, scenario.why);
+    }
+    let messages = done
+        .iter()
+        .filter_map(|d| match &d.action {
+            Action::Publish(c) => Some(c.message.clone()),
+            _ => None,
+        })
+        .collect();
+    (scenario.essence)(&Told { messages, done });
+}
+
+#[test]
+fn the_judge_decides_as_it_did() {
+    let writes = std::env::var("LINEKEEPER_GOLDEN").is_ok_and(|v| v == "write");
+    for scenario in scenarios() {
+        if writes {
+            write(&scenario);
+        }
+        check(&scenario);
+    }
+}
+
+#[test]
+fn every_folder_is_a_scenario() {
+    let known: Vec<&str> = scenarios().iter().map(|s| s.name).collect();
+    for entry in fs::read_dir(folder("")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(known.contains(&name.as_str()), "tests/golden/{name} has no scenario");
+    }
+}
+
+#[test]
+fn a_changed_decision_is_shown_with_its_place() {
+    let told = difference(&["a", "b", "c"], &["a".into(), "x".into(), "c".into()]).unwrap();
+    assert!(told.contains("2 - b") && told.contains("2 + x") && told.contains("1   a"), "{told}");
+    assert_eq!(difference(&["a"], &["a".into()]), None);
+}

@@ -1,0 +1,159 @@
+//! Whatever comes in, in whatever order: the judge does not panic, does not grow, and keeps to its lists.
+
+mod common;
+
+use common::config;
+use linekeeper::action::{Action, Rung};
+use linekeeper::judge::Judge;
+use linekeeper::judge::diagnosis::makes_sense;
+use linekeeper::observation::{
+    Counted, Link, Memory, Observation, Obstacle, Part, ProbeId, Receipt, ReceiptState, RemedyId,
+    RemedyResult, Started, TargetId,
+};
+use linekeeper::units::{Mono, Span, Wall};
+use proptest::prelude::*;
+use serde_json::json;
+
+/// Small numbers mostly, so that they meet; huge ones sometimes.
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![8 => 0u64..60, 1 => 0u64..100_000, 1 => any::<u64>()]
+}
+
+fn said() -> impl Strategy<Value = String> {
+    prop_oneof![4 => "[a-z ]{0,20}", 1 => Just("客户".repeat(5_000))]
+}
+
+fn target() -> impl Strategy<Value = TargetId> {
+    prop_oneof![6 => (0u8..4).prop_map(TargetId), 2 => Just(TargetId::GATEWAY), 1 => any::<u8>().prop_map(TargetId)]
+}
+
+fn link() -> impl Strategy<Value = Link> {
+    (any::<[bool; 5]>(), 0usize..40).prop_map(|([present, admin_up, carrier, route, gateway], n)| Link {
+        present: present || n < 20,
+        admin_up: admin_up || n < 20,
+        carrier,
+        addresses: vec!["198.51.100.7".parse().unwrap(); if n > 30 { 500 } else { n.min(1) }],
+        gateway: gateway.then(|| "198.51.100.1".parse().unwrap()),
+        default_route: route,
+    })
+}
+
+fn observation() -> impl Strategy<Value = Observation> {
+    let id = || prop_oneof![Just("CB00000000-001".to_string()), "[A-Z0-9-]{0,18}", said()];
+    prop_oneof![
+        2 => (number(), number(), number(), 0u8..3).prop_map(|(boot, uptime, watermark, m)| {
+            Observation::Started(Started {
+                boot_id: format!("boot-{}", boot % 5),
+                uptime: Span(uptime),
+                memory: [Memory::None, Memory::Restored, Memory::Lost][usize::from(m)],
+                watermark: watermark % 1_000_000,
+            })
+        }),
+        10 => Just(Observation::Ticked),
+        2 => (any::<i64>(), any::<bool>()).prop_map(|(w, synced)| Observation::ClockSet { wall: Wall(w), synced }),
+        20 => (number(), target(), any::<u32>()).prop_map(|(p, target, rtt_us)| Observation::EchoAnswered {
+            probe: ProbeId(p), target, rtt_us
+        }),
+        5 => (number(), target()).prop_map(|(p, target)| Observation::EchoLost { probe: ProbeId(p), target }),
+        4 => (number(), target(), 0usize..4).prop_map(|(p, target, o)| Observation::EchoNotSent {
+            probe: ProbeId(p),
+            target,
+            obstacle: [Obstacle::NoWay, Obstacle::NoAddress, Obstacle::NotAllowed, Obstacle::Busy][o],
+        }),
+        6 => link().prop_map(Observation::LinkSeen),
+        6 => (number(), number(), number(), any::<bool>()).prop_map(|(a, b, c, reset)| Observation::Counted(Counted {
+            over: Span(a), rx_bytes: b, tx_bytes: c, rx_unicast: a, tx_packets: b, rx_errors: c, reset
+        })),
+        6 => (number(), 0usize..5, said()).prop_map(|(r, result, detail)| Observation::RemedyEnded {
+            remedy: RemedyId(r),
+            result: [
+                RemedyResult::Done,
+                RemedyResult::Pretended,
+                RemedyResult::Failed,
+                RemedyResult::Overran,
+                RemedyResult::Unsupported,
+            ][result],
+            detail,
+        }),
+        4 => number().prop_map(|number| Observation::Acknowledged { number }),
+        1 => any::<bool>().prop_map(|connected| Observation::BrokerSeen { connected }),
+        4 => (id(), 0usize..4, any::<Option<u8>>()).prop_map(|(callback_id, s, score)| {
+            Observation::ReceiptCame(Receipt {
+                callback_id,
+                state: [
+                    ReceiptState::Received, ReceiptState::Scheduled, ReceiptState::Closed, ReceiptState::Refused,
+                ][s],
+                reason: None,
+                satisfaction_score: score,
+            })
+        }),
+        2 => said().prop_map(|reason| Observation::CallbackAsked { reason }),
+        2 => (any::<bool>(), said()).prop_map(|(works, text)| Observation::PartSeen {
+            part: Part::Echo,
+            trouble: (!works).then_some(text),
+        }),
+        1 => Just(Observation::Stopping),
+    ]
+}
+
+/// How much time passes before it.
+fn pause() -> impl Strategy<Value = u64> {
+    prop_oneof![10 => 0u64..700, 3 => 0u64..8_000, 2 => 0u64..4_000_000, 1 => any::<u64>().prop_map(|n| n >> 3)]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_that_comes_in_breaks_it(
+        story in prop::collection::vec((pause(), observation(), 0u8..40), 1..250),
+        first in observation(),
+    ) {
+        let config = config(json!({
+            "remedies": { "ladder": ["renew", "restart-interface", "power-modem", "reboot"] },
+            "outage": { "hold_down": "30 s" },
+        }));
+        let mut judge = Judge::new(config.clone());
+        let mut now = Mono(1);
+        let mut told: Vec<Observation> = Vec::new();
+        for (pause, saw, repeat) in std::iter::once((0, first, 0)).chain(story) {
+            now = now + Span(pause);
+            // Sometimes what was asked is answered, else nothing would ever be up.
+            for saw in told.drain(..).chain([saw]) {
+                for action in judge.step(now, &saw) {
+                    if let Action::Repair(repair) = &action {
+                        let domain = repair.incident.fault_domain;
+                        prop_assert!(makes_sense(domain, repair.rung), "{:?} in {:?}", repair.rung, domain);
+                    }
+                }
+                prop_assert!(judge.wake() > now || now.0 > u64::MAX / 2, "wake {:?} at {now:?}", judge.wake());
+            }
+            if repeat < 20 {
+                for _ in 0..repeat {
+                    let wake = judge.wake().min(now + Span::seconds(3)).max(now);
+                    now = wake;
+                    for action in judge.step(now, &Observation::Ticked) {
+                        if let Action::Probe { probe, target } = action && repeat % 2 == 0 {
+                            told.push(Observation::EchoAnswered { probe, target, rtt_us: 20_000 });
+                        }
+                    }
+                }
+            }
+        }
+        let snapshot = judge.snapshot().unwrap();
+        let size = snapshot.to_string().len();
+        prop_assert!(size <= 65_536, "a snapshot of {size} bytes");
+        let restored = Judge::restore(config, &snapshot).unwrap();
+        prop_assert_eq!(restored.snapshot().unwrap(), snapshot);
+        judge.status(now);
+    }
+}
+
+#[test]
+fn a_rung_has_a_reason() {
+    use linekeeper::message::Domain;
+    for rung in Rung::ALL {
+        assert!(!makes_sense(Domain::Upstream, rung) && !makes_sense(Domain::Lan, rung));
+    }
+    assert!(!makes_sense(Domain::Link, Rung::Renew) && !makes_sense(Domain::Unknown, Rung::Reboot));
+}

@@ -1,0 +1,52 @@
+//! The demo's story: what must be in it.
+
+use linekeeper::simulate::story::{ACTS, Item, Voice, tell};
+
+fn told() -> Vec<Item> {
+    let mut items = Vec::new();
+    tell(1, &mut |item: &Item| items.push(item.clone())).unwrap();
+    items
+}
+
+#[test]
+fn the_story_tells_its_six_acts_in_order() {
+    let items = told();
+    assert!(items.windows(2).all(|w| w[0].at_ms <= w[1].at_ms || w[1].text.starts_with("act ")));
+    let acts: Vec<u8> = items.iter().filter(|i| i.text.starts_with("act ")).map(|i| i.act).collect();
+    assert_eq!(acts, (1..=ACTS.len() as u8).collect::<Vec<_>>());
+    let heard = |act: u8, voice: Voice, words: &str| {
+        let found = items.iter().any(|i| i.act == act && i.voice == voice && i.text.contains(words));
+        assert!(found, "act {act}, {voice:?}: {words:?} is not in\n{}", shown(&items, act));
+    };
+    heard(1, Voice::Gateway, "the line is up");
+    heard(2, Voice::Gateway, "renew: could not be carried out");
+    heard(2, Voice::Platform, "remedy ended: restart-interface");
+    heard(2, Voice::Platform, "incident closed");
+    heard(3, Voice::Platform, "incident opened");
+    heard(3, Voice::Platform, "incident closed");
+    heard(4, Voice::Gateway, "counted, not acted on");
+    heard(5, Voice::Gateway, "nothing on this side can mend it");
+    heard(5, Voice::Platform, "requested: The line is down: the fault lies in the operator's network");
+    heard(5, Voice::Platform, "received");
+    heard(5, Voice::Platform, "withdrawn");
+    heard(6, Voice::Gateway, "no remedy is left for now");
+    heard(6, Voice::Platform, "late");
+    heard(6, Voice::Platform, "withdrawn");
+    for act in [3, 4, 5] {
+        let remedy = items.iter().any(|i| i.act == act && i.text.contains("remedy begun"));
+        assert!(!remedy, "act {act} needs no remedy:\n{}", shown(&items, act));
+    }
+}
+
+fn shown(items: &[Item], act: u8) -> String {
+    let lines = items.iter().filter(|i| i.act == act);
+    lines.map(|i| format!("{:>8} {:?}: {}\n", i.at_ms.0, i.voice, i.text)).collect()
+}
+
+#[test]
+fn a_line_of_the_story_survives_json() {
+    for item in told() {
+        let text = serde_json::to_string(&item).unwrap();
+        assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item);
+    }
+}
