@@ -35,6 +35,7 @@ fn link() -> impl Strategy<Value = Link> {
         addresses: vec!["198.51.100.7".parse().unwrap(); if n > 30 { 500 } else { n.min(1) }],
         gateway: gateway.then(|| "198.51.100.1".parse().unwrap()),
         default_route: route,
+        speed: None,
     })
 }
 

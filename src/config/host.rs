@@ -151,7 +151,9 @@ pub(super) fn server(text: &str) -> Result<(), String> {
         }
         None => match authority.split_once(':') {
             Some((_, port)) if port.contains(':') => {
-                return Err("must have its IPv6 address in brackets, as in \"http://[2001:db8::1]/\"".to_owned());
+                return Err(
+                    "must have its IPv6 address in brackets, as in \"http://[2001:db8::1]/\"".to_owned()
+                );
             }
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),

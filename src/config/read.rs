@@ -8,8 +8,8 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Promise, Quiet,
-    Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
+    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Promise,
+    Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
 };
 use crate::action::Rung;
 use crate::units::LocalTime;
@@ -18,8 +18,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The sections of a configuration.
-const SECTIONS: &[&str] =
-    &["device", "line", "promise", "probe", "speed", "outage", "remedies", "callback", "mqtt", "store", "status"];
+const SECTIONS: &[&str] = &[
+    "device", "line", "promise", "probe", "speed", "outage", "remedies", "callback", "mqtt", "store",
+    "status",
+];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
 const LINE: &[&str] = &["device", "metered"];
 const PROMISE: &[&str] = &["download", "upload", "latency", "loss", "rule", "threshold", "share"];

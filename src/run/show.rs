@@ -89,6 +89,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
         let finding = match i.finding {
             Finding::Outage => "outage",
             Finding::Flapping => "flapping",
+            Finding::ShortRate => "short rate",
         };
         let state = match i.state {
             IncidentState::Open => "open",

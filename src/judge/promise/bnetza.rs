@@ -114,7 +114,9 @@ pub fn judge(samples: &[Sample], rates: &Rates) -> Judged {
         let bar = part(maximum, OF_MAXIMUM);
         let reached = days_with(&|s| s.line >= bar);
         if DAYS - reached >= 2 {
-            faults.push(format!("{OF_MAXIMUM} of the maximum, {bar}, were reached on {reached} of {DAYS} days"));
+            faults.push(format!(
+                "{OF_MAXIMUM} of the maximum, {bar}, were reached on {reached} of {DAYS} days"
+            ));
             below(&|s| s.line < bar);
         }
     }

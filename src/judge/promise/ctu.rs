@@ -82,12 +82,20 @@ pub fn judge(samples: &[Sample], rates: &Rates, now: Mono) -> Judged {
     }
     let broken = |first: usize, last: usize, words: String| {
         let low = |at: &usize| samples[*at].line < normal;
-        Judged { verdict: Verdict::Broken, carried: (from + first..=from + last).filter(low).collect(), words }
+        Judged {
+            verdict: Verdict::Broken,
+            carried: (from + first..=from + last).filter(low).collect(),
+            words,
+        }
     };
     if let Some(minimum) = minimum(rates) {
         let both = |pair: &[Sample]| pair.iter().all(|s| s.line < minimum);
         if let Some(at) = recent.windows(2).rposition(both) {
-            return broken(at, at + 1, format!("two tests in a row are below the minimum {minimum}: an outage"));
+            return broken(
+                at,
+                at + 1,
+                format!("two tests in a row are below the minimum {minimum}: an outage"),
+            );
         }
     }
     let drops = drops(recent, normal);

@@ -70,9 +70,7 @@ impl Guard {
         let tx = counted.tx_bytes.saturating_sub(counted.tx_packets.saturating_mul(HEADER));
         self.windows.push_back((now.0, counted.over.0, rx, tx));
         let keep = keep.max(LONG);
-        while self.windows.len() > KEPT
-            || self.windows.front().is_some_and(|w| now.since(Mono(w.0)) > keep)
-        {
+        while self.windows.len() > KEPT || self.windows.front().is_some_and(|w| now.since(Mono(w.0)) > keep) {
             self.windows.pop_front();
         }
     }
@@ -118,8 +116,8 @@ impl Guard {
             Direction::Upload => (counted.tx_bytes, counted.rx_bytes),
         };
         let customer = rate(other.saturating_sub(own / ACKNOWLEDGE), counted.over.0);
-        let much = !counted.reset
-            && u128::from(customer.0) * 1_000 > u128::from(sold.0) * u128::from(EARNEST);
+        let much =
+            !counted.reset && u128::from(customer.0) * 1_000 > u128::from(sold.0) * u128::from(EARNEST);
         self.earnest = if much { self.earnest.saturating_add(1) } else { 0 };
         self.earnest >= EARNEST_WINDOWS
     }

@@ -37,9 +37,7 @@ mod tell;
 use crate::action::Level;
 use crate::config::{Config, Rates, Rule};
 use crate::observation::{Counted, Link};
-use crate::speed::{
-    Direction, Limit, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId,
-};
+use crate::speed::{Direction, Limit, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, Mono, Rate, Span};
 use budget::{Budget, Reserve};
 use guard::Guard;
@@ -215,7 +213,8 @@ fn active(config: &Config) -> bool {
 /// A number that differs from device to device and from round to round, below `below`.
 fn scatter(config: &Config, round: u64, below: Span) -> Span {
     // splitmix64's last steps: neighbours in the round become strangers.
-    let mut h = super::outage::phase(&config.device.id).wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut h =
+        super::outage::phase(&config.device.id).wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
     h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     Span((h ^ (h >> 31)) % below.0.max(1))
@@ -263,7 +262,8 @@ impl Promise {
         }
         if let Some(running) = self.running.take() {
             let test = running.order.test.0;
-            let kept = running.rest.iter().fold(running.reserve.bytes.0, |n, (_, r)| n.saturating_add(r.bytes.0));
+            let kept =
+                running.rest.iter().fold(running.reserve.bytes.0, |n, (_, r)| n.saturating_add(r.bytes.0));
             turns.push(Turn::Note(
                 Level::Info,
                 format!("speed test {test} was interrupted: {} are taken for spent", Bytes(kept)),
@@ -320,10 +320,14 @@ impl Promise {
                 continue;
             }
             if let Some(line) = self.guard.shown(now, direction, bar) {
-                let sample = Sample { at: now, local: scene.local, line, source: Source::Counters, short: false };
+                let sample =
+                    Sample { at: now, local: scene.local, line, source: Source::Counters, short: false };
                 turns.push(Turn::Note(
                     Level::Info,
-                    format!("{}: the customer's own traffic shows {line}, no test is needed", direction.name()),
+                    format!(
+                        "{}: the customer's own traffic shows {line}, no test is needed",
+                        direction.name()
+                    ),
                 ));
                 self.take(scene, direction, sample, turns);
             }
@@ -332,7 +336,9 @@ impl Promise {
 
     /// An echo came back.
     pub fn answered(&mut self, scene: &Scene<'_>, rtt_us: u32) {
-        let busy = scene.local.is_some_and(|s| rule::BUSY_HOURS.contains(&((s.div_euclid(3_600).rem_euclid(24)) as u8)));
+        let busy = scene
+            .local
+            .is_some_and(|s| rule::BUSY_HOURS.contains(&((s.div_euclid(3_600).rem_euclid(24)) as u8)));
         if scene.config.promise.rule == Rule::Fcc8080 && busy && !self.loads(scene.now) {
             self.round_trips.take(rtt_us);
         }
@@ -353,7 +359,10 @@ impl Promise {
             if ended.test.0 > self.tests {
                 self.budget.reserve(now, ended.cost);
             }
-            turns.push(Turn::Note(Level::Debug, format!("speed test {} ended and is not awaited", ended.test.0)));
+            turns.push(Turn::Note(
+                Level::Debug,
+                format!("speed test {} ended and is not awaited", ended.test.0),
+            ));
             return;
         };
         self.budget.settle(running.reserve, ended.cost);
@@ -424,7 +433,9 @@ impl Promise {
                 });
             }
         };
-        let Some(bar) = bar(scene.config, running.order.direction) else { return Err((Reason::Local, false)) };
+        let Some(bar) = bar(scene.config, running.order.direction) else {
+            return Err((Reason::Local, false));
+        };
         let short = figures.line < bar;
         if short {
             let reason = match figures.limit {
@@ -435,7 +446,8 @@ impl Promise {
                 Limit::GatewayCpu => Some(Reason::GatewayCpu),
                 Limit::Unknown => Some(Reason::Unknown),
             };
-            let whole = ended.took.0 * 10 >= running.order.seconds_most.0 * FULL_TENTHS && !figures.stopped_early;
+            let whole =
+                ended.took.0 * 10 >= running.order.seconds_most.0 * FULL_TENTHS && !figures.stopped_early;
             let reason = reason.or((!whole).then_some(Reason::TooFew));
             if let Some(reason) = reason {
                 if reason == Reason::Server {
@@ -493,7 +505,14 @@ impl Promise {
         self.hurry(scene, direction);
     }
 
-    fn void(&mut self, scene: &Scene<'_>, direction: Direction, reason: Reason, server: bool, turns: &mut Vec<Turn>) {
+    fn void(
+        &mut self,
+        scene: &Scene<'_>,
+        direction: Direction,
+        reason: Reason,
+        server: bool,
+        turns: &mut Vec<Turn>,
+    ) {
         let Scene { now, config, .. } = *scene;
         self.side_mut(direction).void = Some((now, reason));
         turns.push(Turn::Note(
@@ -612,7 +631,10 @@ impl Promise {
         } else if !scene.calm && running.aborted.is_none() {
             running.aborted = Some(Reason::TooFew);
             turns.push(Turn::Abort(test));
-            turns.push(Turn::Note(Level::Info, format!("speed test {} is ended: the line is not whole", test.0)));
+            turns.push(Turn::Note(
+                Level::Info,
+                format!("speed test {} is ended: the line is not whole", test.0),
+            ));
         }
     }
 
@@ -730,7 +752,8 @@ impl Promise {
             }
         };
         let Some((legs, length)) = self.afford(now, config, legs.clone()) else {
-            let need = legs.iter().filter_map(|&d| rates(config, d).cost_most(SHORTEST)).min().unwrap_or_default();
+            let need =
+                legs.iter().filter_map(|&d| rates(config, d).cost_most(SHORTEST)).min().unwrap_or_default();
             let at = self.budget.frees(now, need, config.speed.day, config.speed.month);
             for leg in legs {
                 self.side_mut(leg).soon = None;
@@ -769,14 +792,18 @@ impl Promise {
         let free = self.budget.free(now, config.speed.day, config.speed.month);
         let share = Bytes(config.speed.day.0 / ROUNDS);
         let cost = |legs: &[Direction], length: Span| {
-            legs.iter().filter_map(|&d| rates(config, d).cost_most(length)).fold(0u64, |n, c| n.saturating_add(c.0))
+            legs.iter()
+                .filter_map(|&d| rates(config, d).cost_most(length))
+                .fold(0u64, |n, c| n.saturating_add(c.0))
         };
         let whole = config.speed.seconds;
         let mut choices = vec![legs.clone()];
         choices.extend(legs.into_iter().map(|leg| vec![leg]));
         for legs in choices {
             let full = u128::from(cost(&legs, whole)).max(1);
-            let pays = |bytes: Bytes| Span((u128::from(whole.0) * u128::from(bytes.0) / full).min(u128::from(whole.0)) as u64);
+            let pays = |bytes: Bytes| {
+                Span((u128::from(whole.0) * u128::from(bytes.0) / full).min(u128::from(whole.0)) as u64)
+            };
             let length = pays(share).max(SHORTEST).min(pays(free));
             // Rounded down to whole tenths of a second, so that a reserve is never above what is free.
             let length = Span(length.0 / 100 * 100);
@@ -825,7 +852,8 @@ impl Promise {
         }
         if forced {
             self.forced = Some(now);
-            let text = format!("nothing is known of the line for {UNHEARD}: it is tested although it is in use");
+            let text =
+                format!("nothing is known of the line for {UNHEARD}: it is tested although it is in use");
             turns.push(Turn::Note(Level::Info, text));
         }
         let (order, reserve) = rest.remove(0);

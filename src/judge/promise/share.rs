@@ -16,6 +16,11 @@ pub fn judge(samples: &[Sample], short: u32, of: u32) -> Judged {
     } else {
         Verdict::Inconclusive(Reason::TooFew)
     };
-    let carried = (from..samples.len()).filter(|&at| samples[at].short == (verdict != Verdict::Kept)).collect();
-    Judged { verdict, carried, words: format!("{low} of the last {n} tests are short; {short} of {of} break the promise") }
+    let carried =
+        (from..samples.len()).filter(|&at| samples[at].short == (verdict != Verdict::Kept)).collect();
+    Judged {
+        verdict,
+        carried,
+        words: format!("{low} of the last {n} tests are short; {short} of {of} break the promise"),
+    }
 }

@@ -254,9 +254,8 @@ impl Side {
 
     /// A server's low results were its own: they never happened.
     fn strike_out(&mut self, server: usize, now: Mono) {
-        let its = |s: &Sample| {
-            s.short && s.server() == Some(server as u8) && now.since(s.at) <= Span::days(1)
-        };
+        let its =
+            |s: &Sample| s.short && s.server() == Some(server as u8) && now.since(s.at) <= Span::days(1);
         for sample in self.samples.iter().filter(|s| its(s)) {
             if let Some(cell) = sample.hour().and_then(|h| self.hours.get_mut(&h)) {
                 cell.0 = cell.0.saturating_sub(1);
@@ -278,7 +277,8 @@ impl Side {
 
     /// The middle of the rates that carry a verdict.
     pub fn median(&self, carried: &[usize]) -> Option<Rate> {
-        let mut rates: VecDeque<Rate> = carried.iter().filter_map(|&at| Some(self.samples.get(at)?.line)).collect();
+        let mut rates: VecDeque<Rate> =
+            carried.iter().filter_map(|&at| Some(self.samples.get(at)?.line)).collect();
         rates.make_contiguous().sort_unstable();
         rates.get(rates.len().checked_sub(1)? / 2).copied()
     }
