@@ -6,8 +6,8 @@
 use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
-    Broker, Config, Driver, Faults, Format, Language, LinuxDriver, Places, Quiet, Role, Rule, RungLimits, Speed,
-    load_text, read,
+    Broker, Config, Driver, Faults, Format, Language, LinuxDriver, Places, Quiet, Role, Rule, RungLimits,
+    Speed, load_text, read,
 };
 use linekeeper::units::{Bytes, LocalTime, Permille, Rate, Span};
 use proptest::prelude::*;
@@ -227,7 +227,10 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(config.promise.upload.normal, Some(Rate(2_500_000)));
     assert_eq!((config.promise.latency, config.promise.loss), (Some(Span::millis(50)), Some(Permille(5))));
     assert!(config.line.metered);
-    assert_eq!((config.promise.rule, config.promise.threshold), (Rule::Share { short: 3, of: 8 }, Permille(900)));
+    assert_eq!(
+        (config.promise.rule, config.promise.threshold),
+        (Rule::Share { short: 3, of: 8 }, Permille(900))
+    );
     assert_eq!(
         config.speed,
         Speed {
