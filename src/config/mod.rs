@@ -244,7 +244,8 @@ pub struct Speed {
     pub day: Bytes,
     /// The most that tests may cost in any 31 days.
     ///
-    /// Default 20 GB: what ten rounds a day cost at 100/20 Mbit/s as long as the line keeps its promise.
+    /// Default 20 GB: two thirds of it are ten rounds a day at 100/20 Mbit/s, as long as the line keeps its promise and
+    /// tests end early; the rest is for suspicions.
     pub month: Bytes,
     /// How long a test takes that does not end early.
     ///
@@ -254,7 +255,7 @@ pub struct Speed {
     /// How many rounds of tests a quiet day has, spread over its hours.
     ///
     /// Default 10: on three real logs so many found 92 to 100 % of the slow episodes, none falsely, half of them
-    /// within 2 h. When the budgets do not reach so far, it is as many as half of them pays for.
+    /// within 2 h. When the budgets do not reach so far, it is as many as two thirds of them pay for.
     pub per_day: u32,
     /// When the line is quiet enough for a test.
     pub quiet: Quiet,

@@ -11,13 +11,14 @@
 //!   and takes its place.
 //! * Tests are spread over the day: it is divided into as many slots as there are to be rounds, and where in its slot a
 //!   round lies comes from a hash of device and round (RFC 3432's random start without randomness). Slots grow until
-//!   half of the budgets pays for them; the other half is for suspicions.
+//!   two thirds of the budgets pay for them; the rest is for suspicions.
 //! * While a quarter of the day is suspected, or broken, tests come sooner ([`SOON`], [`BROKEN`]), at another server if
 //!   there is one.
 //! * No test without counters, on a metered line, while the port is below the promise, in an incident or its hold-down,
 //!   during a remedy, soon after a start or a return of the line, or while the line is in use: it waits up to
-//!   [`POSTPONE`] for quiet, then the round is given up with reason "cross traffic". A line that was never quiet for
-//!   [`UNHEARD`] is tested all the same: who always fills a slow line would else never be believed.
+//!   [`POSTPONE`] for quiet, then the round is given up with reason "cross traffic". A line of which nothing
+//!   was heard for [`UNHEARD`] (while it is suspected, for [`POSTPONE`]) is tested all the same: who always fills a slow
+//!   line would else never be believed.
 //! * A running test is aborted when the line breaks, a remedy begins, or the customer begins to use the line in
 //!   earnest; one whose end is never told is given up.
 //! * What a test costs is in [`budget`], whom it asks in [`server`].
@@ -47,16 +48,21 @@ use server::Server;
 use side::{Change, Law, Side};
 pub use tell::{Shortfall, Status};
 
-/// From one test to the next while the line is suspected, in the mean. Half an hour: four tests then take the median
-/// of two hours that was found on real logs, and a jam of some minutes is over before the second.
-pub const SOON: Span = Span::minutes(30);
-/// The same while it is broken and nothing shows its return.
+/// From one test to the next while the line is suspected, in the mean. 20 min: the three further tests that a finding
+/// needs take an hour, so that with the wait for the first one it is about the two hours that were found on real logs; a
+/// jam of some minutes is over before the second. On those logs 20, 30 and 60 min found the same.
+pub const SOON: Span = Span::minutes(20);
+/// The same while all that lacks is another server's word.
+pub const CONFIRM: Span = Span::minutes(6);
+/// The same while it is broken and nothing shows its return, at least: whole tests are dear, and it is no more than a
+/// quiet line may cost.
 pub const BROKEN: Span = Span::hours(1);
 /// The same under `ctu-2021`, whose drops are counted from 3.5 min.
 pub const SOON_CTU: Span = Span::seconds(210);
 /// How long a round waits for a quiet line. An hour: half of a default slot.
 pub const POSTPONE: Span = Span::hours(1);
-/// After so long without anything conclusive the line is tested although it is in use: twice a day ten seconds.
+/// After so long without anything conclusive the line is tested although it is in use: twice a day for ten seconds,
+/// and once in one or two hours while it is suspected.
 pub const UNHEARD: Span = Span::hours(12);
 /// No round sooner than this after the last one (Bundesnetzagentur: at least 5 min apart; under `ctu-2021` less).
 pub const APART: Span = Span::minutes(5);
@@ -469,6 +475,10 @@ impl Promise {
             self.side_mut(direction).heard = Some(now);
             return;
         }
+        let good = sample.server().filter(|_| !sample.short);
+        if let Some(server) = good.and_then(|at| self.servers.get_mut(usize::from(at))) {
+            server.rests = 0;
+        }
         let law = self.law(now, config, direction);
         let changes = self.side_mut(direction).take(sample, &law);
         let word = if sample.short { "short" } else { "good" };
@@ -485,18 +495,14 @@ impl Promise {
                 Change::Broke => turns.push(Turn::Short(Cause::of(direction))),
                 Change::Back => turns.push(Turn::Back(Cause::of(direction))),
                 Change::FaultyServer(at) => {
-                    if let Some(server) = self.servers.get_mut(at) {
-                        server.faulty = Some(now + server::REST);
-                        server.trouble = Some("it alone gives low results".into());
-                    }
+                    let rest = self.servers.get_mut(at).map_or(server::REST, |server| server.rest(now));
                     let url = config.speed.servers.get(at).map_or("", String::as_str);
                     turns.push(Turn::Note(
                         Level::Warn,
                         format!(
                             "fault domain server: {url} alone gives low {} results, another server does not; it rests \
-                             for {}",
+                             for {rest}",
                             direction.name(),
-                            server::REST
                         ),
                     ));
                 }
@@ -535,16 +541,17 @@ impl Promise {
     /// Sets when the next test out of turn is to be.
     fn hurry(&mut self, scene: &Scene<'_>, direction: Direction) {
         let Scene { now, config, .. } = *scene;
-        let quarter = side::quarter_of(scene.local);
         let side = self.side(direction);
-        let (suspected, broken, returning) = (side.suspected_in(quarter), side.broken, side.returning());
+        let suspected = side.suspected_now(now, scene.local);
+        let (broken, returning, found) = (side.broken, side.returning(), side.found());
         let pace = match (config.promise.rule, suspected, broken, returning) {
             // Their tests are counted and have their times.
             (Rule::Bnetza2021 | Rule::Fcc8080, _, _, _) => None,
             (Rule::Ctu2021, _, true, _) => Some(ctu::APART),
             (Rule::Ctu2021, true, false, _) => Some(SOON_CTU),
+            (_, _, false, _) if found => Some(CONFIRM),
             (_, _, true, true) | (_, true, false, _) => Some(SOON),
-            (_, _, true, false) => Some(BROKEN),
+            (_, _, true, false) => Some(BROKEN.max(self.pace(config))),
             (_, false, false, _) => None,
         };
         let round = self.round;
@@ -561,8 +568,9 @@ impl Promise {
         let day = Span::days(1).0;
         let slot = day / u64::from(config.speed.per_day.max(1));
         let pays = config.speed.day.0.min(config.speed.month.0 / 31).max(1);
-        // Half of the budget is for suspicions.
-        let dear = self.cost.map_or(0, |cost| u128::from(day) * u128::from(cost.0) * 2 / u128::from(pays));
+        // A third of the budget is for suspicions.
+        let dear =
+            self.cost.map_or(0, |cost| u128::from(day) * u128::from(cost.0) * 3 / 2 / u128::from(pays));
         Span(slot.max(u64::try_from(dear).unwrap_or(u64::MAX)).min(FRESH_SLOT.0))
     }
 
@@ -663,7 +671,7 @@ impl Promise {
     fn legs(&self, scene: &Scene<'_>) -> Vec<Direction> {
         let Scene { now, config, .. } = *scene;
         let quiet = self.due.is_some_and(|due| now >= due);
-        let half = Span(self.pace(config).0 / 2);
+        let lately = Span(self.pace(config).0 / 4);
         let counts_tests = matches!(config.promise.rule, Rule::Bnetza2021 | Rule::Fcc8080);
         Direction::ALL
             .into_iter()
@@ -671,7 +679,7 @@ impl Promise {
             .filter(|&d| {
                 let side = self.side(d);
                 let soon = side.soon.is_some_and(|soon| now >= soon);
-                let known = side.samples.last().is_some_and(|s| now.since(s.at) < half);
+                let known = side.samples.last().is_some_and(|s| now.since(s.at) < lately);
                 soon || (quiet && (counts_tests || (!known && side.soon.is_none())))
             })
             .collect()
@@ -782,8 +790,14 @@ impl Promise {
         if self.guard.quiet(now, quiet.window, most).ok_or(Reason::Local)? {
             return Ok(false);
         }
-        let unheard = |at: Option<Mono>| at.is_none_or(|at| now.since(at) >= UNHEARD);
-        let force = given_up && unheard(self.forced) && legs.iter().any(|&d| unheard(self.side(d).heard));
+        let long = |since: Option<Mono>, most: Span| since.is_none_or(|at| now.since(at) >= most);
+        let force = given_up
+            && legs.iter().any(|&d| {
+                let side = self.side(d);
+                let soon = if side.broken { side.returning() } else { side.suspected() };
+                let most = if soon { POSTPONE } else { UNHEARD };
+                long(self.forced, most) && long(side.heard, most)
+            });
         if force { Ok(true) } else { Err(Reason::CrossTraffic) }
     }
 
@@ -853,8 +867,8 @@ impl Promise {
         if forced {
             self.forced = Some(now);
             let text =
-                format!("nothing is known of the line for {UNHEARD}: it is tested although it is in use");
-            turns.push(Turn::Note(Level::Info, text));
+                "the line is never quiet and nothing is known of it: it is tested although it is in use";
+            turns.push(Turn::Note(Level::Info, text.into()));
         }
         let (order, reserve) = rest.remove(0);
         turns.push(Turn::Measure { order: order.clone(), reserved: true });

@@ -8,7 +8,8 @@
 //!   [`WAIT_MOST`]. That is no low result.
 //! * One that fails, or that is at its own limit, is asked again after [`RETRY`], doubled each time up to a day. After
 //!   [`FAILURES`] in a row it is not counted as there.
-//! * One that alone gives low results ([`alone`]) is faulty: its results are struck out and it rests for a day.
+//! * One that alone gives low results ([`alone`]) is faulty: its results are struck out and it rests for a day, doubled
+//!   each time until it gives a good one.
 
 use crate::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
@@ -23,8 +24,13 @@ pub const WAIT_MOST: Span = Span::days(1);
 pub const RETRY: Span = Span::minutes(10);
 /// Failures in a row after which a server does not count as there.
 pub const FAILURES: u8 = 3;
-/// How long a faulty server rests.
+/// How long a faulty server rests the first time, and at most.
 pub const REST: Span = Span::days(1);
+/// See [`REST`]. Sixteen days: a server that was mended is used again within the month.
+pub const REST_MOST: Span = Span::days(16);
+/// Low results of each of two servers that confirm each other. Three: on a good line, where one test in twenty is low,
+/// a faulty server finds such company once in 8000 suspicions; two would be once in 400.
+const COMPANY: u16 = 3;
 /// Low results of one server, in one suspicion, of which at most one in five is good: three in a row, as a target that
 /// misses three echoes is a bad one.
 const ALONE: u16 = 3;
@@ -38,6 +44,8 @@ pub struct Server {
     pub failures: u8,
     /// It alone gave low results, and rests until then.
     pub faulty: Option<Mono>,
+    /// Rests since its last good result.
+    pub rests: u8,
     /// When it was asked last.
     pub used: Option<Mono>,
     /// What it last did wrong, for people.
@@ -58,6 +66,15 @@ impl Server {
     /// It gave a result.
     pub fn worked(&mut self) {
         (self.failures, self.not_before, self.trouble) = (0, None, None);
+    }
+
+    /// It alone gives low results. Tells for how long it rests.
+    pub fn rest(&mut self, now: Mono) -> Span {
+        let rest = REST.times(1 << self.rests.min(8)).min(REST_MOST);
+        self.rests = self.rests.saturating_add(1);
+        self.faulty = Some(now + rest);
+        self.trouble = Some("it alone gives low results".into());
+        rest
     }
 
     /// It wants to be asked later.
@@ -103,7 +120,7 @@ pub fn alone(tally: &Tally) -> Option<usize> {
     })
 }
 
-/// Whether low results come from two servers, twice each.
+/// Whether low results come from two servers, often enough from each, and more often than good ones.
 pub fn confirmed(tally: &Tally) -> bool {
-    tally.iter().filter(|(short, _)| *short >= 2).count() >= 2
+    tally.iter().filter(|(short, good)| *short >= COMPANY && short > good).count() >= 2
 }

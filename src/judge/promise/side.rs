@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, VecDeque};
 const QUARTERS: usize = 5;
 /// How long a result speaks for a line that is not suspected: two days without any, and nobody knows.
 pub const FRESH: Span = Span::days(2);
+/// For how long after its last test a suspicion runs on into the next quarter: three tests may fail.
+const RUNS_ON: Span = Span::hours(2);
 /// Results by the hour are halved when there are so many: about a month's.
 const HOURS_MOST: u16 = 300;
 
@@ -27,6 +29,8 @@ pub struct Side {
     hours: BTreeMap<u8, (u16, u16)>,
     /// Evidence that it is broken, by quarter of the day.
     scores: [Score; QUARTERS],
+    /// The quarter in which a suspicion runs, and its last test.
+    runs_in: Option<(u8, Mono)>,
     /// Evidence that it is kept again.
     back: Score,
     /// The quarters in which it was short since it is broken, as bits.
@@ -116,7 +120,12 @@ impl Side {
             *(if sample.short { &mut tally.0 } else { &mut tally.1 }) += 1;
         }
         let quarter = quarter(&sample);
+        // A suspicion goes on over the end of its quarter: what is short after it belongs to it. What is good does not
+        // excuse what was before.
+        let runs_in = if sample.short { self.runs_in(sample.at) } else { None };
+        let quarter = runs_in.unwrap_or(quarter);
         self.scores[quarter].take(sample.short);
+        self.runs_in = self.scores[quarter].any().then_some((quarter as u8, sample.at));
         if !self.suspected() && !self.broken {
             self.run.clear();
         }
@@ -178,11 +187,13 @@ impl Side {
             Rule::Share { short, of } => share::judge(&self.samples, short, of),
         };
         if judged.verdict == Verdict::Broken && law.servers > 1 {
-            let mut servers: Vec<u8> =
-                judged.carried.iter().filter_map(|&at| self.samples[at].server()).collect();
-            servers.sort_unstable();
-            servers.dedup();
-            if servers.len() < 2 {
+            // Of few results one has to be another server's, of more than three two.
+            let wanted = if judged.carried.len() > 3 { 2 } else { 1 };
+            let mut by_server: BTreeMap<Option<u8>, usize> = BTreeMap::new();
+            for &at in &judged.carried {
+                *by_server.entry(self.samples[at].server()).or_default() += 1;
+            }
+            if by_server.values().filter(|n| **n >= wanted).count() < 2 {
                 judged.verdict = Verdict::Inconclusive(Reason::Unconfirmed);
             }
         }
@@ -232,9 +243,20 @@ impl Side {
         self.scores.iter().any(|s| s.any())
     }
 
-    /// There is, for this quarter of the day.
-    pub fn suspected_in(&self, quarter: usize) -> bool {
-        self.scores.get(quarter).is_some_and(|s| s.any())
+    /// There is, for this quarter of the day, or still from the one before.
+    pub fn suspected_now(&self, now: Mono, local: Option<i64>) -> bool {
+        self.scores.get(quarter_of(local)).is_some_and(|s| s.any()) || self.runs_in(now).is_some()
+    }
+
+    /// The quarter of a suspicion that still runs.
+    fn runs_in(&self, now: Mono) -> Option<usize> {
+        let (quarter, last) = self.runs_in?;
+        (now.since(last) <= RUNS_ON).then_some(usize::from(quarter))
+    }
+
+    /// All that lacks is another server's word.
+    pub fn found(&self) -> bool {
+        self.scores.iter().any(|s| s.0 >= super::sequential::FINDING)
     }
 
     /// There is some evidence that it is kept again.
