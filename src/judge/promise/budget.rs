@@ -47,8 +47,13 @@ fn add(windows: &mut VecDeque<(u64, u64)>, place: u64, bytes: u64) {
     }
 }
 
+/// When what was spent in a place of `unit` does not count any more.
+fn ends(place: u64, unit: u64, window: Span) -> u64 {
+    place.saturating_add(1).saturating_mul(unit).saturating_add(window.0)
+}
+
 fn sum(windows: &VecDeque<(u64, u64)>, unit: u64, window: Span, now: Mono) -> u64 {
-    let counts = |place: u64| (place + 1).saturating_mul(unit) + window.0 > now.0;
+    let counts = |place: u64| ends(place, unit, window) > now.0;
     windows.iter().filter(|(place, _)| counts(*place)).fold(0, |n: u64, (_, spent)| n.saturating_add(*spent))
 }
 
@@ -56,8 +61,8 @@ impl Budget {
     /// Takes bytes before they are spent.
     pub fn reserve(&mut self, now: Mono, bytes: Bytes) -> Reserve {
         let (hour, day) = (now.0 / HOUR_MS, now.0 / DAY_MS);
-        self.hours.retain(|(at, _)| (at + 1) * HOUR_MS + DAY.0 > now.0);
-        self.days.retain(|(at, _)| (at + 1) * DAY_MS + MONTH.0 > now.0);
+        self.hours.retain(|(at, _)| ends(*at, HOUR_MS, DAY) > now.0);
+        self.days.retain(|(at, _)| ends(*at, DAY_MS, MONTH) > now.0);
         add(&mut self.hours, hour, bytes.0);
         add(&mut self.days, day, bytes.0);
         Reserve { at: now, bytes }
@@ -90,11 +95,11 @@ impl Budget {
 
     /// When so many bytes will be free, at the latest a month from now.
     pub fn frees(&self, now: Mono, need: Bytes, day: Bytes, month: Bytes) -> Mono {
-        let hours = self.hours.iter().map(|(at, _)| (at + 1) * HOUR_MS + DAY.0);
-        let days = self.days.iter().map(|(at, _)| (at + 1) * DAY_MS + MONTH.0);
+        let hours = self.hours.iter().map(|(at, _)| ends(*at, HOUR_MS, DAY));
+        let days = self.days.iter().map(|(at, _)| ends(*at, DAY_MS, MONTH));
         let mut moments: Vec<u64> = hours.chain(days).filter(|at| *at > now.0).collect();
         moments.sort_unstable();
         let enough = |at: &u64| self.free(Mono(*at), day, month) >= need;
-        Mono(moments.into_iter().find(enough).unwrap_or(now.0 + MONTH.0))
+        moments.into_iter().find(enough).map_or(now + MONTH, Mono)
     }
 }

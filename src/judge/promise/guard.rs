@@ -80,10 +80,10 @@ impl Guard {
         let from = now - window;
         let mut sum = (0u64, 0u64, 0u64);
         for w in self.windows.iter().rev().take_while(|w| w.0 > from.0) {
-            sum = (sum.0 + w.1, sum.1.saturating_add(w.2), sum.2.saturating_add(w.3));
+            sum = (sum.0.saturating_add(w.1), sum.1.saturating_add(w.2), sum.2.saturating_add(w.3));
         }
         // Readings are some milliseconds late, and the first began before the window did.
-        let whole = sum.0 * 10 >= window.0 * 9;
+        let whole = sum.0.saturating_mul(10) >= window.0.saturating_mul(9);
         whole.then(|| (rate(sum.1, sum.0), rate(sum.2, sum.0)))
     }
 

@@ -453,7 +453,7 @@ impl Promise {
                 Limit::Unknown => Some(Reason::Unknown),
             };
             let whole =
-                ended.took.0 * 10 >= running.order.seconds_most.0 * FULL_TENTHS && !figures.stopped_early;
+                ended.took.0.saturating_mul(10) >= running.order.seconds_most.0 * FULL_TENTHS && !figures.stopped_early;
             let reason = reason.or((!whole).then_some(Reason::TooFew));
             if let Some(reason) = reason {
                 if reason == Reason::Server {

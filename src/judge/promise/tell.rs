@@ -195,7 +195,7 @@ impl Judge {
     fn local(&self, now: Mono) -> Option<i64> {
         let stamp = self.stamp(now);
         let local = stamp.wall.filter(|_| stamp.synced)?;
-        Some((local.wall.0 + i64::from(local.offset_minutes) * 60_000).div_euclid(1_000))
+        Some(local.wall.0.saturating_add(i64::from(local.offset_minutes) * 60_000).div_euclid(1_000))
     }
 
     /// What concerns the promise in this step, after all that concerns the line itself.
