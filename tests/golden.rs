@@ -3,6 +3,7 @@
 //! `tests/golden/<name>/` holds `why.md` (one sentence), `config.json`, `trace.jsonl` and `actions.jsonl`.
 //! `LINEKEEPER_GOLDEN=write cargo test --test golden` makes them anew from the scenarios below; each also says its
 //! essence in words, so that what is written anew cannot silently be nonsense.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 mod common;
 
@@ -263,7 +264,7 @@ fn write(scenario: &Scenario) {
             config: written.clone(),
             snapshot,
         });
-        trace.extend(entries.iter().map(|e| line(e)));
+        trace.extend(entries.iter().map(line));
     }
     assert!(trace.len() <= LARGEST, "{}: a trace of {} bytes", scenario.name, trace.len());
     let actions: String = keeper.done.iter().map(line).collect();
@@ -280,8 +281,8 @@ fn difference(wanted: &[&str], got: &[String]) -> Option<String> {
     let at = (0..wanted.len().max(got.len()))
         .find(|&i| wanted.get(i).copied() != got.get(i).map(String::as_str))?;
     let mut text = String::new();
-    for i in at.saturating_sub(3)..at {
-        let _ = writeln!(text, "  {:>5}   {}", i + 1, wanted[i]);
+    for (i, same) in wanted.iter().enumerate().take(at).skip(at.saturating_sub(3)) {
+        let _ = writeln!(text, "  {:>5}   {same}", i + 1);
     }
     let _ = writeln!(text, "  {:>5} - {}", at + 1, wanted.get(at).unwrap_or(&"(the end)"));
     let _ = writeln!(text, "  {:>5} + {}", at + 1, got.get(at).map_or("(the end)", |g| g));

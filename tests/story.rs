@@ -1,4 +1,5 @@
 //! The demo's story: what must be in it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use linekeeper::simulate::story::{ACTS, Item, Voice, tell};
 

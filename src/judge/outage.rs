@@ -426,6 +426,10 @@ impl Watch {
                 if from < self.since {
                     return;
                 }
+                // One answer is not enough to be up, and enough not to be down.
+                if self.suspicion.as_ref().is_some_and(|s| from >= s.since) {
+                    self.suspicion = None;
+                }
                 match self.confirming {
                     None => {
                         self.confirming = Some(now);
@@ -539,6 +543,10 @@ impl Watch {
             (Some(c), Some((was, since)), None) if was == c => Some((c, since)),
             (Some(c), _, None) => Some((c, now)),
         };
+        if cause.is_some() && cause != before {
+            // An answer to what is sent after it can disprove it within [`RENUMBER`].
+            self.next_round = self.next_round.min(now + Span::millis(1));
+        }
         if before.is_some() && cause.is_none() {
             // It just came back: ask at once.
             self.next_round = now;
@@ -578,6 +586,10 @@ impl Watch {
                 }
             }
             LineState::Down | LineState::Unknown => {
+                if self.suspicion.as_ref().is_some_and(|s| began >= s.since) {
+                    self.suspicion = None;
+                    self.carried = Some(now);
+                }
                 if began >= self.since && self.link_fault().is_none() {
                     self.busy_windows = self.busy_windows.saturating_add(1);
                     if self.busy_windows >= TRAFFIC_RETURN {
@@ -660,10 +672,12 @@ impl Watch {
         // Somebody answered an echo sent no earlier: this one's silence is its own, told apart when it repeats.
         let last_life = self.targets.iter().filter_map(|t| t.answered_sent).max().max(self.carried);
         let since = match self.line {
-            LineState::Up if last_life.is_some_and(|l| l >= since) => match self.silent_after(last_life) {
-                Some(later) => later,
-                None => return,
-            },
+            LineState::Up | LineState::Unknown if last_life.is_some_and(|l| l >= since) => {
+                match self.silent_after(last_life) {
+                    Some(later) => later,
+                    None => return,
+                }
+            }
             LineState::Up => since,
             // Not known whether it was ever up: counted from when we began to look.
             LineState::Unknown => since.max(self.since),
@@ -731,6 +745,12 @@ impl Watch {
                 (LineState::Up, false) => {
                     self.ask_next(now, out);
                     config.probe.interval
+                }
+                // In the grace after a boot nothing will be decided: a district that has its power back must not ask
+                // for minutes as if it were about to.
+                (LineState::Unknown, true) if now < self.grace_until => {
+                    self.ask_round(now, config, out);
+                    DOWN_ROUND
                 }
                 (LineState::Up | LineState::Unknown, true) => {
                     let decides = self.suspicion.as_ref().is_some_and(|s| s.last_round == Some(now));

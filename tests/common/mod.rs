@@ -1,5 +1,6 @@
 //! What the tests of the judge share: configurations and a spectator that keeps everything.
 #![allow(dead_code, reason = "each test uses its part")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use linekeeper::action::{Action, Done, Repair, Rung};
 use linekeeper::config::{Config, Places, read};
