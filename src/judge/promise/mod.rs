@@ -420,7 +420,7 @@ impl Promise {
         let figures = match &ended.outcome {
             SpeedOutcome::Measured(figures) => figures,
             SpeedOutcome::Failed { reason, detail, retry_after } => {
-                let name = running.order.direction.name();
+                let (name, detail) = (running.order.direction.name(), super::short(detail));
                 turns.push(Turn::Note(Level::Info, format!("{name} test {}: {detail}", ended.test.0)));
                 return Err(match reason {
                     SpeedFailure::ServerBusy => {
@@ -452,8 +452,8 @@ impl Promise {
                 Limit::GatewayCpu => Some(Reason::GatewayCpu),
                 Limit::Unknown => Some(Reason::Unknown),
             };
-            let whole =
-                ended.took.0.saturating_mul(10) >= running.order.seconds_most.0 * FULL_TENTHS && !figures.stopped_early;
+            let whole = ended.took.0.saturating_mul(10) >= running.order.seconds_most.0 * FULL_TENTHS
+                && !figures.stopped_early;
             let reason = reason.or((!whole).then_some(Reason::TooFew));
             if let Some(reason) = reason {
                 if reason == Reason::Server {

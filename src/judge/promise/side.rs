@@ -204,11 +204,10 @@ impl Side {
         let score = self.scores.iter().max().copied().unwrap_or_default().0;
         let decimal = |n: u32| format!("{}.{:02}", n / 1_000, n % 1_000 / 10);
         let full = decimal(super::sequential::FINDING);
-        let words = if self.broken {
-            format!("the score for \"kept again\" is {} of {full}", decimal(self.back.0))
-        } else {
-            format!("the score is {} of {full}", decimal(score))
-        };
+        let mut words = format!("the score is {} of {full}", decimal(score));
+        if self.broken {
+            words += &format!(", that for \"kept again\" {}", decimal(self.back.0));
+        }
         let fresh = self.samples.last().is_some_and(|s| law.now.since(s.at) <= FRESH);
         let verdict = if self.broken {
             Verdict::Broken

@@ -203,7 +203,10 @@ impl Judge {
         let mut turns = Vec::new();
         // Taken out for the time: it is told of the rest of the state and never looks for itself.
         let mut promise = std::mem::take(&mut self.state.promise);
-        let scene = self.scene(now);
+        let mut scene = self.scene(now);
+        if matches!(saw, Observation::Stopping) {
+            (scene.free, scene.calm) = (false, false);
+        }
         match saw {
             Observation::Started(started) => {
                 let lost = started.memory == crate::observation::Memory::Lost;
@@ -215,9 +218,7 @@ impl Judge {
             Observation::SpeedEnded(ended) => promise.ended(&scene, ended, &mut turns),
             _ => {}
         }
-        if !matches!(saw, Observation::Stopping) {
-            promise.advance(&scene, &mut turns);
-        }
+        promise.advance(&scene, &mut turns);
         self.state.promise = promise;
         for turn in turns {
             match turn {
