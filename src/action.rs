@@ -2,6 +2,7 @@
 
 use crate::message::{Critical, Incident};
 use crate::observation::{ProbeId, RemedyId, TargetId};
+use crate::speed::{SpeedOrder, TestId};
 use crate::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +23,13 @@ pub enum Action {
     MakeSafe {
         /// The remedy that was interrupted.
         rung: Rung,
+    },
+    /// Carry out a speed test and tell how it ended.
+    MeasureSpeed(SpeedOrder),
+    /// End a speed test now. What it cost is told all the same.
+    AbortSpeed {
+        /// Which.
+        test: TestId,
     },
     /// Hand a message to the outbox, durably.
     Publish(Box<Critical>),

@@ -109,6 +109,19 @@ pub enum Finding {
     Outage,
     /// Many short outages.
     Flapping,
+    /// Slower than was promised.
+    ShortRate,
+}
+
+impl Finding {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Finding::Outage => "outage",
+            Finding::Flapping => "flapping",
+            Finding::ShortRate => "short_rate",
+        }
+    }
 }
 
 /// Where the fault lies.
@@ -127,6 +140,8 @@ pub enum Domain {
     Gateway,
     /// Beyond the operator's first router.
     Upstream,
+    /// The test server alone.
+    Server,
     /// Not determined.
     Unknown,
 }
@@ -141,6 +156,7 @@ impl Domain {
             Domain::Access => "access",
             Domain::Gateway => "gateway",
             Domain::Upstream => "upstream",
+            Domain::Server => "server",
             Domain::Unknown => "unknown",
         }
     }
@@ -280,7 +296,7 @@ pub enum Severity {
 pub struct Trigger {
     /// Time, event or data.
     pub dimension: Dimension,
-    /// `outage`, `flapping`, `customer`.
+    /// `outage`, `flapping`, `speed`, `customer`.
     pub name: String,
 }
 
@@ -299,10 +315,10 @@ pub enum Dimension {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
-    /// `disconnect`, `request`.
+    /// `disconnect`, `speed`, `request`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `outage.access`, `customer.asked`: stable, for machines.
+    /// `outage.access`, `speed.download`, `speed.upload`, `speed.port`, `customer.asked`: stable, for machines.
     pub code: String,
     /// In the configured language, to be read aloud.
     pub description: String,

@@ -3,7 +3,8 @@
 //! An observation carries no time of its own: the one clock stamps it where it enters the judge, and the trace
 //! keeps that stamp. Names are in the past tense.
 
-use crate::units::{Mono, Span, Wall};
+use crate::speed::SpeedEnded;
+use crate::units::{Mono, Rate, Span, Wall};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -104,6 +105,8 @@ pub enum Observation {
         /// `None`: it works. `Some`: what is wrong, for people.
         trouble: Option<String>,
     },
+    /// A speed test ended.
+    SpeedEnded(SpeedEnded),
     /// The process was asked to end.
     Stopping,
 }
@@ -163,6 +166,9 @@ pub struct Link {
     pub gateway: Option<IpAddr>,
     /// A default route through it exists (point-to-point lines have one without a next hop).
     pub default_route: bool,
+    /// The rate its port negotiated, where the driver tells one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Rate>,
 }
 
 /// Differences of the WAN device's counters over one reading interval (RFC 2863 names).

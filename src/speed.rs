@@ -16,6 +16,19 @@ pub enum Direction {
     Upload,
 }
 
+impl Direction {
+    /// Both.
+    pub const ALL: [Direction; 2] = [Direction::Download, Direction::Upload];
+
+    /// As configuration and messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Direction::Download => "download",
+            Direction::Upload => "upload",
+        }
+    }
+}
+
 /// Numbers the speed tests of one device; stable over restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]

@@ -6,7 +6,8 @@
 use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
-    Broker, Config, Driver, Faults, Format, Language, LinuxDriver, Places, Role, RungLimits, load_text, read,
+    Broker, Config, Driver, Faults, Format, Language, LinuxDriver, Places, Quiet, Role, Rule, RungLimits,
+    Speed, load_text, read,
 };
 use linekeeper::units::{Bytes, LocalTime, Permille, Rate, Span};
 use proptest::prelude::*;
@@ -92,7 +93,16 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!((config.device.customer, config.device.area, config.device.installed), (None, None, None));
     assert_eq!(config.device.language, Language::En);
     assert_eq!(config.line.device, None);
+    assert!(!config.line.metered);
     assert_eq!(config.promise, Default::default());
+    assert_eq!((config.promise.rule, config.promise.threshold), (Rule::Sequential, Permille(800)));
+    assert_eq!(config.speed, Speed::default());
+    assert!(config.speed.servers.is_empty());
+    assert_eq!((config.speed.day, config.speed.month), (Bytes(1_000_000_000), Bytes(20_000_000_000)));
+    assert_eq!((config.speed.seconds, config.speed.per_day), (Span::seconds(10), 10));
+    assert_eq!(config.speed.quiet, Quiet { window: Span::seconds(10), share: Permille(100) });
+    let share = accepted(json!({ "promise": { "rule": "share" } }));
+    assert_eq!(share.promise.rule, Rule::Share { short: 4, of: 6 });
     assert!(config.probe.gateway);
     assert_eq!(config.probe.interval, Span::millis(500));
     assert_eq!(config.probe.timeout, Span::seconds(1));
@@ -141,6 +151,15 @@ fn the_docs_name_the_defaults() {
         ("interval: Span", "Default 500 ms"),
         ("timeout: Span", "Default 1 s"),
         ("grace: Span", "Default 2 min"),
+        ("metered: bool", "Default false"),
+        ("rule: Rule", "Default `sequential`"),
+        ("threshold: Permille", "Default 80 %"),
+        ("day: Bytes", "Default 1 GB"),
+        ("month: Bytes", "Default 20 GB"),
+        ("seconds: Span", "Default 10 s"),
+        ("per_day: u32,\n    /// When", "Default 10:"),
+        ("window: Span", "Default 10 s"),
+        ("share: Permille", "Default 10 %"),
         ("patience: Span", "Default 2 s"),
         ("hold_down: Span", "Default 5 min"),
         ("flapping: u32", "Default 5:"),
@@ -166,10 +185,16 @@ fn everything_that_may_be_written_is_read() {
             "customer": "客户-12", "area": "north-3/olt-7", "installed": "2026-11-20T09:00:00+08:00",
             "language": "zh-CN",
         },
-        "line": { "device": "eth1.835" },
+        "line": { "device": "eth1.835", "metered": true },
         "promise": {
             "download": { "minimum": "60 Mbit/s", "normal": "90 Mbit/s", "maximum": "1 Gbit/s" },
             "upload": { "normal": "2.5 Mbit/s" }, "latency": "50 ms", "loss": "0.5 %",
+            "rule": "share", "threshold": "90 %", "share": { "short": 3, "of": 8 },
+        },
+        "speed": {
+            "servers": ["http://speed.example/", "https://[2001:db8::9]:8443/x"],
+            "budget": { "day": "2 GB", "month": "30 GB" }, "seconds": "5 s", "per_day": 24,
+            "quiet": { "window": "30 s", "share": "5 %" },
         },
         "probe": {
             "targets": [{ "host": "2001:db8::1", "role": "anchor" }, { "host": "ping.example", "role": "world" }],
@@ -201,6 +226,31 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(config.promise.download.maximum, Some(Rate(1_000_000_000)));
     assert_eq!(config.promise.upload.normal, Some(Rate(2_500_000)));
     assert_eq!((config.promise.latency, config.promise.loss), (Some(Span::millis(50)), Some(Permille(5))));
+    assert!(config.line.metered);
+    assert_eq!(
+        (config.promise.rule, config.promise.threshold),
+        (Rule::Share { short: 3, of: 8 }, Permille(900))
+    );
+    assert_eq!(
+        config.speed,
+        Speed {
+            servers: vec!["http://speed.example/".into(), "https://[2001:db8::9]:8443/x".into()],
+            day: Bytes(2_000_000_000),
+            month: Bytes(30_000_000_000),
+            seconds: Span::seconds(5),
+            per_day: 24,
+            quiet: Quiet { window: Span::seconds(30), share: Permille(50) },
+        }
+    );
+    for (name, rule) in [
+        ("sequential", Rule::Sequential),
+        ("bnetza-2021", Rule::Bnetza2021),
+        ("ctu-2021", Rule::Ctu2021),
+        ("fcc-80-80", Rule::Fcc8080),
+    ] {
+        assert_eq!(accepted(json!({ "promise": { "rule": name } })).promise.rule, rule);
+        assert_eq!(rule.name(), name);
+    }
     let targets: Vec<_> = config.probe.targets.iter().map(|t| (t.host.as_str(), t.role)).collect();
     assert_eq!(targets, [("2001:db8::1", Role::Anchor), ("ping.example", Role::World)]);
     assert!(!config.probe.gateway);
@@ -342,6 +392,42 @@ fn each_fault_has_its_words() {
             json!({ "mqtt": { "broker": "mqtt://a.example", "keep_alive": "5.5 s" } }),
             "mqtt.keep_alive must be whole seconds, as MQTT counts it, is 5.5 s",
         ),
+        (
+            json!({ "promise": { "threshold": "0.5 %" } }),
+            "promise.threshold must be 1 % to 100 %, is \"0.5 %\"",
+        ),
+        (json!({ "speed": { "seconds": "1 min" } }), "speed.seconds must be 3 s to 30 s, is \"1 min\""),
+        (
+            json!({ "speed": { "budget": { "day": "1 kB" } } }),
+            "speed.budget.day must be 1 MB to 100 GB, is \"1 kB\"",
+        ),
+        (
+            json!({ "speed": { "per_day": 0 } }),
+            "speed.per_day must be a whole number of 1 to 48, without quotes, is 0",
+        ),
+        (
+            json!({ "speed": { "quiet": { "share": "60 %" } } }),
+            "speed.quiet.share must be 0.1 % to 50 %, is \"60 %\"",
+        ),
+        (
+            json!({ "promise": { "rule": "share", "share": { "of": 33 } } }),
+            "promise.share.of must be a whole number of 2 to 32, without quotes, is 33",
+        ),
+        (
+            json!({ "promise": { "rule": "always" } }),
+            "promise.rule must be sequential, bnetza-2021, ctu-2021, fcc-80-80 or share, is \"always\"",
+        ),
+        (json!({ "speed": { "budget": "1 GB" } }), "speed.budget must be a table"),
+        (json!({ "speed": { "budget": { "week": "1 GB" } } }), "speed.budget.week is not a key here"),
+        (json!({ "speed": { "servers": [] } }), "speed.servers must hold 1 to 4 URLs, holds 0"),
+        (
+            json!({ "speed": { "servers": ["mqtt://a.example"] } }),
+            "speed.servers[0] must begin with http:// or https://",
+        ),
+        (
+            json!({ "speed": { "servers": ["http://a.example/", "http://a.example/"] } }),
+            "speed.servers[1] is given twice",
+        ),
         // Words and names.
         (
             json!({ "device": { "id": "gw/1" } }),
@@ -413,6 +499,25 @@ fn each_fault_has_its_words() {
         (
             json!({ "promise": { "upload": { "minimum": "2 Mbit/s", "maximum": "1 Mbit/s" } } }),
             "promise.upload.minimum must not be above promise.upload.maximum, is 2 Mbit/s and that is 1 Mbit/s",
+        ),
+        (
+            json!({ "promise": { "rule": "share", "share": { "short": 7 } } }),
+            "promise.share.short must not be above promise.share.of, is 7 and that is 6",
+        ),
+        (
+            json!({ "promise": { "share": { "short": 2 } } }),
+            "promise.share belongs to promise.rule = \"share\"",
+        ),
+        (
+            json!({ "speed": { "budget": { "day": "2 GB", "month": "1 GB" } } }),
+            "speed.budget.day must not be above speed.budget.month, is 2 GB and that is 1 GB",
+        ),
+        (
+            json!({
+                "promise": { "download": { "maximum": "1 Gbit/s" } },
+                "speed": { "servers": ["http://a.example/"], "budget": { "day": "400 MB" } },
+            }),
+            "speed.budget.day must pay for one test of 3 s at the promised rate, 431.2 MB, is 400 MB",
         ),
         (
             json!({ "outage": { "patience": "1 min", "hold_down": "10 s" } }),
@@ -498,6 +603,7 @@ fn secrets_are_not_repeated() {
     for changes in [
         json!({ "mqtt": { "broker": "mqtts://gw:hunter2@broker.isp.example" } }),
         json!({ "mqtt": { "broker": "hunter2" } }),
+        json!({ "speed": { "servers": ["http://gw:hunter2@speed.example/", "hunter2"] } }),
         json!({ "mqtt": { "brokers": "hunter2" } }),
         json!({ "mqtt": { "brokers": [["hunter2"]] } }),
         json!({ "mqtt": { "broker": "mqtt://a.example", "password": secret } }),
@@ -572,7 +678,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 32, "defaults shown");
+        assert_eq!(shown, 39, "defaults shown");
     }
 
     #[test]

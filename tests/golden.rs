@@ -9,11 +9,16 @@ mod common;
 
 use common::{Keeper, config, tree};
 use linekeeper::action::{Action, Done, Rung};
+use linekeeper::config::Config;
+use linekeeper::judge::Judge;
 use linekeeper::message::{CallbackState, Event, EventName, Finding, Message, Outcome};
+use linekeeper::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
 use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
-use linekeeper::simulate::{Trouble, World, run};
-use linekeeper::units::{Span, Wall};
+use linekeeper::simulate::{Moment, Spectator, Trouble, World, run};
+use linekeeper::speed::{Confidence, Figures, Limit, SpeedEnded, SpeedOutcome};
+use linekeeper::units::{Bytes, Mono, Permille, Rate, Span, Wall};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
@@ -26,6 +31,8 @@ struct Scenario {
     why: &'static str,
     config: Value,
     world: World,
+    /// Played in another way than by the simulator, whose every second would not fit.
+    play: Option<fn(&Config, Span) -> Keeper>,
     until: Span,
     essence: fn(&Told),
 }
@@ -100,6 +107,7 @@ fn scenarios() -> Vec<Scenario> {
             why: "A silent access router that wakes up on a renewed lease is healed by the gentlest rung, without a callback.",
             config: small(),
             world: World::quiet().until_healed(s(20), Trouble::Access, &[Rung::Renew]),
+            play: None,
             until: s(45),
             essence: |t| {
                 assert_eq!(t.incidents(), (1, 1));
@@ -117,6 +125,7 @@ fn scenarios() -> Vec<Scenario> {
                 world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
                 world
             },
+            play: None,
             until: s(45),
             essence: |t| {
                 assert_eq!(t.incidents(), (1, 1));
@@ -134,6 +143,7 @@ fn scenarios() -> Vec<Scenario> {
                 world.failover = true;
                 world
             },
+            play: None,
             until: s(75),
             essence: |t| {
                 assert_eq!(t.incidents(), (1, 1));
@@ -147,6 +157,7 @@ fn scenarios() -> Vec<Scenario> {
             why: "Three breaks within each other's hold-down are one flapping incident with one callback, closed when the line holds.",
             config: with("outage", json!({ "hold_down": "15 s", "flapping": 3 })),
             world: (0..3).fold(World::quiet(), |w, i| w.with(s(20 + i * 14), s(5), Trouble::Upstream)),
+            play: None,
             until: s(80),
             essence: |t| {
                 let last = t.events(EventName::IncidentClosed).pop().unwrap();
@@ -167,6 +178,7 @@ fn scenarios() -> Vec<Scenario> {
                 }),
             ),
             world: World::quiet().until_healed(s(20), Trouble::Access, &[Rung::Reboot]),
+            play: None,
             until: s(110),
             essence: |t| {
                 assert_eq!(t.incidents(), (1, 1));
@@ -187,6 +199,7 @@ fn scenarios() -> Vec<Scenario> {
                 let to = Wall(1_163_980_800_000);
                 dead_upstream(s(30)).with(s(30), Span::ZERO, Trouble::ClockSet { to, synced: false })
             },
+            play: None,
             until: s(70),
             essence: |t| {
                 assert_eq!(t.incidents(), (1, 1));
@@ -204,6 +217,7 @@ fn scenarios() -> Vec<Scenario> {
             why: "A receipt that does not come is asked for again under the same id until it comes.",
             config: small(),
             world: dead_upstream(s(40)).with(s(10), s(30), Trouble::ReceiptsLost),
+            play: None,
             until: s(80),
             essence: |t| {
                 let calls = t.callbacks();
@@ -216,6 +230,7 @@ fn scenarios() -> Vec<Scenario> {
             why: "A refused callback is neither asked for again nor withdrawn.",
             config: small(),
             world: dead_upstream(s(40)).with(s(10), Span::hours(1), Trouble::ReceiptsRefused),
+            play: None,
             until: s(80),
             essence: |t| {
                 assert_eq!(t.states(), [Requested, Refused]);
@@ -231,6 +246,7 @@ fn scenarios() -> Vec<Scenario> {
                 s(3),
                 Trouble::Carrier,
             ),
+            play: None,
             until: s(50),
             essence: |t| {
                 assert_eq!(t.incidents(), (1, 1), "the carrier's");
@@ -241,7 +257,199 @@ fn scenarios() -> Vec<Scenario> {
                 assert!(counted);
             },
         },
+        Scenario {
+            name: "10-short-of-the-promise",
+            why: "A line at two fifths of its normal rate is found after four tests and handed over once, with the tests that show it.",
+            config: promised(),
+            world: World::quiet(),
+            play: Some(|config, until| sparsely(config, until, (0, 0), |_| 400)),
+            until: Span::hours(4),
+            essence: |t| {
+                let opened = t.events(EventName::IncidentOpened);
+                assert_eq!((opened.len(), opened[0].incident.finding), (1, Finding::ShortRate));
+                assert_eq!(t.states(), [Requested, Received]);
+                let Some(Message::Callback(c)) =
+                    t.messages.iter().find(|m| matches!(m, Message::Callback(_)))
+                else {
+                    panic!("a callback")
+                };
+                assert_eq!((c.trigger.name.as_str(), c.issues[0].code.as_str()), ("speed", "speed.download"));
+                assert_eq!(c.evidence.samples.len(), 4);
+                assert_eq!(c.evidence.samples[0]["line_bps"], 36_000_000);
+                assert_eq!(c.evidence.samples[0]["server"], "http://speed.example/");
+                assert!(c.evidence.rule.starts_with("sequential (download)"), "{}", c.evidence.rule);
+                let fact =
+                    |name: &str| c.evidence.facts.iter().find(|f| f.name == name).unwrap().detail.clone();
+                assert!(
+                    fact("speed.share").contains("40 % of the normal 90 Mbit/s"),
+                    "{}",
+                    fact("speed.share")
+                );
+                assert!(fact("speed.busy_hours").starts_with("18 to 24 h: "));
+            },
+        },
+        Scenario {
+            name: "11-back-at-the-promise",
+            why: "A line that is short for two hours and a half and then keeps its promise has its callback withdrawn after six good tests.",
+            config: promised(),
+            world: World::quiet(),
+            play: Some(|config, until| {
+                sparsely(config, until, (0, 0), |at| if at < Span::minutes(150) { 400 } else { 990 })
+            }),
+            until: Span::minutes(390),
+            essence: |t| {
+                assert_eq!(t.incidents(), (1, 1));
+                assert_eq!(t.states(), [Requested, Received, Withdrawn]);
+                assert_eq!(t.repairs(), 0);
+            },
+        },
+        Scenario {
+            name: "12-busy-line",
+            why: "A line that the customer uses is not tested, nothing is concluded, and nobody is called.",
+            config: promised(),
+            world: World::quiet(),
+            play: Some(|config, until| sparsely(config, until, (30, 1), |_| 400)),
+            until: Span::minutes(110),
+            essence: |t| {
+                assert_eq!((t.incidents(), t.states()), ((0, 0), vec![]));
+                assert!(!t.done.iter().any(|d| matches!(d.action, Action::MeasureSpeed(_))));
+                let said = |d: &Done| matches!(&d.action, Action::Note { text, .. } if text == "download: nothing is shown, the customer uses the line");
+                assert!(t.done.iter().any(said));
+            },
+        },
     ]
+}
+
+/// Speed was sold, and there is one server. Slow probing keeps the traces small.
+fn promised() -> Value {
+    json!({
+        "probe": {
+            "targets": [{ "host": "198.51.100.10", "role": "anchor" }], "interval": "1 min", "gateway": false,
+        },
+        "promise": { "download": { "normal": "90 Mbit/s" } },
+        "speed": { "servers": ["http://speed.example/"], "per_day": 48 },
+        "callback": { "receipt": "1 h" },
+    })
+}
+
+/// Plays hours with as few observations as the judge needs: echoes are answered, the counters are read when a test is
+/// due (the customer's Mbit/s in and out), tests find the line at so many thousandths of 90 Mbit/s.
+fn sparsely(config: &Config, until: Span, customer: (u64, u64), line: fn(Span) -> u64) -> Keeper {
+    let mut keeper = Keeper::default();
+    let mut judge = Judge::new(config.clone());
+    let began = Span::hours(1);
+    let mut now = Mono(began.0);
+    let started = Started { boot_id: "boot-1".into(), uptime: began, memory: Memory::None, watermark: 0 };
+    let link = Link {
+        present: true,
+        admin_up: true,
+        carrier: true,
+        addresses: vec!["198.51.100.77".parse().unwrap()],
+        gateway: None,
+        default_route: true,
+        speed: None,
+    };
+    // 2026-11-19T23:35:00Z: all that follows the first test lies in the first quarter of a day.
+    let clock = Observation::ClockSet { wall: Wall(1_795_131_300_000), synced: true };
+    let mut coming = VecDeque::from([
+        (now, Observation::Started(started)),
+        (now, clock),
+        (now, Observation::LinkSeen(link)),
+    ]);
+    let moment = |now: Mono| Moment { world: Span(now.0 - began.0), agent: now };
+    keeper.begins(moment(now), None);
+    let mut counted = now;
+    while now.0 - began.0 < until.0 {
+        let (at, saw) = match coming.pop_front() {
+            Some(next) => next,
+            None => {
+                // Ticks may be late, but not so late that nobody watched.
+                let next = now + Span::millis(4_900);
+                let due =
+                    judge.status(now).promise.and_then(|p| p.next_test_ms).is_some_and(|ms| ms < 15_000);
+                if due {
+                    let over = next.since(counted).min(Span::millis(4_900));
+                    counted = next;
+                    let packets = |mbit: u64| mbit * over.0 / 12;
+                    let windows = Counted {
+                        over,
+                        rx_bytes: packets(customer.0) * 1_514,
+                        tx_bytes: packets(customer.1) * 1_514,
+                        rx_unicast: packets(customer.0),
+                        tx_packets: packets(customer.1),
+                        ..Counted::default()
+                    };
+                    (next, Observation::Counted(windows))
+                } else {
+                    counted = next;
+                    (next, Observation::Ticked)
+                }
+            }
+        };
+        now = at.max(now);
+        keeper.saw(moment(now), &saw);
+        for action in judge.step(now, &saw) {
+            keeper.does(moment(now), &action);
+            match action {
+                Action::Probe { probe, target } => {
+                    coming.push_back((
+                        now + Span::millis(20),
+                        Observation::EchoAnswered { probe, target, rtt_us: 20_000 },
+                    ));
+                }
+                Action::MeasureSpeed(order) => {
+                    let rate = Rate(90_000 * line(moment(now).world));
+                    let enough = order.enough.is_some_and(|enough| rate >= enough);
+                    let took = if enough { Span::seconds(3) } else { order.seconds_most };
+                    let figures = Figures {
+                        line: rate,
+                        line_mean: rate,
+                        own: rate,
+                        customer: Rate(0),
+                        own_payload: Rate(rate.0 / 100 * 96),
+                        spread: Permille(20),
+                        confidence: Confidence::High,
+                        limit: Limit::Line,
+                        stopped_early: enough,
+                        connections: 4,
+                        idle_rtt_us: Some(20_000),
+                        loaded_rtt_us: Some(80_000),
+                        rpm: Some(750),
+                    };
+                    let ended = SpeedEnded {
+                        test: order.test,
+                        server: order.server,
+                        direction: order.direction,
+                        cost: Bytes(rate.0 / 8_000 * took.0),
+                        took,
+                        outcome: SpeedOutcome::Measured(figures),
+                    };
+                    // Time passes in steps below the gap that would make the line unknown.
+                    for s in (4_000..took.0).step_by(4_000) {
+                        coming.push_back((now + Span(s), Observation::Ticked));
+                    }
+                    coming.push_back((now + took, Observation::SpeedEnded(ended)));
+                }
+                Action::Publish(message) => {
+                    let at = now + Span::millis(40);
+                    coming.push_back((at, Observation::Acknowledged { number: message.number }));
+                    if let Message::Callback(c) = &message.message
+                        && c.state == CallbackState::Requested
+                    {
+                        let receipt = Receipt {
+                            callback_id: c.callback_id.clone(),
+                            state: ReceiptState::Received,
+                            reason: None,
+                            satisfaction_score: None,
+                        };
+                        coming.push_back((now + Span::millis(500), Observation::ReceiptCame(receipt)));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    keeper
 }
 
 fn folder(name: &str) -> PathBuf {
@@ -254,8 +462,15 @@ fn line(value: &impl serde::Serialize) -> String {
 
 fn write(scenario: &Scenario) {
     let written = tree(scenario.config.clone());
-    let mut keeper = Keeper::default();
-    run(&config(scenario.config.clone()), &scenario.world, 1, scenario.until, &mut keeper);
+    let config = config(scenario.config.clone());
+    let keeper = match scenario.play {
+        Some(play) => play(&config, scenario.until),
+        None => {
+            let mut keeper = Keeper::default();
+            run(&config, &scenario.world, 1, scenario.until, &mut keeper);
+            keeper
+        }
+    };
     let mut trace = String::new();
     for (snapshot, entries) in keeper.lives {
         trace += &line(&Header {

@@ -11,7 +11,10 @@ use linekeeper::observation::{
     Counted, Link, Memory, Observation, Obstacle, Part, ProbeId, Receipt, ReceiptState, RemedyId,
     RemedyResult, Started, TargetId,
 };
-use linekeeper::units::{Mono, Span, Wall};
+use linekeeper::speed::{
+    Confidence, Direction, Figures, Limit, SpeedEnded, SpeedFailure, SpeedOutcome, TestId,
+};
+use linekeeper::units::{Bytes, Mono, Permille, Rate, Span, Wall};
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -36,7 +39,61 @@ fn link() -> impl Strategy<Value = Link> {
         addresses: vec!["198.51.100.7".parse().unwrap(); if n > 30 { 500 } else { n.min(1) }],
         gateway: gateway.then(|| "198.51.100.1".parse().unwrap()),
         default_route: route,
+        speed: (n % 3 > 0).then_some(Rate(n as u64 * 10_000_000)),
     })
+}
+
+/// The end of a test, perhaps of one that was asked for.
+fn speed_ended() -> impl Strategy<Value = SpeedEnded> {
+    let figures = (any::<u64>(), 0usize..6, any::<bool>()).prop_map(|(line, limit, stopped_early)| {
+        SpeedOutcome::Measured(Figures {
+            line: Rate(if limit < 4 { line % 100_000_000 } else { line }),
+            line_mean: Rate(line),
+            own: Rate(line),
+            customer: Rate(0),
+            own_payload: Rate(line),
+            spread: Permille(20),
+            confidence: Confidence::Low,
+            limit: [
+                Limit::Line,
+                Limit::Customer,
+                Limit::Server,
+                Limit::Window,
+                Limit::GatewayCpu,
+                Limit::Unknown,
+            ][limit],
+            stopped_early,
+            connections: 1,
+            idle_rtt_us: None,
+            loaded_rtt_us: None,
+            rpm: None,
+        })
+    });
+    let failure = (0usize..7, said(), prop::option::of(number())).prop_map(|(reason, detail, wait)| {
+        SpeedOutcome::Failed {
+            reason: [
+                SpeedFailure::ServerUnreachable,
+                SpeedFailure::ServerAnswer,
+                SpeedFailure::ServerCertificate,
+                SpeedFailure::ServerBusy,
+                SpeedFailure::CustomerBusy,
+                SpeedFailure::Local,
+                SpeedFailure::Aborted,
+            ][reason],
+            detail,
+            retry_after: wait.map(Span),
+        }
+    });
+    (number(), any::<u8>(), any::<bool>(), number(), number(), prop_oneof![figures, failure]).prop_map(
+        |(test, server, up, cost, took, outcome)| SpeedEnded {
+            test: TestId(test % 8),
+            server,
+            direction: Direction::ALL[usize::from(up)],
+            cost: Bytes(cost),
+            took: Span(took),
+            outcome,
+        },
+    )
 }
 
 fn observation() -> impl Strategy<Value = Observation> {
@@ -93,6 +150,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             part: Part::Echo,
             trouble: (!works).then_some(text),
         }),
+        4 => speed_ended().prop_map(Observation::SpeedEnded),
         1 => Just(Observation::Stopping),
     ]
 }
@@ -109,11 +167,37 @@ proptest! {
     fn nothing_that_comes_in_breaks_it(
         story in prop::collection::vec((pause(), observation(), 0u8..40), 1..250),
         first in observation(),
+        rule in prop::sample::select(vec!["sequential", "bnetza-2021", "ctu-2021", "fcc-80-80", "share"]),
     ) {
-        let config = config(json!({
+        let mut tree = json!({
             "remedies": { "ladder": ["renew", "restart-interface", "power-modem", "reboot"] },
             "outage": { "hold_down": "30 s" },
-        }));
+            "promise": {
+                "download": { "minimum": "10 Mbit/s", "normal": "50 Mbit/s", "maximum": "100 Mbit/s" },
+                "upload": { "normal": "5 Mbit/s" },
+                "rule": rule, "share": { "short": 2, "of": 2 },
+            },
+            "speed": { "servers": ["http://a.example/", "http://b.example/"], "per_day": 48 },
+        });
+        if rule != "share" {
+            tree["promise"].as_object_mut().unwrap().remove("share");
+        }
+        let config = config(tree);
+        let slow = SpeedOutcome::Measured(Figures {
+            line: Rate(1_000_000),
+            line_mean: Rate(1_000_000),
+            own: Rate(1_000_000),
+            customer: Rate(0),
+            own_payload: Rate(1_000_000),
+            spread: Permille(20),
+            confidence: Confidence::High,
+            limit: Limit::Line,
+            stopped_early: false,
+            connections: 1,
+            idle_rtt_us: None,
+            loaded_rtt_us: None,
+            rpm: None,
+        });
         let mut judge = Judge::new(config.clone());
         let mut now = Mono(1);
         let mut told: Vec<Observation> = Vec::new();
@@ -134,8 +218,21 @@ proptest! {
                     let wake = judge.wake().min(now + Span::seconds(3)).max(now);
                     now = wake;
                     for action in judge.step(now, &Observation::Ticked) {
-                        if let Action::Probe { probe, target } = action && repeat % 2 == 0 {
-                            told.push(Observation::EchoAnswered { probe, target, rtt_us: 20_000 });
+                        match action {
+                            Action::Probe { probe, target } if repeat % 2 == 0 => {
+                                told.push(Observation::EchoAnswered { probe, target, rtt_us: 20_000 });
+                            }
+                            Action::MeasureSpeed(order) if repeat % 3 == 0 => {
+                                told.push(Observation::SpeedEnded(SpeedEnded {
+                                    test: order.test,
+                                    server: order.server,
+                                    direction: order.direction,
+                                    cost: order.bytes_most,
+                                    took: order.seconds_most,
+                                    outcome: slow.clone(),
+                                }));
+                            }
+                            _ => {}
                         }
                     }
                 }

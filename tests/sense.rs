@@ -157,6 +157,7 @@ fn the_address_changes() {
             addresses: vec![ip("192.0.2.2")],
             gateway: Some(ip("192.0.2.1")),
             default_route: true,
+            speed: None,
         };
         assert_eq!(told.next().await, Observation::LinkSeen(before.clone()), "the state at the start");
         settled().await;

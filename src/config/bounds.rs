@@ -28,6 +28,47 @@ pub const PROMISED_RATE: Bounds<Rate> = Bounds::new(Rate(64_000), Rate(100_000_0
 pub const PROMISED_LATENCY: Bounds<Span> = Bounds::new(Span::millis(1), Span::seconds(10));
 /// `promise.loss`: 0.1 % is the finest that some thousand echoes show; half lost is no service.
 pub const PROMISED_LOSS: Bounds<Permille> = Bounds::new(Permille(1), Permille(500));
+/// `promise.threshold`: below 1 % is no line; above the whole no line is.
+pub const THRESHOLD: Bounds<Permille> = Bounds::new(Permille(10), Permille(1_000));
+/// See [`Promise::threshold`](super::Promise::threshold).
+pub const THRESHOLD_DEFAULT: Permille = Permille(800);
+/// `promise.share.short` and `promise.share.of`: never on one test; 32 are three days' quiet tests, and all that is
+/// kept of them.
+pub const SHARE: Bounds<u32> = Bounds::new(2, 32);
+/// See [`Rule::Share`](super::Rule::Share).
+pub const SHARE_SHORT_DEFAULT: u32 = 4;
+/// See [`Rule::Share`](super::Rule::Share).
+pub const SHARE_OF_DEFAULT: u32 = 6;
+
+/// `speed.servers`: one, and some to tell its faults from the line's. More than four confirm nothing that two do not.
+pub const SERVERS: Bounds<usize> = Bounds::new(1, 4);
+/// `speed.budget.day`: a megabyte is a few seconds of the slowest line that is sold; 100 GB are a hundred tests of the
+/// fastest.
+pub const DAY: Bounds<Bytes> = Bounds::new(Bytes(1_000_000), Bytes(100_000_000_000));
+/// See [`Speed::day`](super::Speed::day).
+pub const DAY_DEFAULT: Bytes = Bytes(1_000_000_000);
+/// `speed.budget.month`: as the day's, and some days of those.
+pub const MONTH: Bounds<Bytes> = Bounds::new(Bytes(1_000_000), Bytes(900_000_000_000));
+/// See [`Speed::month`](super::Speed::month).
+pub const MONTH_DEFAULT: Bytes = Bytes(20_000_000_000);
+/// `speed.seconds`: after less than 3 s the median error of real wireless tests was 10 %; 30 s tell no more than 10.
+pub const TEST: Bounds<Span> = Bounds::new(Span::seconds(3), Span::seconds(30));
+/// See [`Speed::seconds`](super::Speed::seconds).
+pub const TEST_DEFAULT: Span = Span::seconds(10);
+/// `speed.per_day`: once a day is seldom, and honest; two an hour is what a suspicion gets.
+pub const PER_DAY: Bounds<u32> = Bounds::new(1, 48);
+/// See [`Speed::per_day`](super::Speed::per_day).
+pub const PER_DAY_DEFAULT: u32 = 10;
+/// `speed.quiet.window`: three readings of the counters at least; no line is quiet for longer than a minute by chance.
+pub const QUIET_WINDOW: Bounds<Span> = Bounds::new(Span::seconds(3), Span::minutes(1));
+/// See [`Quiet::window`](super::Quiet::window).
+pub const QUIET_WINDOW_DEFAULT: Span = Span::seconds(10);
+/// `speed.quiet.share`: our own echoes alone are 0.1 % of a slow line; a line in half use is not quiet.
+pub const QUIET_SHARE: Bounds<Permille> = Bounds::new(Permille(1), Permille(500));
+/// See [`Quiet::share`](super::Quiet::share).
+pub const QUIET_SHARE_DEFAULT: Permille = Permille(100);
+/// The longest URL of a test server: far above any in use, and still one line of a log.
+pub const LONGEST_URL: usize = 255;
 
 /// `probe.targets`: the judge asks them in rotation; at the default interval 16 take 8 s for a round.
 pub const TARGETS: Bounds<usize> = Bounds::new(1, 16);

@@ -1,6 +1,7 @@
 //! Hosts, and where brokers are: what may be asked, and how it is written.
 
 use super::Broker;
+use super::bounds::LONGEST_URL;
 use std::net::IpAddr;
 
 /// The default port of MQTT, registered with IANA.
@@ -116,6 +117,58 @@ pub(super) fn broker(text: &str) -> Result<Broker, String> {
     Ok(Broker { host: host.to_owned(), port, tls })
 }
 
+/// Whether `text` is the URL of a test server; says what it must be where it is not.
+///
+/// The words never repeat the text: it may hold a password.
+pub(super) fn server(text: &str) -> Result<(), String> {
+    let shape = || "must be like \"http://speed.isp.example/\"".to_owned();
+    if text.len() > LONGEST_URL {
+        return Err(format!("must be at most {LONGEST_URL} bytes"));
+    }
+    let rest = match text.split_once("://") {
+        Some(("http" | "https", rest)) => rest,
+        Some(_) => return Err("must begin with http:// or https://".to_owned()),
+        None => return Err(shape()),
+    };
+    if !rest.bytes().all(|b| b.is_ascii_graphic()) {
+        return Err("must hold nothing but printable ASCII, anything else as %20".to_owned());
+    }
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    let (authority, path) = rest.split_at(end);
+    if authority.contains('@') {
+        return Err("must not hold a user name or password".to_owned());
+    }
+    if path.contains('#') {
+        return Err("must not have a fragment (#): no server ever sees it".to_owned());
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(inner) => {
+            let (host, after) = inner.split_once(']').ok_or_else(shape)?;
+            if host.parse::<std::net::Ipv6Addr>().is_err() {
+                return Err("must hold an IPv6 address between its brackets".to_owned());
+            }
+            (host, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(shape)?) })
+        }
+        None => match authority.split_once(':') {
+            Some((_, port)) if port.contains(':') => {
+                return Err(
+                    "must have its IPv6 address in brackets, as in \"http://[2001:db8::1]/\"".to_owned()
+                );
+            }
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    check(host, true).map_err(|what| format!("must name as its host {what}"))?;
+    let good = |port: &str| {
+        port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    if port.is_some_and(|port| !good(port)) {
+        return Err("must have a port of 1 to 65535".to_owned());
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +259,45 @@ mod tests {
             "mqtts://224.0.0.1",
         ] {
             let words = broker(bad).unwrap_err();
+            assert!(words.starts_with("must "), "{bad}: {words}");
+            assert!(!words.contains("hunter2"), "{bad}: {words}");
+        }
+    }
+
+    #[test]
+    fn test_servers_are_urls() {
+        for good in [
+            "http://speed.isp.example",
+            "http://speed.isp.example/",
+            "https://192.0.2.1:8443/garbage?ckSize=100",
+            "http://[2001:db8::1]:8080/a%20b",
+            "http://localhost:8080/",
+        ] {
+            assert_eq!(server(good), Ok(()), "{good}");
+        }
+        let long = format!("http://a.example/{}", "x".repeat(240));
+        for bad in [
+            "",
+            "speed.hunter2.example",
+            "ftp://hunter2",
+            "HTTP://hunter2",
+            "http://",
+            "http:///hunter2",
+            "http://hunter2:",
+            "http://hunter2:0/",
+            "http://hunter2:+80/",
+            "http://hunter2:65536/",
+            "http://user:hunter2@speed.example/",
+            "http://hunter2/ x",
+            "http://hunter2/#x",
+            "http://2001:db8::1/",
+            "http://[hunter2]/",
+            "http://[2001:db8::1]80/",
+            "http://hunter2/\u{e9}",
+            "http://0.0.0.0/",
+            &long,
+        ] {
+            let words = server(bad).unwrap_err();
             assert!(words.starts_with("must "), "{bad}: {words}");
             assert!(!words.contains("hunter2"), "{bad}: {words}");
         }

@@ -9,7 +9,7 @@ use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
     Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Promise,
-    Rates, Remedies, Role, RungLimits, Store, Target, host,
+    Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
 };
 use crate::action::Rung;
 use crate::units::LocalTime;
@@ -18,14 +18,20 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The sections of a configuration.
-const SECTIONS: &[&str] =
-    &["device", "line", "promise", "probe", "outage", "remedies", "callback", "mqtt", "store", "status"];
+const SECTIONS: &[&str] = &[
+    "device", "line", "promise", "probe", "speed", "outage", "remedies", "callback", "mqtt", "store",
+    "status",
+];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
-const LINE: &[&str] = &["device"];
-const PROMISE: &[&str] = &["download", "upload", "latency", "loss"];
+const LINE: &[&str] = &["device", "metered"];
+const PROMISE: &[&str] = &["download", "upload", "latency", "loss", "rule", "threshold", "share"];
+const SHARE: &[&str] = &["short", "of"];
 const RATES: &[&str] = &["minimum", "normal", "maximum"];
 const PROBE: &[&str] = &["targets", "gateway", "interval", "timeout", "grace"];
 const TARGET: &[&str] = &["host", "role"];
+const SPEED: &[&str] = &["servers", "budget", "seconds", "per_day", "quiet"];
+const BUDGET: &[&str] = &["day", "month"];
+const QUIET: &[&str] = &["window", "share"];
 const OUTAGE: &[&str] = &["patience", "hold_down", "flapping", "veto"];
 const REMEDIES: &[&str] = &[
     "driver",
@@ -63,6 +69,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("line", LINE),
     ("promise", PROMISE),
     ("probe", PROBE),
+    ("speed", SPEED),
     ("outage", OUTAGE),
     ("remedies", REMEDIES),
     ("callback", CALLBACK),
@@ -353,6 +360,8 @@ impl Reader<'_> {
         let line = self.line(&root);
         let promise = self.promise(&root);
         let probe = self.probe(&root);
+        let speed = self.speed(&root);
+        self.affordable(&root, &promise, &speed);
         let outage = self.outage(&root);
         let remedies = self.remedies(&root);
         let callback = self.callback(&root);
@@ -365,6 +374,7 @@ impl Reader<'_> {
             line,
             promise,
             probe,
+            speed,
             outage,
             remedies: remedies?,
             callback,
@@ -433,8 +443,9 @@ impl Reader<'_> {
             }
             Ok(())
         });
+        let metered = self.flag(&section, "metered", false);
         self.unknown(&section, LINE);
-        Line { device: device.map(str::to_owned) }
+        Line { device: device.map(str::to_owned), metered }
     }
 
     fn promise(&mut self, root: &Section<'_>) -> Promise {
@@ -444,9 +455,40 @@ impl Reader<'_> {
             upload: self.rates(&section, "upload"),
             latency: self.quantity(&section, "latency", bounds::PROMISED_LATENCY),
             loss: self.quantity(&section, "loss", bounds::PROMISED_LOSS),
+            rule: self.rule(&section),
+            threshold: self
+                .quantity(&section, "threshold", bounds::THRESHOLD)
+                .unwrap_or(bounds::THRESHOLD_DEFAULT),
         };
         self.unknown(&section, PROMISE);
         promise
+    }
+
+    fn rule(&mut self, parent: &Section<'_>) -> Rule {
+        let section = self.section(parent, "share");
+        // Read in any case, so that the faults inside are told whatever the rule is.
+        let short = self.count(&section, "short", bounds::SHARE, bounds::SHARE_SHORT_DEFAULT);
+        let of = self.count(&section, "of", bounds::SHARE, bounds::SHARE_OF_DEFAULT);
+        self.unknown(&section, SHARE);
+        let rules =
+            [Rule::Sequential, Rule::Bnetza2021, Rule::Ctu2021, Rule::Fcc8080, Rule::Share { short, of }]
+                .map(|rule| (rule.name(), rule));
+        let rule = self.choice(parent, "rule", &rules).unwrap_or(Rule::Sequential);
+        match rule {
+            Rule::Share { .. } if short > of => {
+                self.fault(
+                    &section.path("short"),
+                    format!("must not be above {}, is {short} and that is {of}", section.path("of")),
+                );
+            }
+            Rule::Share { .. } => {}
+            Rule::Sequential | Rule::Bnetza2021 | Rule::Ctu2021 | Rule::Fcc8080 => {
+                if parent.has("share") && parent.get("rule").is_none_or(|rule| rule != "share") {
+                    self.fault(&section.path, "belongs to promise.rule = \"share\"");
+                }
+            }
+        }
+        rule
     }
 
     fn rates(&mut self, parent: &Section<'_>, key: &str) -> Rates {
@@ -486,6 +528,77 @@ impl Reader<'_> {
         };
         self.unknown(&section, PROBE);
         probe
+    }
+
+    fn speed(&mut self, root: &Section<'_>) -> Speed {
+        let section = self.section(root, "speed");
+        let budget = self.section(&section, "budget");
+        let quiet = self.section(&section, "quiet");
+        let speed = Speed {
+            servers: self.servers(&section),
+            day: self.quantity(&budget, "day", bounds::DAY).unwrap_or(bounds::DAY_DEFAULT),
+            month: self.quantity(&budget, "month", bounds::MONTH).unwrap_or(bounds::MONTH_DEFAULT),
+            seconds: self.quantity(&section, "seconds", bounds::TEST).unwrap_or(bounds::TEST_DEFAULT),
+            per_day: self.count(&section, "per_day", bounds::PER_DAY, bounds::PER_DAY_DEFAULT),
+            quiet: Quiet {
+                window: self
+                    .quantity(&quiet, "window", bounds::QUIET_WINDOW)
+                    .unwrap_or(bounds::QUIET_WINDOW_DEFAULT),
+                share: self
+                    .quantity(&quiet, "share", bounds::QUIET_SHARE)
+                    .unwrap_or(bounds::QUIET_SHARE_DEFAULT),
+            },
+        };
+        if speed.day > speed.month {
+            self.fault(
+                &budget.path("day"),
+                format!(
+                    "must not be above {}, is {} and that is {}",
+                    budget.path("month"),
+                    speed.day,
+                    speed.month
+                ),
+            );
+        }
+        self.unknown(&budget, BUDGET);
+        self.unknown(&quiet, QUIET);
+        self.unknown(&section, SPEED);
+        speed
+    }
+
+    fn servers(&mut self, section: &Section<'_>) -> Vec<String> {
+        let items = self.list(section, "servers", bounds::SERVERS, "URLs", Show::Secret).unwrap_or_default();
+        let mut servers: Vec<String> = Vec::new();
+        for (path, item) in items {
+            match item.as_str().map(|text| (text, host::server(text))) {
+                None => self.must(&path, "text like \"http://speed.isp.example/\"", item, Show::Secret),
+                Some((_, Err(words))) => self.fault(&path, words),
+                Some((text, Ok(()))) if servers.iter().any(|known| known == text) => {
+                    self.fault(&path, "is given twice");
+                }
+                Some((text, Ok(()))) => servers.push(text.to_owned()),
+            }
+        }
+        servers
+    }
+
+    /// Tests that the budget never pays for would silently never be made.
+    fn affordable(&mut self, root: &Section<'_>, promise: &Promise, speed: &Speed) {
+        if speed.servers.is_empty() {
+            return;
+        }
+        let least = [&promise.download, &promise.upload]
+            .into_iter()
+            .filter_map(|rates| rates.cost_most(bounds::TEST.least))
+            .max();
+        if let Some(least) = least.filter(|least| *least > speed.day) {
+            let path = join(&join(&root.path("speed"), "budget"), "day");
+            let seconds = bounds::TEST.least;
+            self.fault(
+                &path,
+                format!("must pay for one test of {seconds} at the promised rate, {least}, is {}", speed.day),
+            );
+        }
     }
 
     fn targets(&mut self, section: &Section<'_>) -> Vec<Target> {

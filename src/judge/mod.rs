@@ -9,6 +9,7 @@ pub mod diagnosis;
 pub mod incident;
 pub mod ladder;
 pub mod outage;
+pub mod promise;
 mod words;
 
 use crate::action::{Action, Level, Repair, Rung};
@@ -25,6 +26,7 @@ use dates::Dates;
 use incident::Incident;
 use ladder::{Ladder, Next};
 use outage::{Cause, LineState, Turn, Watch};
+use promise::Promise;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -70,6 +72,8 @@ struct State {
     recent: VecDeque<message::Incident>,
     troubles: BTreeMap<Part, String>,
     broker: bool,
+    #[serde(default)]
+    promise: Promise,
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -110,6 +114,9 @@ pub struct Status {
     pub budgets: Vec<(Rung, usize, u32)>,
     /// Parts of the agent that do not work.
     pub troubles: BTreeMap<Part, String>,
+    /// Whether the line is as fast as was sold; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<promise::Status>,
     /// Whether the broker is connected.
     pub broker: bool,
     /// Whether civil time is trusted.
@@ -157,6 +164,7 @@ impl Judge {
             recent: VecDeque::new(),
             troubles: BTreeMap::new(),
             broker: false,
+            promise: Promise::new(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -204,8 +212,9 @@ impl Judge {
                 format!("nobody watched for {gap} (suspended or overloaded): the line is unknown"),
             );
         }
+        self.state.watch.loaded = self.state.promise.loads(now);
         match saw {
-            Observation::Started(_) | Observation::Ticked => {}
+            Observation::Started(_) | Observation::Ticked | Observation::SpeedEnded(_) => {}
             Observation::ClockSet { wall, synced } => self.state.dates.set(now, *wall, *synced),
             Observation::EchoAnswered { probe, target, rtt_us } => {
                 self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
@@ -259,6 +268,7 @@ impl Judge {
         self.hold(now);
         self.climb(now);
         self.escalate(now);
+        self.promised(now, saw);
         self.ask_again(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
@@ -304,6 +314,7 @@ impl Judge {
                 }
             }
         }
+        state.promise.wake().into_iter().for_each(&mut sooner);
         for c in &state.callbacks {
             if c.last.state == CallbackState::Requested {
                 c.again.into_iter().for_each(&mut sooner);
@@ -666,13 +677,18 @@ impl Judge {
             self.withdraw(now, healed_by);
         }
         if let Some(public) = self.public(now) {
-            if self.state.recent.len() >= RECENT {
-                self.state.recent.pop_front();
-            }
-            self.state.recent.push_back(public);
+            self.remember(public);
         }
         self.state.incident = None;
         self.save = true;
+    }
+
+    /// Keeps an ended incident for `status`.
+    fn remember(&mut self, ended: message::Incident) {
+        if self.state.recent.len() >= RECENT {
+            self.state.recent.pop_front();
+        }
+        self.state.recent.push_back(ended);
     }
 
     /// When a break that began at `since` may be worked on.
@@ -833,6 +849,7 @@ impl Judge {
         let name = match finding {
             Finding::Outage => "outage",
             Finding::Flapping => "flapping",
+            Finding::ShortRate => Finding::ShortRate.name(),
         };
         let description = words::description(
             self.config.device.language,
@@ -854,7 +871,7 @@ impl Judge {
                     "every target silent for {patience} and in a whole round after it, and nothing came in"
                 )
             }
-            (Finding::Outage, cause) => cause.words().to_string(),
+            (Finding::Outage | Finding::ShortRate, cause) => cause.words().to_string(),
         };
         let evidence = Evidence {
             finding: Some(finding),
@@ -1108,6 +1125,18 @@ impl Judge {
 
     fn event(&mut self, now: Mono, name: EventName, at: Mono, why: &str, remedy: Option<message::Remedy>) {
         let Some(incident) = self.public(now) else { return };
+        self.announce(name, at, why, incident, remedy);
+    }
+
+    /// Publishes what became of an incident.
+    fn announce(
+        &mut self,
+        name: EventName,
+        at: Mono,
+        why: &str,
+        incident: message::Incident,
+        remedy: Option<message::Remedy>,
+    ) {
         let number = self.state.messages + 1;
         let event = message::Event {
             schema: EVENT_SCHEMA.into(),
@@ -1227,6 +1256,7 @@ impl Judge {
                 .map(|&r| (r, state.ladder.used(now, r), self.config.remedies.limits(r).per_day))
                 .collect(),
             troubles: state.troubles.clone(),
+            promise: self.promise_status(now),
             broker: state.broker,
             clock_synced: state.dates.synced(),
         }

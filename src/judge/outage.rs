@@ -19,6 +19,10 @@
 //! * It is *up* again on the first answer of a far target, confirmed by a second within [`CONFIRM`].
 //! * A target that misses [`BENCH_AFTER`] times in a row while others answer is a bad target: it leaves the rotation
 //!   and is asked again every [`BENCH_RETRY`].
+//! * While our own speed test fills the line ([`Watch::loaded`]), and for a moment after it, echoes are late or lost by
+//!   our own doing: they teach no round-trip time, no target is blamed and no disconnect is counted. Outages are still
+//!   found: what the test receives (data, or the acknowledgements of what it sends) comes from beyond the line and
+//!   vetoes as any traffic does, and stops with the line.
 //! * A gap in our own watching longer than [`GAP`] makes the state unknown, never down.
 //! * A line that was not yet up since boot is only waited for until `probe.grace` has passed.
 
@@ -288,6 +292,9 @@ pub struct Watch {
     busy_windows: u8,
     vetoing: bool,
     blind: bool,
+    /// Our own speed test fills the line, or just did.
+    #[serde(default)]
+    pub loaded: bool,
 }
 
 impl Watch {
@@ -319,6 +326,7 @@ impl Watch {
             busy_windows: 0,
             vetoing: false,
             blind: false,
+            loaded: false,
         }
     }
 
@@ -382,8 +390,11 @@ impl Watch {
             // From before a gap: it proves nothing about now, and the flight is no longer known.
             None => return,
         };
+        let loaded = self.loaded;
         let Some(state) = self.state_of(target) else { return };
-        state.took(rtt_us);
+        if !loaded {
+            state.took(rtt_us);
+        }
         state.misses = 0;
         state.answered = Some(now);
         state.answered_sent = state.answered_sent.max(Some(sent));
@@ -446,7 +457,7 @@ impl Watch {
     fn end_suspicion(&mut self, now: Mono, from: Mono, turns: &mut Vec<Turn>) {
         let Some(suspicion) = self.suspicion.take() else { return };
         let length = from.since(suspicion.since);
-        if length >= HICCUP {
+        if length >= HICCUP && !self.loaded {
             self.hiccups += 1;
             turns.push(Turn::Hiccup { length });
             // In a break of the line all miss: that is no target's fault.
@@ -462,6 +473,10 @@ impl Watch {
     /// Charges silences to their targets where another target answered an echo sent no earlier.
     fn weigh_targets(&mut self, now: Mono, turns: &mut Vec<Turn>) {
         if self.line != LineState::Up {
+            return;
+        }
+        if self.loaded {
+            self.excuse(now);
             return;
         }
         let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
@@ -564,7 +579,7 @@ impl Watch {
         match self.line {
             LineState::Up => {
                 if self.suspicion.as_ref().is_some_and(|s| began >= s.since) {
-                    if !self.vetoing {
+                    if !self.vetoing && !self.loaded {
                         self.vetoing = true;
                         turns.push(Turn::Vetoed { rate: Rate(bits) });
                     }

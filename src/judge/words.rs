@@ -3,6 +3,8 @@
 use crate::action::Rung;
 use crate::config::Language;
 use crate::message::{Domain, Finding, Outcome, Remedy};
+use crate::speed::Direction;
+use crate::units::{Permille, Rate};
 
 /// What is wrong, with what was tried: one sentence to be read aloud.
 pub fn description(
@@ -30,7 +32,9 @@ pub fn description(
             "The line is down: the fault lies in the operator's network beyond the access",
             "宽带中断：故障位于运营商接入之后的网络",
         ),
-        (Finding::Outage, Domain::Lan | Domain::Unknown) => {
+        // Told by [`short_rate`] and [`short_port`], with their figures.
+        (Finding::ShortRate, _) => ("The line is slower than was agreed", "宽带速率低于签约速率"),
+        (Finding::Outage, Domain::Lan | Domain::Server | Domain::Unknown) => {
             ("The line is down: nothing on the internet answers", "宽带中断：互联网无应答")
         }
     };
@@ -78,5 +82,45 @@ pub fn asked(language: Language, reason: &str) -> String {
         (Language::En, false) => format!("The customer asks to be called: {reason}"),
         (Language::ZhCn, true) => "客户请求回电。".into(),
         (Language::ZhCn, false) => format!("客户请求回电：{reason}"),
+    }
+}
+
+/// One direction of the line is slower than was sold.
+pub fn short_rate(
+    language: Language,
+    direction: Direction,
+    is: Rate,
+    normal: Rate,
+    share: Permille,
+) -> String {
+    match language {
+        Language::En => {
+            let name = match direction {
+                Direction::Download => "Download",
+                Direction::Upload => "Upload",
+            };
+            format!(
+                "{name} is slower than was agreed: about {is} of the normal {normal} ({share}), in tests over some time."
+            )
+        }
+        Language::ZhCn => {
+            let name = match direction {
+                Direction::Download => "下行",
+                Direction::Upload => "上行",
+            };
+            format!("宽带{name}速率低于签约速率：多次测速约为{is}，为签约常用速率{normal}的{share}。")
+        }
+    }
+}
+
+/// The port negotiated less than was sold.
+pub fn short_port(language: Language, is: Rate, sold: Rate) -> String {
+    match language {
+        Language::En => {
+            format!(
+                "The cable between the gateway and the modem carries only {is}, {sold} were agreed: cable or port."
+            )
+        }
+        Language::ZhCn => format!("网关与光猫之间的端口仅协商到{is}，签约速率为{sold}：请检查网线或端口。"),
     }
 }

@@ -19,8 +19,10 @@ use crate::message::{Critical, Message, Stamp};
 use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
 use crate::replay::{Header, TRACE_SCHEMA};
 use crate::sense::link::LinkFacts;
+use crate::sense::throughput::{self, Stop};
 use crate::sense::{counters, echo, link};
-use crate::units::{LocalTime, Mono, Span, Wall};
+use crate::speed::{SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
+use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
 use recorder::Recorder;
 use serde_json::{Value, json};
 use socket::Request;
@@ -93,6 +95,8 @@ struct Daemon {
     state: watch::Sender<Value>,
     mqtt: Option<mqtt::Mqtt>,
     repair: Option<(Rung, JoinHandle<()>)>,
+    /// The speed test in course, and how to end it.
+    speed: Option<(TestId, watch::Sender<Stop>)>,
 }
 
 impl Daemon {
@@ -176,6 +180,7 @@ impl Daemon {
             state,
             mqtt: None,
             repair: None,
+            speed: None,
             clock,
         };
         daemon.begin_recording();
@@ -232,6 +237,9 @@ impl Daemon {
     /// Ends in order: memory on flash, no interface left down, the platform told.
     async fn end(mut self) {
         self.step(Observation::Stopping);
+        if let Some((_, stop)) = self.speed.take() {
+            let _ = stop.send(Stop::Aborted);
+        }
         if let Some((rung, mut repair)) = self.repair.take()
             && tokio::time::timeout(LAST_REMEDY.into(), &mut repair).await.is_err()
         {
@@ -309,6 +317,14 @@ impl Daemon {
                         info!("after an interrupted {}: {said}", rung.name());
                     });
                 }
+                Action::MeasureSpeed(order) => self.measure(order),
+                Action::AbortSpeed { test } => {
+                    if let Some((running, stop)) = &self.speed
+                        && *running == test
+                    {
+                        let _ = stop.send(Stop::CustomerBusy);
+                    }
+                }
                 Action::Publish(critical) => self.publish(&critical),
                 Action::Save => self.save(now, &messages),
                 Action::Note { level, text } => match level {
@@ -374,6 +390,41 @@ impl Daemon {
             let _ = report.send(Observation::RemedyEnded { remedy, result, detail }).await;
         });
         self.repair = Some((rung, task));
+    }
+
+    /// Carries a speed test out beside everything else; its end comes back as an observation.
+    fn measure(&mut self, order: SpeedOrder) {
+        let server = self.judge.config().speed.servers.get(usize::from(order.server));
+        let url = server.map_or(Err("no such server is configured".to_string()), |s| throughput::Url::parse(s));
+        let url = match url {
+            Ok(url) => url,
+            Err(detail) => {
+                let outcome =
+                    SpeedOutcome::Failed { reason: SpeedFailure::Local, detail, retry_after: None };
+                self.own.push_back(Observation::SpeedEnded(SpeedEnded {
+                    test: order.test,
+                    server: order.server,
+                    direction: order.direction,
+                    cost: Bytes(0),
+                    took: Span::ZERO,
+                    outcome,
+                }));
+                return;
+            }
+        };
+        let facts = self.link.borrow();
+        let device = throughput::Device { name: facts.name.clone(), index: facts.index };
+        drop(facts);
+        let (stop, stopped) = watch::channel(Stop::No);
+        self.speed = Some((order.test, stop));
+        let report = self.report.clone();
+        tokio::spawn(async move {
+            let server = throughput::Server { url, ca: None };
+            // Nobody watches its progress here.
+            let (progress, _) = mpsc::channel(1);
+            let ended = throughput::measure(&order, &server, &device, progress, stopped).await;
+            let _ = report.send(Observation::SpeedEnded(ended)).await;
+        });
     }
 
     fn tell_state(&mut self) {

@@ -1,7 +1,8 @@
 //! What people see of the daemon's answers.
 
-use crate::judge::Status;
 use crate::judge::outage::LineState;
+use crate::judge::promise::rule::Verdict;
+use crate::judge::{self, Status};
 use crate::message::{CallbackState, Finding, IncidentState, Outcome};
 use crate::units::{Rate, Span};
 use serde::Deserialize;
@@ -89,10 +90,14 @@ pub fn status(answer: &Value) -> Result<String, String> {
         ]);
     }
     table(&mut t, &rows);
+    if let Some(p) = &s.promise {
+        promise(&mut t, p);
+    }
     if let Some(i) = &s.incident {
         let finding = match i.finding {
             Finding::Outage => "outage",
             Finding::Flapping => "flapping",
+            Finding::ShortRate => "short rate",
         };
         let state = match i.state {
             IncidentState::Open => "open",
@@ -151,6 +156,54 @@ pub fn status(answer: &Value) -> Result<String, String> {
         let _ = writeln!(t, "\ntrouble: {trouble}");
     }
     Ok(t)
+}
+
+/// Whether the line is as fast as was sold.
+fn promise(t: &mut String, p: &judge::promise::Status) {
+    let _ = writeln!(t, "\npromise, by rule {}", p.rule);
+    for d in &p.directions {
+        let verdict = match d.verdict {
+            Verdict::Kept => "kept".to_string(),
+            Verdict::Broken => "BROKEN".into(),
+            Verdict::Inconclusive(reason) => format!("inconclusive, {}", reason.words()),
+        };
+        let (busy, other) = (d.busy_hours, d.other_hours);
+        let last = match d.last.last() {
+            Some(r) => {
+                let by = if r.server.is_some() { "a test" } else { "the customer's own traffic" };
+                format!("; last {} ({}) by {by} {} ago", r.line, r.share, Span(r.ms_ago))
+            }
+            None => String::new(),
+        };
+        let _ = writeln!(t, "  {:<9} {verdict}{last}", d.direction.name());
+        let _ = writeln!(
+            t,
+            "            short: {} of {} from 18 to 24 h, {} of {} in the other hours; {} is to be shown",
+            busy.0, busy.1, other.0, other.1, d.enough
+        );
+    }
+    let next = match (p.running, p.next_test_ms) {
+        (Some(direction), _) => format!("{} is being tested", direction.name()),
+        (None, Some(0)) => "a test waits for a quiet line".into(),
+        (None, Some(ms)) => format!("next test in {}", Span(ms)),
+        (None, None) => "no tests".into(),
+    };
+    let _ = writeln!(
+        t,
+        "  {next}; spent {} of {} in 24 h, {} of {} in 31 days",
+        p.day.0, p.day.1, p.month.0, p.month.1
+    );
+    for server in &p.servers {
+        if let Some(trouble) = &server.trouble {
+            let _ = writeln!(t, "  {}: {trouble}", server.url);
+        }
+    }
+    if let Some(port) = p.port {
+        let _ = writeln!(t, "  the port negotiated only {port}");
+    }
+    if let Some(i) = &p.incident {
+        let _ = writeln!(t, "  {} open: short rate, fault domain {}", i.id, i.fault_domain.name());
+    }
 }
 
 /// After `linekeeper callback`.

@@ -490,6 +490,8 @@ impl Tables {
             // Where IPv4 is point-to-point and IPv6 has a next hop, that one is the gateway of both.
             gateway: through.iter().find_map(|route| route.gateway),
             default_route: !through.is_empty(),
+            // rtnetlink does not tell it.
+            speed: None,
         }
     }
 

@@ -15,7 +15,10 @@ use crate::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, Receipt, ReceiptState, RemedyId, RemedyResult,
     Started, TargetId,
 };
-use crate::units::{Mono, Span, Wall};
+use crate::speed::{
+    Confidence, Direction, Figures, Limit, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId,
+};
+use crate::units::{Bytes, Mono, Permille, Rate, Span, Wall};
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -33,6 +36,8 @@ const BOOT: u64 = 20_000;
 const REBOOT_OFF: u64 = 15_000;
 /// From `reboot` to the end of our process.
 const SHUTDOWN: u64 = 3_000;
+/// After so long a speed test has shown that the line gives enough.
+const ENOUGH_AFTER: u64 = 3_000;
 /// A DHCP exchange.
 const LEASE: u64 = 1_500;
 /// From one DHCP attempt to the next.
@@ -88,6 +93,7 @@ enum Rare {
     Acknowledge(u64, u64),
     Receipt(Receipt),
     Call(String),
+    Measured(u64, Box<SpeedEnded>),
     Start(Memory),
     Boot,
     Thaw,
@@ -122,6 +128,8 @@ pub struct Simulation {
     link: Link,
     lasting: Vec<usize>,
     leasing: bool,
+    /// The speed test in course: from, until, bytes a millisecond in and out.
+    test: Option<(TestId, u64, u64, u64, u64)>,
     wire: Wire,
     /// The kernel's civil time is this much ahead of the truth.
     clock_off: i64,
@@ -157,6 +165,7 @@ impl Simulation {
             link: Link::default(),
             lasting: Vec::new(),
             leasing: false,
+            test: None,
             wire: Wire::default(),
             clock_off: 0,
             believed: LineState::Unknown,
@@ -291,6 +300,8 @@ impl Simulation {
             Action::Probe { probe, target } => self.probe(probe, target),
             Action::Repair(repair) => self.repair(&repair),
             Action::MakeSafe { .. } => self.after(1, Rare::MakeSafe),
+            Action::MeasureSpeed(order) => self.measure(&order),
+            Action::AbortSpeed { test } => self.abort(test),
             Action::Publish(message) => {
                 match &message.message {
                     Message::Callback(c) => {
@@ -342,6 +353,80 @@ impl Simulation {
         self.fly(Echo { at, sent: self.now, probe, target, end });
     }
 
+    /// A test that measures the line as it is when it begins: what it is worth in the end is the engine's own tests' part.
+    fn measure(&mut self, order: &SpeedOrder) {
+        let full = match order.direction {
+            Direction::Download => self.world.rates.0,
+            Direction::Upload => self.world.rates.1,
+        };
+        let line = Rate(full.0 * u64::from(self.line.gives) / 1_000);
+        let per_ms = (line.0 / 8_000).max(1);
+        let enough = order.enough.is_some_and(|enough| line >= enough);
+        let most = if enough { ENOUGH_AFTER.min(order.seconds_most.0) } else { order.seconds_most.0 };
+        let took = most.min(order.bytes_most.0 / per_ms);
+        let (rx, tx) = match order.direction {
+            Direction::Download => (per_ms, per_ms / 40),
+            Direction::Upload => (per_ms / 40, per_ms),
+        };
+        self.test = Some((order.test, self.now, self.now + took, rx, tx));
+        self.line.testing = true;
+        let customer = self.line.load;
+        let figures = Figures {
+            line,
+            line_mean: line,
+            own: line,
+            customer: Rate(0),
+            own_payload: line,
+            spread: Permille(20),
+            confidence: Confidence::High,
+            limit: if customer && !enough { Limit::Customer } else { Limit::Line },
+            stopped_early: enough,
+            connections: 4,
+            idle_rtt_us: None,
+            loaded_rtt_us: None,
+            rpm: None,
+        };
+        let ended = SpeedEnded {
+            test: order.test,
+            server: order.server,
+            direction: order.direction,
+            cost: Bytes((rx + tx) * took),
+            took: Span(took),
+            outcome: SpeedOutcome::Measured(figures),
+        };
+        self.after(took, Rare::Measured(self.life, Box::new(ended)));
+    }
+
+    fn abort(&mut self, test: TestId) {
+        let Some((_, from, until, rx, tx)) = self.test.filter(|t| t.0 == test && self.now < t.2) else {
+            return;
+        };
+        self.test = Some((test, from, self.now, rx, tx));
+        let life = self.life;
+        let at = self.rare.iter().position(|(at, rare)| {
+            *at == until && matches!(rare, Rare::Measured(of, ended) if *of == life && ended.test == test)
+        });
+        let Some((_, Rare::Measured(_, mut ended))) = at.map(|at| self.rare.remove(at)) else { return };
+        let took = self.now - from;
+        (ended.cost, ended.took) = (Bytes((rx + tx) * took), Span(took));
+        ended.outcome = SpeedOutcome::Failed {
+            reason: SpeedFailure::Aborted,
+            detail: "it was told to end".into(),
+            retry_after: None,
+        };
+        self.after(1, Rare::Measured(life, ended));
+    }
+
+    /// Our own test's bytes of the last `over` milliseconds, in and out.
+    fn tested(&mut self, over: u64) -> (u64, u64) {
+        let Some((_, from, until, rx, tx)) = self.test else { return (0, 0) };
+        let overlap = until.min(self.now).saturating_sub(from.max(self.now - over));
+        if self.now >= until {
+            self.test = None;
+        }
+        if self.line.far() { (rx * overlap, tx * overlap) } else { (0, 0) }
+    }
+
     fn fly(&mut self, echo: Echo) {
         let place = self.echoes.iter().rposition(|e| e.at <= echo.at).map_or(0, |p| p + 1);
         self.echoes.insert(place, echo);
@@ -372,12 +457,14 @@ impl Simulation {
         self.counted_at = self.now + COUNTED_EVERY + u64::from(late);
         let replies = std::mem::take(&mut self.replies);
         let customer = self.line.take_carried(self.now);
+        let (test_rx, test_tx) = self.tested(over);
         let stray = if self.line.far() { self.world.stray.0 * over / 8_000 } else { 0 };
-        let packets = replies + customer / 1_400 + stray / STRAY_BYTES;
+        let packets =
+            replies + customer / 1_400 + stray / STRAY_BYTES + (test_rx.max(test_tx)).div_ceil(1_514);
         let counted = Counted {
             over: Span(over),
-            rx_bytes: replies * REPLY_BYTES + customer + stray,
-            tx_bytes: replies * REPLY_BYTES + customer / 20,
+            rx_bytes: replies * REPLY_BYTES + customer + stray + test_rx,
+            tx_bytes: replies * REPLY_BYTES + customer / 20 + test_tx,
             rx_unicast: packets,
             tx_packets: packets.max(1),
             rx_errors: 0,
@@ -414,6 +501,12 @@ impl Simulation {
                 self.line_changed(spectator);
             }
             Rare::Lease => self.lease(spectator),
+            Rare::Measured(life, ended) => {
+                self.line.testing = false;
+                if life == self.life {
+                    self.tell(&Observation::SpeedEnded(*ended), spectator);
+                }
+            }
             Rare::Over(life, remedy, rung, result, detail) => {
                 if life == self.life {
                     if result == RemedyResult::Done {

@@ -93,6 +93,10 @@ pub(super) struct Line {
     loss: u16,
     bursts: Option<Bursts>,
     pub load: bool,
+    /// A speed test of our own fills it.
+    pub testing: bool,
+    /// The share of its rates that it gives.
+    pub gives: u16,
     unseen: bool,
     /// Pulled down for a moment by a break that repeats.
     pub beat: bool,
@@ -119,6 +123,8 @@ impl Line {
             loss: 0,
             bursts: None,
             load: false,
+            testing: false,
+            gives: 1_000,
             unseen: false,
             beat: false,
             unpowered: false,
@@ -137,6 +143,7 @@ impl Line {
         let far_before = self.far();
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
+        self.gives = 1_000;
         let mut bursts = None;
         for trouble in lasting {
             match trouble {
@@ -150,6 +157,7 @@ impl Line {
                 Trouble::GatewayFilters => self.filters = true,
                 Trouble::Unseen => self.unseen = true,
                 Trouble::Load => self.load = true,
+                Trouble::Slow(share) => self.gives = share.0,
                 Trouble::Breaks { .. }
                 | Trouble::BrokerAway
                 | Trouble::BackupLost
@@ -214,6 +222,7 @@ impl Line {
             addresses: if shown { vec![ADDRESS] } else { Vec::new() },
             gateway: shown.then_some(GATEWAY),
             default_route: shown,
+            speed: None,
         }
     }
 
@@ -238,7 +247,7 @@ impl Line {
                 return Fate::Vanishes;
             }
         }
-        if self.load {
+        if self.load || self.testing {
             rtt += QUEUE_US + random.below(QUEUE_US / 4);
             if random.chance(QUEUE_DROPS) {
                 return Fate::Vanishes;

@@ -24,6 +24,8 @@ pub struct World {
     pub stray: Rate,
     /// Whether counters are read at all.
     pub counters: bool,
+    /// What the line gives towards the customer and from the customer, at the IP layer.
+    pub rates: (Rate, Rate),
     /// Messages find another way out while the line is down (a mobile modem beside it).
     pub failover: bool,
     /// Rungs that this gateway cannot carry out, and what the driver says of it.
@@ -83,6 +85,8 @@ pub enum Trouble {
     Unseen,
     /// The customer fills the line: queues of more than a second, most echoes lost, counters high.
     Load,
+    /// The line gives only this share of [`World::rates`].
+    Slow(Permille),
     /// The other way out of [`World::failover`] is dead.
     BackupLost,
     /// The broker is away.
@@ -136,6 +140,7 @@ impl World {
             late: Span::millis(2),
             stray: Rate(2_000),
             counters: true,
+            rates: (Rate(100_000_000), Rate(20_000_000)),
             failover: false,
             cannot: BTreeMap::new(),
             faults: Vec::new(),

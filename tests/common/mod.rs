@@ -183,7 +183,11 @@ impl Spectator for Referee {
             Action::Repair(repair) => self.repair(at, repair),
             Action::Publish(critical) => self.publish(at, critical),
             Action::MakeSafe { .. } => self.made_safe += 1,
-            Action::Probe { .. } | Action::Save | Action::Note { .. } => {}
+            Action::Probe { .. }
+            | Action::Save
+            | Action::Note { .. }
+            | Action::MeasureSpeed(_)
+            | Action::AbortSpeed { .. } => {}
         }
         self.keeper.does(at, action);
     }

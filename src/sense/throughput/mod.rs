@@ -40,12 +40,10 @@ pub use head::Url;
 
 use crate::clock;
 use crate::sense::counters::{self, Totals};
-use crate::sense::netlink::{Kernel, RTM_NEWLINK};
+use crate::sense::netlink::{Kernel, Question, RTM_NEWLINK};
 use crate::speed::{Direction, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome};
 use crate::units::{Bytes, Rate, Span};
 use figures::{Aside, ETHERNET, Own, Sample, Setting};
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::LinkMessage;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -569,9 +567,7 @@ impl Gauge {
         const ARPHRD_ETHER: u16 = 1;
         let mut kind = None;
         let mut asking = || -> io::Result<()> {
-            let mut question = LinkMessage::default();
-            question.header.index = self.index;
-            Kernel::connect()?.ask_one(RouteNetlinkMessage::GetLink(question), |message, body| {
+            Kernel::connect()?.ask_one(Question::Link(self.index), |message, body| {
                 if message == RTM_NEWLINK && body.len() >= 4 {
                     kind = Some(u16::from_ne_bytes([body[2], body[3]]));
                 }
