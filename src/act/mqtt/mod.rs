@@ -925,6 +925,15 @@ async fn poll(mut event_loop: EventLoop, into: mpsc::Sender<Result<Event, Connec
     loop {
         let event = event_loop.poll().await;
         let over = event.is_err();
+        if over {
+            // What was read together with the end still counts: mosquitto 2.0.11 says why it refuses a message and closes
+            // the connection in the same breath. rumqttc would keep these events for its next connection.
+            while let Some(read) = event_loop.state.events.pop_front() {
+                if into.send(Ok(read)).await.is_err() {
+                    return;
+                }
+            }
+        }
         if into.send(event).await.is_err() || over {
             return;
         }
