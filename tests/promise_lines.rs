@@ -36,6 +36,9 @@ fn sold(over: Value) -> Config {
 /// What befalls a test: the line's rate of what was sold, per mille, and what held it back; or a failure.
 type Fate = Result<(u64, Limit), (SpeedFailure, Option<Span>)>;
 
+/// What a test meets, by the order and the hour of day.
+type Measured = Box<dyn FnMut(&mut Random, &SpeedOrder, u64) -> Fate>;
+
 /// A line, the gateway on it, and the promise that judges it.
 struct World {
     config: Config,
@@ -45,7 +48,7 @@ struct World {
     /// Mbit/s of the customer's, both ways.
     customer: (u64, u64),
     free: bool,
-    fate: Box<dyn FnMut(&mut Random, &SpeedOrder, u64) -> Fate>,
+    fate: Measured,
     /// What was in truth spent, and when.
     spent: Vec<(Mono, u64)>,
     orders: Vec<(Mono, SpeedOrder)>,
@@ -346,7 +349,6 @@ fn a_short_line_is_found_within_a_morning_and_its_return_within_another() {
         world.within_budget();
     }
     delays.sort_unstable();
-    eprintln!("{delays:?}");
     assert!(delays[10] <= Span::hours(4), "in the median after {}", delays[10]);
     assert!(delays[19] <= Span::hours(8), "at worst after {}", delays[19]);
 }

@@ -137,9 +137,8 @@ fn run_length(p: f64) -> f64 {
         for row in 0..n {
             let factor = m[row][column] / m[column][column];
             if row != column && factor != 0.0 {
-                for k in column..=n {
-                    m[row][k] -= factor * m[column][k];
-                }
+                let by: Vec<f64> = m[column].iter().map(|v| factor * v).collect();
+                m[row].iter_mut().zip(by).for_each(|(v, by)| *v -= by);
             }
         }
     }

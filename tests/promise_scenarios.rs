@@ -55,8 +55,11 @@ impl Told {
             .collect()
     }
     fn callbacks(&self, trigger: &str) -> Vec<&Callback> {
-        let of = |m| if let &Message::Callback(ref c) = m { Some(&**c) } else { None };
-        self.messages().filter_map(of).filter(|c: &&Callback| c.trigger.name == trigger).collect()
+        let callbacks = self.messages().filter_map(|m| match m {
+            Message::Callback(c) => Some(&**c),
+            Message::Event(_) => None,
+        });
+        callbacks.filter(|c| c.trigger.name == trigger).collect()
     }
     /// Moments of the world, in ms, at which tests began.
     fn tests(&self) -> Vec<u64> {

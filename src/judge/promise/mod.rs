@@ -443,6 +443,8 @@ impl Promise {
             return Err((Reason::Local, false));
         };
         let short = figures.line < bar;
+        // The figure's own confidence is not asked: an unsteady line is full all the same, and the best second of a whole
+        // test is what it can do.
         if short {
             let reason = match figures.limit {
                 Limit::Line => None,

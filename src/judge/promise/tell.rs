@@ -13,13 +13,14 @@ use super::rule::{self, Sample, Source, Verdict};
 use super::side::reference;
 use super::{Cause, Promise, Scene, Turn, UP_FOR, rates};
 use crate::action::{Action, Level};
+use crate::config::Rule;
 use crate::judge::outage::LineState;
 use crate::judge::{Judge, words};
 use crate::message::{
     self, CallbackState, Dimension, Domain, EventName, Evidence, Fact, Finding, IncidentState, Issue,
     Resolution, ResolutionState, Severity, Stamp, Trigger,
 };
-use crate::observation::Observation;
+use crate::observation::{Memory, Observation};
 use crate::speed::Direction;
 use crate::units::{Bytes, LocalTime, Mono, Permille, Rate, Wall};
 use serde::{Deserialize, Serialize};
@@ -209,7 +210,12 @@ impl Judge {
         }
         match saw {
             Observation::Started(started) => {
-                let lost = started.memory == crate::observation::Memory::Lost;
+                // A wiped memory is told by an outbox that has seen messages.
+                let lost = match started.memory {
+                    Memory::Lost => true,
+                    Memory::None => started.watermark > 0,
+                    Memory::Restored => false,
+                };
                 promise.started(now, &self.config, lost, &mut turns);
             }
             Observation::Counted(counted) => promise.counted(&scene, counted, &mut turns),
@@ -396,7 +402,16 @@ impl Judge {
             for &at in &carried[carried.len().saturating_sub(SHOWN)..] {
                 samples.push(self.sample(direction, &side.samples[at], usual));
             }
-            rules.push(format!("{} ({name}): {}", self.config.promise.rule.name(), judged.words));
+            let rule = self.config.promise.rule;
+            let how = match rule {
+                Rule::Sequential => format!(
+                    "a test below {} adds 1.54 to a score, another one takes 1.04 from it, 5.25 is a finding; ",
+                    side.bar().unwrap_or_default()
+                ),
+                // Their own words say it.
+                Rule::Bnetza2021 | Rule::Ctu2021 | Rule::Fcc8080 | Rule::Share { .. } => String::new(),
+            };
+            rules.push(format!("{} ({name}): {how}{}", rule.name(), judged.words));
             let description = words::short_rate(language, direction, median, usual, share);
             issues.push(Issue { kind: "speed".into(), code, description });
         }
