@@ -9,7 +9,7 @@
 //! - `speed.cpu_ratio`: CPU seconds per gigabyte received, ours over iperf3's, unshaped, pairs one after the other;
 //! - `speed.rate_ratio`: the unshaped rate, ours over iperf3's (4 connections).
 //!
-//! Those beside iperf3 are left out, with a word, where there is none.
+//! The words `iperf3` and `accuracy` choose a part. Those beside iperf3 are left out, with a word, where there is none.
 
 #![allow(
     clippy::expect_used,
@@ -48,12 +48,18 @@ fn main() -> ExitCode {
     let mut line = Line::new();
     line.serve();
     println!("test server: {}", line.server_name);
-    if installed("iperf3") {
+    let chosen = |part: &str| {
+        let mut words = std::env::args().skip(1).filter(|w| !w.starts_with('-')).peekable();
+        words.peek().is_none() || words.any(|w| w == part)
+    };
+    if !chosen("iperf3") {
+    } else if installed("iperf3") {
         beside_iperf3(&line);
     } else {
         println!("speed.cpu_ratio and speed.rate_ratio were not measured: iperf3 is not installed");
     }
-    if installed("tc") {
+    if !chosen("accuracy") {
+    } else if installed("tc") {
         accuracy(&line);
     } else {
         println!(

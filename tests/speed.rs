@@ -19,6 +19,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 type Outcome = Result<(), Failed>;
+/// Its name, the programs that it needs, and itself.
+type Named = (&'static str, &'static [&'static str], fn() -> Outcome);
 
 /// Tries for each figure.
 const TRIES: usize = 3;
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
 
 fn trials(missing: Option<String>) -> Vec<Trial> {
     let required = std::env::var("LINEKEEPER_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    let tests: [(&str, &[&str], fn() -> Outcome); 10] = [
+    let tests: [Named; 10] = [
         ("line_rates_of_shaped_lines", &["tc", "nginx"], shaped_lines),
         ("the_customers_traffic_counts_for_the_line", &["tc", "nginx"], busy_lines),
         ("kept_is_cheap", &["tc", "nginx"], kept_is_cheap),

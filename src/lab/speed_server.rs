@@ -115,12 +115,12 @@ impl Connection {
         match self.manner {
             Manner::Dead => std::thread::sleep(Duration::from_secs(3600)),
             Manner::Foreign => say(&self.stream, "SSH-2.0-lab\r\n")?,
-            Manner::Heads => loop {
+            Manner::Heads => {
                 say(&self.stream, "HTTP/1.1 200 OK\r\n")?;
                 loop {
                     say(&self.stream, "X-More: and more\r\n")?;
                 }
-            },
+            }
             Manner::Page => say(
                 &self.stream,
                 "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>",

@@ -266,12 +266,16 @@ impl Drop for Customer {
     }
 }
 
+/// One read from a socket of either kind, and one write.
+type Reading = Box<dyn FnMut(&mut [u8]) -> std::io::Result<usize>>;
+type Writing = Box<dyn FnMut(&[u8]) -> std::io::Result<usize>>;
+
 const CUSTOMER_PORT: u16 = 5001;
 
 fn swallow(kind: Kind, at: Ipv4Addr, end: &AtomicBool, arrived: &AtomicUsize, listening: &AtomicBool) {
     let mut room = vec![0; 65_536];
     let patience = Some(Duration::from_millis(100));
-    let mut take = |mut read: Box<dyn FnMut(&mut [u8]) -> std::io::Result<usize>>| {
+    let mut take = |mut read: Reading| {
         while !end.load(Ordering::SeqCst) {
             if let Ok(n) = read(&mut room) {
                 arrived.fetch_add(n, Ordering::SeqCst);
@@ -298,7 +302,7 @@ fn swallow(kind: Kind, at: Ipv4Addr, end: &AtomicBool, arrived: &AtomicUsize, li
 fn pour(kind: Kind, to: Ipv4Addr, rate: Rate, end: &AtomicBool) {
     let began = clock::uptime();
     let mut poured = 0u64;
-    let mut pace = |mut write: Box<dyn FnMut(&[u8]) -> std::io::Result<usize>>| {
+    let mut pace = |mut write: Writing| {
         let packet = [7; 1400];
         while !end.load(Ordering::SeqCst) {
             // At the IP layer.
