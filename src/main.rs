@@ -397,8 +397,9 @@ fn speedtest(words: &[String]) -> ExitCode {
         (false, true) => vec![Direction::Upload],
         (false, false) => vec![Direction::Download, Direction::Upload],
     };
-    let Some(server) = words.value("--server") else {
-        return misused("no test server is known; name one with --server".to_string());
+    let configured = config.as_ref().and_then(|c| c.speed.servers.first().cloned());
+    let Some(server) = words.value("--server").map(str::to_owned).or(configured) else {
+        return misused("no test server is known; name one with --server, or speed.servers".to_string());
     };
     let bytes = match words.value("--megabytes").map(|n| (n, n.parse::<u32>())) {
         None => BYTES,
@@ -407,7 +408,7 @@ fn speedtest(words: &[String]) -> ExitCode {
     };
     let device = words.value("--device").map(str::to_owned);
     let options = Options {
-        server: server.to_owned(),
+        server,
         ca: words.value("--ca").map(PathBuf::from),
         device: device.or_else(|| config.as_ref()?.line.device.clone()),
         directions,

@@ -3,7 +3,6 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Output};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linekeeper");
@@ -103,7 +102,7 @@ fn words_that_are_not_utf8_are_refused_not_died_of() {
 #[test]
 fn every_shipped_sample_is_right() {
     let mut samples = 0;
-    for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("config")).unwrap() {
+    for entry in fs::read_dir(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|e| e == "toml") {
             let o = linekeeper(&["check", path.to_str().unwrap()]);

@@ -480,7 +480,7 @@ impl Judge {
                 }
                 self.state.ladder.reopen(healed_by);
                 let why = format!("broke again: {why}");
-                self.event(now, EventName::IncidentUpdated, since, &why, None);
+                self.event(now, EventName::IncidentUpdated, now, &why, None);
             }
             None => {
                 let offset = self.offset();

@@ -395,12 +395,12 @@ impl Daemon {
     /// Carries a speed test out beside everything else; its end comes back as an observation.
     fn measure(&mut self, order: SpeedOrder) {
         let server = self.judge.config().speed.servers.get(usize::from(order.server));
-        let url = server.map_or(Err("no such server is configured".to_string()), |s| throughput::Url::parse(s));
+        let url =
+            server.map_or(Err("no such server is configured".to_string()), |s| throughput::Url::parse(s));
         let url = match url {
             Ok(url) => url,
             Err(detail) => {
-                let outcome =
-                    SpeedOutcome::Failed { reason: SpeedFailure::Local, detail, retry_after: None };
+                let outcome = SpeedOutcome::Failed { reason: SpeedFailure::Local, detail, retry_after: None };
                 self.own.push_back(Observation::SpeedEnded(SpeedEnded {
                     test: order.test,
                     server: order.server,
