@@ -12,32 +12,24 @@
 
 use linekeeper::lab::agent::{self, Agent};
 use linekeeper::lab::broker::Broker;
+use linekeeper::lab::clock;
+use linekeeper::lab::enclosure::measured_elsewhere;
 use linekeeper::lab::platform::{Platform, Receipts};
 use linekeeper::lab::world::{Host, WAN, World, ip};
-use linekeeper::lab::{Entered, clock, enter};
 use serde_json::Value;
 use std::fs;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// The issue asks for 120 s at least.
+/// Two minutes: twelve keep-alives and echoes to the gateway, so that one more or less does not show.
 const QUIET: Duration = Duration::from_secs(120);
 /// What starting needs: it must not count as idling.
 const SETTLED: Duration = Duration::from_secs(5);
 
 fn main() -> ExitCode {
-    match enter() {
-        Ok(Entered::Inside) => {}
-        Ok(Entered::Ended(code)) => return ExitCode::from(code),
-        Ok(Entered::Refused(why)) => {
-            eprintln!("not measured: {why}");
-            return ExitCode::FAILURE;
-        }
-        Err(e) => {
-            eprintln!("{e}");
-            return ExitCode::FAILURE;
-        }
+    if let Some(code) = measured_elsewhere() {
+        return code;
     }
     let program = Path::new(env!("CARGO_BIN_EXE_linekeeper"));
     let world = World::build(program).expect("the world");

@@ -22,8 +22,9 @@
 mod line;
 
 use line::{Customer, IP_LAYER, Kind, Line, PROGRAM, Test, installed, mbit};
+use linekeeper::lab::clock;
+use linekeeper::lab::enclosure::measured_elsewhere;
 use linekeeper::lab::world::{ANCHOR, Host, World};
-use linekeeper::lab::{Entered, clock, enter};
 use linekeeper::speed::Direction;
 use serde_json::Value;
 use std::process::{Command, ExitCode, Stdio};
@@ -33,17 +34,8 @@ use std::time::Duration;
 const PAIRS: usize = 5;
 
 fn main() -> ExitCode {
-    match enter() {
-        Ok(Entered::Inside) => {}
-        Ok(Entered::Ended(code)) => return ExitCode::from(code),
-        Ok(Entered::Refused(why)) => {
-            eprintln!("not measured: {why}");
-            return ExitCode::FAILURE;
-        }
-        Err(e) => {
-            eprintln!("{e}");
-            return ExitCode::FAILURE;
-        }
+    if let Some(code) = measured_elsewhere() {
+        return code;
     }
     let mut line = Line::new();
     line.serve();

@@ -7,7 +7,7 @@
 use crate::lab::Error;
 use std::ffi::OsString;
 use std::io::Read;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Set for the inner process. Only believed by a process 1.
@@ -50,6 +50,23 @@ pub fn enter() -> Result<Entered, Error> {
         .build()
         .map_err(|e| Error::new("starting the lab", e))?;
     runtime.block_on(run_inside(&options)).map(Entered::Ended)
+}
+
+/// For a benchmark's `main`: `None` inside the enclosure, where it goes on; else its exit code, the measuring being done
+/// (or refused, which is said) by then.
+pub fn measured_elsewhere() -> Option<ExitCode> {
+    match enter() {
+        Ok(Entered::Inside) => None,
+        Ok(Entered::Ended(code)) => Some(ExitCode::from(code)),
+        Ok(Entered::Refused(why)) => {
+            eprintln!("not measured: {why}");
+            Some(ExitCode::FAILURE)
+        }
+        Err(e) => {
+            eprintln!("{e}");
+            Some(ExitCode::FAILURE)
+        }
+    }
 }
 
 /// Finds the options with which `unshare` works here.

@@ -1,5 +1,6 @@
 //! `linekeeper speedtest`: one test in each direction, at once, without the daemon.
 
+use crate::config::bounds::THRESHOLD_DEFAULT;
 use crate::config::{Promise, Rates};
 use crate::sense::link;
 use crate::sense::throughput::{Device, Progress, Server, Stop, measure};
@@ -17,9 +18,6 @@ const SECONDS: Span = Span::seconds(12);
 
 /// What each direction may cost at most if nothing else is said: 12 s at 1 Gbit/s.
 pub const BYTES: Bytes = Bytes(1_500_000_000);
-
-/// Below this share of what was promised a direction counts as short, permille. The judge has the same default.
-const SHARE: u64 = 800;
 
 /// How long the kernel may take to show the WAN device. It takes milliseconds.
 const DEVICE_LIMIT: Duration = Duration::from_secs(3);
@@ -155,12 +153,11 @@ fn promised(promise: &Promise, direction: Direction) -> Option<Rate> {
 fn verdict(ended: &SpeedEnded, promised: Option<Rate>) -> Verdict {
     let SpeedOutcome::Measured(figures) = &ended.outcome else { return Verdict::Unmeasured };
     match promised {
-        Some(promised) if u128::from(figures.line.0) * 1000 < u128::from(promised.0) * u128::from(SHARE) => {
-            if figures.limit == Limit::Line {
-                Verdict::Below
-            } else {
-                Verdict::Unmeasured
-            }
+        Some(promised)
+            if u128::from(figures.line.0) * 1000
+                < u128::from(promised.0) * u128::from(THRESHOLD_DEFAULT.0) =>
+        {
+            if figures.limit == Limit::Line { Verdict::Below } else { Verdict::Unmeasured }
         }
         _ => Verdict::Kept,
     }
