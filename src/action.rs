@@ -1,5 +1,6 @@
 //! The output: what the judge wants done. Nothing else comes out of it. Names are in the imperative.
 
+use crate::check::CheckOrder;
 use crate::message::{Critical, Incident};
 use crate::observation::{ProbeId, RemedyId, TargetId};
 use crate::speed::{SpeedOrder, TestId};
@@ -31,6 +32,8 @@ pub enum Action {
         /// Which.
         test: TestId,
     },
+    /// Ask one layer of the line and tell what came back.
+    Check(CheckOrder),
     /// Hand a message to the outbox, durably.
     Publish(Box<Critical>),
     /// Write the snapshot to flash before going on with what follows.

@@ -11,6 +11,7 @@
 //! Everything above the line below is the core: it builds alone, on serde and serde_json.
 
 pub mod action;
+pub mod check;
 pub mod config;
 pub mod judge;
 pub mod message;

@@ -111,6 +111,12 @@ pub enum Finding {
     Flapping,
     /// Slower than was promised.
     ShortRate,
+    /// The line carries packets, but names are not resolved.
+    NoNames,
+    /// The line carries packets, but somebody in between answers in the web's place.
+    Portal,
+    /// The gateway itself is about to fail.
+    Device,
 }
 
 impl Finding {
@@ -120,6 +126,9 @@ impl Finding {
             Finding::Outage => "outage",
             Finding::Flapping => "flapping",
             Finding::ShortRate => "short_rate",
+            Finding::NoNames => "no_names",
+            Finding::Portal => "portal",
+            Finding::Device => "device",
         }
     }
 }
@@ -140,6 +149,10 @@ pub enum Domain {
     Gateway,
     /// Beyond the operator's first router.
     Upstream,
+    /// The resolvers (DNS).
+    Name,
+    /// A login page, or a filter, in between.
+    Portal,
     /// The test server alone.
     Server,
     /// Not determined.
@@ -156,6 +169,8 @@ impl Domain {
             Domain::Access => "access",
             Domain::Gateway => "gateway",
             Domain::Upstream => "upstream",
+            Domain::Name => "name",
+            Domain::Portal => "portal",
             Domain::Server => "server",
             Domain::Unknown => "unknown",
         }

@@ -3,6 +3,7 @@
 //! An observation carries no time of its own: the one clock stamps it where it enters the judge, and the trace
 //! keeps that stamp. Names are in the past tense.
 
+use crate::check::{AreaNotice, Checked, DeviceSeen};
 use crate::speed::SpeedEnded;
 use crate::units::{Mono, Rate, Span, Wall};
 use serde::{Deserialize, Serialize};
@@ -107,6 +108,20 @@ pub enum Observation {
     },
     /// A speed test ended.
     SpeedEnded(SpeedEnded),
+    /// A check of one layer ended.
+    Checked(Checked),
+    /// How the gateway itself does.
+    DeviceSeen(DeviceSeen),
+    /// Somebody works on this gateway (a firmware upgrade runs, an administrator is logged in), or no more.
+    HandsOffSeen {
+        /// `Some`: why nothing may be done to it now. `None`: nobody does.
+        why: Option<String>,
+    },
+    /// The operator's notice for this gateway's area came, changed or was taken back (`None`).
+    AreaNoticed {
+        /// What holds now.
+        notice: Option<AreaNotice>,
+    },
     /// The process was asked to end.
     Stopping,
 }
@@ -252,6 +267,16 @@ pub enum Part {
     Outbox,
     /// The trace.
     Recorder,
+    /// Questions to the access network.
+    Access,
+    /// Questions to resolvers.
+    Name,
+    /// The web probe.
+    Web,
+    /// The gateway's own readings.
+    Device,
+    /// The operator's programs that are run on changes.
+    Hook,
 }
 
 /// One line of a trace: an observation and the moment it entered the judge.

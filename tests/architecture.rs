@@ -12,7 +12,7 @@ use std::process::{Command, ExitCode};
 
 /// The parts without IO, clock, randomness and async.
 const CORE: &[&str] =
-    &["judge", "replay", "simulate", "units", "observation", "action", "message", "config", "speed"];
+    &["judge", "replay", "simulate", "units", "observation", "action", "message", "config", "speed", "check"];
 
 /// What something may not mention, and why.
 struct Wall {

@@ -45,6 +45,6 @@ pub const fn makes_sense(domain: Domain, rung: Rung) -> bool {
         (Domain::Unknown, Rung::Reboot) => false,
         (Domain::Link, Rung::Renew) => false,
         (Domain::Device, Rung::Renew | Rung::PowerModem) => false,
-        (Domain::Upstream | Domain::Lan | Domain::Server, _) => false,
+        (Domain::Upstream | Domain::Lan | Domain::Server | Domain::Name | Domain::Portal, _) => false,
     }
 }

@@ -215,6 +215,10 @@ impl Judge {
         self.state.watch.loaded = self.state.promise.loads(now);
         match saw {
             Observation::Started(_) | Observation::Ticked | Observation::SpeedEnded(_) => {}
+            Observation::Checked(_)
+            | Observation::DeviceSeen(_)
+            | Observation::HandsOffSeen { .. }
+            | Observation::AreaNoticed { .. } => {}
             Observation::ClockSet { wall, synced } => self.state.dates.set(now, *wall, *synced),
             Observation::EchoAnswered { probe, target, rtt_us } => {
                 self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
@@ -846,11 +850,7 @@ impl Judge {
             return;
         }
         let (finding, domain) = (incident.finding, incident.domain);
-        let name = match finding {
-            Finding::Outage => "outage",
-            Finding::Flapping => "flapping",
-            Finding::ShortRate => Finding::ShortRate.name(),
-        };
+        let name = finding.name();
         let description = words::description(
             self.config.device.language,
             finding,
@@ -871,7 +871,7 @@ impl Judge {
                     "every target silent for {patience} and in a whole round after it, and nothing came in"
                 )
             }
-            (Finding::Outage | Finding::ShortRate, cause) => cause.words().to_string(),
+            (_, cause) => cause.words().to_string(),
         };
         let evidence = Evidence {
             finding: Some(finding),

@@ -34,7 +34,17 @@ pub fn description(
         ),
         // Told by [`short_rate`] and [`short_port`], with their figures.
         (Finding::ShortRate, _) => ("The line is slower than was agreed", "宽带速率低于签约速率"),
-        (Finding::Outage, Domain::Lan | Domain::Server | Domain::Unknown) => {
+        (Finding::NoNames, _) => {
+            ("The line works, but internet names are not resolved", "线路正常，但域名解析失败")
+        }
+        (Finding::Portal, _) => (
+            "The line works, but a login page stands in the way of the internet",
+            "线路正常，但上网被认证页面拦截",
+        ),
+        (Finding::Device, _) => {
+            ("The gateway itself is about to run out of resources", "网关设备资源即将耗尽")
+        }
+        (Finding::Outage, Domain::Lan | Domain::Server | Domain::Unknown | Domain::Name | Domain::Portal) => {
             ("The line is down: nothing on the internet answers", "宽带中断：互联网无应答")
         }
     };

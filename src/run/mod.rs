@@ -11,6 +11,7 @@ use crate::act::outbox::Outbox;
 use crate::act::remedy::Driver;
 use crate::act::store::{self, Store};
 use crate::action::{Action, Level, Repair, Rung};
+use crate::check::{CheckOrder, Checked, Reply, Said};
 use crate::clock::{self, Clock};
 use crate::config::{self, Config};
 use crate::judge::Judge;
@@ -317,6 +318,7 @@ impl Daemon {
                         info!("after an interrupted {}: {said}", rung.name());
                     });
                 }
+                Action::Check(order) => self.check(order),
                 Action::MeasureSpeed(order) => self.measure(order),
                 Action::AbortSpeed { test } => {
                     if let Some((running, stop)) = &self.speed
@@ -390,6 +392,19 @@ impl Daemon {
             let _ = report.send(Observation::RemedyEnded { remedy, result, detail }).await;
         });
         self.repair = Some((rung, task));
+    }
+
+    /// Asks one layer.
+    fn check(&mut self, order: CheckOrder) {
+        let reply = Reply {
+            whom: order.ask.name().to_string(),
+            said: Said::NotChecked,
+            took_us: None,
+            independent: false,
+            detail: "this program cannot ask it".into(),
+        };
+        let checked = Checked { check: order.check, ask: order.ask, replies: vec![reply] };
+        self.own.push_back(Observation::Checked(checked));
     }
 
     /// Carries a speed test out beside everything else; its end comes back as an observation.

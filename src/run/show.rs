@@ -3,7 +3,7 @@
 use crate::judge::outage::LineState;
 use crate::judge::promise::rule::Verdict;
 use crate::judge::{self, Status};
-use crate::message::{CallbackState, Finding, IncidentState, Outcome};
+use crate::message::{CallbackState, IncidentState, Outcome};
 use crate::units::{Rate, Span};
 use serde::Deserialize;
 use serde_json::Value;
@@ -94,11 +94,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
         promise(&mut t, p);
     }
     if let Some(i) = &s.incident {
-        let finding = match i.finding {
-            Finding::Outage => "outage",
-            Finding::Flapping => "flapping",
-            Finding::ShortRate => "short rate",
-        };
+        let finding = i.finding.name().replace('_', " ");
         let state = match i.state {
             IncidentState::Open => "open",
             IncidentState::Closed => "over",
