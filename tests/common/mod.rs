@@ -186,6 +186,7 @@ impl Spectator for Referee {
             Action::Probe { .. }
             | Action::Save
             | Action::Note { .. }
+            | Action::Check(_)
             | Action::MeasureSpeed(_)
             | Action::AbortSpeed { .. } => {}
         }
