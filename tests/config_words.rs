@@ -123,6 +123,7 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     rung(Rung::Reboot, Span::minutes(2), Span::minutes(4), 1);
     assert_eq!(config.callback.after, Span::seconds(60));
     assert_eq!(config.callback.receipt, Span::seconds(60));
+    assert_eq!(config.programme.after, [Span::hours(24), Span::days(7), Span::days(30)]);
     assert_eq!(config.mqtt, None);
     assert_eq!(config.store.directory, PathBuf::from("/var/lib/linekeeper"));
     assert_eq!(config.store.outbox, Bytes(256_000));
@@ -322,6 +323,14 @@ fn each_fault_has_its_words() {
         (
             json!({ "remedies": { "driver": "script" } }),
             "remedies.program is missing: the script driver needs a program to run",
+        ),
+        (
+            json!({ "programme": { "after": ["7 d", "24 h"] } }),
+            "programme.after[1] must be later than the one before it, is 1 d",
+        ),
+        (
+            json!({ "programme": { "after": ["5 s"] } }),
+            "programme.after[0] must be 1 min to 800 d, is \"5 s\"",
         ),
         // Unknown.
         (json!({ "devise": {} }), "devise is not a key here; did you mean device?"),

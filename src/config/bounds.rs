@@ -144,6 +144,14 @@ pub const RECEIPT: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
 /// See [`Callback::receipt`](super::Callback::receipt).
 pub const RECEIPT_DEFAULT: Span = Span::seconds(60);
 
+/// `programme.after`: none, where the operator calls by its own calendar; a call a month for a year.
+pub const PROGRAMME: Bounds<usize> = Bounds::new(0, 12);
+/// One of `programme.after`: within the first minute nobody has used the line; a follow-up after more than two years is
+/// another matter.
+pub const PROGRAMME_AFTER: Bounds<Span> = Bounds::new(Span::minutes(1), Span::days(800));
+/// See [`Programme::after`](super::Programme::after).
+pub const PROGRAMME_DEFAULT: [Span; 3] = [Span::hours(24), Span::days(7), Span::days(30)];
+
 /// `mqtt.brokers`: one, and one in reserve. A longer list makes each round of attempts longer and helps no one.
 pub const BROKERS: Bounds<usize> = Bounds::new(1, 2);
 /// `mqtt.keep_alive`: the client library takes no less than 5 s; after an hour every NAT has forgotten us.

@@ -39,6 +39,8 @@ pub struct Config {
     pub remedies: Remedies,
     /// When the customer is to be called.
     pub callback: Callback,
+    /// The follow-up calls of a new installation.
+    pub programme: Programme,
     /// Where to tell it. `None`: nowhere (a gateway that only repairs).
     pub mqtt: Option<Mqtt>,
     /// What is kept on flash.
@@ -388,6 +390,16 @@ pub struct Callback {
     ///
     /// Default 60 s.
     pub receipt: Span,
+}
+
+/// The follow-up calls of a new installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Programme {
+    /// How long after `device.installed` each is due, rising. Empty: none.
+    ///
+    /// Default 24 h, 7 d and 30 d: the day on which an installer's slip shows, the week in which habits have come, and
+    /// the month after which a contract is judged.
+    pub after: Vec<Span>,
 }
 
 /// Where the platform is.

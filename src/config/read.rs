@@ -8,18 +8,28 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Promise,
-    Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
+    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Programme,
+    Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
 };
 use crate::action::Rung;
-use crate::units::LocalTime;
+use crate::units::{LocalTime, Span};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// The sections of a configuration.
 const SECTIONS: &[&str] = &[
-    "device", "line", "promise", "probe", "speed", "outage", "remedies", "callback", "mqtt", "store",
+    "device",
+    "line",
+    "promise",
+    "probe",
+    "speed",
+    "outage",
+    "remedies",
+    "callback",
+    "programme",
+    "mqtt",
+    "store",
     "status",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
@@ -48,6 +58,7 @@ const REMEDIES: &[&str] = &[
 ];
 const RUNGS: &[&str] = &["renew", "restart-interface", "power-modem", "reboot"];
 const CALLBACK: &[&str] = &["after", "receipt"];
+const PROGRAMME: &[&str] = &["after"];
 const MQTT: &[&str] = &[
     "broker",
     "brokers",
@@ -73,6 +84,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("outage", OUTAGE),
     ("remedies", REMEDIES),
     ("callback", CALLBACK),
+    ("programme", PROGRAMME),
     ("mqtt", MQTT),
     ("store", STORE),
     ("status", STATUS),
@@ -294,7 +306,10 @@ impl Reader<'_> {
     }
 
     fn quantity<Q: Quantity>(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<Q>) -> Option<Q> {
-        let value = section.get(key)?;
+        self.quantity_at(&section.path(key), section.get(key)?, bounds)
+    }
+
+    fn quantity_at<Q: Quantity>(&mut self, path: &str, value: &Value, bounds: Bounds<Q>) -> Option<Q> {
         let refused = match value {
             Value::String(text) => quantity::parse::<Q>(text),
             Value::Number(_) => Err(quantity::Refusal::NoUnit),
@@ -305,9 +320,8 @@ impl Reader<'_> {
             Ok(_) => String::new(),
             Err(refusal) => refusal.advice::<Q>(),
         };
-        let path = section.path(key);
         let is = said(value, Show::Open);
-        self.fault(&path, format!("must be {} to {}{is}{advice}", bounds.least, bounds.most));
+        self.fault(path, format!("must be {} to {}{is}{advice}", bounds.least, bounds.most));
         None
     }
 
@@ -365,6 +379,7 @@ impl Reader<'_> {
         let outage = self.outage(&root);
         let remedies = self.remedies(&root);
         let callback = self.callback(&root);
+        let programme = self.programme(&root);
         let mqtt = self.mqtt(&root);
         let store = self.store(&root);
         let socket = self.status(&root);
@@ -378,6 +393,7 @@ impl Reader<'_> {
             outage,
             remedies: remedies?,
             callback,
+            programme,
             mqtt,
             store,
             socket,
@@ -781,6 +797,22 @@ impl Reader<'_> {
         };
         self.unknown(&section, CALLBACK);
         callback
+    }
+
+    fn programme(&mut self, root: &Section<'_>) -> Programme {
+        let section = self.section(root, "programme");
+        let mut after: Vec<Span> = Vec::new();
+        let written = self.list(&section, "after", bounds::PROGRAMME, "times", Show::Open);
+        let given = written.is_some();
+        for (path, value) in written.unwrap_or_default() {
+            let Some(span) = self.quantity_at(&path, value, bounds::PROGRAMME_AFTER) else { continue };
+            if after.last().is_some_and(|last| *last >= span) {
+                self.fault(&path, format!("must be later than the one before it, is {span}"));
+            }
+            after.push(span);
+        }
+        self.unknown(&section, PROGRAMME);
+        Programme { after: if given { after } else { bounds::PROGRAMME_DEFAULT.to_vec() } }
     }
 
     fn mqtt(&mut self, root: &Section<'_>) -> Option<Mqtt> {

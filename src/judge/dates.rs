@@ -45,6 +45,11 @@ impl Dates {
         self.clock.is_some_and(|(_, _, synced)| synced)
     }
 
+    /// Civil time at a moment, while it can be trusted.
+    pub fn trusted(&self, at: Mono) -> Option<Wall> {
+        self.wall(at).filter(|_| self.synced())
+    }
+
     /// The label of a moment of the present boot.
     pub fn stamp(&self, at: Mono, offset_minutes: i16) -> Stamp {
         Stamp {
@@ -67,6 +72,13 @@ impl Dates {
         let ahead = i128::from(at.0) - i128::from(then.0);
         let ahead = ahead.clamp(i64::MIN.into(), i64::MAX.into()) as i64;
         Some(Wall(wall.0.saturating_add(ahead)))
+    }
+
+    /// Our own clock at a civil time; `None` while civil time is not known, or for one before our clock began.
+    pub fn at(&self, wall: Wall) -> Option<Mono> {
+        let (known, then, _) = self.clock?;
+        let at = i128::from(then.0) + i128::from(wall.0) - i128::from(known.0);
+        Some(Mono(u64::try_from(at.max(0)).unwrap_or(u64::MAX)))
     }
 
     fn day(&self, at: Mono, offset_minutes: i16) -> String {

@@ -9,6 +9,7 @@ pub mod diagnosis;
 pub mod incident;
 pub mod ladder;
 pub mod outage;
+pub mod programme;
 pub mod promise;
 mod words;
 
@@ -26,6 +27,7 @@ use dates::Dates;
 use incident::Incident;
 use ladder::{Ladder, Next};
 use outage::{Cause, LineState, Turn, Watch};
+use programme::Programme;
 use promise::Promise;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -74,6 +76,8 @@ struct State {
     broker: bool,
     #[serde(default)]
     promise: Promise,
+    #[serde(default)]
+    programme: Programme,
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -117,6 +121,9 @@ pub struct Status {
     /// Whether the line is as fast as was sold; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promise: Option<promise::Status>,
+    /// The follow-up callbacks of the installation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub programme: Vec<programme::DueStatus>,
     /// Whether the broker is connected.
     pub broker: bool,
     /// Whether civil time is trusted.
@@ -165,6 +172,7 @@ impl Judge {
             troubles: BTreeMap::new(),
             broker: false,
             promise: Promise::new(),
+            programme: Programme::default(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -219,7 +227,10 @@ impl Judge {
             | Observation::DeviceSeen(_)
             | Observation::HandsOffSeen { .. }
             | Observation::AreaNoticed { .. } => {}
-            Observation::ClockSet { wall, synced } => self.state.dates.set(now, *wall, *synced),
+            Observation::ClockSet { wall, synced } => {
+                self.state.dates.set(now, *wall, *synced);
+                self.state.programme.clock_set(now, *synced);
+            }
             Observation::EchoAnswered { probe, target, rtt_us } => {
                 self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
             }
@@ -273,6 +284,7 @@ impl Judge {
         self.climb(now);
         self.escalate(now);
         self.promised(now, saw);
+        self.follow_up(now);
         self.ask_again(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
@@ -319,6 +331,8 @@ impl Judge {
             }
         }
         state.promise.wake().into_iter().for_each(&mut sooner);
+        let due = state.programme.wake(&self.config, |wall| state.dates.at(wall));
+        due.into_iter().for_each(&mut sooner);
         for c in &state.callbacks {
             if c.last.state == CallbackState::Requested {
                 c.again.into_iter().for_each(&mut sooner);
@@ -361,6 +375,7 @@ impl Judge {
             }
         }
         self.state.watch.started(now, started.uptime, &self.config);
+        self.state.programme.started(started);
         self.state.broker = false;
         self.state.troubles.clear();
         let receipt = self.config.callback.receipt;
@@ -1257,6 +1272,7 @@ impl Judge {
                 .collect(),
             troubles: state.troubles.clone(),
             promise: self.promise_status(now),
+            programme: state.programme.status(&self.config),
             broker: state.broker,
             clock_synced: state.dates.synced(),
         }

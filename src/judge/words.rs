@@ -95,6 +95,30 @@ pub fn asked(language: Language, reason: &str) -> String {
     }
 }
 
+/// A follow-up callback of the programme; `name` as the programme writes due times.
+pub fn follow_up(language: Language, name: &str, broken: bool) -> String {
+    let (count, unit) = name.split_at(name.find(|c: char| !c.is_ascii_digit()).unwrap_or(name.len()));
+    let text = match (language, unit) {
+        (Language::En, unit) => {
+            let unit = match unit {
+                "d" => "days",
+                "h" => "hours",
+                "min" => "minutes",
+                _ => "seconds",
+            };
+            let broken = if broken { " At this moment the line is disturbed." } else { "" };
+            return format!(
+                "Follow-up call {count} {unit} after the installation: how does the line do?{broken}"
+            );
+        }
+        (Language::ZhCn, "d") => format!("安装后{count}天回访：了解宽带使用情况"),
+        (Language::ZhCn, "h") => format!("安装后{count}小时回访：了解宽带使用情况"),
+        (Language::ZhCn, "min") => format!("安装后{count}分钟回访：了解宽带使用情况"),
+        (Language::ZhCn, _) => format!("安装后{count}秒回访：了解宽带使用情况"),
+    };
+    text + if broken { "（目前线路存在故障）。" } else { "。" }
+}
+
 /// One direction of the line is slower than was sold.
 pub fn short_rate(
     language: Language,

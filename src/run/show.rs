@@ -141,6 +141,14 @@ pub fn status(answer: &Value) -> Result<String, String> {
     for c in &s.callbacks {
         let _ = write!(t, "\ncallback {} {}: {}\n", c.callback_id, state_words(c.state), c.description);
     }
+    if !s.programme.is_empty() {
+        let each: Vec<String> = s
+            .programme
+            .iter()
+            .map(|d| if d.done { format!("{} done", d.name) } else { format!("{} due {}", d.name, d.due) })
+            .collect();
+        let _ = writeln!(t, "\nfollow-up calls: {}", each.join(", "));
+    }
     if !s.budgets.is_empty() {
         t += "\nremedies in the last 24 h: ";
         let each: Vec<String> =

@@ -1,0 +1,210 @@
+//! The follow-up callbacks that every new installation gets: by default 24 hours, 7 days and 30 days after it.
+//!
+//! Policy, in prose:
+//!
+//! * What is due on a date looks at civil time, and only while it is trusted: at boot the date is behind by hours to
+//!   years. A clock that was only just set is given [`TRUST_AFTER`]: the first answer of NTP is often corrected by the
+//!   next.
+//! * Each due date fires once. What was called is kept with the installation it belongs to, in the snapshot that is
+//!   written with the message; another installation date begins another programme.
+//! * A gateway that was off when a callback was due asks for it when it is on again and knows the time, however late: how
+//!   late is said.
+//! * A gateway that knows nothing of the past (a first start, a lost memory) cannot tell what was called already. What
+//!   was due more than [`UNKNOWN_PAST`] before it first knew the time is not called: a customer who is called twice, or
+//!   about an installation of last year, is worse served than one who is not called.
+//! * The callback carries a summary of the line since the installation, so that the agent has something to talk about.
+
+use super::{Judge, words};
+use crate::action::Level;
+use crate::config::Config;
+use crate::message::{Dimension, Domain, Evidence, Issue, Severity, Trigger};
+use crate::observation::{Memory, Started};
+use crate::units::{LocalTime, Mono, Span, Wall};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// How long civil time must have been trusted before a due date is looked at. A minute: NTP clients step once, and
+/// correct that step within seconds.
+pub const TRUST_AFTER: Span = Span::minutes(1);
+/// How long ago a callback may have been due to be called by a gateway that does not remember. A day: an installer
+/// who sets the date and plugs the gateway in on the next morning loses none.
+pub const UNKNOWN_PAST: Span = Span::days(1);
+
+/// By how much the installation date may be corrected and still be the same installation. A day: people mistake the
+/// hour; nobody installs two lines on one gateway within a day.
+pub const SAME_INSTALLATION: Span = Span::days(1);
+
+/// What was called of the programme.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Programme {
+    /// The installation that `called` is about.
+    installed: Option<Wall>,
+    /// The due times (after the installation) that were called, or that are not to be.
+    called: Vec<Span>,
+    /// Since when civil time has been trusted without a break in this life.
+    trusted: Option<Mono>,
+    /// It is not known what an earlier life called.
+    forgetful: bool,
+}
+
+/// One due date of the programme, as told in the status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DueStatus {
+    /// Its name: `24h`, `7d`.
+    pub name: String,
+    /// When it is due.
+    pub due: LocalTime,
+    /// It was called, or passed over.
+    pub done: bool,
+}
+
+/// As messages write a due time: `24h`, `7d`, `90min`. Whole units only; one day is 24 hours, as people say it.
+pub fn name(after: Span) -> String {
+    let (day, hour, minute) = (Span::days(1).0, Span::hours(1).0, Span::minutes(1).0);
+    match after.0 {
+        ms if ms % day == 0 && ms > day => format!("{}d", ms / day),
+        ms if ms % hour == 0 => format!("{}h", ms / hour),
+        ms if ms % minute == 0 => format!("{}min", ms / minute),
+        ms => format!("{}s", ms / 1_000),
+    }
+}
+
+fn due(installed: Wall, after: Span) -> Wall {
+    Wall(installed.0.saturating_add(i64::try_from(after.0).unwrap_or(i64::MAX)))
+}
+
+impl Programme {
+    /// A new life: trust in the clock begins anew.
+    pub fn started(&mut self, started: &Started) {
+        self.trusted = None;
+        self.forgetful |= started.memory != Memory::Restored;
+    }
+
+    /// Civil time was told.
+    pub fn clock_set(&mut self, now: Mono, synced: bool) {
+        self.trusted = if synced { self.trusted.or(Some(now)) } else { None };
+    }
+
+    /// The due times whose moment has come, at civil time `wall`, and those that are passed over because it is not known
+    /// whether they were called.
+    fn ripe(&mut self, now: Mono, wall: Wall, config: &Config) -> (Vec<Span>, Vec<Span>) {
+        let none = (Vec::new(), Vec::new());
+        let Some(installed) = config.device.installed.map(|t| t.wall) else { return none };
+        if self.trusted.is_none_or(|since| now.since(since) < TRUST_AFTER) {
+            return none;
+        }
+        if self.installed != Some(installed) {
+            let same = self.installed.is_some_and(|was| was.0.abs_diff(installed.0) < SAME_INSTALLATION.0);
+            if !same {
+                self.called.clear();
+                self.forgetful = true;
+            }
+            self.installed = Some(installed);
+        }
+        let open = config.programme.after.iter().copied();
+        let open: Vec<Span> =
+            open.filter(|after| !self.called.contains(after) && due(installed, *after) <= wall).collect();
+        let unknown = Wall(wall.0.saturating_sub(UNKNOWN_PAST.0 as i64));
+        let forgetful = std::mem::take(&mut self.forgetful);
+        let (over, ripe): (Vec<Span>, Vec<Span>) =
+            open.iter().partition(|after| forgetful && due(installed, **after) < unknown);
+        self.called.extend(open);
+        (ripe, over)
+    }
+
+    /// When the next due date may have come, `wall_at` telling our own clock's moment of a civil time.
+    pub fn wake(&self, config: &Config, wall_at: impl Fn(Wall) -> Option<Mono>) -> Option<Mono> {
+        let installed = config.device.installed?.wall;
+        let trusted = self.trusted? + TRUST_AFTER;
+        let known = self.installed == Some(installed);
+        let next = config.programme.after.iter().filter(|a| !known || !self.called.contains(a)).min()?;
+        Some(wall_at(due(installed, *next))?.max(trusted))
+    }
+
+    /// The due dates and whether they are done.
+    pub fn status(&self, config: &Config) -> Vec<DueStatus> {
+        let Some(installed) = config.device.installed else { return Vec::new() };
+        let known = self.installed == Some(installed.wall);
+        let offset_minutes = installed.offset_minutes;
+        config
+            .programme
+            .after
+            .iter()
+            .map(|after| DueStatus {
+                name: name(*after),
+                due: LocalTime { wall: due(installed.wall, *after), offset_minutes },
+                done: known && self.called.contains(after),
+            })
+            .collect()
+    }
+}
+
+impl Judge {
+    /// Asks for the callbacks of the programme that are due.
+    pub(super) fn follow_up(&mut self, now: Mono) {
+        let Some(wall) = self.state.dates.trusted(now) else { return };
+        let (ripe, over) = self.state.programme.ripe(now, wall, &self.config);
+        for after in over {
+            self.save = true;
+            let text = format!(
+                "the callback due {after} after the installation is passed over: it was due over {UNKNOWN_PAST} ago, and \
+                 whether it was called is not known here"
+            );
+            self.note(Level::Warn, text);
+        }
+        for after in ripe {
+            self.call_as_due(now, wall, after);
+        }
+    }
+
+    fn call_as_due(&mut self, now: Mono, wall: Wall, after: Span) {
+        let Some(installed) = self.config.device.installed else { return };
+        let name = name(after);
+        let due = due(installed.wall, after);
+        let late_s = wall.0.saturating_sub(due.0) / 1_000;
+        let summary = self.summary(now, installed, after, due, late_s);
+        let incident = self.state.incident.as_ref().filter(|i| i.broken.is_some());
+        let description = words::follow_up(self.config.device.language, &name, incident.is_some());
+        let issue = Issue { kind: "follow_up".into(), code: format!("programme.{name}"), description };
+        let evidence = Evidence {
+            finding: incident.map(|i| i.finding),
+            fault_domain: incident.map_or(Domain::Unknown, |i| i.domain),
+            facts: Vec::new(),
+            samples: vec![summary],
+            rule: format!("due {after} after the installation"),
+            recorder: None,
+        };
+        let trigger = Trigger { dimension: Dimension::Time, name };
+        let opened = self.stamp(now);
+        self.open_callback(now, trigger, Severity::Routine, issue, evidence, opened, now, None, Vec::new());
+    }
+
+    /// What the agent may tell of the line since the installation.
+    fn summary(&self, now: Mono, installed: LocalTime, after: Span, due: Wall, late_s: i64) -> Value {
+        let status = self.status(now);
+        let speed = status.promise.as_ref().map(|p| {
+            let directions = p.directions.iter().map(|d| {
+                json!({
+                    "direction": d.direction.name(),
+                    "verdict": d.verdict,
+                    "why": d.why,
+                    "busy_hours": { "short": d.busy_hours.0, "of": d.busy_hours.1 },
+                    "other_hours": { "short": d.other_hours.0, "of": d.other_hours.1 },
+                })
+            });
+            json!({ "rule": p.rule, "directions": directions.collect::<Vec<_>>() })
+        });
+        let offset_minutes = installed.offset_minutes;
+        json!({
+            "installed": installed,
+            "due": LocalTime { wall: due, offset_minutes },
+            "after_s": after.whole_seconds(),
+            "late_s": late_s,
+            "line": status.line,
+            "disconnects": status.disconnects,
+            "incidents": status.recent,
+            "speed": speed,
+        })
+    }
+}
