@@ -38,6 +38,7 @@ fn main() -> ExitCode {
     let trials = vec![
         trial("a gateway writes where it may and nowhere else", writes_where_it_may),
         trial("a gateway hears what is for it and nothing else", hears_what_is_for_it),
+        trial("no gateway takes another's session over", no_gateway_takes_anothers_session),
         trial("strangers are not let in", strangers_are_not_let_in),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
@@ -51,7 +52,8 @@ fn program(name: &str) -> Option<PathBuf> {
 /// The shipped set-up in a room of its own, with its port changed and certificates for two gateways.
 struct Fleet {
     broker: Child,
-    port: u16,
+    /// For gateways, and for the platform.
+    ports: [u16; 2],
     room: tempfile::TempDir,
 }
 
@@ -63,12 +65,17 @@ impl Fleet {
             fs::copy(shipped.join(name), room.path().join(name)).unwrap();
         }
         certificates(room.path(), &["gw-0001", "gw-0002"]);
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        // Both held until both are known: else they might be one.
+        let held = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+        let ports = held.each_ref().map(|l| l.local_addr().unwrap().port());
+        drop(held);
         let file = room.path().join("mosquitto.conf");
         let text = fs::read_to_string(&file).unwrap();
-        assert!(text.contains("listener 8883\n"));
-        fs::write(&file, text.replace("listener 8883\n", &format!("user root\nlistener {port} 127.0.0.1\n")))
-            .unwrap();
+        assert!(text.contains("listener 8883\n") && text.contains("listener 8884 127.0.0.1\n"));
+        let text = text
+            .replace("listener 8883\n", &format!("listener {} 127.0.0.1\n", ports[0]))
+            .replace("listener 8884 ", &format!("listener {} ", ports[1]));
+        fs::write(&file, format!("user root\n{text}")).unwrap();
         let broker = Command::new(program("mosquitto").unwrap())
             .args(["-c", "mosquitto.conf"])
             .current_dir(room.path())
@@ -76,9 +83,9 @@ impl Fleet {
             .stderr(fs::File::create(room.path().join("log")).unwrap())
             .spawn()
             .unwrap();
-        let fleet = Fleet { broker, port, room };
+        let fleet = Fleet { broker, ports, room };
         for _ in 0..6_000 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            if ports.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok()) {
                 return fleet;
             }
             std::thread::sleep(Duration::from_millis(10));
@@ -89,8 +96,9 @@ impl Fleet {
     fn client(&self, what: &str, who: &str) -> Command {
         let at = self.room.path().join("certificates");
         let mut command = Command::new(program(what).unwrap());
+        let port = self.ports[usize::from(who == "platform")];
         command
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-V", "5", "-q", "1"])
+            .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-V", "5", "-q", "1"])
             .arg("--cafile")
             .arg(at.join("ca.pem"));
         if who != "nobody" {
@@ -228,6 +236,20 @@ fn hears_what_is_for_it() {
         .chain(HEARS.iter().map(|t| format!("linekeeper/v1/gw-0002/{t}")))
         .collect();
     assert_eq!(nosy.topics_until(last), wanted);
+}
+
+fn no_gateway_takes_anothers_session() {
+    let fleet = Fleet::start();
+    let own = fleet.hears("gw-0001", &["linekeeper/v1/gw-0001/command", PROBE]);
+    let thief = fleet
+        .client("mosquitto_pub", "gw-0002")
+        .args(["-i", "gw-0001", "-t", "linekeeper/v1/gw-0002/event", "-m", "x"])
+        .status();
+    assert!(thief.unwrap().success(), "it is let in, as itself");
+    assert!(fleet.publishes("platform", "linekeeper/v1/gw-0001/command", "x"));
+    assert_eq!(own.topics_until("linekeeper/v1/gw-0001/command").len(), 1);
+    let log = fs::read_to_string(fleet.room.path().join("log")).unwrap();
+    assert!(log.contains("as gw-0002") && !log.contains("closing old connection"), "{log}");
 }
 
 fn strangers_are_not_let_in() {
