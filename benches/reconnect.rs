@@ -1,0 +1,157 @@
+//! A thousand gateways return to a broker that was away: do they come as a herd?
+//!
+//! `cargo bench --bench reconnect`. The agents' real connection code, a thousand times in one process, against mosquitto
+//! on loopback. The cap of the waits (`mqtt.reconnect`) is 30 s here instead of 5 min, to be over in two minutes; shares are
+//! what is judged. Where a gateway is in its wait is as likely sooner as later, so the first second should carry twice the
+//! mean, falling to nothing at the cap.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a benchmark ends where it cannot measure"
+)]
+
+use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
+use linekeeper::act::outbox::Outbox;
+use linekeeper::config::{Broker, Mqtt as To};
+use linekeeper::message::Stamp;
+use linekeeper::observation::Observation;
+use linekeeper::units::{Mono, Span, Wall};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use serde_json::json;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+const GATEWAYS: usize = 1_000;
+const CAP: Span = Span::seconds(30);
+/// How long the broker is away: until every wait has grown to the cap (1, 2, 4, 8, 16 s) and gone round once more.
+const AWAY: Duration = Duration::from_secs(75);
+/// The most that one second may carry, in mean shares.
+const SHARES: f64 = 3.0;
+
+fn clock_ms() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    u64::try_from(t.tv_sec).unwrap() * 1_000 + u64::try_from(t.tv_nsec).unwrap() / 1_000_000
+}
+
+struct Clock;
+
+impl Time for Clock {
+    fn now(&self) -> Mono {
+        Mono(clock_ms())
+    }
+    fn stamp(&self) -> Stamp {
+        Stamp { wall: None, synced: false, boot_id: "b".into(), uptime_ms: clock_ms() }
+    }
+    fn boot_at(&self) -> Option<Wall> {
+        None
+    }
+}
+
+/// Ends with us, whatever happens.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn broker(room: &Path, port: u16) -> Option<Process> {
+    let file = room.join("mosquitto.conf");
+    std::fs::write(&file, format!("user root\nlistener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+    let process = ["/usr/sbin/mosquitto", "mosquitto"].into_iter().find_map(|program| {
+        Command::new(program).arg("-c").arg(&file).stdout(Stdio::null()).stderr(Stdio::null()).spawn().ok()
+    })?;
+    let process = Process(process);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Some(process)
+}
+
+fn main() -> ExitCode {
+    // A socket and two files each.
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: hard, maximum: hard });
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(measure())
+}
+
+async fn measure() -> ExitCode {
+    let room = tempfile::tempdir().unwrap();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let Some(mosquitto) = broker(room.path(), port) else {
+        println!("nothing is measured: mosquitto is not installed (Debian: mosquitto)");
+        return ExitCode::SUCCESS;
+    };
+    let (into, mut came) = mpsc::channel(GATEWAYS * 4);
+    let mut gateways = Vec::new();
+    for n in 0..GATEWAYS {
+        let (outbox, _) = Outbox::open(&room.path().join(n.to_string()), 16_000);
+        let (state, body) = watch::channel(json!({}));
+        let (saw, mut seen) = mpsc::channel(64);
+        let mqtt = Mqtt::start(Wiring {
+            mqtt: To {
+                brokers: vec![Broker { host: "127.0.0.1".into(), port, tls: false }],
+                ca: None,
+                client: None,
+                login: None,
+                keep_alive: Span::seconds(30),
+                reconnect: CAP,
+                session: Span::days(1),
+            },
+            device_id: format!("gw-{n:04}"),
+            offset_minutes: 0,
+            outbox: Arc::new(Mutex::new(outbox)),
+            state: body,
+            saw,
+            time: Arc::new(Clock),
+        });
+        let into = into.clone();
+        tokio::spawn(async move {
+            while let Some(observation) = seen.recv().await {
+                if let Observation::BrokerSeen { connected } = observation {
+                    let _ = into.send((clock_ms(), connected)).await;
+                }
+            }
+        });
+        gateways.push((mqtt, state));
+    }
+    let mut up = 0usize;
+    while up < GATEWAYS {
+        up += usize::from(came.recv().await.expect("gateways").1);
+    }
+    println!("{GATEWAYS} gateways are connected; the broker goes for {} s", AWAY.as_secs());
+    drop(mosquitto);
+    tokio::time::sleep(AWAY).await;
+    let began = clock_ms();
+    let _mosquitto = broker(room.path(), port).expect("mosquitto again");
+    let mut seconds = vec![0usize; usize::try_from(CAP.whole_seconds()).unwrap() + 15];
+    let mut back = 0;
+    while back < GATEWAYS {
+        let (at, connected) = came.recv().await.expect("gateways");
+        if connected && at >= began {
+            back += 1;
+            let second = usize::try_from((at - began) / 1_000).unwrap().min(seconds.len() - 1);
+            seconds[second] += 1;
+        }
+    }
+    let share = GATEWAYS as f64 / CAP.whole_seconds() as f64;
+    for (second, count) in seconds.iter().enumerate().filter(|(_, count)| **count > 0) {
+        println!("{second:>3} s {count:>4} {}", "#".repeat(count.div_ceil(2)));
+    }
+    let worst = *seconds.iter().max().unwrap() as f64 / share;
+    println!("figure reconnect.worst_shares {worst:.2} of the mean second");
+    println!("figure reconnect.all_s {:.1} s", (clock_ms() - began) as f64 / 1_000.0);
+    if worst > SHARES {
+        println!("more than {SHARES} shares in one second: a herd");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}
