@@ -127,6 +127,7 @@ fn start(
         offset_minutes: 480,
         outbox: Arc::clone(outbox),
         state: body,
+        routine: Arc::default(),
         saw,
         time: Arc::new(Clock),
     });

@@ -110,6 +110,7 @@ async fn measure() -> ExitCode {
             offset_minutes: 0,
             outbox: Arc::new(Mutex::new(outbox)),
             state: body,
+            routine: Arc::default(),
             saw,
             time: Arc::new(Clock),
         });

@@ -1,7 +1,7 @@
 //! The output: what the judge wants done. Nothing else comes out of it. Names are in the imperative.
 
 use crate::check::CheckOrder;
-use crate::message::{Critical, Incident};
+use crate::message::{Critical, Incident, Telemetry};
 use crate::observation::{ProbeId, RemedyId, TargetId};
 use crate::speed::{SpeedOrder, TestId};
 use crate::units::{Mono, Span};
@@ -36,6 +36,8 @@ pub enum Action {
     Check(CheckOrder),
     /// Hand a message to the outbox, durably.
     Publish(Box<Critical>),
+    /// Hand a routine summary over; it may be lost.
+    Report(Box<Telemetry>),
     /// Write the snapshot to flash before going on with what follows.
     ///
     /// The runner writes the messages of the same step beside it, so that a death between snapshot and outbox loses

@@ -9,7 +9,7 @@
 mod messages;
 
 use libtest_mimic::{Arguments, Trial};
-use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
+use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
 use linekeeper::act::outbox::Outbox;
 use linekeeper::config;
 use linekeeper::message::{Critical, Stamp};
@@ -61,6 +61,7 @@ fn main() -> ExitCode {
         trial!(a_receipt_that_was_not_taken_in_comes_again, mosquitto),
         trial!(a_message_too_large_blocks_nothing, mosquitto),
         trial!(a_message_that_is_not_allowed_blocks_nothing, mosquitto),
+        trial!(routine_summaries_come_last_and_the_oldest_gives_way, mosquitto),
         trial!(the_second_broker_stands_in, mosquitto),
         trial!(a_connection_that_died_with_the_line_is_made_anew, mosquitto),
         trial!(refusals_are_told_in_words, mosquitto),
@@ -383,6 +384,7 @@ impl Write for Log {
 struct Agent {
     mqtt: Mqtt,
     outbox: Arc<Mutex<Outbox>>,
+    routine: Arc<Mutex<Routine>>,
     saw: mpsc::Receiver<Observation>,
     state: watch::Sender<Value>,
     log: Log,
@@ -428,16 +430,18 @@ impl Agent {
         let (state, body) =
             watch::channel(json!({"version": "0.1.0", "capabilities": ["callback"], "line": "up"}));
         let (into, saw) = mpsc::channel(1_000);
+        let routine: Arc<Mutex<Routine>> = Arc::default();
         let mqtt = Mqtt::start(Wiring {
             mqtt,
             device_id: ID.into(),
             offset_minutes: 480,
             outbox: Arc::clone(&outbox),
             state: body,
+            routine: Arc::clone(&routine),
             saw: into,
             time: Arc::new(Clock { boot_at }),
         });
-        Agent { mqtt, outbox, saw, state, log, _logging: logging, _room: room }
+        Agent { mqtt, outbox, routine, saw, state, log, _logging: logging, _room: room }
     }
 
     fn append(&self, messages: &[Critical]) {
@@ -503,7 +507,7 @@ async fn birth_will_change_and_goodbye() {
     assert_eq!(birth["schema"], "linekeeper.state.v1");
     assert_eq!((&birth["online"], &birth["boot_id"]), (&json!(true), &json!(BOOT)));
     assert_eq!((&birth["device_id"], &birth["line"]), (&json!(ID), &json!("up")));
-    assert_eq!(birth["dropped"], json!({"events": 0, "callbacks": 0, "refused": 0}));
+    assert_eq!(birth["dropped"], json!({"events": 0, "callbacks": 0, "refused": 0, "telemetry": 0}));
     assert!(birth["time"]["uptime_ms"].is_u64() && birth["id"].is_string() && birth["version"].is_string());
 
     // The connection is lost without a word: the broker tells it, with the birth's own ids.
@@ -710,6 +714,40 @@ async fn a_message_that_is_not_allowed_blocks_nothing() {
     // The next refused round comes after the first wait, and is not told again.
     agent.log.wait_for("(2 times)").await;
     assert_eq!(agent.log.text().matches("refused message 1: NotAuthorized; trying").count(), 1);
+}
+
+async fn routine_summaries_come_last_and_the_oldest_gives_way() {
+    let broker = Mosquitto::start("");
+    let proxy = Proxy::start(broker.port, Way::Closed);
+    let mut platform = broker.watch().await;
+    let mut agent = Agent::start(to(&[plain(proxy.port)]));
+    for n in 1..=60 {
+        agent.routine.lock().unwrap().push(messages::telemetry(n, BOOT, n * 1_000));
+    }
+    agent.append(&[now_event(1, 10), now_event(2, 10)]);
+    proxy.set(Way::Open);
+    agent.connected().await;
+    let mut topics = Vec::new();
+    let mut told = Vec::new();
+    while told.last().map(String::as_str) != Some("gw-0001/T60") {
+        let came = platform.next().await;
+        if came.topic == "state" {
+            assert_eq!(came.body["dropped"]["telemetry"], 12, "48 are kept");
+            continue;
+        }
+        assert!(!came.retained);
+        if came.topic == "telemetry" {
+            assert_eq!(came.body["schema"], "linekeeper.telemetry.v1");
+            assert!(came.body.get("speed").is_none(), "what is not configured is not there");
+            told.push(came.body["id"].as_str().unwrap().to_owned());
+        }
+        topics.push(came.topic);
+    }
+    assert_eq!(topics[..3], ["event", "event", "telemetry"], "routine waits for what is critical");
+    assert_eq!(told, (13..=60).map(|n| format!("gw-0001/T{n}")).collect::<Vec<_>>());
+    // One at a time goes on.
+    agent.routine.lock().unwrap().push(messages::telemetry(61, BOOT, 1));
+    assert_eq!(platform.on("telemetry").await["id"], "gw-0001/T61");
 }
 
 async fn the_second_broker_stands_in() {

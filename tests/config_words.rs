@@ -6,8 +6,8 @@
 use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
-    Broker, Config, Driver, Faults, Format, Language, LinuxDriver, Places, Quiet, Role, Rule, RungLimits,
-    Speed, load_text, read,
+    Broker, Config, Driver, Faults, Format, Group, Language, LinuxDriver, Places, Quiet, Role, Rule,
+    RungLimits, Speed, load_text, read,
 };
 use linekeeper::units::{Bytes, LocalTime, Permille, Rate, Span};
 use proptest::prelude::*;
@@ -124,6 +124,11 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!(config.callback.after, Span::seconds(60));
     assert_eq!(config.callback.receipt, Span::seconds(60));
     assert_eq!(config.programme.after, [Span::hours(24), Span::days(7), Span::days(30)]);
+    assert_eq!(
+        (config.telemetry.every, &config.telemetry.fields[..]),
+        (Some(Span::hours(1)), &Group::ALL[..])
+    );
+    assert_eq!(accepted(json!({ "telemetry": { "fields": [] } })).telemetry.every, None);
     assert_eq!(config.mqtt, None);
     assert_eq!(config.store.directory, PathBuf::from("/var/lib/linekeeper"));
     assert_eq!(config.store.outbox, Bytes(256_000));
@@ -331,6 +336,14 @@ fn each_fault_has_its_words() {
         (
             json!({ "programme": { "after": ["5 s"] } }),
             "programme.after[0] must be 1 min to 800 d, is \"5 s\"",
+        ),
+        (
+            json!({ "telemetry": { "fields": ["line", "names"] } }),
+            "telemetry.fields[1] must be line, echo, traffic or speed, is \"names\"",
+        ),
+        (
+            json!({ "telemetry": { "fields": ["line", "line"] } }),
+            "telemetry.fields[1] names \"line\" a second time",
         ),
         // Unknown.
         (json!({ "devise": {} }), "devise is not a key here; did you mean device?"),

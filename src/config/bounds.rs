@@ -152,6 +152,13 @@ pub const PROGRAMME_AFTER: Bounds<Span> = Bounds::new(Span::minutes(1), Span::da
 /// See [`Programme::after`](super::Programme::after).
 pub const PROGRAMME_DEFAULT: [Span; 3] = [Span::hours(24), Span::days(7), Span::days(30)];
 
+/// `telemetry.every`: sooner than 5 min is no summary; one a day says nothing of the rush hour.
+pub const EVERY: Bounds<Span> = Bounds::new(Span::minutes(5), Span::days(1));
+/// See [`Telemetry::every`](super::Telemetry::every).
+pub const EVERY_DEFAULT: Span = Span::hours(1);
+/// `telemetry.fields`: as many as there are; none is no telemetry.
+pub const GROUPS: Bounds<usize> = Bounds::new(0, super::Group::ALL.len());
+
 /// `mqtt.brokers`: one, and one in reserve. A longer list makes each round of attempts longer and helps no one.
 pub const BROKERS: Bounds<usize> = Bounds::new(1, 2);
 /// `mqtt.keep_alive`: the client library takes no less than 5 s; after an hour every NAT has forgotten us.

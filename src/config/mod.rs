@@ -41,6 +41,8 @@ pub struct Config {
     pub callback: Callback,
     /// The follow-up calls of a new installation.
     pub programme: Programme,
+    /// What is told in ordinary times.
+    pub telemetry: Telemetry,
     /// Where to tell it. `None`: nowhere (a gateway that only repairs).
     pub mqtt: Option<Mqtt>,
     /// What is kept on flash.
@@ -400,6 +402,47 @@ pub struct Programme {
     /// Default 24 h, 7 d and 30 d: the day on which an installer's slip shows, the week in which habits have come, and
     /// the month after which a contract is judged.
     pub after: Vec<Span>,
+}
+
+/// What is told in ordinary times.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Telemetry {
+    /// How much a summary covers. `None`: there are none.
+    ///
+    /// Default 1 h: 24 messages of some 700 bytes a day, and the rush hour can be told from the others.
+    pub every: Option<Span>,
+    /// Which groups of fields are sent.
+    ///
+    /// Default all: none of them says what the customer does, only how much.
+    pub fields: Vec<Group>,
+}
+
+/// A group of fields in a summary.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Group {
+    /// `line`: time up, down and unknown, disconnects.
+    Line,
+    /// `echo`: round trips and loss.
+    Echo,
+    /// `traffic`: bytes and peak rates.
+    Traffic,
+    /// `speed`: tests and verdicts.
+    Speed,
+}
+
+impl Group {
+    /// All.
+    pub const ALL: [Group; 4] = [Group::Line, Group::Echo, Group::Traffic, Group::Speed];
+
+    /// As configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Group::Line => "line",
+            Group::Echo => "echo",
+            Group::Traffic => "traffic",
+            Group::Speed => "speed",
+        }
+    }
 }
 
 /// Where the platform is.

@@ -8,8 +8,9 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Programme,
-    Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
+    Broker, Callback, Config, Device, Driver, Group, Language, Line, LinuxDriver, Mqtt, Outage, Probe,
+    Programme, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry,
+    host,
 };
 use crate::action::Rung;
 use crate::units::{LocalTime, Span};
@@ -28,6 +29,7 @@ const SECTIONS: &[&str] = &[
     "remedies",
     "callback",
     "programme",
+    "telemetry",
     "mqtt",
     "store",
     "status",
@@ -58,6 +60,7 @@ const REMEDIES: &[&str] = &[
 ];
 const RUNGS: &[&str] = &["renew", "restart-interface", "power-modem", "reboot"];
 const CALLBACK: &[&str] = &["after", "receipt"];
+const TELEMETRY: &[&str] = &["every", "fields"];
 const PROGRAMME: &[&str] = &["after"];
 const MQTT: &[&str] = &[
     "broker",
@@ -85,6 +88,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("remedies", REMEDIES),
     ("callback", CALLBACK),
     ("programme", PROGRAMME),
+    ("telemetry", TELEMETRY),
     ("mqtt", MQTT),
     ("store", STORE),
     ("status", STATUS),
@@ -380,6 +384,7 @@ impl Reader<'_> {
         let remedies = self.remedies(&root);
         let callback = self.callback(&root);
         let programme = self.programme(&root);
+        let telemetry = self.telemetry(&root);
         let mqtt = self.mqtt(&root);
         let store = self.store(&root);
         let socket = self.status(&root);
@@ -394,6 +399,7 @@ impl Reader<'_> {
             remedies: remedies?,
             callback,
             programme,
+            telemetry,
             mqtt,
             store,
             socket,
@@ -813,6 +819,26 @@ impl Reader<'_> {
         }
         self.unknown(&section, PROGRAMME);
         Programme { after: if given { after } else { bounds::PROGRAMME_DEFAULT.to_vec() } }
+    }
+
+    fn telemetry(&mut self, root: &Section<'_>) -> Telemetry {
+        let section = self.section(root, "telemetry");
+        let every = self.quantity(&section, "every", bounds::EVERY).unwrap_or(bounds::EVERY_DEFAULT);
+        let written = self.list(&section, "fields", bounds::GROUPS, "groups", Show::Open);
+        let mut fields = if written.is_none() { Group::ALL.to_vec() } else { Vec::new() };
+        let names = Group::ALL.map(Group::name);
+        for (path, value) in written.unwrap_or_default() {
+            match Group::ALL.into_iter().find(|group| value.as_str() == Some(group.name())) {
+                Some(group) if fields.contains(&group) => {
+                    self.fault(&path, format!("names {:?} a second time", group.name()));
+                }
+                Some(group) => fields.push(group),
+                None => self.must(&path, &alternatives(&names), value, Show::Open),
+            }
+        }
+        self.unknown(&section, TELEMETRY);
+        let every = Some(every).filter(|_| !fields.is_empty());
+        Telemetry { every, fields }
     }
 
     fn mqtt(&mut self, root: &Section<'_>) -> Option<Mqtt> {

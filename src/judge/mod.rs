@@ -11,6 +11,7 @@ pub mod ladder;
 pub mod outage;
 pub mod programme;
 pub mod promise;
+pub mod telemetry;
 mod words;
 
 use crate::action::{Action, Level, Repair, Rung};
@@ -78,6 +79,8 @@ struct State {
     promise: Promise,
     #[serde(default)]
     programme: Programme,
+    #[serde(default)]
+    telemetry: telemetry::Telemetry,
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -173,6 +176,7 @@ impl Judge {
             broker: false,
             promise: Promise::new(),
             programme: Programme::default(),
+            telemetry: telemetry::Telemetry::default(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -212,6 +216,7 @@ impl Judge {
     /// is read. [`Action::Save`] stands before everything that must not happen unremembered.
     pub fn step(&mut self, now: Mono, saw: &Observation) -> Vec<Action> {
         let mut turns = Vec::new();
+        let line = self.state.watch.line;
         if let Observation::Started(started) = saw {
             self.started(now, started);
         } else if let Some(gap) = self.state.watch.gap(now) {
@@ -285,6 +290,7 @@ impl Judge {
         self.escalate(now);
         self.promised(now, saw);
         self.follow_up(now);
+        self.summarise(now, saw, line);
         self.ask_again(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
@@ -332,7 +338,7 @@ impl Judge {
         }
         state.promise.wake().into_iter().for_each(&mut sooner);
         let due = state.programme.wake(&self.config, |wall| state.dates.at(wall));
-        due.into_iter().for_each(&mut sooner);
+        due.into_iter().chain(self.summary_due()).for_each(&mut sooner);
         for c in &state.callbacks {
             if c.last.state == CallbackState::Requested {
                 c.again.into_iter().for_each(&mut sooner);

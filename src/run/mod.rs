@@ -95,6 +95,7 @@ struct Daemon {
     asked: Option<mpsc::Receiver<socket::Asked>>,
     state: watch::Sender<Value>,
     mqtt: Option<mqtt::Mqtt>,
+    routine: Arc<Mutex<mqtt::Routine>>,
     repair: Option<(Rung, JoinHandle<()>)>,
     /// The speed test in course, and how to end it.
     speed: Option<(TestId, watch::Sender<Stop>)>,
@@ -180,6 +181,7 @@ impl Daemon {
             asked,
             state,
             mqtt: None,
+            routine: Arc::default(),
             repair: None,
             speed: None,
             clock,
@@ -201,6 +203,7 @@ impl Daemon {
                 offset_minutes,
                 outbox: Arc::clone(outbox),
                 state: states,
+                routine: Arc::clone(&daemon.routine),
                 saw: daemon.report.clone(),
                 time: Arc::new(Labels { clock: daemon.clock.clone(), offset_minutes }),
             }));
@@ -328,6 +331,9 @@ impl Daemon {
                     }
                 }
                 Action::Publish(critical) => self.publish(&critical),
+                Action::Report(summary) => {
+                    self.routine.lock().unwrap_or_else(PoisonError::into_inner).push(*summary);
+                }
                 Action::Save => self.save(now, &messages),
                 Action::Note { level, text } => match level {
                     Level::Debug => debug!("{text}"),

@@ -300,6 +300,7 @@ impl Simulation {
             Action::Probe { probe, target } => self.probe(probe, target),
             Action::Repair(repair) => self.repair(&repair),
             Action::MakeSafe { .. } => self.after(1, Rare::MakeSafe),
+            Action::Report(_) => self.report.summaries += 1,
             // This world has no layers to look at; the judge must live without a word.
             Action::Check(_) => {}
             Action::MeasureSpeed(order) => self.measure(&order),

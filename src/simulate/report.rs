@@ -30,6 +30,8 @@ pub struct Report {
     pub delivered: Vec<Delivery>,
     /// Messages that still wait in the outbox.
     pub waiting: usize,
+    /// Routine summaries handed over.
+    pub summaries: u64,
     /// Snapshots written.
     pub saves: u64,
     /// The largest of them, bytes of JSON.

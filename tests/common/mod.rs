@@ -187,6 +187,7 @@ impl Spectator for Referee {
             | Action::Save
             | Action::Note { .. }
             | Action::Check(_)
+            | Action::Report(_)
             | Action::MeasureSpeed(_)
             | Action::AbortSpeed { .. } => {}
         }

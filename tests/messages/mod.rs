@@ -75,3 +75,31 @@ pub fn callback(n: u64, boot: &str, ms: u64, padding: usize) -> Critical {
     };
     Critical { number: n, message: Message::Callback(Box::new(callback)) }
 }
+
+/// Routine summary number `n`, without the group `speed`.
+#[allow(dead_code, reason = "not every test that uses this module needs one")]
+pub fn telemetry(n: u64, boot: &str, ms: u64) -> Telemetry {
+    Telemetry {
+        schema: TELEMETRY_SCHEMA.into(),
+        id: format!("gw-0001/T{n}"),
+        device_id: "gw-0001".into(),
+        since: stamp(boot, 0),
+        time: stamp(boot, ms),
+        line: Some(LineSummary { up_ms: 3_600_000, down_ms: 0, unknown_ms: 0, disconnects: 2 }),
+        echo: Some(EchoSummary {
+            answered: 7_190,
+            lost: 10,
+            least_us: Some(9_800),
+            median_us: Some(10_800),
+            p95_us: Some(14_400),
+            most_us: Some(81_000),
+        }),
+        traffic: Some(TrafficSummary {
+            rx_bytes: 1,
+            tx_bytes: 2,
+            rx_most: linekeeper::units::Rate(8),
+            tx_most: linekeeper::units::Rate(16),
+        }),
+        speed: None,
+    }
+}

@@ -14,7 +14,7 @@ mod tls;
 
 use super::outbox::{Dropped, Outbox, Place};
 use crate::config::{self, Broker};
-use crate::message::{Message, STATE_SCHEMA, Stamp, correct_stamps};
+use crate::message::{Message, STATE_SCHEMA, Stamp, Telemetry, correct_stamps};
 use crate::observation::Observation;
 use crate::units::{Mono, Span, Wall};
 use rumqttc::v5::mqttbytes::v5::{
@@ -111,6 +111,29 @@ const SUSPICIOUS: u32 = 3;
 /// How often a disk that could not be written is tried again.
 const DISK_AGAIN: Span = Span::minutes(1);
 
+/// Routine summaries that wait in memory: two days of them at one an hour. The oldest gives way, and is counted.
+const SUMMARIES: usize = 48;
+
+/// Routine summaries on their way: in memory only, the oldest dropped when there are too many.
+#[derive(Debug, Default)]
+pub struct Routine {
+    waiting: VecDeque<Telemetry>,
+    dropped: u64,
+    new: Arc<Notify>,
+}
+
+impl Routine {
+    /// Takes one in.
+    pub fn push(&mut self, summary: Telemetry) {
+        if self.waiting.len() >= SUMMARIES {
+            self.waiting.pop_front();
+            self.dropped += 1;
+        }
+        self.waiting.push_back(summary);
+        self.new.notify_one();
+    }
+}
+
 /// The clock, as this part needs it.
 pub trait Time: Send + Sync {
     /// Our monotonic clock.
@@ -133,6 +156,8 @@ pub struct Wiring {
     pub outbox: Arc<Mutex<Outbox>>,
     /// The body of the retained state; schema, ids, time, `online` and `dropped` are added here.
     pub state: watch::Receiver<Value>,
+    /// Routine summaries.
+    pub routine: Arc<Mutex<Routine>>,
     /// Where observations go.
     pub saw: mpsc::Sender<Observation>,
     /// The clock.
@@ -152,10 +177,12 @@ impl Mqtt {
     pub fn start(wiring: Wiring) -> Mqtt {
         let nudge = Arc::new(Notify::new());
         let new = lock(&wiring.outbox).new_messages();
+        let summary = Arc::clone(&routine(&wiring.routine).new);
         let (stop, stopped) = watch::channel(None);
         let keeper = Keeper {
             root: format!("linekeeper/v1/{}/", wiring.device_id),
             new,
+            summary,
             wiring,
             nudge: Arc::clone(&nudge),
             stopped,
@@ -166,6 +193,7 @@ impl Mqtt {
             trials: BTreeMap::new(),
             barren: 0,
             careful: 0,
+            telling: None,
             states: 0,
             disk_again: Mono(0),
         };
@@ -190,6 +218,10 @@ impl Mqtt {
 
 fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
     outbox.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn routine(summaries: &Mutex<Routine>) -> MutexGuard<'_, Routine> {
+    summaries.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// How one connection, or one attempt, ended.
@@ -228,6 +260,8 @@ struct Keeper {
     wiring: Wiring,
     root: String,
     new: Arc<Notify>,
+    /// A routine summary came.
+    summary: Arc<Notify>,
     nudge: Arc<Notify>,
     stopped: watch::Receiver<Option<String>>,
     /// Failed rounds in a row.
@@ -243,6 +277,8 @@ struct Keeper {
     barren: u32,
     /// As many acknowledgements are waited for one at a time.
     careful: usize,
+    /// Id of the routine summary under way.
+    telling: Option<String>,
     /// Numbers the states.
     states: u32,
     disk_again: Mono,
@@ -272,9 +308,28 @@ struct Connection {
 
 #[derive(Debug, Clone, Copy)]
 struct Sent {
-    /// `None`: the state.
-    place: Option<Place>,
+    what: What,
     at: Mono,
+}
+
+/// What a packet carries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum What {
+    /// The retained state.
+    State,
+    /// The first of the routine summaries.
+    Routine,
+    /// A message of the outbox.
+    Critical(Place),
+}
+
+impl What {
+    fn place(self) -> Option<Place> {
+        match self {
+            What::Critical(place) => Some(place),
+            What::State | What::Routine => None,
+        }
+    }
 }
 
 impl Connection {
@@ -283,11 +338,11 @@ impl Connection {
     }
 
     fn has(&self, place: Place) -> bool {
-        self.under_way().any(|s| s.place == Some(place))
+        self.under_way().any(|s| s.what == What::Critical(place))
     }
 
     fn messages(&self) -> impl Iterator<Item = Place> {
-        self.under_way().filter_map(|s| s.place)
+        self.under_way().filter_map(|s| s.what.place())
     }
 
     /// When the patience with the broker ends.
@@ -481,6 +536,7 @@ impl Keeper {
         let mut stopped = self.stopped.clone();
         let nudge = Arc::clone(&self.nudge);
         let new = Arc::clone(&self.new);
+        let summary = Arc::clone(&self.summary);
         let mut body_lives = true;
         loop {
             let mut wake = None;
@@ -521,6 +577,7 @@ impl Keeper {
                     connection.state_due |= body_lives;
                 }
                 () = new.notified() => {}
+                () = summary.notified() => {}
                 () = sleep(wait.into()) => {}
             }
             let now = self.wiring.time.now();
@@ -552,11 +609,11 @@ impl Keeper {
         connection.state_due |= dropped != connection.dropped;
         if connection.state_due {
             // One at a time, so that they cannot overtake each other on a second attempt.
-            let busy = connection.under_way().any(|s| s.place.is_none());
+            let busy = connection.under_way().any(|s| s.what == What::State);
             let ready = connection.state_at.map_or(now, |at| at + STATE_PACE);
             if !busy && now >= ready {
                 let state = self.state(&connection.session, true);
-                self.publish(connection, "state", &state, true, None)?;
+                self.publish(connection, "state", &state, true, What::State)?;
                 connection.state_due = false;
                 connection.state_at = Some(now);
                 connection.dropped = dropped;
@@ -588,8 +645,9 @@ impl Keeper {
                 self.give_up(place, message.id(), &why);
                 continue;
             }
-            self.publish(connection, message.topic(), &value, false, Some(place))?;
+            self.publish(connection, message.topic(), &value, false, What::Critical(place))?;
         }
+        self.send_routine(connection)?;
         if let Some(at) = connection.ack_deadline() {
             wake_at(at);
         }
@@ -600,6 +658,22 @@ impl Keeper {
             wake_at(self.disk_again);
         }
         Ok(wake)
+    }
+
+    /// One routine summary at a time, and only while nothing critical is under way.
+    fn send_routine(&mut self, connection: &mut Connection) -> Result<(), String> {
+        if connection.under_way().any(|s| s.what != What::State) {
+            return Ok(());
+        }
+        let Some(mut value) = routine(&self.wiring.routine).waiting.front().map(|t| json!(t)) else {
+            return Ok(());
+        };
+        if let Some(boot_at) = self.wiring.time.boot_at() {
+            let boot_id = self.wiring.time.stamp().boot_id;
+            correct_stamps(&mut value, &boot_id, boot_at, self.wiring.offset_minutes);
+        }
+        self.telling = value["id"].as_str().map(str::to_owned);
+        self.publish(connection, "telemetry", &value, false, What::Routine)
     }
 
     /// The next message that may be sent: one whose wait is over, else the next in order.
@@ -630,7 +704,7 @@ impl Keeper {
         topic: &str,
         payload: &Value,
         retain: bool,
-        place: Option<Place>,
+        what: What,
     ) -> Result<(), String> {
         let about = PublishProperties {
             payload_format_indicator: Some(1),
@@ -647,7 +721,7 @@ impl Keeper {
                 about,
             )
             .map_err(|_| "the client takes no more requests".to_owned())?;
-        connection.given.push_back(Sent { place, at: self.wiring.time.now() });
+        connection.given.push_back(Sent { what, at: self.wiring.time.now() });
         Ok(())
     }
 
@@ -660,6 +734,7 @@ impl Keeper {
         };
         let stamp = self.wiring.time.stamp();
         let Dropped { events, callbacks, refused } = lock(&self.wiring.outbox).dropped();
+        let summaries = routine(&self.wiring.routine).dropped;
         self.states = self.states.wrapping_add(1);
         body["schema"] = STATE_SCHEMA.into();
         body["id"] = format!("{}/state/{session}/{}", self.wiring.device_id, self.states).into();
@@ -668,7 +743,8 @@ impl Keeper {
         body["boot_id"] = stamp.boot_id.as_str().into();
         body["session_id"] = session.into();
         body["time"] = json!(stamp);
-        body["dropped"] = json!({ "events": events, "callbacks": callbacks, "refused": refused });
+        body["dropped"] =
+            json!({ "events": events, "callbacks": callbacks, "refused": refused, "telemetry": summaries });
         if let Some(boot_at) = self.wiring.time.boot_at() {
             correct_stamps(&mut body, &stamp.boot_id, boot_at, self.wiring.offset_minutes);
         }
@@ -744,13 +820,13 @@ impl Keeper {
     async fn answered(&mut self, connection: &mut Connection, puback: &PubAck) {
         let Some(sent) = connection.sent.remove(&puback.pkid) else { return };
         connection.progress = self.wiring.time.now();
-        if sent.place.is_some() {
+        if sent.what.place().is_some() {
             connection.acknowledged = true;
             self.barren = 0;
         }
         let taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
-        match (sent.place, taken) {
-            (Some(place), true) => {
+        match (sent.what, taken) {
+            (What::Critical(place), true) => {
                 self.careful = self.careful.saturating_sub(1);
                 self.trials.remove(&place);
                 // Told first: a death between the two repeats the message, and the news of it.
@@ -763,13 +839,28 @@ impl Keeper {
                     lock(&self.wiring.outbox).done(place);
                 }
             }
-            (Some(place), false) => {
+            (What::Critical(place), false) => {
                 self.refused(place, &format!("{:?}", puback.reason), by_rights(puback.reason))
             }
-            (None, true) => {}
-            (None, false) => {
+            (What::State, true) => {}
+            (What::Routine, taken) => self.told_routine(taken, puback),
+            (What::State, false) => {
                 warn!("the broker refused {}state ({:?}); check its access list", self.root, puback.reason)
             }
+        }
+    }
+
+    /// The broker has a routine summary, or does not want it: then it is lost, as routine may be.
+    fn told_routine(&mut self, taken: bool, puback: &PubAck) {
+        let mut summaries = routine(&self.wiring.routine);
+        // It may have given way to newer ones meanwhile, and is counted then.
+        if summaries.waiting.front().is_none_or(|t| Some(&t.id) != self.telling.as_ref()) {
+            return;
+        }
+        summaries.waiting.pop_front();
+        if !taken {
+            summaries.dropped += 1;
+            warn!("the broker refused {}telemetry ({:?}); check its access list", self.root, puback.reason);
         }
     }
 
@@ -887,13 +978,13 @@ impl Keeper {
         }
         let mut state = self.state(&connection.session, false);
         state["reason"] = reason.into();
-        if self.publish(connection, "state", &state, true, None).is_err() {
+        if self.publish(connection, "state", &state, true, What::State).is_err() {
             return;
         }
         let mut asked = false;
         loop {
             // All states under way are answered in order, ours is the last.
-            if !asked && !connection.under_way().any(|s| s.place.is_none()) {
+            if !asked && !connection.under_way().any(|s| s.what == What::State) {
                 asked = connection.client.try_disconnect().is_ok();
             }
             match connection.events.recv().await {

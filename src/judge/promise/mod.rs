@@ -46,7 +46,7 @@ use rule::{Reason, Sample, Source, Verdict};
 use serde::{Deserialize, Serialize};
 use server::Server;
 use side::{Change, Law, Side};
-pub use tell::{Shortfall, Status};
+pub use tell::{Shortfall, SideStatus, Status};
 
 /// From one test to the next while the line is suspected, in the mean. 20 min: the three further tests that a finding
 /// needs take an hour, so that with the wait for the first one it is about the two hours that were found on real logs; a

@@ -1,0 +1,264 @@
+//! What is told of the line in ordinary times: one summary an hour, routine.
+//!
+//! Policy, in prose:
+//!
+//! * A summary covers [`Telemetry::every`](crate::config::Telemetry::every) of watching. Its end is shifted by a phase
+//!   hashed from the device id, so that a fleet does not report in the same second.
+//! * It is routine: kept in memory, sent when nothing critical waits, dropped first. What a life of the process had
+//!   not yet told when it died is not told; the next summary's `since` shows the gap.
+//! * Round-trip times are kept in a histogram of [`PER_OCTAVE`] steps an octave, so a percentile is off by at most 9 %.
+//! * Only the configured groups of fields are in it.
+
+use super::Judge;
+use super::outage::{LineState, phase};
+use super::promise::rule::Verdict;
+use crate::action::Action;
+use crate::config::Group;
+use crate::message::{self, TELEMETRY_SCHEMA};
+use crate::observation::Observation;
+use crate::speed::{SpeedEnded, SpeedOutcome};
+use crate::units::{Mono, Rate, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// Steps of the histogram an octave.
+pub const PER_OCTAVE: u32 = 8;
+/// Speed tests told in one summary: twice what a suspicion makes in an hour.
+pub const TESTS: usize = 8;
+
+/// The summary in the making.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Telemetry {
+    /// Since when it covers.
+    since: Mono,
+    /// The latest observation.
+    seen: Mono,
+    /// When it is due.
+    due: Option<Mono>,
+    number: u64,
+    up: Span,
+    down: Span,
+    unknown: Span,
+    /// The count of disconnects when it began.
+    disconnects: u64,
+    answered: u32,
+    lost: u32,
+    least_us: u32,
+    most_us: u32,
+    /// Round trips by step; see [`step_of`].
+    histogram: BTreeMap<u16, u32>,
+    rx_bytes: u64,
+    tx_bytes: u64,
+    rx_most: u64,
+    tx_most: u64,
+    tests: Vec<message::SpeedSummary>,
+}
+
+/// The step of the histogram that holds a round trip: octave times [`PER_OCTAVE`], and the eighth of the octave.
+fn step_of(us: u32) -> u16 {
+    let us = us.max(PER_OCTAVE);
+    let octave = us.ilog2();
+    let part = (us >> (octave - PER_OCTAVE.ilog2())) & (PER_OCTAVE - 1);
+    (octave * PER_OCTAVE + part) as u16
+}
+
+/// The middle of a step, microseconds.
+fn middle(step: u16) -> u32 {
+    let (octave, part) = (u32::from(step) / PER_OCTAVE, u32::from(step) % PER_OCTAVE);
+    let width = 1u64 << (octave - PER_OCTAVE.ilog2());
+    u32::try_from(u64::from(PER_OCTAVE + part) * width + width / 2).unwrap_or(u32::MAX)
+}
+
+impl Telemetry {
+    fn begin(&mut self, now: Mono, every: Span, device_id: &str, disconnects: u64) {
+        let number = self.number;
+        // To the next of the moments that lie a whole number of intervals after the device's own phase.
+        let phase = phase(device_id) % every.0.max(1);
+        let into = (now.0 + every.0 - phase) % every.0.max(1);
+        *self = Telemetry { since: now, seen: now, number, disconnects, ..Telemetry::default() };
+        self.due = Some(now + Span(every.0 - into));
+    }
+
+    /// Time passed, with the line as it was until now.
+    fn pass(&mut self, now: Mono, line: LineState) {
+        let span = now.since(self.seen);
+        self.seen = now;
+        match line {
+            LineState::Up => self.up += span,
+            LineState::Down => self.down += span,
+            LineState::Unknown => self.unknown += span,
+        }
+    }
+
+    fn saw(&mut self, saw: &Observation, servers: &[String]) {
+        match saw {
+            Observation::EchoAnswered { rtt_us, .. } => {
+                self.least_us = if self.answered == 0 { *rtt_us } else { self.least_us.min(*rtt_us) };
+                self.most_us = self.most_us.max(*rtt_us);
+                self.answered += 1;
+                *self.histogram.entry(step_of(*rtt_us)).or_default() += 1;
+            }
+            Observation::EchoLost { .. } => self.lost += 1,
+            Observation::Counted(counted) if !counted.reset && counted.over.0 > 0 => {
+                self.rx_bytes = self.rx_bytes.saturating_add(counted.rx_bytes);
+                self.tx_bytes = self.tx_bytes.saturating_add(counted.tx_bytes);
+                let bps = |bytes: u64| bytes.saturating_mul(8_000) / counted.over.0;
+                self.rx_most = self.rx_most.max(bps(counted.rx_bytes));
+                self.tx_most = self.tx_most.max(bps(counted.tx_bytes));
+            }
+            Observation::SpeedEnded(ended) if self.tests.len() < TESTS => {
+                self.tests.push(summary(ended, servers));
+            }
+            _ => {}
+        }
+    }
+
+    /// The round trip that this share (per cent) of the answers did not exceed.
+    fn percentile(&self, share: u64) -> Option<u32> {
+        let all: u64 = self.histogram.values().map(|n| u64::from(*n)).sum();
+        let rank = (all * share).div_ceil(100).max(1);
+        let mut passed = 0;
+        for (step, count) in &self.histogram {
+            passed += u64::from(*count);
+            if passed >= rank {
+                return Some(middle(*step).clamp(self.least_us, self.most_us));
+            }
+        }
+        None
+    }
+}
+
+fn summary(ended: &SpeedEnded, servers: &[String]) -> message::SpeedSummary {
+    let (line, limit, failed) = match &ended.outcome {
+        SpeedOutcome::Measured(figures) => (Some(figures.line), Some(figures.limit), None),
+        SpeedOutcome::Failed { reason, .. } => (None, None, Some(*reason)),
+    };
+    message::SpeedSummary {
+        direction: ended.direction,
+        server: servers.get(usize::from(ended.server)).cloned().unwrap_or_default(),
+        line,
+        limit,
+        failed,
+        cost: ended.cost,
+    }
+}
+
+impl Judge {
+    /// Takes an observation into the summary, and hands the summary out when it is due. `line`: before this step.
+    pub(super) fn summarise(&mut self, now: Mono, saw: &Observation, line: LineState) {
+        let every = self.config.telemetry.every;
+        let Some(every) = every else { return };
+        let disconnects = self.state.watch.hiccups;
+        let telemetry = &mut self.state.telemetry;
+        if matches!(saw, Observation::Started(_)) || telemetry.due.is_none() {
+            telemetry.begin(now, every, &self.config.device.id, disconnects);
+            return;
+        }
+        telemetry.pass(now, line);
+        telemetry.saw(saw, &self.config.speed.servers);
+        if telemetry.due.is_some_and(|due| now >= due) {
+            let report = self.report(now);
+            self.out.push(Action::Report(Box::new(report)));
+            let disconnects = self.state.watch.hiccups;
+            let telemetry = &mut self.state.telemetry;
+            telemetry.number += 1;
+            telemetry.begin(now, every, &self.config.device.id, disconnects);
+        }
+    }
+
+    fn report(&self, now: Mono) -> message::Telemetry {
+        let t = &self.state.telemetry;
+        let has = |group: Group| self.config.telemetry.fields.contains(&group);
+        let verdicts = self.promise_status(now).map(|p| {
+            let verdict = |d: &super::promise::SideStatus| {
+                let (verdict, reason) = match d.verdict {
+                    Verdict::Kept => ("kept", None),
+                    Verdict::Broken => ("broken", None),
+                    Verdict::Inconclusive(reason) => ("inconclusive", Some(reason.words().to_string())),
+                };
+                message::VerdictSummary { direction: d.direction, verdict: verdict.into(), reason }
+            };
+            p.directions.iter().map(verdict).collect()
+        });
+        message::Telemetry {
+            schema: TELEMETRY_SCHEMA.into(),
+            id: format!("{}/{}/T{}", self.config.device.id, self.state.memory, t.number),
+            device_id: self.config.device.id.clone(),
+            since: self.stamp(t.since),
+            time: self.stamp(now),
+            line: has(Group::Line).then(|| message::LineSummary {
+                up_ms: t.up.0,
+                down_ms: t.down.0,
+                unknown_ms: t.unknown.0,
+                disconnects: self.state.watch.hiccups.saturating_sub(t.disconnects),
+            }),
+            echo: has(Group::Echo).then(|| message::EchoSummary {
+                answered: t.answered,
+                lost: t.lost,
+                least_us: (t.answered > 0).then_some(t.least_us),
+                median_us: t.percentile(50),
+                p95_us: t.percentile(95),
+                most_us: (t.answered > 0).then_some(t.most_us),
+            }),
+            traffic: has(Group::Traffic).then_some(message::TrafficSummary {
+                rx_bytes: t.rx_bytes,
+                tx_bytes: t.tx_bytes,
+                rx_most: Rate(t.rx_most),
+                tx_most: Rate(t.tx_most),
+            }),
+            speed: has(Group::Speed).then(|| message::SpeedReport {
+                tests: t.tests.clone(),
+                verdicts: verdicts.unwrap_or_default(),
+            }),
+        }
+    }
+
+    /// When the next summary is due.
+    pub(super) fn summary_due(&self) -> Option<Mono> {
+        self.state.telemetry.due.filter(|_| self.config.telemetry.every.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_holds_its_middle_and_is_narrow() {
+        let mut last = 0;
+        for us in (8..5_000_000u32).step_by(7) {
+            let step = step_of(us);
+            assert!(step >= last, "steps rise");
+            last = step;
+            let off = middle(step).abs_diff(us);
+            assert!(u64::from(off) * 100 <= u64::from(us) * 9 + 100, "{us} is shown as {}", middle(step));
+            assert_eq!(step_of(middle(step)), step);
+        }
+        assert_eq!(step_of(0), step_of(8));
+        assert!(middle(step_of(u32::MAX)) > u32::MAX / 16 * 15);
+    }
+
+    #[test]
+    fn percentiles_of_a_known_set() {
+        let mut telemetry = Telemetry::default();
+        for n in 1..=100u32 {
+            telemetry.saw(
+                &Observation::EchoAnswered {
+                    probe: crate::observation::ProbeId(1),
+                    target: crate::observation::TargetId(0),
+                    rtt_us: n * 1_000,
+                },
+                &[],
+            );
+        }
+        assert_eq!((telemetry.least_us, telemetry.most_us), (1_000, 100_000));
+        let near = |share, wanted: u32| {
+            let is = telemetry.percentile(share).unwrap_or_default();
+            assert!(is.abs_diff(wanted) * 100 <= wanted * 9, "p{share} is {is}, not {wanted}");
+        };
+        near(50, 50_000);
+        near(95, 95_000);
+        assert_eq!(Telemetry::default().percentile(50), None);
+    }
+}
