@@ -55,8 +55,11 @@ fn by_hardware(mac: MacAddr) -> (u8, Vec<u8>) {
 fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     let mut words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let name = |word: &str| word.rsplit('/').next() == Some("udhcpc");
-    let program = words.next()?;
-    if !name(&program) && !(program.ends_with("busybox") && words.next().is_some_and(|word| name(&word))) {
+    let mut program = words.next()?;
+    if program.ends_with("busybox") {
+        program = words.next()?;
+    }
+    if !name(&program) {
         return None;
     }
     // Its default.
