@@ -40,6 +40,8 @@ fn main() -> ExitCode {
         world.trial("neighbour: IPv6", &[], the_gateway_answers_over_ipv6),
         world.trial("neighbour: while the customer loads the line", &["ping"], on_a_busy_line),
         world.trial("all: what cannot be asked", &[], what_cannot_be_asked),
+        world.trial("all: no time to ask", &[], no_time_to_ask),
+        world.trial("neighbour: held up until after the limit", &[], held_up),
         world.trial("all: without the right", &[], without_the_right),
         world.trial("dhcp: dnsmasq offers, and nothing is taken", &["dnsmasq"], dnsmasq_offers),
         world.trial("dhcp: the client's own lease is offered", &["dnsmasq", "udhcpc"], || {
@@ -308,6 +310,39 @@ fn what_cannot_be_asked() {
     all(|| device("wan"), "wan has no carrier");
     line.home.run("ip link set wan down");
     all(|| device("wan"), "wan is down");
+}
+
+fn no_time_to_ask() {
+    let line = Line::lay("hurry");
+    let replies = line.home.block_on(|| async {
+        let (device, gateway) = (device("wan"), "192.0.2.1".parse().ok());
+        [
+            neighbour(&device, gateway, Span::ZERO).await,
+            dhcp(&device, Span::ZERO, &Gate::default()).await,
+            pppoe(&device, Span::ZERO, &Gate::default()).await,
+        ]
+        .map(only)
+    });
+    for reply in replies {
+        assert_eq!((reply.said, &*reply.detail), (Said::NotChecked, "there was no time to ask"));
+    }
+}
+
+/// The gateway is so busy that we get no time until long after the limit: our own delay is nobody's silence.
+fn held_up() {
+    let line = Line::lay("heldup");
+    line.isp.run("ip address add 192.0.2.9/24 dev customer");
+    let replies = line.home.block_on(|| async {
+        let device = device("wan");
+        // Takes the only thread as soon as both questions are out. Each then finds the other's answer too.
+        tokio::spawn(async { std::thread::sleep(Duration::from_millis(1_500)) });
+        let ask = |gateway: &str| neighbour(&device, gateway.parse().ok(), Span::seconds(1));
+        let (one, other) = tokio::join!(ask("192.0.2.1"), ask("192.0.2.9"));
+        [only(one), only(other)]
+    });
+    for reply in replies {
+        assert_eq!(reply.said, Said::Answered, "{reply:?}");
+    }
 }
 
 fn without_the_right() {

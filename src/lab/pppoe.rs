@@ -62,7 +62,7 @@ pub async fn serve(device: &str, manner: Manner) -> Result<(), Error> {
         }
         if let Some(answer) = answer(frame, manner, MAC) {
             // What cannot be sent now the client asks for again.
-            let _ = wire.send(&answer).await;
+            let _ = wire.send(&answer);
         }
     }
 }

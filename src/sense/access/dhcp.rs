@@ -14,7 +14,7 @@ use crate::sense::access::wire::filter::{
     byte, drop, half, half_behind, header_length, must_be, must_lack, pass, word_behind,
 };
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, answers, microseconds, not_checked, printable, reply};
+use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply};
 use crate::sense::throughput::Device;
 use crate::units::Span;
 use pnet::packet::Packet as _;
@@ -124,7 +124,9 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
             Next::Within(FURTHER)
         },
     );
-    asking.await.map_err(broken)?;
+    if asking.await.map_err(broken)? == 0 {
+        return Err(TOO_SHORT.into());
+    }
     Ok(answers(found, ANYBODY, limit, flawed))
 }
 

@@ -33,6 +33,9 @@ use std::time::Duration;
 /// The longest text of somebody else's that is passed on, characters: a concentrator's name has some 20.
 const TEXT_MOST: usize = 64;
 
+/// Why a check without time is not made.
+const TOO_SHORT: &str = "there was no time to ask";
+
 /// Somebody else's text, fit for a log and a message.
 fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);

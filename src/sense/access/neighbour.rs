@@ -6,7 +6,7 @@ use crate::check::{Reply, Said};
 use crate::sense::access::station::{Station, station};
 use crate::sense::access::wire::filter::{byte, drop, must_be, pass};
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, answers, microseconds, not_checked, reply};
+use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
 use crate::sense::throughput::Device;
 use crate::units::Span;
 use pnet::packet::Packet as _;
@@ -94,7 +94,9 @@ async fn ask(device: &Device, gateway: IpAddr, limit: Span) -> Result<Vec<Reply>
             }
         },
     );
-    asking.await.map_err(broken)?;
+    if asking.await.map_err(broken)? == 0 {
+        return Err(TOO_SHORT.into());
+    }
     Ok(answers(found, gateway.to_string(), limit, flawed))
 }
 

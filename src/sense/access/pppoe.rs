@@ -7,7 +7,7 @@ use crate::check::{Reply, Said};
 use crate::sense::access::gate::Gate;
 use crate::sense::access::station::station;
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, answers, microseconds, not_checked, printable, reply};
+use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply};
 use crate::sense::throughput::Device;
 use crate::units::Span;
 use pnet::packet::Packet as _;
@@ -92,7 +92,9 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
             Next::Within(FURTHER)
         },
     );
-    asking.await.map_err(broken)?;
+    if asking.await.map_err(broken)? == 0 {
+        return Err(TOO_SHORT.into());
+    }
     Ok(answers(found.into_iter().map(|(_, answer)| answer).collect(), ANYBODY, limit, flawed))
 }
 

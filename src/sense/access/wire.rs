@@ -5,7 +5,7 @@
 //! it is bound to device and protocol, and a filter in the kernel keeps away what cannot be an answer.
 
 use crate::clock;
-use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, Socket, Type};
+use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, SockRef, Socket, Type};
 use std::io;
 use std::time::Duration;
 use tokio::net::UdpSocket;
@@ -13,6 +13,9 @@ use tokio::time::timeout;
 
 /// Room for a frame, bytes: one of Ethernet has at most 1518, and what is longer is no answer to us.
 const ROOM: usize = 2048;
+
+/// Frames that are read after the end: a link that never falls silent must not hold us.
+const LATE_MOST: u32 = 64;
 
 /// One device's frames of one protocol.
 #[derive(Debug)]
@@ -36,10 +39,15 @@ impl Wire {
         Ok(Wire { socket: UdpSocket::from_std(socket.into())?, room: Box::new([0; ROOM]) })
     }
 
-    /// Sends a frame, with its Ethernet header.
-    pub(crate) async fn send(&self, frame: &[u8]) -> io::Result<()> {
-        let sent = self.socket.send(frame).await?;
-        if sent == frame.len() { Ok(()) } else { Err(io::ErrorKind::WriteZero.into()) }
+    /// Sends a frame, with its Ethernet header. Never waits: by tokio it would for the first news of the socket, and the
+    /// question go out late. Where the device's queue does not move, it is as if the frame were lost on the link.
+    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
+        match SockRef::from(&self.socket).send(frame) {
+            Ok(sent) if sent == frame.len() => Ok(()),
+            Ok(_) => Err(io::ErrorKind::WriteZero.into()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Waits for the next frame. Nothing is lost if it is dropped while it waits.
@@ -48,32 +56,30 @@ impl Wire {
         Ok(self.room.get(..length).unwrap_or_default())
     }
 
-    /// Asks, and shows each frame that comes, with the time since it last asked, to `take`.
+    /// Asks, and shows each frame that comes, with the time since it last asked, to `take`. Says how often it asked: not at
+    /// all, where there was no time to.
     ///
-    /// `question` makes the n-th question, counted from 0, and is asked again after each `again`, until it has none.
+    /// `question` makes the n-th question, counted from 0, and is asked again after each `again`, until it has none. What
+    /// has come by the end is shown even if we were held up until then: our own delay is nobody's silence.
     pub(super) async fn ask(
         &mut self,
         limit: Duration,
         again: Duration,
         mut question: impl FnMut(u32) -> Option<Vec<u8>>,
         mut take: impl FnMut(&[u8], Duration) -> Next,
-    ) -> io::Result<()> {
+    ) -> io::Result<u32> {
         let begun = clock::since_boot();
         let mut end = begun.saturating_add(limit);
         let mut asked = begun;
         let (mut number, mut due) = (0, Some(begun));
+        let mut late = 0;
         loop {
             let now = clock::since_boot();
-            if now >= end {
-                return Ok(());
-            }
-            if due.is_some_and(|due| due <= now) {
+            let over = now >= end;
+            if !over && due.is_some_and(|due| due <= now) {
                 due = match question(number) {
                     Some(frame) => {
-                        // A device whose queue does not move takes no more: then it is as if the frame were lost.
-                        if let Ok(sent) = timeout(end.saturating_sub(now), self.send(&frame)).await {
-                            sent?;
-                        }
+                        self.send(&frame)?;
                         asked = now;
                         number += 1;
                         Some(now.saturating_add(again))
@@ -82,14 +88,20 @@ impl Wire {
                 };
             }
             let wait = due.unwrap_or(end).min(end).saturating_sub(now);
-            let Ok(frame) = timeout(wait, self.receive()).await else { continue };
-            match take(frame?, clock::since_boot().saturating_sub(asked)) {
+            let frame = match timeout(wait, self.receive()).await {
+                Ok(frame) => frame?,
+                Err(_) if over => return Ok(number),
+                Err(_) => continue,
+            };
+            match take(frame, clock::since_boot().saturating_sub(asked)) {
+                Next::Enough => return Ok(number),
+                _ if over && late >= LATE_MOST => return Ok(number),
+                _ if over => late += 1,
                 Next::More => {}
                 Next::Within(time) => {
                     due = None;
                     end = end.min(clock::since_boot().saturating_add(time));
                 }
-                Next::Enough => return Ok(()),
             }
         }
     }
