@@ -41,7 +41,7 @@ fn main() -> ExitCode {
         world.trial("neighbour: while the customer loads the line", &["ping"], on_a_busy_line),
         world.trial("all: what cannot be asked", &[], what_cannot_be_asked),
         world.trial("all: no time to ask", &[], no_time_to_ask),
-        world.trial("neighbour: held up until after the limit", &[], held_up),
+        world.trial("all: held up until after the limit", &[], held_up),
         world.trial("all: without the right", &[], without_the_right),
         world.trial("dhcp: dnsmasq offers, and nothing is taken", &["dnsmasq"], dnsmasq_offers),
         world.trial("dhcp: the client's own lease is offered", &["dnsmasq", "udhcpc"], || {
@@ -330,14 +330,19 @@ fn no_time_to_ask() {
 
 /// The gateway is so busy that we get no time until long after the limit: our own delay is nobody's silence.
 fn held_up() {
-    let line = Line::lay("heldup");
-    line.isp.run("ip address add 192.0.2.9/24 dev customer");
-    let replies = line.home.block_on(|| async {
-        let device = device("wan");
-        // Takes the only thread as soon as both questions are out. Each then finds the other's answer too.
-        tokio::spawn(async { std::thread::sleep(Duration::from_millis(1_500)) });
-        let ask = |gateway: &str| neighbour(&device, gateway.parse().ok(), Span::seconds(1));
-        let (one, other) = tokio::join!(ask("192.0.2.1"), ask("192.0.2.9"));
+    let line = Line::bare("heldup");
+    let server = Process::lab(&line.isp, "pppoe-server --device customer --manner good");
+    server.says("serving");
+    let replies = line.home.block_on(move || async move {
+        // Takes the only thread as soon as both questions are out, until both answers have come and the limit is over.
+        tokio::spawn(async move {
+            clock::wait_until(PATIENCE, || server.said().matches("PADI").count() == 2);
+            std::thread::sleep(Duration::from_millis(1_200));
+        });
+        let (device, limit) = (device("wan"), Span::seconds(1));
+        // Each hears the other's answer too; the second finds it before its own.
+        let gates = [Gate::default(), Gate::default()];
+        let (one, other) = tokio::join!(pppoe(&device, limit, &gates[0]), pppoe(&device, limit, &gates[1]));
         [only(one), only(other)]
     });
     for reply in replies {
