@@ -20,6 +20,7 @@ pub mod dhcp;
 pub mod echo;
 pub mod enclosure;
 pub mod platform;
+pub mod pppoe;
 pub mod speed_server;
 pub mod stage;
 pub mod story;

@@ -3,7 +3,7 @@
 
 use crate::lab::dhcp::{client, server};
 use crate::lab::stage::{Speaker, Stage, Voice};
-use crate::lab::{Entered, Error, broker, enter, speed_server, story};
+use crate::lab::{Entered, Error, broker, enter, pppoe, speed_server, story};
 use crate::simulate::story as simulated;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -39,16 +39,21 @@ pub fn play(words: &[String]) -> ExitCode {
     };
     match words.as_slice() {
         ["dhcp-server", "--device", device, rest @ ..] => {
-            let seconds = match rest {
-                ["--lease", seconds] => seconds.parse().ok(),
-                [] => Some(server::LEASE_SECONDS),
-                _ => None,
+            let (seconds, manner) = match rest {
+                [] => (Some(server::LEASE_SECONDS), Some(server::Manner::Good)),
+                ["--lease", seconds] => (seconds.parse().ok(), Some(server::Manner::Good)),
+                ["--manner", manner] => (Some(server::LEASE_SECONDS), server::Manner::named(manner)),
+                _ => (None, None),
             };
-            match seconds {
-                Some(seconds) => ended(block_on(server::serve(device, seconds))),
-                None => misused("dhcp-server takes --device NAME and --lease SECONDS"),
+            match (seconds, manner) {
+                (Some(seconds), Some(manner)) => ended(block_on(server::serve(device, seconds, manner))),
+                _ => misused("dhcp-server takes --device NAME and --lease SECONDS or --manner good|refusing"),
             }
         }
+        ["pppoe-server", "--device", device, "--manner", manner] => match pppoe::Manner::named(manner) {
+            Some(manner) => ended(block_on(pppoe::serve(device, manner))),
+            None => misused("pppoe-server takes --device NAME and --manner good|silent|refusing"),
+        },
         ["dhcp-client", "--device", device] => ended(block_on(client::keep(device, None))),
         ["dhcp-client", "--device", device, "--pidfile", file] => {
             ended(block_on(client::keep(device, Some(file.as_ref()))))

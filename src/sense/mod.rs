@@ -4,6 +4,7 @@
 //! nobody listens. What it cannot do it says in a [`PartSeen`](crate::observation::Observation::PartSeen), and goes on
 //! trying.
 
+pub mod access;
 pub mod counters;
 pub mod echo;
 pub mod link;

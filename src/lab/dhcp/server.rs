@@ -16,11 +16,34 @@ const POOL: u32 = 10;
 /// wedged interface loses it.
 pub const LEASE_SECONDS: u32 = 120;
 
+/// How it behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Gives a lease to who asks.
+    Good,
+    /// Answers with a NAK, whatever it is asked.
+    Refusing,
+}
+
+impl Manner {
+    /// `good`, `refusing`.
+    pub fn named(name: &str) -> Option<Manner> {
+        match name {
+            "good" => Some(Manner::Good),
+            "refusing" => Some(Manner::Refusing),
+            _ => None,
+        }
+    }
+}
+
+/// Its words with a NAK when it behaves so.
+pub const WORDS: &str = "no lease to be had";
+
 /// Serves `device` for ever.
 ///
 /// # Errors
 /// When the socket cannot be opened.
-pub async fn serve(device: &str, lease_seconds: u32) -> Result<(), Error> {
+pub async fn serve(device: &str, lease_seconds: u32, manner: Manner) -> Result<(), Error> {
     let socket = socket(device, SERVER)?;
     let mut leases = Leases::default();
     let mut buffer = [0; LARGEST];
@@ -28,12 +51,24 @@ pub async fn serve(device: &str, lease_seconds: u32) -> Result<(), Error> {
         let Ok((length, _)) = socket.recv_from(&mut buffer).await else {
             continue; // the device went down for a moment
         };
-        let answer = decode(&buffer[..length]).and_then(|asked| leases.answer(&asked, lease_seconds));
+        let answer = decode(&buffer[..length]).and_then(|asked| match manner {
+            Manner::Good => leases.answer(&asked, lease_seconds),
+            Manner::Refusing => refusal(&asked),
+        });
         if let Some(answer) = answer {
             // What cannot be sent now the client asks for again.
             let _ = socket.send_to(&encode(&answer)?, everyone(CLIENT)).await;
         }
     }
+}
+
+/// The NAK to anything.
+fn refusal(asked: &Message) -> Option<Message> {
+    asked.opts().msg_type()?;
+    let mut no = message(Opcode::BootReply, MessageType::Nak, asked.xid(), asked.chaddr());
+    no.opts_mut().insert(DhcpOption::ServerIdentifier(ISP));
+    no.opts_mut().insert(DhcpOption::Message(WORDS.into()));
+    Some(no)
 }
 
 /// Who has which address.

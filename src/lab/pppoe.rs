@@ -1,0 +1,104 @@
+//! A PPPoE access concentrator (RFC 2516) for the lab, in the discovery stage only: no session ever begins.
+
+use crate::lab::Error;
+use crate::sense::access::pppoe::DISCOVERY;
+use crate::sense::access::wire::Wire;
+use rustix::net::{AddressFamily, SocketType, netdevice, socket};
+use std::io::Write as _;
+
+/// Its name.
+pub const NAME: &str = "lab-bng-1";
+/// The service that it names besides any.
+pub const SERVICE: &str = "internet";
+/// Its words when it refuses.
+pub const WORDS: &str = "no session to be had";
+
+const HEADER: usize = 20;
+const PADI: u8 = 0x09;
+const PADO: u8 = 0x07;
+const PADR: u8 = 0x19;
+
+/// How it behaves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Offers a session to who asks.
+    Good,
+    /// Hears and is silent.
+    Silent,
+    /// Answers with an error, `AC-System-Error`.
+    Refusing,
+}
+
+impl Manner {
+    /// `good`, `silent`, `refusing`.
+    pub fn named(name: &str) -> Option<Manner> {
+        match name {
+            "good" => Some(Manner::Good),
+            "silent" => Some(Manner::Silent),
+            "refusing" => Some(Manner::Refusing),
+            _ => None,
+        }
+    }
+}
+
+/// Serves `device` for ever. Says on standard output when it begins, `serving`, and of each frame that it hears in the
+/// discovery stage the kind, `PADI`, `PADR` or its code.
+///
+/// # Errors
+/// When the device is not there or cannot be listened on.
+pub async fn serve(device: &str, manner: Manner) -> Result<(), Error> {
+    let wrong = |e| Error::new(format!("serving PPPoE on {device}"), e);
+    let any = socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(|e| wrong(e.into()))?;
+    let index = netdevice::name_to_index(&any, device).map_err(|e| wrong(e.into()))?;
+    let mut wire = Wire::open(index, DISCOVERY, &[]).map_err(wrong)?;
+    say("serving");
+    loop {
+        let Ok(frame) = wire.receive().await else { continue }; // the device went down for a moment
+        let Some(&code) = frame.get(15) else { continue };
+        match code {
+            PADI => say("PADI"),
+            PADR => say("PADR"),
+            other => say(&format!("{other:#04x}")),
+        }
+        if let Some(answer) = answer(frame, manner, MAC) {
+            // What cannot be sent now the client asks for again.
+            let _ = wire.send(&answer);
+        }
+    }
+}
+
+/// Where its frames come from: its own, whatever the device's is.
+const MAC: [u8; 6] = [2, 0x50, 0x50, 0x50, 0, 1];
+
+fn say(words: &str) {
+    let mut out = std::io::stdout().lock();
+    // Nobody reads: then it is said to nobody.
+    let _ = writeln!(out, "{words}").and_then(|()| out.flush());
+}
+
+/// The answer to a PADI: all its tags given back, as RFC 2516 wants it of Service-Name and Host-Uniq.
+fn answer(asked: &[u8], manner: Manner, mac: [u8; 6]) -> Option<Vec<u8>> {
+    if asked.get(15) != Some(&PADI) {
+        return None;
+    }
+    let length = usize::from(u16::from_be_bytes([*asked.get(18)?, *asked.get(19)?]));
+    let mut tags = asked.get(HEADER..HEADER + length)?.to_vec();
+    let mut tag = |kind: u16, value: &str| {
+        tags.extend(kind.to_be_bytes());
+        tags.extend((value.len() as u16).to_be_bytes());
+        tags.extend(value.as_bytes());
+    };
+    tag(0x0102, NAME);
+    match manner {
+        Manner::Silent => return None,
+        Manner::Good => tag(0x0101, SERVICE),
+        Manner::Refusing => tag(0x0202, WORDS),
+    }
+    let mut frame = asked.get(6..12)?.to_vec();
+    frame.extend(mac);
+    frame.extend(DISCOVERY.to_be_bytes());
+    frame.extend([0x11, PADO, 0, 0]);
+    frame.extend((tags.len() as u16).to_be_bytes());
+    frame.extend(tags);
+    Some(frame)
+}

@@ -1,0 +1,140 @@
+//! How often a server may be asked.
+
+use crate::clock;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// The least time between two checks.
+///
+/// 10 s: a rung of the ladder and its settling lie between two checks that can differ.
+pub const SPACING: Duration = Duration::from_secs(10);
+
+/// Questions in a row, repeated ones counted: three checks of two.
+pub const BURST: u32 = 6;
+
+/// After a burst, one question in this time.
+pub const REFILL: Duration = Duration::from_secs(200);
+
+/// The most questions within any hour: 24.
+///
+/// A client that follows RFC 2131 to the letter (64 s at most between two) sends 58 in an hour of outage, busybox's
+/// `udhcpc` as OpenWrt starts it one every few seconds. So beside the real client ours do not show, and no access node's
+/// limit (a few a second for a customer) is near.
+pub const HOURLY: u32 = BURST + (3_600 / REFILL.as_secs()) as u32;
+
+/// Bounds the questions to one kind of server. One for each kind, kept as long as the process lives: what it counts is
+/// lost with it.
+#[derive(Debug, Default)]
+pub struct Gate(Mutex<State>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct State {
+    /// When the last check began.
+    checked: Option<Duration>,
+    /// When all questions asked so far will have been made good, at one per [`REFILL`] (GCRA's theoretical arrival time).
+    /// Time since the boot, so a process begins with a full burst.
+    good: Duration,
+}
+
+impl Gate {
+    /// Lets one check begin and ask once, or says why not.
+    pub(super) fn begin(&self) -> Result<(), String> {
+        self.with(|state| state.begin(clock::since_boot()))
+    }
+
+    /// Lets a check ask once more.
+    pub(super) fn again(&self) -> bool {
+        self.with(|state| state.ask(clock::since_boot()))
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl State {
+    fn begin(&mut self, now: Duration) -> Result<(), String> {
+        let ago = self.checked.map(|at| now.saturating_sub(at));
+        let fresh = ago.is_some_and(|ago| ago < SPACING);
+        if fresh || !self.ask(now) {
+            let ago = ago.unwrap_or_default().as_secs();
+            let left =
+                if fresh { SPACING.as_secs().saturating_sub(ago) } else { self.wait(now).as_secs() + 1 };
+            return Err(format!(
+                "asked {ago} s ago; the next may be in {left} s (not more than {HOURLY} an hour)"
+            ));
+        }
+        self.checked = Some(now);
+        Ok(())
+    }
+
+    fn ask(&mut self, now: Duration) -> bool {
+        let free = self.wait(now) == Duration::ZERO;
+        if free {
+            self.good = self.good.max(now).saturating_add(REFILL);
+        }
+        free
+    }
+
+    /// Until the next question is free.
+    fn wait(&self, now: Duration) -> Duration {
+        self.good.saturating_sub(now).saturating_sub(REFILL * (BURST - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn two_checks_keep_their_distance_and_the_refusal_says_so() {
+        let mut state = State::default();
+        let at = |s: u64| Duration::from_secs(1_000 + s);
+        assert_eq!(state.begin(at(0)), Ok(()));
+        let refused = state.begin(at(4)).unwrap_err();
+        assert_eq!(refused, "asked 4 s ago; the next may be in 6 s (not more than 24 an hour)");
+        assert_eq!(state.begin(at(10)), Ok(()));
+    }
+
+    #[test]
+    fn an_hour_of_asking_without_end_costs_the_stated_number() {
+        let mut state = State::default();
+        let (mut asked, mut checks) = (0, 0);
+        for second in 0..3_600 {
+            let now = Duration::from_secs(50_000 + second);
+            if state.begin(now).is_ok() {
+                (asked, checks) = (asked + 1, checks + 1);
+                asked += u32::from(state.ask(now));
+            }
+        }
+        assert!((HOURLY - 1..=HOURLY).contains(&asked), "{asked} questions");
+        assert!(checks >= 18, "a check at least every {REFILL:?}, not {checks} in an hour");
+    }
+
+    proptest! {
+        #[test]
+        fn never_more_than_stated_in_any_hour(steps in proptest::collection::vec((0u64..700, any::<bool>()), 1..300)) {
+            let mut state = State::default();
+            let mut now = Duration::from_secs(5);
+            let mut asked: Vec<Duration> = Vec::new();
+            let mut begun: Vec<Duration> = Vec::new();
+            for (step, begin) in steps {
+                now += Duration::from_secs(step);
+                let went = if begin { state.begin(now).is_ok() } else { state.ask(now) };
+                if went && begin {
+                    begun.push(now);
+                }
+                if went {
+                    asked.push(now);
+                }
+            }
+            for from in &asked {
+                let hour = *from..*from + Duration::from_secs(3_600);
+                let count = asked.iter().filter(|at| hour.contains(at)).count();
+                prop_assert!(count <= HOURLY as usize, "{count} in an hour");
+            }
+            prop_assert!(begun.windows(2).all(|two| two[1] - two[0] >= SPACING));
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! The gateway's link-layer address: ARP (RFC 826) for IPv4, neighbour discovery (RFC 4861) for IPv6.
+//!
+//! A gateway that answers this is there, whatever it does with ICMP or with what lies behind it.
+
+use crate::check::{Reply, Said};
+use crate::sense::access::station::{Station, station};
+use crate::sense::access::wire::filter::{byte, drop, must_be, pass};
+use crate::sense::access::wire::{self, Next, Wire};
+use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
+use crate::sense::throughput::Device;
+use crate::units::Span;
+use pnet::packet::Packet as _;
+use pnet::packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
+use pnet::packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};
+use pnet::packet::ip::IpNextHeaderProtocols;
+use pnet::packet::ipv6::{Ipv6Packet, MutableIpv6Packet};
+use pnet::packet::util::ipv6_checksum;
+use pnet::util::MacAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+/// The most questions of one check (RFC 4861, MAX_MULTICAST_SOLICIT), so that a lost frame is no dead gateway.
+const QUESTIONS: u32 = 3;
+
+/// The longest time between two questions (RFC 4861, RETRANS_TIMER); less where the limit leaves less.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Lengths of headers.
+const ETHERNET: usize = 14;
+const ARP: usize = 28;
+const IPV6: usize = 40;
+/// A solicitation or an advertisement without options.
+const NDP: usize = 24;
+/// An option with an Ethernet address.
+const OPTION: usize = 8;
+
+/// Of RFC 4861.
+const SOLICITATION: u8 = 135;
+const ADVERTISEMENT: u8 = 136;
+const SOURCE_LINK_LAYER: u8 = 1;
+const TARGET_LINK_LAYER: u8 = 2;
+/// What has passed a router has less.
+const HOP_LIMIT: u8 = 255;
+
+/// Asks on the link of `device` for the link-layer address of `gateway`, up to three times within `limit`.
+///
+/// One reply: [`Said::Answered`], with the link-layer address in its detail and the time since the last question;
+/// [`Said::Silent`]; or [`Said::NotChecked`] where there is no gateway address, no Ethernet link that is up, or no right to
+/// ask.
+pub async fn neighbour(device: &Device, gateway: Option<IpAddr>, limit: Span) -> Vec<Reply> {
+    let Some(gateway) = gateway.filter(can_be_asked) else {
+        let why = match gateway {
+            None => "no gateway address is known".to_owned(),
+            Some(gateway) => format!("{gateway} is no gateway's address"),
+        };
+        return not_checked(&device.name, why);
+    };
+    match ask(device, gateway, limit).await {
+        Ok(replies) => replies,
+        Err(why) => not_checked(gateway.to_string(), why),
+    }
+}
+
+fn can_be_asked(gateway: &IpAddr) -> bool {
+    !gateway.is_unspecified()
+        && !gateway.is_multicast()
+        && !gateway.is_loopback()
+        && *gateway != IpAddr::V4(Ipv4Addr::BROADCAST)
+}
+
+async fn ask(device: &Device, gateway: IpAddr, limit: Span) -> Result<Vec<Reply>, String> {
+    let us = station(device)?;
+    let question = Question::new(&us, gateway)?;
+    let broken = |error| wire::trouble(&error, &us.name);
+    let mut wire = question.wire(us.index).map_err(broken)?;
+    let frame = question.frame();
+    let limit_given: Duration = limit.into();
+    let (mut found, mut flawed) = (Vec::new(), Flawed::default());
+    let asking = wire.ask(
+        limit_given,
+        AGAIN.min(limit_given / QUESTIONS),
+        |number| (number < QUESTIONS).then(|| frame.clone()),
+        |frame, took| match question.answer(frame) {
+            Ok(Some(mac)) => {
+                let mut answer = reply(gateway.to_string(), Said::Answered, format!("is at {mac}"));
+                answer.took_us = Some(microseconds(took));
+                found.push(answer);
+                Next::Enough
+            }
+            Ok(None) => Next::More,
+            Err(why) => {
+                flawed.add(why);
+                Next::More
+            }
+        },
+    );
+    if asking.await.map_err(broken)? == 0 {
+        return Err(TOO_SHORT.into());
+    }
+    Ok(answers(found, gateway.to_string(), limit, flawed))
+}
+
+/// What is asked, and by whom.
+#[derive(Debug, Clone, Copy)]
+enum Question {
+    Arp { mac: MacAddr, own: Ipv4Addr, gateway: Ipv4Addr },
+    Ndp { mac: MacAddr, own: Ipv6Addr, gateway: Ipv6Addr },
+}
+
+impl Question {
+    fn new(us: &Station, gateway: IpAddr) -> Result<Question, String> {
+        let mac = us.mac;
+        match gateway {
+            IpAddr::V4(gateway) => Ok(Question::Arp { mac, own: us.v4(gateway), gateway }),
+            IpAddr::V6(gateway) => {
+                let none = || format!("{} has no IPv6 address to ask by", us.name);
+                Ok(Question::Ndp { mac, own: us.v6().ok_or_else(none)?, gateway })
+            }
+        }
+    }
+
+    fn wire(&self, index: u32) -> std::io::Result<Wire> {
+        match self {
+            Question::Arp { .. } => Wire::open(index, EtherTypes::Arp.0, &[]),
+            // An advertisement, which has no extension headers before it.
+            Question::Ndp { .. } => Wire::open(
+                index,
+                EtherTypes::Ipv6.0,
+                &[
+                    byte(20),
+                    must_be(IpNextHeaderProtocols::Icmpv6.0.into(), 3),
+                    byte(54),
+                    must_be(ADVERTISEMENT.into(), 1),
+                    pass(),
+                    drop(),
+                ],
+            ),
+        }
+    }
+
+    fn frame(&self) -> Vec<u8> {
+        match *self {
+            Question::Arp { mac, own, gateway } => request(mac, own, gateway),
+            Question::Ndp { mac, own, gateway } => solicitation(mac, own, gateway),
+        }
+    }
+
+    /// The link-layer address, if the frame is an answer to this.
+    fn answer(&self, frame: &[u8]) -> Result<Option<MacAddr>, &'static str> {
+        match *self {
+            Question::Arp { mac, own, gateway } => {
+                let said = parse_arp(frame)?;
+                let to_us = said.target_mac == mac && said.target == own;
+                Ok((said.reply && to_us && said.sender == gateway && said.sender_mac != mac)
+                    .then_some(said.sender_mac))
+            }
+            Question::Ndp { mac, gateway, .. } => {
+                let said = parse_advertisement(frame)?;
+                Ok((said.target == gateway && said.mac != mac).then_some(said.mac))
+            }
+        }
+    }
+}
+
+/// An Ethernet frame around a payload that is written later.
+fn ethernet(frame: &mut [u8], from: MacAddr, to: MacAddr, kind: pnet::packet::ethernet::EtherType) {
+    if let Some(mut ethernet) = MutableEthernetPacket::new(frame) {
+        ethernet.set_source(from);
+        ethernet.set_destination(to);
+        ethernet.set_ethertype(kind);
+    }
+}
+
+/// Who has `gateway`? Tell `own`.
+fn request(mac: MacAddr, own: Ipv4Addr, gateway: Ipv4Addr) -> Vec<u8> {
+    let mut frame = vec![0; ETHERNET + ARP];
+    ethernet(&mut frame, mac, MacAddr::broadcast(), EtherTypes::Arp);
+    if let Some(mut arp) = frame.get_mut(ETHERNET..).and_then(MutableArpPacket::new) {
+        arp.set_hardware_type(ArpHardwareTypes::Ethernet);
+        arp.set_protocol_type(EtherTypes::Ipv4);
+        arp.set_hw_addr_len(6);
+        arp.set_proto_addr_len(4);
+        arp.set_operation(ArpOperations::Request);
+        arp.set_sender_hw_addr(mac);
+        arp.set_sender_proto_addr(own);
+        arp.set_target_proto_addr(gateway);
+    }
+    frame
+}
+
+/// The same in IPv6, to the group of the few that share the last 24 bits of `gateway`.
+fn solicitation(mac: MacAddr, own: Ipv6Addr, gateway: Ipv6Addr) -> Vec<u8> {
+    let [.., a, b, c] = gateway.octets();
+    let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
+    let mut message = vec![SOLICITATION, 0, 0, 0, 0, 0, 0, 0];
+    message.extend(gateway.octets());
+    message.extend([SOURCE_LINK_LAYER, 1]);
+    message.extend(mac.octets());
+    let sum = ipv6_checksum(&message, 1, &[], &own, &group, IpNextHeaderProtocols::Icmpv6).to_be_bytes();
+    for (place, byte) in message.iter_mut().skip(2).zip(sum) {
+        *place = byte;
+    }
+    let mut frame = vec![0; ETHERNET + IPV6];
+    ethernet(&mut frame, mac, MacAddr::new(0x33, 0x33, 0xff, a, b, c), EtherTypes::Ipv6);
+    if let Some(mut ip) = frame.get_mut(ETHERNET..).and_then(MutableIpv6Packet::new) {
+        ip.set_version(6);
+        ip.set_payload_length((NDP + OPTION) as u16);
+        ip.set_next_header(IpNextHeaderProtocols::Icmpv6);
+        ip.set_hop_limit(HOP_LIMIT);
+        ip.set_source(own);
+        ip.set_destination(group);
+    }
+    frame.extend(message);
+    frame
+}
+
+/// An ARP packet for IPv4 over Ethernet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arp {
+    /// It is an answer, and not a question.
+    pub reply: bool,
+    /// Who says it: the owner of this address…
+    pub sender: Ipv4Addr,
+    /// …with this link-layer address.
+    pub sender_mac: MacAddr,
+    /// To whom.
+    pub target: Ipv4Addr,
+    /// To whom, by link-layer address.
+    pub target_mac: MacAddr,
+}
+
+/// Reads an Ethernet frame that is to be ARP.
+///
+/// # Errors
+/// Says in words what is wrong with it. No bytes make it panic.
+pub fn parse_arp(frame: &[u8]) -> Result<Arp, &'static str> {
+    let ethernet = EthernetPacket::new(frame).ok_or("no whole Ethernet header")?;
+    if ethernet.get_ethertype() != EtherTypes::Arp {
+        return Err("not ARP");
+    }
+    let arp = ArpPacket::new(ethernet.payload()).ok_or("ARP that is cut off")?;
+    let kind =
+        (arp.get_hardware_type(), arp.get_hw_addr_len(), arp.get_protocol_type(), arp.get_proto_addr_len());
+    if kind != (ArpHardwareTypes::Ethernet, 6, EtherTypes::Ipv4, 4) {
+        return Err("ARP for something else than IPv4 over Ethernet");
+    }
+    Ok(Arp {
+        reply: arp.get_operation() == ArpOperations::Reply,
+        sender: arp.get_sender_proto_addr(),
+        sender_mac: arp.get_sender_hw_addr(),
+        target: arp.get_target_proto_addr(),
+        target_mac: arp.get_target_hw_addr(),
+    })
+}
+
+/// A neighbour advertisement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advertisement {
+    /// Whose link-layer address it tells.
+    pub target: Ipv6Addr,
+    /// The link-layer address: the one that it names, or else its frame's sender.
+    pub mac: MacAddr,
+}
+
+/// Reads an Ethernet frame that is to be a neighbour advertisement, by the rules of RFC 4861, 7.1.2.
+///
+/// # Errors
+/// Says in words what is wrong with it. No bytes make it panic.
+pub fn parse_advertisement(frame: &[u8]) -> Result<Advertisement, &'static str> {
+    const SHORT: &str = "a neighbour advertisement that is cut off";
+    let ethernet = EthernetPacket::new(frame).ok_or("no whole Ethernet header")?;
+    if ethernet.get_ethertype() != EtherTypes::Ipv6 {
+        return Err("not IPv6");
+    }
+    let ip = Ipv6Packet::new(ethernet.payload()).ok_or("IPv6 that is cut off")?;
+    if ip.get_version() != 6 || ip.get_next_header() != IpNextHeaderProtocols::Icmpv6 {
+        return Err("not ICMPv6");
+    }
+    let length = usize::from(ip.get_payload_length());
+    let message = ethernet.payload().get(IPV6..).and_then(|rest| rest.get(..length)).ok_or(SHORT)?;
+    let (fixed, mut options) = message.split_at_checked(NDP).ok_or(SHORT)?;
+    if fixed.first_chunk() != Some(&[ADVERTISEMENT, 0]) {
+        return Err("not a neighbour advertisement");
+    }
+    if ip.get_hop_limit() != HOP_LIMIT {
+        return Err("a neighbour advertisement from beyond the link");
+    }
+    let sum = ipv6_checksum(
+        message,
+        1,
+        &[],
+        &ip.get_source(),
+        &ip.get_destination(),
+        IpNextHeaderProtocols::Icmpv6,
+    );
+    if fixed.get(2..4) != Some(&sum.to_be_bytes()) {
+        return Err("a neighbour advertisement with a wrong checksum");
+    }
+    let target = fixed.last_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes)).ok_or(SHORT)?;
+    let mut mac = ethernet.get_source();
+    // Walked by hand: an option's length that overflows makes pnet's iterator panic, or wrap around.
+    while let Some(&[kind, eights]) = options.first_chunk() {
+        let length = usize::from(eights) * 8;
+        if length == 0 {
+            return Err("a neighbour advertisement with an option of no length");
+        }
+        let option = options.get(..length).ok_or(SHORT)?;
+        if let (TARGET_LINK_LAYER, Some(address)) = (kind, option.get(2..).and_then(<[u8]>::first_chunk::<6>))
+        {
+            mac = MacAddr::from(*address);
+        }
+        options = options.get(length..).unwrap_or_default();
+    }
+    Ok(Advertisement { target, mac })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const US: MacAddr = MacAddr(2, 0, 0, 0, 0, 1);
+    const GATEWAY: MacAddr = MacAddr(2, 0, 0, 0, 0, 254);
+    const OWN4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
+    const GATEWAY4: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+    fn arp() -> Question {
+        Question::Arp { mac: US, own: OWN4, gateway: GATEWAY4 }
+    }
+
+    /// As the gateway would say it.
+    fn arp_reply() -> Vec<u8> {
+        let mut frame = request(GATEWAY, GATEWAY4, OWN4);
+        frame[..6].copy_from_slice(&US.octets());
+        frame[ETHERNET + 7] = 2;
+        frame[ETHERNET + 18..ETHERNET + 24].copy_from_slice(&US.octets());
+        frame
+    }
+
+    fn addresses6() -> (Ipv6Addr, Ipv6Addr) {
+        ("fe80::2".parse().unwrap(), "2001:db8::1:2345".parse().unwrap())
+    }
+
+    fn ndp() -> Question {
+        let (own, gateway) = addresses6();
+        Question::Ndp { mac: US, own, gateway }
+    }
+
+    /// From `GATEWAY`, naming `named` in an option.
+    fn advertisement(named: Option<MacAddr>) -> Vec<u8> {
+        let option = named.map(|named| [&[TARGET_LINK_LAYER, 1], &named.octets()[..]].concat());
+        advertisement_with(&option.unwrap_or_default())
+    }
+
+    /// From `GATEWAY`, with these options.
+    fn advertisement_with(options: &[u8]) -> Vec<u8> {
+        let (own, gateway) = addresses6();
+        let mut message = vec![ADVERTISEMENT, 0, 0, 0, 0x60, 0, 0, 0];
+        message.extend(gateway.octets());
+        message.extend(options);
+        let sum = ipv6_checksum(&message, 1, &[], &gateway, &own, IpNextHeaderProtocols::Icmpv6);
+        message[2..4].copy_from_slice(&sum.to_be_bytes());
+        let mut frame = vec![0; ETHERNET + IPV6];
+        ethernet(&mut frame, GATEWAY, US, EtherTypes::Ipv6);
+        let mut ip = MutableIpv6Packet::new(&mut frame[ETHERNET..]).unwrap();
+        ip.set_version(6);
+        ip.set_payload_length(message.len() as u16);
+        ip.set_next_header(IpNextHeaderProtocols::Icmpv6);
+        ip.set_hop_limit(HOP_LIMIT);
+        ip.set_source(gateway);
+        ip.set_destination(own);
+        frame.extend(message);
+        frame
+    }
+
+    #[test]
+    fn only_the_gateways_answer_to_us_counts() {
+        assert_eq!(arp().answer(&arp_reply()), Ok(Some(GATEWAY)));
+        let mut question_of_theirs = arp_reply();
+        question_of_theirs[ETHERNET + 7] = 1;
+        assert_eq!(arp().answer(&question_of_theirs), Ok(None));
+        let mut to_another = arp_reply();
+        to_another[ETHERNET + 18 + 5] = 77;
+        assert_eq!(arp().answer(&to_another), Ok(None));
+        let mut of_another = arp_reply();
+        of_another[ETHERNET + 14 + 3] = 77;
+        assert_eq!(arp().answer(&of_another), Ok(None));
+    }
+
+    #[test]
+    fn an_advertisement_names_its_address_or_means_its_sender() {
+        let named = MacAddr(2, 0, 0, 0, 0, 99);
+        assert_eq!(ndp().answer(&advertisement(Some(named))), Ok(Some(named)));
+        assert_eq!(ndp().answer(&advertisement(None)), Ok(Some(GATEWAY)));
+        let mut from_beyond = advertisement(None);
+        from_beyond[ETHERNET + 7] = 254;
+        assert!(ndp().answer(&from_beyond).unwrap_err().contains("beyond the link"));
+        let mut damaged = advertisement(None);
+        *damaged.last_mut().unwrap() ^= 1;
+        assert!(ndp().answer(&damaged).unwrap_err().contains("checksum"));
+    }
+
+    #[test]
+    fn options_of_no_or_of_too_much_length_are_said() {
+        assert!(
+            ndp().answer(&advertisement_with(&[TARGET_LINK_LAYER, 0])).unwrap_err().contains("no length")
+        );
+        assert!(
+            ndp().answer(&advertisement_with(&[TARGET_LINK_LAYER, 255, 1])).unwrap_err().contains("cut off")
+        );
+        // 32 * 8 does not fit a byte: pnet's own iterator stumbles here.
+        let mut long = vec![200, 32];
+        long.resize(256, 0);
+        long.extend([&[TARGET_LINK_LAYER, 1], &US.octets()[..5], &[9]].concat());
+        assert_eq!(ndp().answer(&advertisement_with(&long)), Ok(Some(MacAddr(2, 0, 0, 0, 0, 9))));
+    }
+
+    #[test]
+    fn a_solicitation_goes_to_its_group_with_a_right_checksum() {
+        let (own, gateway) = addresses6();
+        let frame = solicitation(US, own, gateway);
+        assert_eq!(frame[..6], [0x33, 0x33, 0xff, 1, 0x23, 0x45]);
+        let ip = Ipv6Packet::new(&frame[ETHERNET..]).unwrap();
+        assert_eq!(ip.get_destination(), "ff02::1:ff01:2345".parse::<Ipv6Addr>().unwrap());
+        // Over a message with a right checksum in it, the sum is zero.
+        let all = ipv6_checksum(
+            ip.payload(),
+            usize::MAX,
+            &[],
+            &own,
+            &ip.get_destination(),
+            IpNextHeaderProtocols::Icmpv6,
+        );
+        assert_eq!(all, 0);
+    }
+
+    #[test]
+    fn what_is_no_gateway_is_not_asked() {
+        for address in ["0.0.0.0", "::", "255.255.255.255", "224.0.0.1", "ff02::1", "127.0.0.1"] {
+            assert!(!can_be_asked(&address.parse().unwrap()), "{address}");
+        }
+        assert!(can_be_asked(&"fe80::1".parse().unwrap()) && can_be_asked(&GATEWAY4.into()));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+        #[test]
+        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse_arp(&bytes);
+            let _ = parse_advertisement(&bytes);
+        }
+
+        #[test]
+        fn no_changed_answer_makes_it_panic(
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            length in any::<prop::sample::Index>(),
+            option in proptest::collection::vec(any::<u8>(), 0..40),
+        ) {
+            // With a right checksum, so that its options are read.
+            let optional = advertisement_with(&option);
+            let _ = ndp().answer(&optional);
+            for mut frame in [arp_reply(), advertisement(None), optional] {
+                for (at, byte) in &changes {
+                    let at = at.index(frame.len());
+                    frame[at] = *byte;
+                }
+                frame.truncate(length.index(frame.len() + 1));
+                let _ = arp().answer(&frame);
+                let _ = ndp().answer(&frame);
+            }
+        }
+    }
+}

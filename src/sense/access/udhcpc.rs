@@ -1,0 +1,187 @@
+//! How the gateway's own DHCP client names itself to the server: by what its command line says.
+//!
+//! A server that goes by the client identifier would else offer another address than the client's, and one that wants a
+//! vendor class or a login in an option (there are operators that do) would be silent to us and not to the client.
+//! OpenWrt's netifd starts `udhcpc` with `-C` (no identifier) or `-x 0x3d:…`, with `-V` and further `-x` as configured.
+
+use pnet::util::MacAddr;
+use std::fs::{self, File};
+use std::io::Read as _;
+
+/// Processes that are looked at: a gateway has some 100.
+const PROCESSES_MOST: usize = 2_048;
+
+/// The part of a command line that is read, bytes.
+const COMMAND_MOST: u64 = 4_096;
+
+/// Room for all that is sent of it, bytes: with our own options it has to fit the 312 that every server takes (RFC 2131).
+const OPTIONS_MOST: usize = 240;
+
+/// Of RFC 2132.
+const HOST_NAME: u8 = 12;
+const VENDOR_CLASS: u8 = 60;
+const CLIENT_IDENTIFIER: u8 = 61;
+
+/// What the client says of itself: options, each once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub options: Vec<(u8, Vec<u8>)>,
+}
+
+/// Of the `udhcpc` that runs on this device; where none does, what a bare one would say.
+pub(super) fn identity(device: &str, mac: MacAddr) -> Identity {
+    let found =
+        fs::read_dir("/proc").into_iter().flatten().take(PROCESSES_MOST).flatten().find_map(|entry| {
+            if !entry.file_name().as_encoded_bytes().first()?.is_ascii_digit() {
+                return None;
+            }
+            let mut command = Vec::new();
+            File::open(entry.path().join("cmdline"))
+                .ok()?
+                .take(COMMAND_MOST)
+                .read_to_end(&mut command)
+                .ok()?;
+            of_command(&command, device, mac)
+        });
+    found.unwrap_or_else(|| Identity { options: vec![by_hardware(mac)] })
+}
+
+/// The identifier that is the Ethernet address.
+fn by_hardware(mac: MacAddr) -> (u8, Vec<u8>) {
+    (CLIENT_IDENTIFIER, [&[1], &mac.octets()[..]].concat())
+}
+
+/// Reads a command line as /proc has it; `None` if it is no `udhcpc` on this device.
+fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
+    let mut words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy);
+    let name = |word: &str| word.rsplit('/').next() == Some("udhcpc");
+    let mut program = words.next()?;
+    if program.ends_with("busybox") {
+        program = words.next()?;
+    }
+    if !name(&program) {
+        return None;
+    }
+    // Its default.
+    let mut interface = "eth0".to_owned();
+    let (mut by_mac, mut options) = (true, Vec::<(u8, Vec<u8>)>::new());
+    while let Some(word) = words.next() {
+        let (letter, rest) = word.split_at_checked(2).unwrap_or((&word, ""));
+        let mut value =
+            || if rest.is_empty() { words.next().unwrap_or_default().into_owned() } else { rest.into() };
+        let option = match letter {
+            "-C" => {
+                by_mac = false;
+                None
+            }
+            "-i" => {
+                interface = value();
+                None
+            }
+            "-V" => Some((VENDOR_CLASS, value().into_bytes())),
+            "-x" => option(&value()),
+            _ => None,
+        };
+        if let Some((code, value)) = option {
+            options.retain(|(other, _)| *other != code);
+            options.push((code, value));
+        }
+    }
+    if interface != device {
+        return None;
+    }
+    // A given identifier takes the place of the one by hardware.
+    if by_mac && options.iter().all(|(code, _)| *code != CLIENT_IDENTIFIER) {
+        options.insert(0, by_hardware(mac));
+    }
+    let mut room = OPTIONS_MOST;
+    options.retain(|(_, value)| {
+        let fits = !value.is_empty() && value.len() <= 255 && value.len() + 2 <= room;
+        room -= if fits { value.len() + 2 } else { 0 };
+        fits
+    });
+    Some(Identity { options })
+}
+
+/// `0x3d:0102beef`, `61:0102beef`, `60:"text"`, `hostname:text`. What else udhcpc knows by name is left out.
+fn option(text: &str) -> Option<(u8, Vec<u8>)> {
+    let (code, value) = text.split_once(':')?;
+    if code == "hostname" {
+        return Some((HOST_NAME, value.into()));
+    }
+    let code = match code.strip_prefix("0x") {
+        Some(hex) => u8::from_str_radix(hex, 16).ok()?,
+        None => code.parse().ok()?,
+    };
+    // Padding, end, and what makes a DISCOVER a DISCOVER are ours.
+    if matches!(code, 0 | 50..=57 | 255) {
+        return None;
+    }
+    if let Some(quoted) = value.strip_prefix('"') {
+        return Some((code, quoted.strip_suffix('"').unwrap_or(quoted).into()));
+    }
+    let digits: Vec<u8> = value.bytes().filter(|byte| *byte != b':').collect();
+    let pair = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+    let bytes: Option<Vec<u8>> =
+        digits.chunks(2).map(|two| if two.len() == 2 { pair(two) } else { None }).collect();
+    Some((code, bytes?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MAC: MacAddr = MacAddr(2, 0, 0, 0, 0, 1);
+
+    fn of(words: &str) -> Option<Vec<(u8, Vec<u8>)>> {
+        let command = words.replace(' ', "\0") + "\0";
+        of_command(command.as_bytes(), "eth1", MAC).map(|identity| identity.options)
+    }
+
+    #[test]
+    fn as_the_client_is_started() {
+        let hardware = (61, vec![1, 2, 0, 0, 0, 0, 1]);
+        assert_eq!(of("udhcpc -f -i eth1"), Some(vec![hardware.clone()]));
+        assert_eq!(of("/sbin/udhcpc -p /var/run/udhcpc-eth1.pid -f -t 0 -i eth1 -C -R -O 121"), Some(vec![]));
+        assert_eq!(
+            of("udhcpc -ieth1 -x hostname:gw -V vendor -x 0x3d:ff00Be -x 77:\"+FSVDSL\" -C"),
+            Some(vec![
+                (12, b"gw".to_vec()),
+                (60, b"vendor".to_vec()),
+                (61, vec![0xff, 0, 0xbe]),
+                (77, b"+FSVDSL".to_vec())
+            ])
+        );
+        assert_eq!(of("busybox udhcpc -i eth1"), Some(vec![hardware]));
+    }
+
+    #[test]
+    fn others_are_not_taken_for_it() {
+        for other in
+            ["udhcpc -i eth2", "udhcpc", "udhcpc6 -i eth1", "sh -c udhcpc -i eth1", "busybox ntpd", ""]
+        {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_is_ours_or_no_option_is_left_out() {
+        let options =
+            of("udhcpc -C -i eth1 -x 53:07 -x 0xff:00 -x 0:00 -x 80:0 -x 80:zz -x lease:60 -x x -V").unwrap();
+        assert_eq!(options, []);
+        let long = format!("udhcpc -C -i eth1 -x 80:{} -x 81:00", "00".repeat(250));
+        assert_eq!(of(&long), Some(vec![(81, vec![0])]));
+    }
+
+    proptest! {
+        #[test]
+        fn no_command_line_makes_it_panic(words in proptest::collection::vec("(-[xiVC]|[ -~]{0,12}|0x3[a-f]:[0-9é]{0,9})", 0..9)) {
+            let command = format!("udhcpc\0-i\0eth1\0{}", words.join("\0"));
+            let found = of_command(command.as_bytes(), "eth1", MAC);
+            if let Some(found) = found {
+                prop_assert!(found.options.iter().map(|(_, value)| value.len() + 2).sum::<usize>() <= OPTIONS_MOST);
+            }
+        }
+    }
+}
