@@ -167,7 +167,11 @@ fn verdict(ended: &SpeedEnded, promised: Option<(Rate, Rate)>) -> Verdict {
     let SpeedOutcome::Measured(figures) = &ended.outcome else { return Verdict::Unmeasured };
     match promised {
         Some((_, enough)) if figures.line < enough => {
-            if figures.limit == Limit::Line { Verdict::Below } else { Verdict::Unmeasured }
+            if figures.limit == Limit::Line {
+                Verdict::Below
+            } else {
+                Verdict::Unmeasured
+            }
         }
         _ => Verdict::Kept,
     }
@@ -330,11 +334,8 @@ mod tests {
 
     #[test]
     fn the_configured_threshold_and_rule_decide() {
-        let download = Rates {
-            normal: Some(Rate(90_000_000)),
-            maximum: Some(Rate(100_000_000)),
-            ..Rates::default()
-        };
+        let download =
+            Rates { normal: Some(Rate(90_000_000)), maximum: Some(Rate(100_000_000)), ..Rates::default() };
         let said = |promise: &Promise, line| {
             verdict(&ended(line, Limit::Line), promised(promise, Direction::Download))
         };
@@ -365,7 +366,10 @@ mod tests {
         let text = as_table(&options, &[ended(50_000_000, Limit::Line)], &[Verdict::Below]);
         assert!(text.contains("download   50 Mbit/s"), "{text}");
         assert!(text.contains("9.8 ms"), "{text}");
-        assert!(text.contains("download: below what was promised (100 Mbit/s; 80 Mbit/s have to be shown)"), "{text}");
+        assert!(
+            text.contains("download: below what was promised (100 Mbit/s; 80 Mbit/s have to be shown)"),
+            "{text}"
+        );
         let mut failed = ended(0, Limit::Line);
         failed.outcome = SpeedOutcome::Failed {
             reason: SpeedFailure::ServerBusy,
