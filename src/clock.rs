@@ -128,6 +128,11 @@ impl Clock {
     ///
     /// False also where the kernel does not answer.
     pub fn synced(&self) -> bool {
+        // The hours of the day are to be seen in the lab too, on a machine that nothing disciplines.
+        #[cfg(feature = "lab")]
+        if std::env::var_os("LINEKEEPER_LAB_CLOCK_SET").is_some() {
+            return true;
+        }
         kernel_clock_status().is_some_and(|status| status & libc::STA_UNSYNC == 0)
     }
 

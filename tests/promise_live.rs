@@ -60,7 +60,10 @@ struct Scene {
 
 /// A plan with a promise.
 fn sold(world: &World, device: &str, promise: &str, speed: &str) -> Plan {
-    Plan::new(world, device)
+    let mut plan = Plan::new(world, device);
+    // So that the hour of each test is known.
+    plan.prefix = ["env", "LINEKEEPER_LAB_CLOCK_SET=1"].map(str::to_owned).into();
+    plan
         // In leaps of seconds, an echo in each is enough.
         .edit("[probe]\n", "[probe]\ninterval = \"2 s\"\n")
         .edit("[outage]\n", &format!("[promise]\n{promise}\n\n[speed]\n{speed}\n\n[outage]\n"))
@@ -179,6 +182,14 @@ fn short_and_back() -> Outcome {
         println!("fact: {fact:?}");
         must(fact.is_some_and(|f| f.2.contains(words)), || format!("{name}: {facts:?}"))?;
     }
+    let hours = facts.iter().find(|f| f.0 == "speed.busy_hours").map(|f| f.2.clone()).unwrap_or_default();
+    let counted: usize = hours
+        .split(['h', ':', ';'])
+        .filter_map(|part| part.trim().split_once(" of "))
+        .filter_map(|(short, _)| short.rsplit(' ').next()?.parse::<usize>().ok())
+        .sum();
+    must(counted >= FINDS, || format!("{counted} short results by hours: {hours}"))?;
+    must(samples.iter().all(|s| s["at"].is_string()), || format!("a sample without its time: {samples:?}"))?;
     s.ear.expect("its receipt", 0, PATIENCE, |h| h.is_callback("received"))?;
     let promise = s.promise()?;
     must(promise["directions"][0]["verdict"]["verdict"] == "broken", || promise.to_string())?;
@@ -326,7 +337,7 @@ fn port() -> Outcome {
             .edit("servers = [", "budget = { day = \"100 GB\", month = \"100 GB\" }\nservers = [");
         // sysfs shows the devices of whoever mounted it: in the gateway it has to be the gateway's.
         let mount = "mount -t sysfs sysfs /sys && exec \"$@\"";
-        plan.prefix = ["unshare", "--mount", "sh", "-c", mount, "sh"].map(str::to_owned).into();
+        plan.prefix.extend(["unshare", "--mount", "sh", "-c", mount, "sh"].map(str::to_owned));
         plan
     })?;
     let opened = s.ear.expect("the finding", 0, PATIENCE * 2, |h| h.is_event("incident_opened"))?;

@@ -274,6 +274,8 @@ impl Daemon {
             }
             Observation::SpeedEnded(ended) => {
                 self.speed.take_if(|(test, _)| *test == ended.test);
+                // What was lost in its queue is not waited for.
+                self.flying = 0;
             }
             _ => {}
         }
@@ -561,15 +563,12 @@ const HASTE_MOST: Span = Span::days(2);
 /// One leap. Less than what the judge takes for a gap in our watching: to it the ticks come late and nothing else.
 #[cfg(feature = "lab")]
 const LEAP: Span = Span::seconds(4);
-/// Real time before each leap, for whom else there is something to do.
-#[cfg(feature = "lab")]
-const BREATH: Span = Span::millis(1);
-
 /// Waits for `wake`; or leaps ahead.
 async fn waited(clock: &Clock, wake: Mono, leap: bool) {
     #[cfg(feature = "lab")]
     if leap {
-        tokio::time::sleep(BREATH.into()).await;
+        // Whom else there is something to do for has its turn first.
+        tokio::task::yield_now().await;
         clock.leap(LEAP);
         return;
     }
