@@ -38,6 +38,9 @@ pub struct Kept {
 pub struct Clock {
     base: Mono,
     boot_id: Arc<str>,
+    /// By how many milliseconds the lab has let it leap.
+    #[cfg(feature = "lab")]
+    leapt: Arc<(std::sync::atomic::AtomicUsize, tokio::sync::Notify)>,
 }
 
 impl Clock {
@@ -49,12 +52,17 @@ impl Clock {
         // Without /proc there is no telling of boots: the empty id is never taken for the same.
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot_id = boot_id.trim();
-        Clock { base: base(kept, boot_id, boottime()), boot_id: boot_id.into() }
+        Clock {
+            base: base(kept, boot_id, boottime()),
+            boot_id: boot_id.into(),
+            #[cfg(feature = "lab")]
+            leapt: Arc::default(),
+        }
     }
 
     /// This moment. Never runs back.
     pub fn now(&self) -> Mono {
-        self.base + boottime()
+        self.base() + boottime()
     }
 
     /// How long the kernel has been up, suspended time included.
@@ -69,12 +77,39 @@ impl Clock {
 
     /// What our clock showed when this kernel booted: for the snapshot.
     pub fn base(&self) -> Mono {
-        self.base
+        self.base + self.leapt()
+    }
+
+    /// Lets it leap: in the lab, where nobody wants to wait hours for a schedule. Civil time leaps with it; the kernel's
+    /// uptime does not.
+    #[cfg(feature = "lab")]
+    pub fn leap(&self, length: Span) {
+        let millis = usize::try_from(length.0).unwrap_or(usize::MAX);
+        self.leapt.0.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
+        self.leapt.1.notify_waiters();
+    }
+
+    /// Returns when it has leapt. Outside the lab it never does.
+    pub async fn leaps(&self) {
+        #[cfg(feature = "lab")]
+        self.leapt.1.notified().await;
+        #[cfg(not(feature = "lab"))]
+        std::future::pending::<()>().await;
+    }
+
+    #[cfg(feature = "lab")]
+    fn leapt(&self) -> Span {
+        Span(self.leapt.0.load(std::sync::atomic::Ordering::SeqCst) as u64)
+    }
+
+    #[cfg(not(feature = "lab"))]
+    fn leapt(&self) -> Span {
+        Span::ZERO
     }
 
     /// What the snapshot is to keep, as of now.
     pub fn kept(&self) -> Kept {
-        Kept { boot_id: self.boot_id.to_string(), base: self.base, saved_at: self.now() }
+        Kept { boot_id: self.boot_id.to_string(), base: self.base(), saved_at: self.now() }
     }
 
     /// Civil time, right or wrong.
@@ -82,16 +117,22 @@ impl Clock {
         #[expect(clippy::disallowed_methods, reason = "the one place where civil time enters")]
         let now = std::time::SystemTime::now();
         let millis = |d: Duration| i64::try_from(d.as_millis()).unwrap_or(i64::MAX);
-        match now.duration_since(std::time::UNIX_EPOCH) {
-            Ok(after) => Wall(millis(after)),
-            Err(before) => Wall(-millis(before.duration())),
-        }
+        let wall = match now.duration_since(std::time::UNIX_EPOCH) {
+            Ok(after) => millis(after),
+            Err(before) => -millis(before.duration()),
+        };
+        Wall(wall.saturating_add_unsigned(self.leapt().0))
     }
 
     /// Whether the kernel says that something disciplines its clock (`STA_UNSYNC` is cleared).
     ///
     /// False also where the kernel does not answer.
     pub fn synced(&self) -> bool {
+        // The hours of the day are to be seen in the lab too, on a machine that nothing disciplines.
+        #[cfg(feature = "lab")]
+        if std::env::var_os("LINEKEEPER_LAB_CLOCK_SET").is_some() {
+            return true;
+        }
         kernel_clock_status().is_some_and(|status| status & libc::STA_UNSYNC == 0)
     }
 
@@ -103,7 +144,10 @@ impl Clock {
             if left == Span::ZERO {
                 return;
             }
-            tokio::time::sleep(left.into()).await;
+            tokio::select! {
+                () = tokio::time::sleep(left.into()) => {}
+                () = self.leaps() => {}
+            }
         }
     }
 }

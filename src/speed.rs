@@ -49,6 +49,10 @@ pub struct SpeedOrder {
     pub seconds_most: Span,
     /// It ends at the latest when this many bytes (own, both ways, at the IP layer) have passed.
     pub bytes_most: Bytes,
+    /// The customer comes first: it ends when more than this of the direction is theirs and stays so. `None`: goes on
+    /// beside them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gives_way: Option<Rate>,
 }
 
 /// How a test ended.

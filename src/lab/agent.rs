@@ -97,6 +97,25 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// What the demo adds to [`configuration`]: a promise, and a speed server to hold the line against it. Tests are as short
+/// and as many as they may be, so that people can watch.
+pub fn promise() -> String {
+    format!(
+        r#"
+[promise]
+download = {{ normal = "{SOLD}" }}
+
+[speed]
+servers = ["http://{ANCHOR}/"]
+seconds = "3 s"
+per_day = 48
+"#
+    )
+}
+
+/// What the demo's customer was sold.
+const SOLD: &str = "100 Mbit/s";
+
 /// The configuration of the demo: times short enough to be watched, the rest as in the field.
 pub fn configuration(world: &World) -> String {
     let directory = world.directory().join("agent");

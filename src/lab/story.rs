@@ -1,22 +1,26 @@
-//! A minute of a line's life in six acts, told with the real agent.
+//! A minute of a line's life in seven acts, told with the real agent.
 //!
 //! Each act breaks something, waits for what the agent must say of it, mends it (where that is not the agent's part)
 //! and waits again. It waits for messages with deadlines, not for fixed times; an act that does not go as told says
-//! what was missing, and the next one begins.
+//! what was missing, and the next one begins. Only the hours between speed tests are not waited for: the agent's clock
+//! leaps over them.
 
 use crate::lab::agent::{self, Agent, DEVICE};
 use crate::lab::broker::Broker;
 use crate::lab::platform::{Platform, Receipts, Received};
 use crate::lab::stage::{Row, Speaker, Stage, Voice};
-use crate::lab::world::{Host, World};
+use crate::lab::world::{Host, Process, World};
 use crate::lab::{Error, clock};
 use crate::message::{
-    Callback, CallbackState, Domain, Event, EventName, IncidentState, Message, Outcome, ResolutionState,
+    Callback, CallbackState, Domain, Event, EventName, Finding, IncidentState, Message, Outcome,
+    ResolutionState,
 };
+use crate::run::socket::{Request, ask};
+use crate::units::Rate;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 /// For what takes two or three seconds when all is well: machines that compile beside us are slow.
@@ -33,8 +37,16 @@ const CABLE_OUT: Duration = Duration::from_secs(3);
 const ALL_DEAD: Duration = Duration::from_secs(10);
 /// How long a line must hold until its incident is over: the demo's hold-down and a little.
 const HELD: Duration = Duration::from_millis(10_500);
+/// What is left of the line that is slower than was sold, each way, and what it has else.
+const SLOW: (Rate, Rate) = (Rate(40_000_000), Rate(10_000_000));
+const WHOLE: (Rate, Rate) = (Rate(120_000_000), Rate(20_000_000));
+/// More speed tests than the act should need one way: four short ones show it, six good ones the return. A busy machine may
+/// spoil some.
+const TESTS_MOST: usize = 10;
 /// A message that comes this long after its fact was kept: far above what the wires take, far below the dead time.
 const LATE: Duration = Duration::from_secs(3);
+/// What follows from a speed test comes within this: two round trips over the wires and a write to flash.
+const FOLLOWS: Duration = Duration::from_millis(300);
 /// How often we look whether the agent still lives while we wait for its words.
 const LOOK: Duration = Duration::from_millis(250);
 /// How the judge's note on a short break begins.
@@ -67,7 +79,7 @@ pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<b
         ),
         &Value::Null,
     );
-    let agent = Agent::start(&world, &program, &agent::configuration(&world))?;
+    let agent = Agent::start(&world, &program, &(agent::configuration(&world) + &agent::promise()))?;
     let mut story = Story { stage, world, _broker: broker, platform, agent, place: 0, rows: Vec::new() };
     let played = story.play();
     if let Some(directory) = keep {
@@ -99,6 +111,8 @@ struct Act {
     seen_after: Option<Duration>,
     messages: Vec<Received>,
     outcome: String,
+    /// The agent's clock has leapt: its stamps and ours have nothing to do with each other.
+    leapt: bool,
     /// What was missing or too much.
     faults: Vec<String>,
 }
@@ -136,6 +150,7 @@ impl Story {
             Story::hiccup,
             Story::silent_loss,
             Story::everything_dead,
+            Story::slower_than_promised,
         ];
         for act in acts {
             act(self)?;
@@ -251,7 +266,8 @@ impl Story {
         );
         let evidence = act.callbacks().iter().any(|c| !c.evidence.facts.is_empty());
         act.must(evidence, "the callback came without evidence");
-        self.status(&mut act)?;
+        let down = |status: &Value| status["line"] == "down";
+        self.status(&mut act, down, "the line is down")?;
         self.rest(&mut act, BREATH);
         self.mends("it forwards again", World::restore_upstream)?;
         let withdrawn = self.watch(&mut act, LATER, |r| callback_is(r, CallbackState::Withdrawn));
@@ -263,7 +279,7 @@ impl Story {
     }
 
     /// What a person at the gateway would be told now.
-    fn status(&self, act: &mut Act) -> Result<(), Error> {
+    fn status(&self, act: &mut Act, holds: impl Fn(&Value) -> bool, what: &str) -> Result<(), Error> {
         let ask = |json: bool| {
             let mut command = Command::new(self.world.program());
             command.arg("status").arg("--socket").arg(self.agent.socket()).args(json.then_some("--json"));
@@ -271,7 +287,7 @@ impl Story {
             Ok::<_, Error>(String::from_utf8_lossy(&out.stdout).into_owned())
         };
         let data = serde_json::from_str(&ask(true)?).unwrap_or(Value::Null);
-        act.must(data["status"]["line"] == "down", "`linekeeper status` does not say that the line is down");
+        act.must(holds(&data["status"]), &format!("`linekeeper status` does not say that {what}"));
         self.stage.quote("linekeeper status", &ask(false)?, &data);
         Ok(())
     }
@@ -335,12 +351,90 @@ impl Story {
         self.world.backup(true)?;
         self.rest(&mut act, BREATH);
         act.must(self.agent.process().alive(), "the agent is not alive any more");
+        self.close(act);
+        Ok(())
+    }
+
+    fn slower_than_promised(&mut self) -> Result<(), Error> {
+        self.stage.act("slower than promised");
+        let mut act =
+            Act { title: "slower than promised", broke: "40 of 100 Mbit/s are left", ..Act::default() };
+        let server = self.speed_server()?;
+        match self.breaks(
+            &mut act,
+            "of the 100 Mbit/s that were sold 40 are left; hours between its tests are leapt over",
+            |world| world.shape(SLOW.0, SLOW.1),
+        ) {
+            Ok(()) => self.short_and_back(&mut act)?,
+            Err(why) => {
+                // A kernel without `tbf`: no fault of the agent's.
+                self.stage.say(Speaker::World, &format!("left out: {why}"), &Value::Null);
+                act.outcome = "left out: the line cannot be shaped here".to_owned();
+            }
+        }
+        drop(server);
         act.must(self.agent.end(), "the agent did not end when asked to");
         // Its goodbye is with the broker already.
         let offline = self.watch(&mut act, SOON, |r| r.kind == "state" && is_online(r) == Some(false));
         act.must(offline, "the agent did not say goodbye");
         self.close(act);
         Ok(())
+    }
+
+    fn speed_server(&self) -> Result<Process, Error> {
+        let mut command = Command::new(self.world.program());
+        command.args(["lab", "speed-server", "--listen", "0.0.0.0:80"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.world.spawn_in(Host::Anchor, &mut command)
+    }
+
+    fn short_and_back(&mut self, act: &mut Act) -> Result<(), Error> {
+        act.leapt = true;
+        // What the act before left to be said.
+        act.messages.clear();
+        let short = self.tests(act, |r| callback_is(r, CallbackState::Requested));
+        let Some(short) = short else {
+            act.must(false, "no callback was asked for");
+            return Ok(());
+        };
+        let received = self.watch(act, SOON, |r| callback_is(r, CallbackState::Received));
+        act.must(received, "the agent did not take the receipt");
+        let samples = act.callbacks().iter().map(|c| c.evidence.samples.len()).max();
+        act.must(samples >= Some(short), "the callback came without its samples");
+        let broken = |status: &Value| status["promise"]["directions"][0]["verdict"]["verdict"] == "broken";
+        self.status(act, broken, "the promise is broken")?;
+        self.mends("the line is whole again", |world| world.shape(WHOLE.0, WHOLE.1))?;
+        let good = self.tests(act, |r| callback_is(r, CallbackState::Withdrawn));
+        act.must(good.is_some(), "the callback was not withdrawn when the line was whole again");
+        let good = good.unwrap_or(0);
+        act.outcome = format!("callback on {short} tests, withdrawn on {good}");
+        Ok(())
+    }
+
+    /// Lets the agent make one speed test after the other, until `wanted` comes: after how many.
+    fn tests(&mut self, act: &mut Act, wanted: impl Fn(&Received) -> bool) -> Option<usize> {
+        for n in 1..=TESTS_MOST {
+            let ended = self.agent.traced("speed_ended");
+            if let Err(why) = ask(&self.agent.socket(), &Request::Hasten) {
+                act.must(false, &format!("its clock does not leap: {why}"));
+                return None;
+            }
+            let agent = &self.agent;
+            if !clock::wait_until(SOON, || agent.traced("speed_ended") > ended) {
+                act.must(false, "it made no speed test");
+                return None;
+            }
+            // The log says what came of it, and is written before any message is sent.
+            let log = self.agent.log();
+            if let Some(line) = log.lines().rev().find(|l| l.contains(" is to be shown")) {
+                let words = line.trim_start().trim_start_matches("INFO ");
+                self.stage.say(Speaker::Gateway, &format!("test {n}: {words}"), &Value::Null);
+            }
+            if self.watch(act, FOLLOWS, &wanted) {
+                return Some(n);
+            }
+        }
+        None
     }
 
     /// Breaks something, and remembers when.
@@ -419,6 +513,7 @@ impl Story {
         }
         let delay = received.delay();
         let arrival = match delay {
+            _ if act.leapt => "on leapt time".to_owned(),
             Some(delay) if is_marked_late(received) => {
                 format!("{} after the fact, marked as late", words(delay))
             }
@@ -566,6 +661,12 @@ fn state_words(received: &Received) -> String {
 
 fn event_words(event: &Event, act: &Act) -> String {
     match event.event {
+        EventName::IncidentOpened if event.incident.finding == Finding::ShortRate => {
+            format!("the promise is BROKEN: {}", event.why)
+        }
+        EventName::IncidentClosed if event.incident.finding == Finding::ShortRate => {
+            format!("the promise is KEPT: {}", event.why)
+        }
         EventName::IncidentOpened => {
             let after = Duration::from_millis(event.time.uptime_ms).saturating_sub(act.at);
             format!("the line is DOWN, known {} after it broke: {}", words(after), event.why)

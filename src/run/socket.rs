@@ -30,6 +30,9 @@ pub enum Request {
         #[serde(default)]
         reason: String,
     },
+    /// Leaps over what is only waited for, until the next speed test begins.
+    #[cfg(feature = "lab")]
+    Hasten,
 }
 
 /// A request and where its answer goes.

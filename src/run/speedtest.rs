@@ -1,7 +1,7 @@
 //! `linekeeper speedtest`: one test in each direction, at once, without the daemon.
 
-use crate::config::bounds::THRESHOLD_DEFAULT;
 use crate::config::{Promise, Rates};
+use crate::judge::promise::rule;
 use crate::sense::link;
 use crate::sense::throughput::{Device, Progress, Server, Stop, measure};
 use crate::speed::{Direction, Figures, Limit, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
@@ -103,8 +103,16 @@ async fn wan(configured: Option<String>) -> Result<Device, String> {
 }
 
 async fn one(direction: Direction, server: &Server, device: &Device, bytes_most: Bytes) -> SpeedEnded {
-    let order =
-        SpeedOrder { test: TestId(0), server: 0, direction, enough: None, seconds_most: SECONDS, bytes_most };
+    let order = SpeedOrder {
+        test: TestId(0),
+        server: 0,
+        direction,
+        enough: None,
+        seconds_most: SECONDS,
+        bytes_most,
+        // Somebody asked for it and waits.
+        gives_way: None,
+    };
     let (progress, mut seen) = mpsc::channel(4);
     let (_go, stop) = watch::channel(Stop::No);
     let shown = std::io::stderr().is_terminal();
@@ -142,22 +150,28 @@ fn bar(direction: Direction, p: &Progress) -> String {
     )
 }
 
-fn promised(promise: &Promise, direction: Direction) -> Option<Rate> {
-    let Rates { minimum, normal, maximum } = match direction {
-        Direction::Download => promise.download,
-        Direction::Upload => promise.upload,
-    };
-    normal.or(minimum).or(maximum)
+fn rates(promise: &Promise, direction: Direction) -> &Rates {
+    match direction {
+        Direction::Download => &promise.download,
+        Direction::Upload => &promise.upload,
+    }
 }
 
-fn verdict(ended: &SpeedEnded, promised: Option<Rate>) -> Verdict {
+/// What was sold, and what of it one test has to show by the configured rule and threshold, as for the daemon.
+fn promised(promise: &Promise, direction: Direction) -> Option<(Rate, Rate)> {
+    let Rates { minimum, normal, maximum } = *rates(promise, direction);
+    Some((normal.or(minimum).or(maximum)?, rule::enough(promise, rates(promise, direction))?))
+}
+
+fn verdict(ended: &SpeedEnded, promised: Option<(Rate, Rate)>) -> Verdict {
     let SpeedOutcome::Measured(figures) = &ended.outcome else { return Verdict::Unmeasured };
     match promised {
-        Some(promised)
-            if u128::from(figures.line.0) * 1000
-                < u128::from(promised.0) * u128::from(THRESHOLD_DEFAULT.0) =>
-        {
-            if figures.limit == Limit::Line { Verdict::Below } else { Verdict::Unmeasured }
+        Some((_, enough)) if figures.line < enough => {
+            if figures.limit == Limit::Line {
+                Verdict::Below
+            } else {
+                Verdict::Unmeasured
+            }
         }
         _ => Verdict::Kept,
     }
@@ -200,7 +214,8 @@ fn as_json(
                 // Of no meaning outside a daemon.
                 test.remove("test");
                 test.remove("server");
-                test.insert("promised".into(), json!(promised));
+                test.insert("promised".into(), json!(promised.map(|p| p.0)));
+                test.insert("enough".into(), json!(promised.map(|p| p.1)));
                 test.insert("verdict".into(), json!(word(*verdict, promised.is_some())));
             }
             test
@@ -246,13 +261,13 @@ fn as_table(options: &Options, ended: &[SpeedEnded], verdicts: &[Verdict]) -> St
                     ended.cost.to_string(),
                     limit_words(*limit).to_owned(),
                 ]);
-                if let Some(promised) = promised(&options.promise, ended.direction) {
+                if let Some((promised, enough)) = promised(&options.promise, ended.direction) {
                     let said = match verdict {
                         Verdict::Kept => "as promised",
                         Verdict::Below => "below what was promised",
                         Verdict::Unmeasured => "below what was promised, but that may not be the line",
                     };
-                    let _ = writeln!(words, "{direction}: {said} ({promised})");
+                    let _ = writeln!(words, "{direction}: {said} ({promised}; {enough} have to be shown)");
                 }
             }
             SpeedOutcome::Failed { detail, retry_after, .. } => {
@@ -307,13 +322,31 @@ mod tests {
 
     #[test]
     fn only_the_line_can_break_a_promise() {
-        let promised = Some(Rate(100_000_000));
+        let sold = Rates { normal: Some(Rate(100_000_000)), ..Rates::default() };
+        let promised = promised(&Promise { download: sold, ..Promise::default() }, Direction::Download);
         assert_eq!(verdict(&ended(80_000_000, Limit::Line), promised), Verdict::Kept);
         assert_eq!(verdict(&ended(79_999_999, Limit::Line), promised), Verdict::Below);
         assert_eq!(verdict(&ended(1, Limit::Line), None), Verdict::Kept);
         for limit in [Limit::Customer, Limit::Server, Limit::Window, Limit::GatewayCpu, Limit::Unknown] {
             assert_eq!(verdict(&ended(79_999_999, limit), promised), Verdict::Unmeasured);
         }
+    }
+
+    #[test]
+    fn the_configured_threshold_and_rule_decide() {
+        let download =
+            Rates { normal: Some(Rate(90_000_000)), maximum: Some(Rate(100_000_000)), ..Rates::default() };
+        let said = |promise: &Promise, line| {
+            verdict(&ended(line, Limit::Line), promised(promise, Direction::Download))
+        };
+        let strict = Promise { download, threshold: crate::units::Permille(950), ..Promise::default() };
+        assert_eq!(said(&strict, 85_499_999), Verdict::Below);
+        assert_eq!(said(&strict, 85_500_000), Verdict::Kept);
+        let german = Promise { download, rule: crate::config::Rule::Bnetza2021, ..Promise::default() };
+        assert_eq!(said(&german, 89_999_999), Verdict::Below);
+        assert_eq!(said(&german, 90_000_000), Verdict::Kept);
+        assert_eq!(said(&german, 1), Verdict::Below);
+        assert_eq!(promised(&german, Direction::Upload), None);
     }
 
     #[test]
@@ -333,7 +366,10 @@ mod tests {
         let text = as_table(&options, &[ended(50_000_000, Limit::Line)], &[Verdict::Below]);
         assert!(text.contains("download   50 Mbit/s"), "{text}");
         assert!(text.contains("9.8 ms"), "{text}");
-        assert!(text.contains("download: below what was promised (100 Mbit/s)"), "{text}");
+        assert!(
+            text.contains("download: below what was promised (100 Mbit/s; 80 Mbit/s have to be shown)"),
+            "{text}"
+        );
         let mut failed = ended(0, Limit::Line);
         failed.outcome = SpeedOutcome::Failed {
             reason: SpeedFailure::ServerBusy,

@@ -54,6 +54,7 @@ async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observat
     loop {
         tokio::select! {
             _ = tick.tick() => {}
+            () = clock.leaps() => {}
             () = report.closed() => return,
         }
         let index = link.borrow().index;

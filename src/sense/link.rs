@@ -9,6 +9,7 @@ use crate::sense::netlink::{
     Events, Kernel, Question, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
     Reading, attributes, u32_at,
 };
+use crate::sense::port;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -175,7 +176,11 @@ impl Watch {
     }
 
     async fn tell(&mut self, tables: &Tables) -> Result<(), Unheard> {
-        let facts = self.choice.facts(tables);
+        let mut facts = self.choice.facts(tables);
+        if facts.link.carrier {
+            // rtnetlink does not tell it. A port negotiates again only with a new carrier, which is announced.
+            facts.link.speed = port::negotiated(&facts.name, facts.index);
+        }
         let link = facts.link.clone();
         self.facts.send_if_modified(|old| {
             let changed = *old != facts;
@@ -490,7 +495,6 @@ impl Tables {
             // Where IPv4 is point-to-point and IPv6 has a next hop, that one is the gateway of both.
             gateway: through.iter().find_map(|route| route.gateway),
             default_route: !through.is_empty(),
-            // rtnetlink does not tell it.
             speed: None,
         }
     }

@@ -9,4 +9,5 @@ pub mod counters;
 pub mod echo;
 pub mod link;
 mod netlink;
+mod port;
 pub mod throughput;

@@ -47,6 +47,11 @@ pub struct Test {
 
 /// Runs the tests: as libtest would, outside; one of them, inside.
 pub fn run(tests: &'static [Test]) -> ExitCode {
+    run_beside(tests, BESIDE)
+}
+
+/// The same, so many beside each other if nobody says otherwise.
+pub fn run_beside(tests: &'static [Test], beside: usize) -> ExitCode {
     // Debian keeps mosquitto and nft where only root looks.
     let path = std::env::var("PATH").unwrap_or_default();
     let wider = format!("{path}:/usr/sbin:/sbin");
@@ -54,7 +59,7 @@ pub fn run(tests: &'static [Test]) -> ExitCode {
         return inside(tests, &name);
     }
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(BESIDE);
+    arguments.test_threads.get_or_insert(beside);
     let refused = if arguments.list { None } else { refused(&wider) };
     if let Some(why) = &refused {
         eprintln!("not tested: {why}");

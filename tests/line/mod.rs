@@ -121,6 +121,7 @@ impl Line {
             enough: test.enough,
             seconds_most: test.seconds,
             bytes_most: test.bytes,
+            gives_way: test.gives_way,
         };
         let url = test.url.clone().unwrap_or_else(|| format!("http://{ANCHOR}/"));
         let server = Server { url: Url::parse(&url).expect("a URL"), ca: test.ca.clone() };
@@ -159,6 +160,7 @@ pub struct Test {
     pub url: Option<String>,
     pub ca: Option<std::path::PathBuf>,
     pub stop_after: Option<Span>,
+    pub gives_way: Option<Rate>,
 }
 
 impl Test {
@@ -171,6 +173,7 @@ impl Test {
             url: None,
             ca: None,
             stop_after: None,
+            gives_way: None,
         }
     }
 }

@@ -20,7 +20,9 @@
 //!   was heard for [`UNHEARD`] (while it is suspected, for [`POSTPONE`]) is tested all the same: who always fills a slow
 //!   line would else never be believed.
 //! * A running test is aborted when the line breaks, a remedy begins, or the customer begins to use the line in
-//!   earnest; one whose end is never told is given up.
+//!   earnest: in the direction that is tested, with what would have kept the test from beginning (the engine is told
+//!   how much that is, for only it knows its own bytes); in the other, with [`guard`]'s share. Never a test that is made
+//!   although the line is in use. One whose end is never told is given up.
 //! * What a test costs is in [`budget`], whom it asks in [`server`].
 
 pub mod bnetza;
@@ -854,6 +856,11 @@ impl Promise {
                 enough: bar(config, direction),
                 seconds_most: length,
                 bytes_most: bytes,
+                // What would have kept the test from beginning, in the direction that only the engine can tell apart.
+                gives_way: rates(config, direction)
+                    .highest()
+                    .filter(|_| !forced)
+                    .map(|sold| rule::part(sold, config.speed.quiet.share)),
             };
             rest.push((order, self.budget.reserve(now, bytes)));
             self.side_mut(direction).soon = None;

@@ -22,7 +22,7 @@ use std::time::Duration;
 
 /// Over so long a rate has to be sustained to count: one second, TR-471's sub-interval, as ten samples of 100 ms that may
 /// come a little early.
-const WINDOW_LEAST: Duration = Duration::from_millis(950);
+pub(super) const WINDOW_LEAST: Duration = Duration::from_millis(950);
 
 /// What a rate has to exceed `enough` by before a test stops early, permille.
 ///

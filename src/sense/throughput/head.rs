@@ -4,7 +4,7 @@
 //! the kernel we need the socket itself once the head is read. hyper, reqwest and ureq read the body through a buffer of
 //! theirs and give no way around it. Of HTTP a speed test needs two requests and the head of the answer.
 
-use crate::units::Span;
+use crate::units::{LocalTime, Span, Wall};
 use std::fmt;
 
 /// The longest head of a response that is read, bytes.
@@ -221,6 +221,7 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
         head: end + 4,
     };
     let mut chunked = false;
+    let (mut later, mut date) = (None, None);
     for line in lines {
         let Some((name, value)) = line.split_once(':') else {
             return Err(format!(
@@ -247,10 +248,11 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
                     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
             }
             "location" => response.location = Some(value.to_owned()),
-            "retry-after" => {
-                // A date there is not read: our clock may not be set.
-                response.retry_after = value.parse::<u64>().ok().map(|s| Span::seconds(s.min(RETRY_MOST)));
-            }
+            "retry-after" => match value.parse::<u64>() {
+                Ok(seconds) => response.retry_after = Some(Span::seconds(seconds.min(RETRY_MOST))),
+                Err(_) => later = moment(value),
+            },
+            "date" => date = moment(value),
             "transfer-encoding" => chunked |= value.to_ascii_lowercase().contains("chunked"),
             "connection" => response.close |= value.to_ascii_lowercase().contains("close"),
             _ => {}
@@ -259,7 +261,22 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
     if chunked {
         response.length = None;
     }
+    // A date is compared with the server's own clock, for ours may not be set.
+    if let (Some(later), Some(date)) = (later, date) {
+        let wait = u64::try_from(later.0.saturating_sub(date.0)).unwrap_or(0);
+        response.retry_after = Some(Span(wait.min(RETRY_MOST * 1_000)));
+    }
     Ok(Some(response))
+}
+
+/// A date as HTTP writes it today (IMF-fixdate, RFC 9110): `Sun, 06 Nov 1994 08:49:37 GMT`.
+fn moment(text: &str) -> Option<Wall> {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let words: Vec<&str> = text.split(' ').collect();
+    let [_, day, month, year, time, "GMT"] = words[..] else { return None };
+    let month = MONTHS.iter().position(|m| *m == month)? + 1;
+    LocalTime::parse(&format!("{year}-{month:02}-{day}T{time}Z")).ok().map(|t| t.wall)
 }
 
 #[cfg(test)]
@@ -318,6 +335,25 @@ mod tests {
         }
         let busy = read("HTTP/1.0 503 No\r\nRetry-After: 120\r\n\r\n").unwrap().unwrap();
         assert_eq!((busy.status, busy.retry_after, busy.close), (503, Some(Span::seconds(120)), true));
+        let date = |after: &str| {
+            let head = format!(
+                "HTTP/1.1 429 No\r\nDate: Fri, 20 Nov 2026 23:59:00 GMT\r\nRetry-After: {after}\r\n\r\n"
+            );
+            response(head.as_bytes()).unwrap().unwrap().retry_after
+        };
+        assert_eq!(
+            date("Sat, 21 Nov 2026 00:04:00 GMT"),
+            Some(Span::minutes(5)),
+            "by the server's own clock"
+        );
+        assert_eq!(date("Fri, 20 Nov 2026 00:00:00 GMT"), Some(Span::ZERO), "in the past");
+        assert_eq!(date("Fri, 20 Nov 2099 00:00:00 GMT"), Some(Span::days(1)), "too far");
+        for strange in ["soon", "Saturday, 21-Nov-26 00:04:00 GMT", "Sat, 31 Feb 2026 00:04:00 GMT", "-1", ""]
+        {
+            assert_eq!(date(strange), None, "{strange:?}");
+        }
+        let undated = read("HTTP/1.1 429 No\r\nRetry-After: Sat, 21 Nov 2026 00:04:00 GMT\r\n\r\n");
+        assert_eq!(undated.unwrap().unwrap().retry_after, None);
         let chunked = read("HTTP/1.1 200 OK\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n");
         assert_eq!(chunked.unwrap().unwrap().length, None);
         for wrong in [

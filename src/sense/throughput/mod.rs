@@ -96,6 +96,10 @@ const UNDER_WAY: Duration = Duration::from_millis(200);
 /// An upload within its bytes is over when all but this have arrived: the last segments, bytes.
 const LEFTOVER: u64 = 64 * 1024;
 
+/// The customer's part of the last second has to stay above [`SpeedOrder::gives_way`] for so long: together two seconds, in
+/// which a page is loaded and a film is not.
+const IN_EARNEST: Duration = Duration::from_secs(1);
+
 /// A server and how to trust it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
@@ -143,14 +147,15 @@ pub enum Stop {
     Aborted,
 }
 
+fn gave_way() -> Trouble {
+    Trouble::new(SpeedFailure::CustomerBusy, "the customer began to use the line: the test gave way")
+}
+
 impl Stop {
     fn trouble(self) -> Option<Trouble> {
         match self {
             Stop::No => None,
-            Stop::CustomerBusy => Some(Trouble::new(
-                SpeedFailure::CustomerBusy,
-                "the customer began to use the line: the test gave way",
-            )),
+            Stop::CustomerBusy => Some(gave_way()),
             Stop::Aborted => Some(Trouble::new(SpeedFailure::Aborted, "the test was told to end")),
         }
     }
@@ -312,6 +317,7 @@ impl Test<'_> {
         let mut breaks = 0;
         let mut first_trouble = None;
         let mut moved = (0, clock::since_boot());
+        let mut customer_since = None;
         let mut wanted = order.enough.map_or(1, |enough| connections_for(enough.0 as f64));
         loop {
             tokio::select! {
@@ -358,9 +364,14 @@ impl Test<'_> {
                 }));
             }
             let open = u8::try_from(workers.len()).unwrap_or(CONNECTIONS_MOST);
-            let rates = figures::last_second(&self.samples, &setting).map(|(rates, _)| rates);
-            if let Some(rates) = rates {
+            if let Some((rates, over)) = figures::last_second(&self.samples, &setting) {
                 self.tell(&rates, now, open);
+                let theirs = order.gives_way.is_some_and(|most| rates.customer > most.0 as f64);
+                if !theirs || over < figures::WINDOW_LEAST {
+                    customer_since = None;
+                } else if now.saturating_sub(*customer_since.get_or_insert(now)) >= IN_EARNEST {
+                    return Err(gave_way());
+                }
                 if breaks == 0 {
                     wanted = wanted.max(connections_for(self.recent(&setting).max(rates.own)));
                 }

@@ -1,6 +1,7 @@
 //! One connection to the test server: opened over the WAN device, asked, and then kept full or emptied.
 
 use super::head::{HEAD_MOST, Response, Url, response};
+use crate::clock;
 use crate::speed::SpeedFailure;
 use crate::units::Span;
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
@@ -30,7 +31,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 const OBJECT_LEAST: u64 = 1_000_000;
 
 /// How much is discarded or sent in one call, bytes. Its pages are never touched where the kernel discards.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 1024 * 1024;
 
 /// What is uploaded, bytes; sent over and over. Random, so that nothing on the way can press it.
 const BODY: usize = 1024 * 1024;
@@ -38,13 +39,20 @@ const BODY: usize = 1024 * 1024;
 /// After so much without a pause, others get their turn, bytes.
 const TURN: usize = 4 * CHUNK;
 
-/// Less than this in one go, and the next bytes are let to gather before they are fetched: waking for each packet is
-/// what costs a processor most once nothing is copied.
-const GATHER_BELOW: usize = 1024 * 1024;
+/// What arrived is fetched by the clock and not when it comes: waking for each packet is what costs a processor most once
+/// nothing is copied (unshaped, more than half of all). So long at least; at 1 Gbit/s 500 kB arrive meanwhile, over eight
+/// connections 62 kB each: less than the receive buffer that Linux begins with.
+const GATHER_LEAST: Duration = Duration::from_millis(4);
 
-/// For so long. At 1 Gbit/s 500 kB arrive meanwhile, over eight connections 62 kB each: less than the receive buffer that
-/// Linux begins with. 1 ms cost a fifth more processor time, unshaped.
-const GATHER: Duration = Duration::from_millis(4);
+/// So long at most: a slow line's packets are few, and two samples have five of these between them.
+const GATHER_MOST: Duration = Duration::from_millis(20);
+
+/// Fetched more often when one connection gave more than this in one go, bytes: half of what the window of a fresh
+/// connection holds. More seldom below a quarter of it.
+const GATHERED: usize = 32 * 1024;
+
+/// From here on there is no pause at all, bytes: the line is faster than any gateway's.
+const GATHER_BELOW: usize = 4 * 1024 * 1024;
 
 /// How long an upload waits for its budget to be looked at again.
 const BUDGET_WAIT: Duration = Duration::from_millis(50);
@@ -381,6 +389,7 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
     let request = url.get();
     let mut room = Vec::new();
     let mut sink = vec![0; CHUNK];
+    let mut gather = Gather(GATHER_LEAST);
     loop {
         let (mut stream, _registered) = open(&plan).await?;
         loop {
@@ -393,14 +402,16 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
             plan.passed(early);
             let mut left = head.length.map(|l| l.saturating_sub(early as u64));
             let mut came = early as u64;
+            // Out of the runtime's sight while the body comes: it would be woken for each packet.
+            let mut source = Source::of(stream).map_err(|e| Trouble::unreachable("downloading", url, e))?;
             while left != Some(0) {
                 let most = plan.room().min(usize::try_from(left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX));
                 if most == 0 {
                     return Ok(());
                 }
-                let n = match &mut stream {
-                    Stream::Plain(tcp) => discard(&plan, tcp, &mut sink, left).await,
-                    Stream::Tls(tls) => {
+                let n = match &mut source {
+                    Source::Plain(tcp) => discard(&plan, tcp, &mut sink, left, &mut gather).await,
+                    Source::Tls(tls) => {
                         let n = tls.read(&mut sink[..most]).await;
                         n.inspect(|n| plan.passed(*n))
                     }
@@ -432,12 +443,59 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
             if head.close || head.length.is_none() {
                 break;
             }
+            stream = source.stream().map_err(|e| Trouble::unreachable("downloading", url, e))?;
         }
     }
 }
 
+/// Where the bytes of a body come from.
+enum Source {
+    Plain(std::net::TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Source {
+    fn of(stream: Stream) -> io::Result<Source> {
+        match stream {
+            Stream::Plain(tcp) => tcp.into_std().map(Source::Plain),
+            Stream::Tls(tls) => Ok(Source::Tls(tls)),
+        }
+    }
+
+    fn stream(self) -> io::Result<Stream> {
+        match self {
+            Source::Plain(tcp) => TcpStream::from_std(tcp).map(Stream::Plain),
+            Source::Tls(tls) => Ok(Stream::Tls(tls)),
+        }
+    }
+}
+
+/// When a connection is looked at again.
+struct Gather(Duration);
+
+impl Gather {
+    /// Lets bytes gather, the last time `gone` were there. All connections are looked at in the same moments.
+    async fn pause(&mut self, gone: usize) {
+        match gone {
+            GATHER_BELOW.. => return tokio::task::yield_now().await,
+            n if n > GATHERED => self.0 = (self.0 / 2).max(GATHER_LEAST),
+            n if n < GATHERED / 4 => self.0 = (self.0 * 2).min(GATHER_MOST),
+            _ => {}
+        }
+        let every = self.0.as_micros().max(1);
+        let over = clock::since_boot().as_micros() % every;
+        tokio::time::sleep(Duration::from_micros(u64::try_from(every - over).unwrap_or(0))).await;
+    }
+}
+
 /// Waits for bytes and discards what there is, in the kernel if it can. 0 at the end of the stream or of the budget.
-async fn discard(plan: &Plan, tcp: &TcpStream, sink: &mut [u8], left: Option<u64>) -> io::Result<usize> {
+async fn discard(
+    plan: &Plan,
+    tcp: &std::net::TcpStream,
+    sink: &mut [u8],
+    left: Option<u64>,
+    gather: &mut Gather,
+) -> io::Result<usize> {
     let mut gone = 0;
     loop {
         let room = plan
@@ -446,34 +504,36 @@ async fn discard(plan: &Plan, tcp: &TcpStream, sink: &mut [u8], left: Option<u64
         if room == 0 {
             return Ok(gone);
         }
-        let drained = tcp.try_io(Interest::READABLE, || {
-            // MSG_TRUNC on TCP: taken out of the queue, copied nowhere.
-            match recv(tcp, &mut sink[..room], RecvFlags::TRUNC) {
-                Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => {
-                    Ok(recv(tcp, &mut sink[..room], RecvFlags::empty())?.1)
-                }
-                other => Ok(other?.1),
+        // MSG_TRUNC on TCP: taken out of the queue, copied nowhere.
+        let drained = match recv(tcp, &mut sink[..room], RecvFlags::TRUNC) {
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => {
+                recv(tcp, &mut sink[..room], RecvFlags::empty())
             }
-        });
+            other => other,
+        };
         match drained {
-            Ok(0) => return Ok(gone),
-            Ok(n) => {
+            Ok((_, 0)) => return Ok(gone),
+            Ok((_, n)) => {
                 plan.passed(n);
                 gone += n;
+                // Less than there was room for: that was all.
+                if n < room {
+                    gather.pause(gone).await;
+                    return Ok(gone);
+                }
                 if gone >= TURN {
                     tokio::task::yield_now().await;
                     return Ok(gone);
                 }
             }
-            Err(e) if e.kind() == ErrorKind::WouldBlock && gone == 0 => tcp.readable().await?,
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                if gone < GATHER_BELOW {
-                    tokio::time::sleep(GATHER).await;
+            Err(rustix::io::Errno::AGAIN) => {
+                gather.pause(gone).await;
+                if gone > 0 {
+                    return Ok(gone);
                 }
-                return Ok(gone);
             }
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(e),
+            Err(rustix::io::Errno::INTR) => {}
+            Err(e) => return Err(e.into()),
         }
     }
 }
