@@ -7,5 +7,6 @@
 pub mod counters;
 pub mod echo;
 pub mod link;
+pub mod name;
 mod netlink;
 pub mod throughput;
