@@ -101,12 +101,14 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!((config.speed.day, config.speed.month), (Bytes(1_000_000_000), Bytes(20_000_000_000)));
     assert_eq!((config.speed.seconds, config.speed.per_day), (Span::seconds(10), 10));
     assert_eq!(config.speed.quiet, Quiet { window: Span::seconds(10), share: Permille(100) });
-    let asked = Name { resolvers: vec![], resolv_conf: None, independent: None, exists: "example.com".into() };
+    let asked =
+        Name { resolvers: vec![], resolv_conf: None, independent: None, exists: "example.com".into() };
     assert_eq!(config.name, asked);
     assert_eq!(config.web, Web { url: None, status: 204, body: None });
     assert_eq!(config.health, Health::default());
     assert_eq!((config.health.every, config.health.readings), (Span::seconds(60), 5));
-    let limits = |failing, recovering| Limits { failing: Permille(failing), recovering: Permille(recovering) };
+    let limits =
+        |failing, recovering| Limits { failing: Permille(failing), recovering: Permille(recovering) };
     assert_eq!((config.health.cpu, config.health.memory), (limits(950, 800), limits(80, 150)));
     assert_eq!((config.health.flash, config.health.conntrack), (limits(50, 100), limits(900, 750)));
     let hot = Limits { failing: Millicelsius(95_000), recovering: Millicelsius(85_000) };
@@ -935,7 +937,8 @@ proptest! {
 #[test]
 fn the_name_that_exists_is_the_operators_own() {
     let exists = |changes: Value| accepted(changes).name.exists;
-    let targets = json!([{ "host": "192.0.2.1", "role": "anchor" }, { "host": "ping.example", "role": "world" }]);
+    let targets =
+        json!([{ "host": "192.0.2.1", "role": "anchor" }, { "host": "ping.example", "role": "world" }]);
     let broker = json!({ "broker": "mqtt://broker.example" });
     let servers = json!({ "servers": ["http://192.0.2.9/", "http://speed.example:8080/x"] });
     assert_eq!(exists(json!({})), "example.com");

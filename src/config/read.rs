@@ -8,8 +8,8 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Health, Language, Limits, Line, LinuxDriver, Mqtt, Name, Outage,
-    Probe, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, Web, host,
+    Broker, Callback, Config, Device, Driver, Health, Language, Limits, Line, LinuxDriver, Mqtt, Name,
+    Outage, Probe, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, Web, host,
 };
 use crate::action::Rung;
 use crate::units::LocalTime;
@@ -710,7 +710,10 @@ impl Reader<'_> {
             }
         }
         if body.is_some() && (status == 204 || status == 304 || status < 200) {
-            self.fault(&section.path("body"), format!("must be absent where the status is {status}: it has none"));
+            self.fault(
+                &section.path("body"),
+                format!("must be absent where the status is {status}: it has none"),
+            );
         }
         let web = Web {
             url: url.map(str::to_owned),

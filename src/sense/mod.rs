@@ -10,3 +10,4 @@ pub mod link;
 pub mod name;
 mod netlink;
 pub mod throughput;
+pub mod web;

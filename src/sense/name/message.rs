@@ -161,7 +161,8 @@ pub fn answer(bytes: &[u8], id: u16, question: &Question) -> Option<Answer> {
     match questions {
         1 => {
             let (name, after) = name(bytes, at)?;
-            if name != question.name || word(after)? != question.kind.number() || word(after + 2)? != CLASS_IN {
+            if name != question.name || word(after)? != question.kind.number() || word(after + 2)? != CLASS_IN
+            {
                 return None;
             }
             at = after + 4;
@@ -264,9 +265,12 @@ mod tests {
 
     #[test]
     fn a_question_on_the_wire() {
-        let expected = b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03com\x00\x00\x01\x00\x01";
+        let expected =
+            b"\x12\x34\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00\x03www\x07example\x03com\x00\x00\x01\x00\x01";
         assert_eq!(asked().message(0x1234), expected);
-        for (wrong, why) in [("", "label"), ("a..b", "label"), (&"x".repeat(64), "label"), (&"x.".repeat(130), "too long")] {
+        for (wrong, why) in
+            [("", "label"), ("a..b", "label"), (&"x".repeat(64), "label"), (&"x.".repeat(130), "too long")]
+        {
             assert!(Question::new(wrong, Kind::A).unwrap_err().contains(why), "{wrong}");
         }
     }

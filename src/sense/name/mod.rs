@@ -13,9 +13,9 @@ pub mod message;
 
 use crate::check::{REPLIES, Reply, Said};
 use crate::clock;
-use crate::config::bounds::{RESOLV_CONF, RESOLVERS};
 use crate::config;
-use crate::sense::throughput::Device;
+use crate::config::bounds::{RESOLV_CONF, RESOLVERS};
+use crate::sense::throughput::{Device, connect_tcp};
 use crate::units::Span;
 use message::{Answer, Code, Kind, LONGEST, Question, answer};
 use std::io::{self, ErrorKind, Read as _};
@@ -23,7 +23,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, UdpSocket};
+use tokio::net::UdpSocket;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -87,8 +87,7 @@ pub async fn lookup(
         let (device, v4, v6) = (device.name.clone(), v4.clone(), v6.clone());
         let each = Duration::from(limit) / 2;
         asked.spawn(async move {
-            let (v4, v6) =
-                tokio::join!(by_udp(place, &device, &v4, each), by_udp(place, &device, &v6, each));
+            let (v4, v6) = tokio::join!(by_udp(place, &device, &v4, each), by_udp(place, &device, &v6, each));
             match (addresses(v4), addresses(v6)) {
                 (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
                 (Err(why), Err(_)) => Err(format!("{} {why}", place.ip())),
@@ -360,9 +359,7 @@ async fn by_tcp(place: SocketAddr, device: &str, question: &Question, limit: Dur
 
 /// One message each way; each has its length before it (RFC 1035, 4.2.2).
 async fn exchange(place: SocketAddr, device: &str, message: &[u8]) -> io::Result<Vec<u8>> {
-    let socket = if place.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
-    socket.bind_device(Some(device.as_bytes()))?;
-    let mut stream = socket.connect(place).await?;
+    let mut stream = connect_tcp(place, device).await?;
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
     stream.write_all(&[&length.to_be_bytes(), message].concat()).await?;
     let length = usize::from(stream.read_u16().await?);
@@ -393,9 +390,19 @@ mod tests {
         let none = || answered(Code::NoSuchName, &[]);
         for (exists, absent, said, detail) in [
             (answered(Code::Fine, &["192.0.2.7"]), none(), Said::Answered, "a.example is 192.0.2.7"),
-            (answered(Code::Fine, &[]), none(), Said::Answered, "a.example is there, without an IPv4 address"),
+            (
+                answered(Code::Fine, &[]),
+                none(),
+                Said::Answered,
+                "a.example is there, without an IPv4 address",
+            ),
             // Some resolvers will not talk of `invalid` at all.
-            (answered(Code::Fine, &["192.0.2.7"]), answered(Code::Refused, &[]), Said::Answered, "a.example is 192.0.2.7"),
+            (
+                answered(Code::Fine, &["192.0.2.7"]),
+                answered(Code::Refused, &[]),
+                Said::Answered,
+                "a.example is 192.0.2.7",
+            ),
             (answered(Code::Fine, &["192.0.2.7"]), Outcome::Silent, Said::Answered, "a.example is 192.0.2.7"),
             (
                 answered(Code::Fine, &["192.0.2.7"]),
@@ -403,8 +410,18 @@ mod tests {
                 Said::Forged,
                 "192.0.2.66 for xyz.invalid, which does not exist",
             ),
-            (Outcome::Silent, answered(Code::Fine, &["192.0.2.66"]), Said::Forged, "192.0.2.66 for xyz.invalid, which does not exist"),
-            (answered(Code::Fine, &["0.0.0.0"]), none(), Said::Forged, "0.0.0.0 for a.example, which is nobody's"),
+            (
+                Outcome::Silent,
+                answered(Code::Fine, &["192.0.2.66"]),
+                Said::Forged,
+                "192.0.2.66 for xyz.invalid, which does not exist",
+            ),
+            (
+                answered(Code::Fine, &["0.0.0.0"]),
+                none(),
+                Said::Forged,
+                "0.0.0.0 for a.example, which is nobody's",
+            ),
             (answered(Code::ServerFailure, &[]), none(), Said::Refused, "SERVFAIL for a.example"),
             (answered(Code::Refused, &[]), Outcome::Silent, Said::Refused, "REFUSED for a.example"),
             (none(), none(), Said::Refused, "NXDOMAIN for a.example"),
@@ -413,7 +430,11 @@ mod tests {
             (Outcome::Closed("x".into()), Outcome::Closed("x".into()), Said::Refused, "x"),
             (Outcome::NotSent("x".into()), Outcome::Silent, Said::NotChecked, "x"),
         ] {
-            assert_eq!(told(exists.clone(), absent.clone()), (said, detail.to_owned()), "{exists:?} {absent:?}");
+            assert_eq!(
+                told(exists.clone(), absent.clone()),
+                (said, detail.to_owned()),
+                "{exists:?} {absent:?}"
+            );
         }
     }
 
