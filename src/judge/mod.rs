@@ -5,6 +5,7 @@
 
 pub mod callback;
 pub mod dates;
+pub mod device;
 pub mod diagnosis;
 pub mod incident;
 pub mod ladder;
@@ -74,6 +75,8 @@ struct State {
     broker: bool,
     #[serde(default)]
     promise: Promise,
+    #[serde(default)]
+    device: device::State,
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -117,6 +120,12 @@ pub struct Status {
     /// Whether the line is as fast as was sold; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promise: Option<promise::Status>,
+    /// What the gateway itself does badly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<device::Warning>,
+    /// How it restarted.
+    #[serde(default)]
+    pub restarts: device::Restarts,
     /// Whether the broker is connected.
     pub broker: bool,
     /// Whether civil time is trusted.
@@ -165,6 +174,7 @@ impl Judge {
             troubles: BTreeMap::new(),
             broker: false,
             promise: Promise::new(),
+            device: device::State::default(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -273,6 +283,7 @@ impl Judge {
         self.climb(now);
         self.escalate(now);
         self.promised(now, saw);
+        self.device(now, saw);
         self.ask_again(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
@@ -340,6 +351,7 @@ impl Judge {
     }
 
     fn started(&mut self, now: Mono, started: &Started) {
+        self.restarted(started);
         let rebooted = self.state.dates.boot_id != started.boot_id;
         self.state.dates.started(now, &started.boot_id, started.uptime);
         self.state.messages = self.state.messages.max(started.watermark);
@@ -1257,6 +1269,8 @@ impl Judge {
                 .collect(),
             troubles: state.troubles.clone(),
             promise: self.promise_status(now),
+            warnings: state.device.warnings(now),
+            restarts: state.device.restarts.clone(),
             broker: state.broker,
             clock_synced: state.dates.synced(),
         }

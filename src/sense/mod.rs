@@ -4,7 +4,9 @@
 //! nobody listens. What it cannot do it says in a [`PartSeen`](crate::observation::Observation::PartSeen), and goes on
 //! trying.
 
+pub mod check;
 pub mod counters;
+pub mod device;
 pub mod echo;
 pub mod link;
 pub mod name;
