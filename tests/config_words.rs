@@ -101,8 +101,7 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!((config.speed.day, config.speed.month), (Bytes(1_000_000_000), Bytes(20_000_000_000)));
     assert_eq!((config.speed.seconds, config.speed.per_day), (Span::seconds(10), 10));
     assert_eq!(config.speed.quiet, Quiet { window: Span::seconds(10), share: Permille(100) });
-    let asked =
-        Name { resolvers: vec![], resolv_conf: None, independent: None, exists: "example.com".into() };
+    let asked = Name { resolvers: vec![], resolv_conf: None, independent: None, known: "example.com".into() };
     assert_eq!(config.name, asked);
     assert_eq!(config.web, Web { url: None, status: 204, body: None });
     assert_eq!(config.health, Health::default());
@@ -173,7 +172,7 @@ fn the_docs_name_the_defaults() {
         ("window: Span", "Default 10 s"),
         ("share: Permille", "Default 10 %"),
         ("independent: Option<IpAddr>", "Default: none is asked"),
-        ("exists: String", "`example.com`"),
+        ("known: String", "`example.com`"),
         ("url: Option<String>", "Default: none is asked"),
         ("status: u16", "Default 204"),
         ("every: Span", "Default 60 s"),
@@ -278,7 +277,7 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(config.name.resolvers, addresses[..2]);
     assert_eq!(config.name.resolv_conf, Some("/run/resolv.conf".into()));
     assert_eq!(config.name.independent, Some(addresses[2]));
-    assert_eq!(config.name.exists, "resolves.example");
+    assert_eq!(config.name.known, "resolves.example");
     let page = Web { url: Some("http://web.example/x".into()), status: 200, body: Some("success".into()) };
     assert_eq!(config.web, page);
     assert_eq!((config.health.every, config.health.readings), (Span::seconds(10), 3));
@@ -936,7 +935,7 @@ proptest! {
 /// The name that is asked for is the operator's own, where one stands in the configuration.
 #[test]
 fn the_name_that_exists_is_the_operators_own() {
-    let exists = |changes: Value| accepted(changes).name.exists;
+    let exists = |changes: Value| accepted(changes).name.known;
     let targets =
         json!([{ "host": "192.0.2.1", "role": "anchor" }, { "host": "ping.example", "role": "world" }]);
     let broker = json!({ "broker": "mqtt://broker.example" });

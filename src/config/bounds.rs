@@ -112,8 +112,8 @@ pub const RESOLVERS: Bounds<usize> = Bounds::new(1, 3);
 /// first two name what the line gave, where the last one often names the local resolver alone.
 pub const RESOLV_CONF: [&str; 3] =
     ["/tmp/resolv.conf.d/resolv.conf.auto", "/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
-/// See [`Name::exists`](super::Name::exists).
-pub const EXISTS_DEFAULT: &str = "example.com";
+/// See [`Name::known`](super::Name::known).
+pub const KNOWN_DEFAULT: &str = "example.com";
 /// `web.status`: what HTTP knows.
 pub const WEB_STATUS: Bounds<u32> = Bounds::new(100, 599);
 /// See [`Web::status`](super::Web::status).

@@ -316,7 +316,7 @@ pub struct Name {
     /// 6.5). The question goes to the line's resolver, which knows that one by heart: nobody else is bothered, and a
     /// resolver that only knows what it knows is not found out by it. A name of the operator's own does that too if
     /// its records may be kept for a few seconds only.
-    pub exists: String,
+    pub known: String,
 }
 
 /// Which web page tells whether somebody is in between.

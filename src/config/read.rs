@@ -377,8 +377,8 @@ impl Reader<'_> {
         let remedies = self.remedies(&root);
         let callback = self.callback(&root);
         let mqtt = self.mqtt(&root);
-        if name.exists.is_empty() {
-            name.exists = known_name(&speed, mqtt.as_ref(), &probe);
+        if name.known.is_empty() {
+            name.known = known_name(&speed, mqtt.as_ref(), &probe);
         }
         let store = self.store(&root);
         let socket = self.status(&root);
@@ -683,7 +683,7 @@ impl Reader<'_> {
             resolvers,
             resolv_conf: self.file(&section, "resolv_conf", bounds::LONGEST_PATH, Show::Open),
             independent,
-            exists: exists.unwrap_or_default().to_owned(),
+            known: exists.unwrap_or_default().to_owned(),
         };
         self.unknown(&section, NAME);
         name
@@ -1064,7 +1064,7 @@ fn known_name(speed: &Speed, mqtt: Option<&Mqtt>, probe: &Probe) -> String {
     let brokers = mqtt.iter().flat_map(|mqtt| &mqtt.brokers).map(|broker| broker.host.as_str());
     let targets = probe.targets.iter().map(|target| target.host.as_str());
     let mut all = servers.chain(brokers).chain(targets);
-    all.find(|host| host::name(host).is_ok()).unwrap_or(bounds::EXISTS_DEFAULT).to_owned()
+    all.find(|host| host::name(host).is_ok()).unwrap_or(bounds::KNOWN_DEFAULT).to_owned()
 }
 
 /// `, is …`: what was written, if it may be repeated.

@@ -165,6 +165,12 @@ impl State {
     }
 }
 
+/// What one reading alone shows at or beyond its failing limit, in words.
+pub fn beyond(seen: &DeviceSeen, policy: &Health) -> Vec<String> {
+    let turns = State::default().seen(Mono(0), seen, &Health { readings: 1, ..*policy });
+    turns.into_iter().map(|(_, words)| words).collect()
+}
+
 impl Judge {
     /// How the last life ended. To be asked before what is known of that life is overwritten.
     pub(super) fn restarted(&mut self, started: &Started) {
@@ -266,6 +272,7 @@ mod tests {
         let hot = DeviceSeen { temperature: Some(95_500), conntrack: Some(1_000), ..DeviceSeen::default() };
         let words: Vec<String> = state.seen(Mono(1), &hot, &policy).into_iter().map(|(_, w)| w).collect();
         assert_eq!(words, ["the hottest sensor shows 95.5 °C", "100 % of the connection table are in use"]);
+        assert_eq!(beyond(&hot, &Health::default()), words);
     }
 
     #[test]

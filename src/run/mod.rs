@@ -1,6 +1,7 @@
 //! The wiring: sensors, judge, actors, the one clock, recorder, status socket, shutdown. The only place that names both
 //! sides.
 
+pub mod diagnose;
 pub mod recorder;
 pub mod show;
 pub mod socket;

@@ -42,10 +42,10 @@ const RANDOM_LETTERS: usize = 12;
 /// Asks every configured resolver and the independent one; tells what each did, at most [`REPLIES`] in all: one reply by
 /// UDP for each (`192.0.2.53`), and one by TCP (`192.0.2.53 (TCP)`) where that was tried.
 ///
-/// Takes no longer than `limit`. The name that exists has to be one (`config.exists`); else nothing is asked.
+/// Takes no longer than `limit`. The name that exists has to be one (`config.known`); else nothing is asked.
 pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<Reply> {
     let (resolvers, mut replies) = resolvers(config, device.index);
-    let questions = match Questions::new(&config.exists) {
+    let questions = match Questions::new(&config.known) {
         Ok(questions) => questions,
         Err(why) => return vec![not_checked("name.exists", why, false)],
     };
@@ -455,7 +455,7 @@ mod tests {
             resolvers: resolvers.iter().map(|a| a.parse().unwrap()).collect(),
             resolv_conf: Some(file.clone()),
             independent: None,
-            exists: "a.example".into(),
+            known: "a.example".into(),
         };
         let (places, replies) = resolvers(&config(&[]), 1);
         assert!(places.is_empty() && replies[0].detail.contains("cannot read"), "{replies:?}");
