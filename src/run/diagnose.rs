@@ -372,7 +372,7 @@ fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
     if let Some(why) = &facts.hands_off {
         let _ = write!(came, "; {why}");
     }
-    row("device", "this gateway".into(), came, if bad.is_empty() { "ok" } else { "bad" });
+    row("device", "this gateway".into(), came, if bad.is_empty() { "ok" } else { "warning" });
     let link = &facts.link;
     let name = if facts.device.is_empty() { "WAN device".to_owned() } else { facts.device.clone() };
     let ok = |good: bool| if good { "ok" } else { "missing" };
@@ -399,7 +399,7 @@ fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
         for reply in facts.replies(ask) {
             let mut came = reply.detail.clone();
             if let Some(us) = reply.took_us {
-                let _ = write!(came, ", {}", millis(us));
+                let _ = write!(came, " ({})", millis(us));
             }
             row(ask.name(), asked(reply), came, said(reply.said));
         }
@@ -425,7 +425,7 @@ fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
         for reply in facts.replies(ask) {
             let mut came = reply.detail.clone();
             if let Some(us) = reply.took_us {
-                let _ = write!(came, ", {}", millis(us));
+                let _ = write!(came, " ({})", millis(us));
             }
             let by = if reply.independent { " (independent)" } else { "" };
             rows.push([
