@@ -29,6 +29,7 @@ Usage: linekeeper VERB [OPTIONS]
 
   run        watch the line (the daemon)
   check      say whether a configuration is right, and every fault in it
+  diagnose   ask every layer of the line now, and say where the fault lies
   status     how the line does, as the running daemon sees it
   callback   ask the operator to call (the customer asks)
   speedtest  measure how fast the line is, now
@@ -75,6 +76,18 @@ Usage: linekeeper callback [--reason TEXT] [--json] [--socket PATH]
 Exit code 0 if a callback is under way now, 69 if no daemon answers.
 ";
 
+const DIAGNOSE_HELP: &str = "\
+Asks every layer of the line, now, and says where the fault lies and what to do. Needs no daemon; takes some seconds and
+some kilobytes.
+
+Usage: linekeeper diagnose [--config FILE] [--json]
+
+  --config FILE  the configuration, TOML or JSON (default /etc/linekeeper.toml)
+
+Echoes, ARP and DHCP need root or CAP_NET_RAW; what cannot be asked is said.
+Exit code 0 if the line has no fault, 1 if it has one or that could not be told, 69 if nothing could be asked.
+";
+
 const SPEEDTEST_HELP: &str = "\
 Measures how fast the line is, now, each way for 12 s. Needs no daemon.
 
@@ -115,6 +128,7 @@ fn main() -> ExitCode {
         "check" => check(rest),
         "status" => status(rest),
         "callback" => callback(rest),
+        "diagnose" => diagnose(rest),
         "speedtest" => speedtest(rest),
         "replay" => replay(rest),
         "lab" => lab(rest),
@@ -352,6 +366,25 @@ fn status(words: &[String]) -> ExitCode {
 }
 
 #[cfg(feature = "daemon")]
+fn diagnose(words: &[String]) -> ExitCode {
+    let words = match Words::read(words, DIAGNOSE_HELP, &["--json"], &["--config"], 0) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let config = match load(Path::new(words.value("--config").unwrap_or("/etc/linekeeper.toml"))) {
+        Ok((_, config)) => config,
+        Err(code) => return code,
+    };
+    match linekeeper::run::diagnose::diagnose(&config, words.has("--json")) {
+        Err(why) => failed(exit::UNAVAILABLE, why),
+        Ok((text, well)) => match (print(&text), well) {
+            (code, true) => code,
+            (_, false) => ExitCode::from(1),
+        },
+    }
+}
+
+#[cfg(feature = "daemon")]
 fn callback(words: &[String]) -> ExitCode {
     use linekeeper::run::{show, socket::Request};
     let words = match Words::read(words, CALLBACK_HELP, &["--json"], &["--reason", "--socket"], 0) {
@@ -444,6 +477,12 @@ fn run(_: &[String]) -> ExitCode {
 fn status(_: &[String]) -> ExitCode {
     let _ = STATUS_HELP;
     without("status", "daemon")
+}
+
+#[cfg(not(feature = "daemon"))]
+fn diagnose(_: &[String]) -> ExitCode {
+    let _ = DIAGNOSE_HELP;
+    without("diagnose", "daemon")
 }
 
 #[cfg(not(feature = "daemon"))]

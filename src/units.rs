@@ -309,6 +309,22 @@ impl<'de> Deserialize<'de> for LocalTime {
     }
 }
 
+/// A temperature, thousandths of a degree Celsius: what the kernel's sensors count in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Millicelsius(pub i32);
+
+impl fmt::Display for Millicelsius {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let (whole, tenth) = (self.0.unsigned_abs() / 1_000, self.0.unsigned_abs() % 1_000 / 100);
+        match tenth {
+            0 => write!(f, "{sign}{whole} °C"),
+            tenth => write!(f, "{sign}{whole}.{tenth} °C"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -335,6 +351,8 @@ mod tests {
         assert_eq!(Rate(999).to_string(), "999 bit/s");
         assert_eq!(Bytes(15_000_000).to_string(), "15 MB");
         assert_eq!(Permille(25).to_string(), "2.5 %");
+        assert_eq!(Millicelsius(95_000).to_string(), "95 °C");
+        assert_eq!(Millicelsius(-1_250).to_string(), "-1.2 °C");
     }
 
     #[test]

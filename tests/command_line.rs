@@ -40,7 +40,7 @@ fn help_is_printed_by_every_verb() {
     }
     let mut verbs = vec!["check", "replay"];
     if cfg!(feature = "daemon") {
-        verbs.extend(["run", "status", "callback"]);
+        verbs.extend(["run", "status", "callback", "diagnose"]);
     }
     if cfg!(feature = "lab") {
         verbs.push("lab");

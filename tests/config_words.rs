@@ -6,10 +6,10 @@
 use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
-    Broker, Config, Driver, Faults, Format, Group, Language, LinuxDriver, Places, Quiet, Role, Rule,
-    RungLimits, Speed, load_text, read,
+    Broker, Config, Driver, Faults, Format, Group, Health, Language, Limits, LinuxDriver, Name, Places,
+    Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
 };
-use linekeeper::units::{Bytes, LocalTime, Permille, Rate, Span};
+use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -101,6 +101,17 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!((config.speed.day, config.speed.month), (Bytes(1_000_000_000), Bytes(20_000_000_000)));
     assert_eq!((config.speed.seconds, config.speed.per_day), (Span::seconds(10), 10));
     assert_eq!(config.speed.quiet, Quiet { window: Span::seconds(10), share: Permille(100) });
+    let asked = Name { resolvers: vec![], resolv_conf: None, independent: None, known: "example.com".into() };
+    assert_eq!(config.name, asked);
+    assert_eq!(config.web, Web { url: None, status: 204, body: None });
+    assert_eq!(config.health, Health::default());
+    assert_eq!((config.health.every, config.health.readings), (Span::seconds(60), 5));
+    let limits =
+        |failing, recovering| Limits { failing: Permille(failing), recovering: Permille(recovering) };
+    assert_eq!((config.health.cpu, config.health.memory), (limits(950, 800), limits(80, 150)));
+    assert_eq!((config.health.flash, config.health.conntrack), (limits(50, 100), limits(900, 750)));
+    let hot = Limits { failing: Millicelsius(95_000), recovering: Millicelsius(85_000) };
+    assert_eq!(config.health.temperature, hot);
     let share = accepted(json!({ "promise": { "rule": "share" } }));
     assert_eq!(share.promise.rule, Rule::Share { short: 4, of: 6 });
     assert!(config.probe.gateway);
@@ -166,6 +177,17 @@ fn the_docs_name_the_defaults() {
         ("per_day: u32,\n    /// When", "Default 10:"),
         ("window: Span", "Default 10 s"),
         ("share: Permille", "Default 10 %"),
+        ("independent: Option<IpAddr>", "Default: none is asked"),
+        ("known: String", "`example.com`"),
+        ("url: Option<String>", "Default: none is asked"),
+        ("status: u16", "Default 204"),
+        ("every: Span", "Default 60 s"),
+        ("readings: u32", "Default 5:"),
+        ("cpu: Limits<Permille>", "fails at 95 %, recovers at 80 %"),
+        ("memory: Limits<Permille>", "fails at 8 %, recovers at 15 %"),
+        ("flash: Limits<Permille>", "fails at 5 %, recovers at 10 %"),
+        ("temperature: Limits<Millicelsius>", "fails at 95 °C, recovers at 85 °C"),
+        ("conntrack: Limits<Permille>", "fails at 90 %, recovers at 75 %"),
         ("patience: Span", "Default 2 s"),
         ("hold_down: Span", "Default 5 min"),
         ("flapping: u32", "Default 5:"),
@@ -205,6 +227,15 @@ fn everything_that_may_be_written_is_read() {
         "probe": {
             "targets": [{ "host": "2001:db8::1", "role": "anchor" }, { "host": "ping.example", "role": "world" }],
             "gateway": false, "interval": "1 s", "timeout": "2s", "grace": "0 s",
+        },
+        "name": {
+            "resolvers": ["192.0.2.53", "2001:db8::53"], "resolv_conf": "/run/resolv.conf",
+            "independent": "203.0.113.53", "exists": "resolves.example",
+        },
+        "web": { "url": "http://web.example/x", "status": 200, "body": " success\n" },
+        "health": {
+            "every": "10 s", "readings": 3, "cpu": { "failing": "90 %", "recovering": "50 %" },
+            "memory": { "recovering": "20 %" }, "temperature": { "failing": "80 °C", "recovering": "70.5 C" },
         },
         "outage": { "patience": "3 s", "hold_down": "1 h", "flapping": 9, "veto": "20 kbit/s" },
         "remedies": {
@@ -248,6 +279,18 @@ fn everything_that_may_be_written_is_read() {
             quiet: Quiet { window: Span::seconds(30), share: Permille(50) },
         }
     );
+    let addresses = ["192.0.2.53", "2001:db8::53", "203.0.113.53"].map(|a| a.parse().unwrap());
+    assert_eq!(config.name.resolvers, addresses[..2]);
+    assert_eq!(config.name.resolv_conf, Some("/run/resolv.conf".into()));
+    assert_eq!(config.name.independent, Some(addresses[2]));
+    assert_eq!(config.name.known, "resolves.example");
+    let page = Web { url: Some("http://web.example/x".into()), status: 200, body: Some("success".into()) };
+    assert_eq!(config.web, page);
+    assert_eq!((config.health.every, config.health.readings), (Span::seconds(10), 3));
+    assert_eq!(config.health.cpu, Limits { failing: Permille(900), recovering: Permille(500) });
+    assert_eq!(config.health.memory, Limits { failing: Permille(80), recovering: Permille(200) });
+    let hot = Limits { failing: Millicelsius(80_000), recovering: Millicelsius(70_500) };
+    assert_eq!(config.health.temperature, hot);
     for (name, rule) in [
         ("sequential", Rule::Sequential),
         ("bnetza-2021", Rule::Bnetza2021),
@@ -449,6 +492,44 @@ fn each_fault_has_its_words() {
         (
             json!({ "speed": { "servers": ["http://a.example/", "http://a.example/"] } }),
             "speed.servers[1] is given twice",
+        ),
+        (
+            json!({ "name": { "resolvers": ["127.0.0.53"] } }),
+            "name.resolvers[0] must be another host than this one, is \"127.0.0.53\"",
+        ),
+        (
+            json!({ "name": { "resolvers": ["dns.example"] } }),
+            "name.resolvers[0] must be an IPv4 or IPv6 address, is \"dns.example\"",
+        ),
+        (
+            json!({ "name": { "resolvers": ["192.0.2.53", "192.0.2.53"] } }),
+            "name.resolvers[1] is given twice",
+        ),
+        (
+            json!({ "name": { "resolvers": ["192.0.2.53"], "independent": "192.0.2.53" } }),
+            "name.independent must be another than those of name.resolvers",
+        ),
+        (json!({ "name": { "exists": "192.0.2.1" } }), "name.exists must be a DNS name, is \"192.0.2.1\""),
+        (
+            json!({ "web": { "url": "https://a.example/" } }),
+            "web.url must be by http://: by https:// a login page could not show itself",
+        ),
+        (json!({ "web": { "status": 200 } }), "web.url is missing: web.status needs it"),
+        (
+            json!({ "web": { "url": "http://a.example/", "body": "x" } }),
+            "web.body must be absent where the status is 204: it has none",
+        ),
+        (
+            json!({ "health": { "cpu": { "recovering": "95 %" } } }),
+            "health.cpu.recovering must be below health.cpu.failing, is 95 % and that is 95 %",
+        ),
+        (
+            json!({ "health": { "flash": { "recovering": "1 %" } } }),
+            "health.flash.recovering must be above health.flash.failing, is 1 % and that is 5 %",
+        ),
+        (
+            json!({ "health": { "temperature": { "failing": "95 F" } } }),
+            "health.temperature.failing must be 20 °C to 150 °C, is \"95 F\": its units are °C or C",
         ),
         // Words and names.
         (
@@ -700,7 +781,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 39, "defaults shown");
+        assert_eq!(shown, 47, "defaults shown");
     }
 
     #[test]
@@ -871,4 +952,23 @@ proptest! {
         let config = accepted(json!({ "callback": { "after": format!("{n} {}", unit.0) } }));
         prop_assert_eq!(config.callback.after, Span(n * unit.1));
     }
+}
+
+/// The name that is asked for is the operator's own, where one stands in the configuration.
+#[test]
+fn the_name_that_exists_is_the_operators_own() {
+    let exists = |changes: Value| accepted(changes).name.known;
+    let targets =
+        json!([{ "host": "192.0.2.1", "role": "anchor" }, { "host": "ping.example", "role": "world" }]);
+    let broker = json!({ "broker": "mqtt://broker.example" });
+    let servers = json!({ "servers": ["http://192.0.2.9/", "http://speed.example:8080/x"] });
+    assert_eq!(exists(json!({})), "example.com");
+    assert_eq!(exists(json!({ "probe": { "targets": targets } })), "ping.example");
+    assert_eq!(exists(json!({ "probe": { "targets": targets }, "mqtt": broker })), "broker.example");
+    assert_eq!(
+        exists(json!({ "probe": { "targets": targets }, "mqtt": broker, "speed": servers })),
+        "speed.example"
+    );
+    assert_eq!(exists(json!({ "speed": servers, "name": { "exists": "me.example" } })), "me.example");
+    assert_eq!(exists(json!({ "speed": { "servers": ["http://[2001:db8::1]/"] } })), "example.com");
 }

@@ -245,9 +245,7 @@ fn gives_way() -> Outcome {
     let mut line = Line::new();
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;
-    for (direction, most, customer) in
-        [(Direction::Download, mbit(5), 12), (Direction::Upload, mbit(1), 3)]
-    {
+    for (direction, most, customer) in [(Direction::Download, mbit(5), 12), (Direction::Upload, mbit(1), 3)] {
         // Alone, and beside less than it gives way to, it takes its whole time.
         for little in [None, Some(Rate(most.0 / 3))] {
             let traffic = little.map(|rate| Customer::start(&line.world, Kind::Udp, direction, rate));

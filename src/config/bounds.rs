@@ -3,9 +3,9 @@
 //! The argument for a default stands at the field of [`Config`](super::Config) it fills, the argument for its bounds
 //! here.
 
-use super::RungLimits;
+use super::{Limits, RungLimits};
 use crate::action::Rung;
-use crate::units::{Bytes, Permille, Rate, Span};
+use crate::units::{Bytes, Millicelsius, Permille, Rate, Span};
 
 /// The least and the most that a key may hold, both allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,6 +105,44 @@ pub const FLAPPING_DEFAULT: u32 = 5;
 pub const VETO: Bounds<Rate> = Bounds::new(Rate(1_000), Rate(10_000_000));
 /// See [`Outage::veto`](super::Outage::veto).
 pub const VETO_DEFAULT: Rate = Rate(10_000);
+
+/// `name.resolvers`: as many as resolv.conf(5) takes (`MAXNS`).
+pub const RESOLVERS: Bounds<usize> = Bounds::new(1, 3);
+/// Where the line's resolvers are named: OpenWrt's netifd (dnsmasq reads it there), systemd-resolved, all others. The
+/// first two name what the line gave, where the last one often names the local resolver alone.
+pub const RESOLV_CONF: [&str; 3] =
+    ["/tmp/resolv.conf.d/resolv.conf.auto", "/run/systemd/resolve/resolv.conf", "/etc/resolv.conf"];
+/// See [`Name::known`](super::Name::known).
+pub const KNOWN_DEFAULT: &str = "example.com";
+/// `web.status`: what HTTP knows.
+pub const WEB_STATUS: Bounds<u32> = Bounds::new(100, 599);
+/// See [`Web::status`](super::Web::status).
+pub const WEB_STATUS_DEFAULT: u32 = 204;
+/// The longest `web.body`, bytes: a word or a sentence.
+pub const LONGEST_BODY: usize = 256;
+/// `health.every`: five seconds already cost a small processor as much as all the echoes; after an hour the flash is full.
+pub const HEALTH_EVERY: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
+/// See [`Health::every`](super::Health::every).
+pub const HEALTH_EVERY_DEFAULT: Span = Span::seconds(60);
+/// `health.readings`: one, for who wants every peak; an hour at the default interval.
+pub const HEALTH_READINGS: Bounds<u32> = Bounds::new(1, 60);
+/// See [`Health::readings`](super::Health::readings).
+pub const HEALTH_READINGS_DEFAULT: u32 = 5;
+/// Any share of `health`.
+pub const HEALTH_SHARE: Bounds<Permille> = Bounds::new(Permille(1), Permille(1_000));
+/// `health.temperature`: a cool room to where silicon ends.
+pub const HEALTH_TEMPERATURE: Bounds<Millicelsius> = Bounds::new(Millicelsius(20_000), Millicelsius(150_000));
+/// See [`Health::cpu`](super::Health::cpu).
+pub const CPU_DEFAULT: Limits<Permille> = Limits { failing: Permille(950), recovering: Permille(800) };
+/// See [`Health::memory`](super::Health::memory).
+pub const MEMORY_DEFAULT: Limits<Permille> = Limits { failing: Permille(80), recovering: Permille(150) };
+/// See [`Health::flash`](super::Health::flash).
+pub const FLASH_DEFAULT: Limits<Permille> = Limits { failing: Permille(50), recovering: Permille(100) };
+/// See [`Health::temperature`](super::Health::temperature).
+pub const TEMPERATURE_DEFAULT: Limits<Millicelsius> =
+    Limits { failing: Millicelsius(95_000), recovering: Millicelsius(85_000) };
+/// See [`Health::conntrack`](super::Health::conntrack).
+pub const CONNTRACK_DEFAULT: Limits<Permille> = Limits { failing: Permille(900), recovering: Permille(750) };
 
 /// `remedies.ladder`: what any gateway can do without harm. Power and reboot are the owner's to allow.
 pub const LADDER_DEFAULT: [Rung; 2] = [Rung::Renew, Rung::RestartInterface];

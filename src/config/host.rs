@@ -44,6 +44,28 @@ pub(super) fn check(text: &str, own: bool) -> Result<(), &'static str> {
     Ok(())
 }
 
+/// The address of a single host beyond this link, as resolvers are given; says what it must be where it is none.
+pub(super) fn address(text: &str) -> Result<IpAddr, &'static str> {
+    let address = text.parse::<IpAddr>().map_err(|_| "an IPv4 or IPv6 address")?;
+    check_address(address.to_canonical(), false)?;
+    Ok(address)
+}
+
+/// Whether `text` is a DNS name and no address.
+pub(super) fn name(text: &str) -> Result<(), &'static str> {
+    if text.parse::<IpAddr>().is_ok() || check(text, false).is_err() {
+        return Err("a DNS name");
+    }
+    Ok(())
+}
+
+/// The host of a URL that [`server`] took.
+pub(super) fn of_url(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("://")?;
+    let authority = rest.split(['/', '?']).next()?;
+    if authority.starts_with('[') { None } else { authority.split(':').next() }
+}
+
 fn check_address(address: IpAddr, own: bool) -> Result<(), &'static str> {
     let broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     if address.is_multicast() || broadcast {

@@ -4,7 +4,8 @@
 //! [`read`](read::read()) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
 
 use crate::action::Rung;
-use crate::units::{Bytes, LocalTime, Permille, Rate, Span};
+use crate::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub mod bounds;
@@ -33,6 +34,12 @@ pub struct Config {
     pub probe: Probe,
     /// How its speed is tested.
     pub speed: Speed,
+    /// Which resolvers are asked when a fault has to be placed, and for what.
+    pub name: Name,
+    /// Which web page tells whether somebody is in between.
+    pub web: Web,
+    /// When the gateway itself does badly.
+    pub health: Health,
     /// When silence is an outage, and what belongs together.
     pub outage: Outage,
     /// What may be done about it.
@@ -289,6 +296,108 @@ impl Default for Speed {
             quiet: Quiet { window: bounds::QUIET_WINDOW_DEFAULT, share: bounds::QUIET_SHARE_DEFAULT },
         }
     }
+}
+
+/// Which resolvers are asked when a fault has to be placed, and for what.
+///
+/// Nothing of this is asked while all is well: only when the judge orders it, and by `linekeeper diagnose`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Name {
+    /// The line's resolvers, at most 3. Empty: those that `resolv_conf` names.
+    pub resolvers: Vec<IpAddr>,
+    /// The file whose `nameserver` lines name the resolvers. `None`: the first that is there of
+    /// [`bounds::RESOLV_CONF`], the line's own ones before those that a local resolver hides behind.
+    pub resolv_conf: Option<PathBuf>,
+    /// A resolver that is not the line's: if it answers and the line's does not, another resolver helps.
+    ///
+    /// Default: none is asked. Whatever address stood here, every gateway of every operator would ask it, and its
+    /// owner agreed to that with nobody; and to whom a fleet shows itself is the operator's to decide.
+    pub independent: Option<IpAddr>,
+    /// A name that exists.
+    ///
+    /// Default: the first of the names that stand in the configuration anyway (`speed.servers`, the brokers,
+    /// `probe.targets`), which are the operator's to be asked for; where all are addresses, `example.com` (RFC 6761,
+    /// 6.5). The question goes to the line's resolver, which knows that one by heart: nobody else is bothered, and a
+    /// resolver that only knows what it knows is not found out by it. A name of the operator's own does that too if
+    /// its records may be kept for a few seconds only.
+    pub known: String,
+}
+
+/// Which web page tells whether somebody is in between.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Web {
+    /// `http://…`. By https a login page could not show itself.
+    ///
+    /// Default: none is asked, as no web server is everybody's to ask.
+    pub url: Option<String>,
+    /// What its server answers, 100 to 599.
+    ///
+    /// Default 204 (No Content): what those answer that are made for this, and no login page does.
+    pub status: u16,
+    /// What its answer consists of, white space at both ends aside. `None`: it is not looked at.
+    pub body: Option<String>,
+}
+
+/// When the gateway itself does badly.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// How often it is looked at.
+    ///
+    /// Default 60 s: memory leaks and fills flash over hours, heat over minutes. One look reads a dozen files and the
+    /// list of processes.
+    pub every: Span,
+    /// As many readings in a row beyond `failing` make a warning, 1 to 60.
+    ///
+    /// Default 5: five minutes. A backup, an update of filter lists or the customer's download keeps a small
+    /// processor busy for less.
+    pub readings: u32,
+    /// Processor in use.
+    ///
+    /// Default: fails at 95 %, recovers at 80 %. What routes at line rate without hardware help is at 80 to 90 % and
+    /// well.
+    pub cpu: Limits<Permille>,
+    /// Memory that is available (the kernel's `MemAvailable`).
+    ///
+    /// Default: fails at 8 %, recovers at 15 %: of 128 MB these are 10 MB, below which the kernel of a small router
+    /// begins to end processes, and 19 MB.
+    pub memory: Limits<Permille>,
+    /// Flash that is free, of the store's file system.
+    ///
+    /// Default: fails at 5 %, recovers at 10 %: JFFS2 and UBIFS grow slow and then refuse as they run full.
+    pub flash: Limits<Permille>,
+    /// The hottest sensor.
+    ///
+    /// Default: fails at 95 °C, recovers at 85 °C: routers' processors and Wi-Fi radios throttle or switch off from
+    /// 100 to 115 °C on.
+    pub temperature: Limits<Millicelsius>,
+    /// Connection tracking table in use.
+    ///
+    /// Default: fails at 90 %, recovers at 75 %. When it is full every new connection of the customer's is dropped.
+    pub conntrack: Limits<Permille>,
+}
+
+impl Default for Health {
+    fn default() -> Health {
+        Health {
+            every: bounds::HEALTH_EVERY_DEFAULT,
+            readings: bounds::HEALTH_READINGS_DEFAULT,
+            cpu: bounds::CPU_DEFAULT,
+            memory: bounds::MEMORY_DEFAULT,
+            flash: bounds::FLASH_DEFAULT,
+            temperature: bounds::TEMPERATURE_DEFAULT,
+            conntrack: bounds::CONNTRACK_DEFAULT,
+        }
+    }
+}
+
+/// Where something begins to fail and where it is well again: two values, so that a reading that wavers about one is told
+/// once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits<T> {
+    /// At this or beyond it fails.
+    pub failing: T,
+    /// At this or better it is well.
+    pub recovering: T,
 }
 
 /// When silence is an outage, and what belongs together.

@@ -1,6 +1,6 @@
 //! Quantities as people write them: a decimal number and its unit, `"100 Mbit/s"`, `"5 s"`, `"0.5 %"`.
 
-use crate::units::{Bytes, Permille, Rate, Span};
+use crate::units::{Bytes, Millicelsius, Permille, Rate, Span};
 use std::fmt;
 
 /// A kind of quantity, and the units it is written in.
@@ -50,6 +50,15 @@ impl Quantity for Permille {
     const EXAMPLE: &str = "0.5 %";
     fn of(steps: u64) -> Option<Self> {
         u16::try_from(steps).ok().map(Permille)
+    }
+}
+
+impl Quantity for Millicelsius {
+    const UNITS: &[(&str, u64)] = &[("°C", 1_000), ("C", 1_000)];
+    const UNITS_IN_WORDS: &str = "°C or C";
+    const EXAMPLE: &str = "95 °C";
+    fn of(steps: u64) -> Option<Self> {
+        i32::try_from(steps).ok().map(Millicelsius)
     }
 }
 
@@ -164,6 +173,9 @@ mod tests {
         for (text, permille) in [("1 %", 10), ("0.5 %", 5), ("100%", 1_000)] {
             assert_eq!(parse(text), Ok(Permille(permille)), "{text}");
         }
+        for (text, thousandths) in [("95 °C", 95_000), ("72.5 C", 72_500)] {
+            assert_eq!(parse(text), Ok(Millicelsius(thousandths)), "{text}");
+        }
     }
 
     #[test]
@@ -209,5 +221,6 @@ mod tests {
         assert_eq!(parse::<Permille>("6553.6 %"), Err(OutOfRange));
         assert_eq!(parse::<Permille>("0.05 %"), Err(TooFine));
         assert_eq!(parse::<Rate>("100 MB/s"), Err(UnknownUnit));
+        assert_eq!(parse::<Millicelsius>("95 F"), Err(UnknownUnit));
     }
 }

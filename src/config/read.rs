@@ -8,14 +8,15 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Group, Language, Line, LinuxDriver, Mqtt, Outage, Probe,
-    Programme, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry,
-    host,
+    Broker, Callback, Config, Device, Driver, Group, Health, Language, Limits, Line, LinuxDriver, Mqtt, Name,
+    Outage, Probe, Programme, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target,
+    Telemetry, Web, host,
 };
 use crate::action::Rung;
 use crate::units::{LocalTime, Span};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The sections of a configuration.
@@ -25,6 +26,9 @@ const SECTIONS: &[&str] = &[
     "promise",
     "probe",
     "speed",
+    "name",
+    "web",
+    "health",
     "outage",
     "remedies",
     "callback",
@@ -44,6 +48,10 @@ const TARGET: &[&str] = &["host", "role"];
 const SPEED: &[&str] = &["servers", "budget", "seconds", "per_day", "quiet"];
 const BUDGET: &[&str] = &["day", "month"];
 const QUIET: &[&str] = &["window", "share"];
+const NAME: &[&str] = &["resolvers", "resolv_conf", "independent", "exists"];
+const WEB: &[&str] = &["url", "status", "body"];
+const HEALTH: &[&str] = &["every", "readings", "cpu", "memory", "flash", "temperature", "conntrack"];
+const LIMITS: &[&str] = &["failing", "recovering"];
 const OUTAGE: &[&str] = &["patience", "hold_down", "flapping", "veto"];
 const REMEDIES: &[&str] = &[
     "driver",
@@ -84,6 +92,9 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("promise", PROMISE),
     ("probe", PROBE),
     ("speed", SPEED),
+    ("name", NAME),
+    ("web", WEB),
+    ("health", HEALTH),
     ("outage", OUTAGE),
     ("remedies", REMEDIES),
     ("callback", CALLBACK),
@@ -380,12 +391,18 @@ impl Reader<'_> {
         let probe = self.probe(&root);
         let speed = self.speed(&root);
         self.affordable(&root, &promise, &speed);
+        let mut name = self.name(&root);
+        let web = self.web(&root);
+        let health = self.health(&root);
         let outage = self.outage(&root);
         let remedies = self.remedies(&root);
         let callback = self.callback(&root);
         let programme = self.programme(&root);
         let telemetry = self.telemetry(&root);
         let mqtt = self.mqtt(&root);
+        if name.known.is_empty() {
+            name.known = known_name(&speed, mqtt.as_ref(), &probe);
+        }
         let store = self.store(&root);
         let socket = self.status(&root);
         self.unknown(&root, SECTIONS);
@@ -395,6 +412,9 @@ impl Reader<'_> {
             promise,
             probe,
             speed,
+            name,
+            web,
+            health,
             outage,
             remedies: remedies?,
             callback,
@@ -660,6 +680,132 @@ impl Reader<'_> {
             }
         }
         targets
+    }
+
+    /// Where no name is given that exists, it is empty.
+    fn name(&mut self, root: &Section<'_>) -> Name {
+        let section = self.section(root, "name");
+        let mut resolvers: Vec<IpAddr> = Vec::new();
+        let items =
+            self.list(&section, "resolvers", bounds::RESOLVERS, "addresses", Show::Open).unwrap_or_default();
+        for (path, item) in items {
+            match item.as_str().map(host::address) {
+                Some(Ok(address)) if resolvers.contains(&address) => self.fault(&path, "is given twice"),
+                Some(Ok(address)) => resolvers.push(address),
+                Some(Err(must)) => self.must(&path, must, item, Show::Open),
+                None => self.must(&path, "text like \"192.0.2.53\"", item, Show::Open),
+            }
+        }
+        let independent =
+            self.text(&section, "independent", Show::Open, |text| Ok(host::address(text).map(|_| ())?));
+        let independent = independent.and_then(|text| text.parse().ok());
+        if independent.is_some_and(|address| resolvers.contains(&address)) {
+            let resolvers = section.path("resolvers");
+            self.fault(&section.path("independent"), format!("must be another than those of {resolvers}"));
+        }
+        let exists = self.text(&section, "exists", Show::Open, |text| Ok(host::name(text)?));
+        let name = Name {
+            resolvers,
+            resolv_conf: self.file(&section, "resolv_conf", bounds::LONGEST_PATH, Show::Open),
+            independent,
+            known: exists.unwrap_or_default().to_owned(),
+        };
+        self.unknown(&section, NAME);
+        name
+    }
+
+    fn web(&mut self, root: &Section<'_>) -> Web {
+        let section = self.section(root, "web");
+        let url = self.text(&section, "url", Show::Secret, |text| match host::server(text) {
+            Ok(()) if text.starts_with("http://") => Ok(()),
+            Ok(()) => Err("by http://: by https:// a login page could not show itself".to_owned()),
+            Err(words) => Err(words.trim_start_matches("must be ").to_owned()),
+        });
+        let body = self.text(&section, "body", Show::Open, |text| {
+            let length = text.trim().len();
+            if !(1..=bounds::LONGEST_BODY).contains(&length) {
+                return Err(format!("1 to {} bytes beside white space", bounds::LONGEST_BODY));
+            }
+            Ok(())
+        });
+        let status = self.count(&section, "status", bounds::WEB_STATUS, bounds::WEB_STATUS_DEFAULT);
+        for key in ["status", "body"].into_iter().filter(|key| section.has(key)) {
+            if !section.has("url") {
+                self.missing(&section.path("url"), &format!("{} needs it", section.path(key)));
+            }
+        }
+        if body.is_some() && (status == 204 || status == 304 || status < 200) {
+            self.fault(
+                &section.path("body"),
+                format!("must be absent where the status is {status}: it has none"),
+            );
+        }
+        let web = Web {
+            url: url.map(str::to_owned),
+            status: u16::try_from(status).unwrap_or(u16::MAX),
+            body: body.map(|text| text.trim().to_owned()),
+        };
+        self.unknown(&section, WEB);
+        web
+    }
+
+    fn health(&mut self, root: &Section<'_>) -> Health {
+        let section = self.section(root, "health");
+        let share = bounds::HEALTH_SHARE;
+        let health = Health {
+            every: self
+                .quantity(&section, "every", bounds::HEALTH_EVERY)
+                .unwrap_or(bounds::HEALTH_EVERY_DEFAULT),
+            readings: self.count(
+                &section,
+                "readings",
+                bounds::HEALTH_READINGS,
+                bounds::HEALTH_READINGS_DEFAULT,
+            ),
+            cpu: self.limits(&section, "cpu", share, bounds::CPU_DEFAULT, Bad::High),
+            memory: self.limits(&section, "memory", share, bounds::MEMORY_DEFAULT, Bad::Low),
+            flash: self.limits(&section, "flash", share, bounds::FLASH_DEFAULT, Bad::Low),
+            temperature: self.limits(
+                &section,
+                "temperature",
+                bounds::HEALTH_TEMPERATURE,
+                bounds::TEMPERATURE_DEFAULT,
+                Bad::High,
+            ),
+            conntrack: self.limits(&section, "conntrack", share, bounds::CONNTRACK_DEFAULT, Bad::High),
+        };
+        self.unknown(&section, HEALTH);
+        health
+    }
+
+    fn limits<Q: Quantity>(
+        &mut self,
+        parent: &Section<'_>,
+        key: &str,
+        bounds: Bounds<Q>,
+        default: Limits<Q>,
+        bad: Bad,
+    ) -> Limits<Q> {
+        let section = self.section(parent, key);
+        let limits = Limits {
+            failing: self.quantity(&section, "failing", bounds).unwrap_or(default.failing),
+            recovering: self.quantity(&section, "recovering", bounds).unwrap_or(default.recovering),
+        };
+        let (wrong, side) = match bad {
+            Bad::High => (limits.recovering >= limits.failing, "below"),
+            Bad::Low => (limits.recovering <= limits.failing, "above"),
+        };
+        if wrong {
+            let words = format!(
+                "must be {side} {}, is {} and that is {}",
+                section.path("failing"),
+                limits.recovering,
+                limits.failing
+            );
+            self.fault(&section.path("recovering"), words);
+        }
+        self.unknown(&section, LIMITS);
+        limits
     }
 
     fn outage(&mut self, root: &Section<'_>) -> Outage {
@@ -964,6 +1110,22 @@ impl Reader<'_> {
         self.unknown(&section, STATUS);
         socket.unwrap_or_else(|| PathBuf::from(bounds::SOCKET_DEFAULT))
     }
+}
+
+/// On which side of its limit a reading is bad.
+#[derive(Clone, Copy, PartialEq)]
+enum Bad {
+    High,
+    Low,
+}
+
+/// The first name that the operator has written down anyway.
+fn known_name(speed: &Speed, mqtt: Option<&Mqtt>, probe: &Probe) -> String {
+    let servers = speed.servers.iter().filter_map(|url| host::of_url(url));
+    let brokers = mqtt.iter().flat_map(|mqtt| &mqtt.brokers).map(|broker| broker.host.as_str());
+    let targets = probe.targets.iter().map(|target| target.host.as_str());
+    let mut all = servers.chain(brokers).chain(targets);
+    all.find(|host| host::name(host).is_ok()).unwrap_or(bounds::KNOWN_DEFAULT).to_owned()
 }
 
 /// `, is …`: what was written, if it may be repeated.

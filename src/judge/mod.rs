@@ -5,6 +5,7 @@
 
 pub mod callback;
 pub mod dates;
+pub mod device;
 pub mod diagnosis;
 pub mod incident;
 pub mod ladder;
@@ -81,6 +82,7 @@ struct State {
     programme: Programme,
     #[serde(default)]
     telemetry: telemetry::Telemetry,
+    device: device::State,
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -127,6 +129,12 @@ pub struct Status {
     /// The follow-up callbacks of the installation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programme: Vec<programme::DueStatus>,
+    /// What the gateway itself does badly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<device::Warning>,
+    /// How it restarted.
+    #[serde(default)]
+    pub restarts: device::Restarts,
     /// Whether the broker is connected.
     pub broker: bool,
     /// Whether civil time is trusted.
@@ -177,6 +185,7 @@ impl Judge {
             promise: Promise::new(),
             programme: Programme::default(),
             telemetry: telemetry::Telemetry::default(),
+            device: device::State::default(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -291,6 +300,7 @@ impl Judge {
         self.promised(now, saw);
         self.follow_up(now);
         self.summarise(now, saw, line);
+        self.device(now, saw);
         self.ask_again(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
@@ -360,6 +370,7 @@ impl Judge {
     }
 
     fn started(&mut self, now: Mono, started: &Started) {
+        self.restarted(started);
         let rebooted = self.state.dates.boot_id != started.boot_id;
         self.state.dates.started(now, &started.boot_id, started.uptime);
         self.state.messages = self.state.messages.max(started.watermark);
@@ -1279,6 +1290,8 @@ impl Judge {
             troubles: state.troubles.clone(),
             promise: self.promise_status(now),
             programme: state.programme.status(&self.config),
+            warnings: state.device.warnings(now),
+            restarts: state.device.restarts.clone(),
             broker: state.broker,
             clock_synced: state.dates.synced(),
         }

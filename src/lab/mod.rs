@@ -17,6 +17,7 @@ pub mod agent;
 pub mod broker;
 pub mod clock;
 pub mod dhcp;
+pub mod dns_server;
 pub mod echo;
 pub mod enclosure;
 pub mod platform;
@@ -25,6 +26,7 @@ pub mod speed_server;
 pub mod stage;
 pub mod story;
 pub mod verb;
+pub mod web_server;
 pub mod world;
 
 pub use enclosure::{Entered, enter};

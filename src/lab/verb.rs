@@ -3,7 +3,7 @@
 
 use crate::lab::dhcp::{client, server};
 use crate::lab::stage::{Speaker, Stage, Voice};
-use crate::lab::{Entered, Error, broker, enter, pppoe, speed_server, story};
+use crate::lab::{Entered, Error, broker, dns_server, enter, pppoe, speed_server, story, web_server};
 use crate::simulate::story as simulated;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -59,6 +59,18 @@ pub fn play(words: &[String]) -> ExitCode {
             ended(block_on(client::keep(device, Some(file.as_ref()))))
         }
         ["broker"] => ended(broker::serve()),
+        ["dns-server", "--listen", place, "--manner", manner, "--address", address] => {
+            match (place.parse(), dns_server::Manner::named(manner), address.parse()) {
+                (Ok(place), Some(manner), Ok(address)) => ended(dns_server::serve(place, manner, address)),
+                _ => misused("dns-server takes --listen ADDRESS:PORT --manner NAME --address ADDRESS"),
+            }
+        }
+        ["web-server", "--listen", place, "--manner", manner] => {
+            match (place.parse(), web_server::Manner::named(manner)) {
+                (Ok(place), Some(manner)) => ended(web_server::serve(place, manner)),
+                _ => misused("web-server takes --listen ADDRESS:PORT --manner NAME"),
+            }
+        }
         ["speed-server", "--listen", place, rest @ ..] => {
             let manner = match rest {
                 ["--manner", manner] => speed_server::Manner::named(manner),

@@ -1,6 +1,7 @@
 //! The wiring: sensors, judge, actors, the one clock, recorder, status socket, shutdown. The only place that names both
 //! sides.
 
+pub mod diagnose;
 pub mod recorder;
 pub mod show;
 pub mod socket;
@@ -11,7 +12,7 @@ use crate::act::outbox::Outbox;
 use crate::act::remedy::Driver;
 use crate::act::store::{self, Store};
 use crate::action::{Action, Level, Repair, Rung};
-use crate::check::{CheckOrder, Checked, Reply, Said};
+use crate::check::{Ask, CheckOrder, Checked, Reply, Said};
 use crate::clock::{self, Clock};
 use crate::config::{self, Config};
 use crate::judge::Judge;
@@ -19,9 +20,10 @@ use crate::judge::outage::LineState;
 use crate::message::{Critical, Message, Stamp};
 use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
 use crate::replay::{Header, TRACE_SCHEMA};
+use crate::sense::check::carry_out;
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::{self, Stop};
-use crate::sense::{counters, echo, link};
+use crate::sense::{counters, device, echo, link};
 use crate::speed::{SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
 use recorder::Recorder;
@@ -32,12 +34,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, info, warn};
 
 /// Observations waiting to be judged. Sensors together tell some twenty a second at most; a second's worth of them
 /// waits while a flash write takes its time.
 const WAITING: usize = 64;
+/// Checks carried out at a time: each layer twice. More would ask the same again before the answer came.
+const CHECKS: usize = 2 * Ask::ALL.len();
 /// How long we wait for a remedy in course when we are told to end: procd kills after 5 s.
 const LAST_REMEDY: Span = Span::seconds(2);
 
@@ -103,6 +107,8 @@ struct Daemon {
     flying: usize,
     /// Lets time leap until then, in the lab.
     hasty: Option<Mono>,
+    /// The checks in course; they end with us.
+    checks: JoinSet<()>,
 }
 
 impl Daemon {
@@ -162,6 +168,8 @@ impl Daemon {
         let link = link::spawn(config.line.device.clone(), report.clone());
         let probes = echo::spawn(config.probe.targets.clone(), link.clone(), report.clone());
         counters::spawn(link.clone(), report.clone(), clock.clone());
+        let roots = device::Roots::default();
+        device::spawn(config.health.every, config.store.directory.clone(), roots, report.clone());
         tokio::spawn(clock::watch(clock.clone(), report.clone()));
         let (state, states) = watch::channel(json!({}));
         let now = clock.now();
@@ -190,6 +198,7 @@ impl Daemon {
             speed: None,
             flying: 0,
             hasty: None,
+            checks: JoinSet::new(),
             clock,
         };
         daemon.begin_recording();
@@ -430,17 +439,29 @@ impl Daemon {
         self.repair = Some((rung, task));
     }
 
-    /// Asks one layer.
+    /// Asks one layer beside everything else; what came back is an observation.
     fn check(&mut self, order: CheckOrder) {
-        let reply = Reply {
-            whom: order.ask.name().to_string(),
-            said: Said::NotChecked,
-            took_us: None,
-            independent: false,
-            detail: "this program cannot ask it".into(),
-        };
-        let checked = Checked { check: order.check, ask: order.ask, replies: vec![reply] };
-        self.own.push_back(Observation::Checked(checked));
+        while self.checks.try_join_next().is_some() {}
+        if self.checks.len() >= CHECKS {
+            let reply = Reply {
+                whom: order.ask.name().to_string(),
+                said: Said::NotChecked,
+                took_us: None,
+                independent: false,
+                detail: "too many checks at once".into(),
+            };
+            let checked = Checked { check: order.check, ask: order.ask, replies: vec![reply] };
+            self.own.push_back(Observation::Checked(checked));
+            return;
+        }
+        let facts = self.link.borrow().clone();
+        let device = throughput::Device { name: facts.name.clone(), index: facts.index };
+        let config = self.judge.config().clone();
+        let report = self.report.clone();
+        self.checks.spawn(async move {
+            let checked = carry_out(&order, &device, &facts, &config).await;
+            let _ = report.send(Observation::Checked(checked)).await;
+        });
     }
 
     /// Carries a speed test out beside everything else; its end comes back as an observation.

@@ -156,6 +156,14 @@ pub fn status(answer: &Value) -> Result<String, String> {
         t += &each.join(", ");
         t.push('\n');
     }
+    for warning in &s.warnings {
+        let _ = writeln!(t, "\nwarning: {}, for {}", warning.text, Span(warning.since_ms));
+    }
+    if s.restarts.unexpected > 0 || s.restarts.deaths > 0 {
+        let (gateway, program) = (s.restarts.unexpected, s.restarts.deaths);
+        let _ =
+            writeln!(t, "\nunexpected restarts: {gateway} of this gateway, {program} of linekeeper alone");
+    }
     for trouble in s.troubles.values() {
         let _ = writeln!(t, "\ntrouble: {trouble}");
     }

@@ -5,9 +5,13 @@
 //! trying.
 
 pub mod access;
+pub mod check;
 pub mod counters;
+pub mod device;
 pub mod echo;
 pub mod link;
+pub mod name;
 mod netlink;
 mod port;
 pub mod throughput;
+pub mod web;

@@ -149,6 +149,16 @@ impl Url {
         )
     }
 
+    /// The head of a request for this alone, after which the connection ends.
+    pub fn get_once(&self) -> String {
+        format!(
+            "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: linekeeper/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
+            self.path,
+            self.authority(),
+            env!("CARGO_PKG_VERSION")
+        )
+    }
+
     /// The head of a request that brings `length` bytes.
     pub fn post(&self, length: u64) -> String {
         format!(
@@ -180,6 +190,8 @@ pub struct Response {
     pub location: Option<String>,
     /// When to come again.
     pub retry_after: Option<Span>,
+    /// The body comes in chunks.
+    pub chunked: bool,
     /// Whether the connection ends after the body.
     pub close: bool,
     /// How many bytes the head took.
@@ -217,10 +229,10 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
         content_type: String::new(),
         location: None,
         retry_after: None,
+        chunked: false,
         close: first.starts_with("HTTP/1.0"),
         head: end + 4,
     };
-    let mut chunked = false;
     let (mut later, mut date) = (None, None);
     for line in lines {
         let Some((name, value)) = line.split_once(':') else {
@@ -253,12 +265,12 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
                 Err(_) => later = moment(value),
             },
             "date" => date = moment(value),
-            "transfer-encoding" => chunked |= value.to_ascii_lowercase().contains("chunked"),
+            "transfer-encoding" => response.chunked |= value.to_ascii_lowercase().contains("chunked"),
             "connection" => response.close |= value.to_ascii_lowercase().contains("close"),
             _ => {}
         }
     }
-    if chunked {
+    if response.chunked {
         response.length = None;
     }
     // A date is compared with the server's own clock, for ours may not be set.

@@ -37,6 +37,8 @@ mod stream;
 mod tcp;
 
 pub use head::Url;
+pub(in crate::sense) use head::{HEAD_MOST, Response, response};
+pub(in crate::sense) use stream::connect_tcp;
 
 use crate::clock;
 use crate::sense::counters::{self, Totals};

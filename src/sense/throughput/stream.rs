@@ -205,7 +205,7 @@ impl Drop for Registered {
 }
 
 /// A TCP connection over the WAN device.
-pub(super) async fn connect_tcp(address: SocketAddr, device: &str) -> io::Result<TcpStream> {
+pub(in crate::sense) async fn connect_tcp(address: SocketAddr, device: &str) -> io::Result<TcpStream> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.bind_device(Some(device.as_bytes()))?;
     match timeout(CONNECT_LIMIT, socket.connect(address)).await {

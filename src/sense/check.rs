@@ -1,0 +1,104 @@
+//! Carries out the checks of single layers: the one place that knows which sensor asks what.
+
+use crate::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
+use crate::config::Config;
+use crate::sense::link::LinkFacts;
+use crate::sense::throughput::Device;
+use crate::sense::{name, web};
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How much longer than its limit a check may take before it is ended from outside: each keeps to the limit by itself,
+/// and a busy processor is late.
+const LATE: Duration = Duration::from_millis(500);
+
+/// Asks one layer of the line, now, over `device`, and tells what came back: at least one reply, at most [`REPLIES`].
+///
+/// What cannot be asked in the line's present state (`facts`) is told as not checked, and nothing is sent. Takes no longer
+/// than the order's limit and half a second.
+pub async fn carry_out(order: &CheckOrder, device: &Device, facts: &LinkFacts, config: &Config) -> Checked {
+    let limit = Duration::from(order.limit) + LATE;
+    let mut replies = match obstacle(order.ask, facts) {
+        Some(why) => vec![reply(order.ask, Said::NotChecked, why)],
+        None => match timeout(limit, ask(order, device, config)).await {
+            Ok(replies) => replies,
+            Err(_) => {
+                vec![reply(order.ask, Said::NotChecked, "this gateway was too busy to ask in time")]
+            }
+        },
+    };
+    if replies.is_empty() {
+        replies.push(reply(order.ask, Said::NotChecked, "there was nobody to ask"));
+    }
+    replies.truncate(REPLIES);
+    Checked { check: order.check, ask: order.ask, replies }
+}
+
+async fn ask(order: &CheckOrder, device: &Device, config: &Config) -> Vec<Reply> {
+    match order.ask {
+        Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => {
+            vec![reply(order.ask, Said::NotChecked, "this program cannot ask it")]
+        }
+        Ask::Name => name::names(device, &config.name, order.limit).await,
+        Ask::Web => vec![web::page(device, &config.web, &config.name, order.limit).await],
+    }
+}
+
+/// What keeps a layer from being asked: without it the kernel would send by another way, or nowhere.
+fn obstacle(ask: Ask, facts: &LinkFacts) -> Option<&'static str> {
+    let link = &facts.link;
+    if facts.index == 0 || !link.present {
+        return Some("the WAN device is not there");
+    }
+    if !link.admin_up {
+        return Some("the WAN device is switched off");
+    }
+    if !link.carrier {
+        return Some("the WAN device has no carrier");
+    }
+    match ask {
+        Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => None,
+        // Without an address of its own a packet would leave with that of another device.
+        Ask::Name | Ask::Web if link.addresses.is_empty() && link.gateway.is_none() => {
+            Some("the WAN device has no address")
+        }
+        Ask::Name | Ask::Web => None,
+    }
+}
+
+fn reply(ask: Ask, said: Said, detail: &str) -> Reply {
+    let whom = ask.name().to_owned();
+    Reply { whom, said, took_us: None, independent: false, detail: detail.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::CheckId;
+    use crate::config::{Format, load_text};
+    use crate::observation::Link;
+    use crate::units::Span;
+
+    #[tokio::test]
+    async fn what_cannot_be_asked_is_not_checked() {
+        let config = load_text(include_str!("../../config/smallest.json"), Format::Json).unwrap();
+        let device = Device { name: "none".into(), index: 9 };
+        let bare = Link { present: true, admin_up: true, carrier: true, ..Link::default() };
+        let whole = Link { addresses: vec!["192.0.2.2".parse().unwrap()], ..bare.clone() };
+        for (link, ask, why) in [
+            (Link::default(), Ask::Dhcp, "is not there"),
+            (Link { admin_up: false, ..whole.clone() }, Ask::Name, "switched off"),
+            (Link { carrier: false, ..whole.clone() }, Ask::Neighbour, "no carrier"),
+            (bare.clone(), Ask::Name, "no address"),
+            (bare.clone(), Ask::Web, "no address"),
+            (whole.clone(), Ask::Web, "no web.url"),
+        ] {
+            let order = CheckOrder { check: CheckId(3), ask, limit: Span::millis(50) };
+            let facts = LinkFacts { name: "none".into(), index: 9, link };
+            let checked = carry_out(&order, &device, &facts, &config).await;
+            assert_eq!((checked.check, checked.ask, checked.replies.len()), (CheckId(3), ask, 1));
+            assert_eq!(checked.replies[0].said, Said::NotChecked);
+            assert!(checked.replies[0].detail.contains(why), "{checked:?}");
+        }
+    }
+}

@@ -1,0 +1,318 @@
+//! How the gateway itself does, and whether somebody works on it.
+//!
+//! Processor, load and memory come by sysinfo. Its features for sensors, disks and processes stay out: they list far more
+//! than is asked here (every mount, every process with its files), and cannot be pointed at another root for a test.
+//! What is left is a dozen one-line files below `/proc` and `/sys`.
+
+use crate::check::DeviceSeen;
+use crate::observation::Observation;
+use crate::units::Span;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use sysinfo::System;
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+/// Sensors that are read of each class, and inputs of each sensor: the largest gateways have a dozen.
+const SENSORS: usize = 32;
+
+/// What a sensor may say, thousandths of a degree. Those that are not wired say -273 °C, or 200 and more.
+const PLAUSIBLE: std::ops::RangeInclusive<i32> = -40_000..=150_000;
+
+/// Processes that are looked at. A router has about 100; a list that is longer is a fork bomb, and then one at work is
+/// not to be told anyway.
+const PROCESSES: usize = 8_192;
+
+/// Where the kernel shows itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roots {
+    /// `/proc`
+    pub proc: PathBuf,
+    /// `/sys`
+    pub sys: PathBuf,
+}
+
+impl Default for Roots {
+    fn default() -> Roots {
+        Roots { proc: "/proc".into(), sys: "/sys".into() }
+    }
+}
+
+/// Begins to read: tells [`Observation::DeviceSeen`] and, when it changes, [`Observation::HandsOffSeen`], at once and then
+/// each `every`. `store` lies on the flash whose room is told. Ends when nobody listens.
+pub fn spawn(every: Span, store: PathBuf, roots: Roots, report: mpsc::Sender<Observation>) {
+    tokio::spawn(read_on(every, Reader::new(roots, store), report));
+}
+
+async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observation>) {
+    let mut tick = tokio::time::interval(Duration::from(every));
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
+    loop {
+        tokio::select! {
+            _ = tick.tick() => {}
+            () = report.closed() => return,
+        }
+        let why = hands_off_by(&reader.roots);
+        if why != told {
+            told.clone_from(&why);
+            if report.send(Observation::HandsOffSeen { why }).await.is_err() {
+                return;
+            }
+        }
+        if report.send(Observation::DeviceSeen(reader.read())).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads how the gateway does.
+#[derive(Debug)]
+pub struct Reader {
+    roots: Roots,
+    store: PathBuf,
+    system: System,
+    /// There was a reading before, so that there is a time over which the processor was in use.
+    begun: bool,
+}
+
+impl Reader {
+    /// One that has read nothing yet.
+    pub fn new(roots: Roots, store: PathBuf) -> Reader {
+        Reader { roots, store, system: System::new(), begun: false }
+    }
+
+    /// A reading. The processor's share is that since the one before, and absent in the first; two readings within
+    /// 200 ms show it as it was.
+    pub fn read(&mut self) -> DeviceSeen {
+        self.system.refresh_cpu_usage();
+        self.system.refresh_memory();
+        let begun = std::mem::replace(&mut self.begun, true);
+        let cpu = self.system.global_cpu_usage();
+        let load = System::load_average().one;
+        DeviceSeen {
+            // A float becomes the nearest whole number that there is.
+            cpu: begun.then_some((cpu * 10.0).round() as u16).map(|cpu| cpu.min(1_000)),
+            load: Some((load * 1_000.0).round() as u32),
+            memory_free: permille(self.system.available_memory(), self.system.total_memory()),
+            flash_free: flash_free(&self.store),
+            temperature: hottest(&self.roots.sys),
+            conntrack: conntrack(&self.roots.proc),
+        }
+    }
+}
+
+/// `part` of `whole`; `None` of nothing.
+fn permille(part: u64, whole: u64) -> Option<u16> {
+    let share = u128::from(part) * 1_000 / (whole > 0).then_some(u128::from(whole))?;
+    u16::try_from(share.min(1_000)).ok()
+}
+
+/// Of the file system of `store`, or of the nearest directory above it that is there.
+fn flash_free(store: &Path) -> Option<u16> {
+    let told = store.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
+    permille(told.f_bavail, told.f_blocks)
+}
+
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+fn conntrack(proc: &Path) -> Option<u16> {
+    let netfilter = proc.join("sys/net/netfilter");
+    permille(number(&netfilter.join("nf_conntrack_count"))?, number(&netfilter.join("nf_conntrack_max"))?)
+}
+
+/// The hottest of the thermal zones and of what hardware monitors call a temperature.
+fn hottest(sys: &Path) -> Option<i32> {
+    let zones = below(&sys.join("class/thermal"), "thermal_zone").map(|zone| zone.join("temp"));
+    let monitors = below(&sys.join("class/hwmon"), "hwmon");
+    let inputs = monitors.flat_map(|monitor| below(&monitor, "temp")).filter(|path| is_value(path));
+    zones
+        .chain(inputs)
+        .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
+        .filter(|temperature| PLAUSIBLE.contains(temperature))
+        .max()
+}
+
+/// Whether that is a present value, and not a limit or a label.
+fn is_value(path: &Path) -> bool {
+    path.to_string_lossy().ends_with("_input")
+}
+
+fn below(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use<> {
+    let begin = begin.to_owned();
+    fs::read_dir(directory)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter(move |entry| entry.file_name().to_string_lossy().starts_with(&begin))
+        .take(SENSORS)
+        .map(|entry| entry.path())
+}
+
+/// Why nothing may be done to this gateway now, asked of the kernel at this moment: for right before a reboot.
+///
+/// - An upgrade: `sysupgrade` runs (or, once it has ended everything else, `upgraded`), or a package manager.
+/// - An administrator: a process below an SSH server's that is none of the server's own. Who only connects, and every
+///   scanner does, has none. A shell on a serial console, and a session in LuCI, are not seen.
+///
+/// In a process namespace of our own (procd's jail) nobody else is seen, and this is always `None`.
+pub async fn hands_off() -> Option<String> {
+    hands_off_by(&Roots::default())
+}
+
+/// The same, by what is below `roots`.
+pub fn hands_off_by(roots: &Roots) -> Option<String> {
+    let processes = processes(&roots.proc);
+    for process in processes.values() {
+        match process.name.as_str() {
+            "sysupgrade" | "upgraded" => return Some("a firmware upgrade is running".into()),
+            "opkg" | "apk" | "dpkg" => {
+                return Some(format!("packages are being installed ({})", process.name));
+            }
+            _ => {}
+        }
+    }
+    let server = |name: &str| matches!(name, "dropbear" | "sshd" | "sshd-session" | "sshd-auth");
+    let session = processes.values().find(|process| {
+        let parent = processes.get(&process.parent);
+        !server(&process.name) && parent.is_some_and(|parent| server(&parent.name))
+    })?;
+    Some(format!("an administrator is logged in (by SSH, in {})", session.name))
+}
+
+struct Process {
+    name: String,
+    parent: u32,
+}
+
+fn processes(proc: &Path) -> BTreeMap<u32, Process> {
+    fs::read_dir(proc)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .filter_map(|entry| {
+            let number = entry.file_name().to_str()?.parse().ok()?;
+            // It may have ended meanwhile.
+            let stat = fs::read(entry.path().join("stat")).ok()?;
+            Some((number, process(&String::from_utf8_lossy(&stat))?))
+        })
+        .take(PROCESSES)
+        .collect()
+}
+
+/// Name and parent out of `/proc/N/stat`: `N (name) S parent …`, where a name may hold anything, parentheses too.
+fn process(stat: &str) -> Option<Process> {
+    let (begin, rest) = stat.rsplit_once(')')?;
+    let (_, name) = begin.split_once('(')?;
+    let name = name.chars().filter(|c| !c.is_control()).collect();
+    Some(Process { name, parent: rest.split_whitespace().nth(1)?.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fake(tempfile::TempDir);
+
+    impl Fake {
+        fn new() -> Fake {
+            Fake(tempfile::tempdir().unwrap())
+        }
+
+        fn roots(&self) -> Roots {
+            Roots { proc: self.0.path().join("proc"), sys: self.0.path().join("sys") }
+        }
+
+        fn with(self, file: &str, text: &str) -> Fake {
+            let path = self.0.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+            self
+        }
+
+        fn process(self, number: u32, name: &str, parent: u32) -> Fake {
+            self.with(&format!("proc/{number}/stat"), &format!("{number} ({name}) S {parent} 1 1 0 -1\n"))
+        }
+    }
+
+    #[test]
+    fn the_hottest_sensor_counts_and_a_broken_one_does_not() {
+        let fake = Fake::new()
+            .with("sys/class/thermal/thermal_zone0/temp", "61500\n")
+            .with("sys/class/thermal/thermal_zone1/temp", "-274000\n")
+            .with("sys/class/thermal/cooling_device0/temp", "99000\n")
+            .with("sys/class/hwmon/hwmon0/temp1_input", "72250\n")
+            .with("sys/class/hwmon/hwmon0/temp1_crit", "110000\n")
+            .with("sys/class/hwmon/hwmon0/temp2_input", "no\n");
+        assert_eq!(hottest(&fake.roots().sys), Some(72_250));
+        assert_eq!(hottest(&Fake::new().roots().sys), None);
+    }
+
+    #[test]
+    fn conntrack_is_told_where_there_is_some() {
+        let fake = Fake::new()
+            .with("proc/sys/net/netfilter/nf_conntrack_count", "15360\n")
+            .with("proc/sys/net/netfilter/nf_conntrack_max", "16384\n");
+        assert_eq!(conntrack(&fake.roots().proc), Some(937));
+        assert_eq!(conntrack(&Fake::new().roots().proc), None);
+    }
+
+    #[test]
+    fn a_reading_of_this_machine() {
+        let room = tempfile::tempdir().unwrap();
+        let mut reader = Reader::new(Roots::default(), room.path().join("not/there/yet"));
+        let first = reader.read();
+        assert_eq!(first.cpu, None, "since when?");
+        assert!(first.memory_free.is_some_and(|share| (1..=1_000).contains(&share)), "{first:?}");
+        assert!(first.flash_free.is_some() && first.load.is_some(), "{first:?}");
+        assert!(reader.read().cpu.is_some_and(|share| share <= 1_000));
+        assert_eq!(
+            (permille(1, 0), permille(3, 2), permille(u64::MAX, u64::MAX)),
+            (None, Some(1_000), Some(1_000))
+        );
+    }
+
+    #[test]
+    fn somebody_at_work_is_seen() {
+        let idle = || Fake::new().process(1, "procd", 0).process(700, "dropbear", 1).process(900, "a) (b", 1);
+        let why = |fake: &Fake| hands_off_by(&fake.roots());
+        assert_eq!(why(&idle()), None);
+        assert_eq!(why(&Fake::new()), None);
+        // A scanner that has not logged in.
+        assert_eq!(why(&idle().process(701, "dropbear", 700)), None);
+        let session = idle().process(701, "dropbear", 700).process(702, "ash", 701);
+        assert_eq!(why(&session).as_deref(), Some("an administrator is logged in (by SSH, in ash)"));
+        let openssh = idle().process(800, "sshd", 1).process(801, "sshd-session", 800);
+        assert_eq!(why(&openssh), None);
+        assert!(why(&openssh.process(802, "sftp-server", 801)).is_some());
+        let upgrade = session.process(710, "sysupgrade", 702);
+        assert_eq!(why(&upgrade).as_deref(), Some("a firmware upgrade is running"));
+        assert!(why(&idle().process(5, "opkg", 1)).unwrap().contains("opkg"));
+        // Cut off, as a process that ends between two reads is.
+        assert_eq!(why(&idle().with("proc/33/stat", "33 (sysupgr").with("proc/34/stat", "")), None);
+    }
+
+    #[tokio::test]
+    async fn it_is_told_at_once_and_then_each_interval() {
+        let fake = Fake::new().process(701, "dropbear", 1).process(702, "ash", 701);
+        let (report, mut told) = mpsc::channel(8);
+        spawn(Span::millis(20), fake.0.path().to_owned(), fake.roots(), report);
+        assert!(matches!(told.recv().await, Some(Observation::HandsOffSeen { why: Some(_) })));
+        assert!(matches!(told.recv().await, Some(Observation::DeviceSeen(_))));
+        fs::remove_dir_all(fake.0.path().join("proc/702")).unwrap();
+        loop {
+            match told.recv().await {
+                Some(Observation::HandsOffSeen { why }) => {
+                    assert_eq!(why, None);
+                    break;
+                }
+                Some(Observation::DeviceSeen(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}

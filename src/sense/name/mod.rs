@@ -1,0 +1,484 @@
+//! Do names resolve, and is it the truth? Each resolver is asked for a name that exists and one that does not, over the
+//! WAN device.
+//!
+//! **How.** All at once, each question from a socket of its own with a port and an id of the kernel's and our dice: by UDP,
+//! three times within the first half of the limit, then by TCP where UDP stays silent or the answer was cut off. Only an
+//! answer with our id and question from the address that was asked counts. Two questions and their answers are some
+//! 300 bytes to each resolver.
+//!
+//! **The name that does not exist** is a random label below `invalid`, which never exists (RFC 6761, 6.4) and which a
+//! resolver answers without asking anybody. An address for it was made up by somebody in between.
+
+pub mod message;
+
+use crate::check::{REPLIES, Reply, Said};
+use crate::clock;
+use crate::config;
+use crate::config::bounds::{RESOLV_CONF, RESOLVERS};
+use crate::sense::throughput::{Device, connect_tcp};
+use crate::units::Span;
+use message::{Answer, Code, Kind, LONGEST, Question, answer};
+use std::io::{self, ErrorKind, Read as _};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::path::Path;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::UdpSocket;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// DNS (RFC 1035, 4.2).
+const PORT: u16 = 53;
+
+/// How often a question is sent by UDP: two losses in a row are bad luck, three are silence.
+const SENDINGS: u32 = 3;
+
+/// How much of a file with `nameserver` lines is read, bytes: a hundred times what is in one.
+const FILE_MOST: u64 = 64 * 1024;
+
+/// Letters of the label that does not exist: nobody has 26^12 of them in store.
+const RANDOM_LETTERS: usize = 12;
+
+/// Asks every configured resolver and the independent one; tells what each did, at most [`REPLIES`] in all: one reply by
+/// UDP for each (`192.0.2.53`), and one by TCP (`192.0.2.53 (TCP)`) where that was tried.
+///
+/// Takes no longer than `limit`. The name that exists has to be one (`config.known`); else nothing is asked.
+pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<Reply> {
+    let (resolvers, mut replies) = resolvers(config, device.index);
+    let questions = match Questions::new(&config.known) {
+        Ok(questions) => questions,
+        Err(why) => return vec![not_checked("name.exists", why, false)],
+    };
+    let independent = config.independent.map(|address| (place(address, device.index), true));
+    let mut asked = JoinSet::new();
+    let all = resolvers.into_iter().map(|place| (place, false)).chain(independent);
+    for (order, (place, independent)) in all.enumerate() {
+        let (device, questions) = (device.name.clone(), questions.clone());
+        asked.spawn(async move {
+            (order, ask(place, &device, &questions, Duration::from(limit), independent).await)
+        });
+    }
+    let mut told = Vec::new();
+    while let Some(ended) = asked.join_next().await {
+        told.extend(ended.ok());
+    }
+    told.sort_by_key(|(order, _)| *order);
+    replies.splice(0..0, told.into_iter().flat_map(|(_, replies)| replies));
+    replies.truncate(REPLIES);
+    replies
+}
+
+/// The addresses of a name, by the line's resolvers over the WAN device; IPv4 if there is one. Of several resolvers the
+/// first that has it counts.
+///
+/// # Errors
+/// In words, when none has it within the limit.
+pub async fn lookup(
+    device: &Device,
+    config: &config::Name,
+    host: &str,
+    limit: Span,
+) -> Result<Vec<IpAddr>, String> {
+    let (resolvers, troubles) = resolvers(config, device.index);
+    let (v4, v6) = (Question::new(host, Kind::A)?, Question::new(host, Kind::Aaaa)?);
+    let mut why = troubles.first().map_or("no resolver is known".to_owned(), |reply| reply.detail.clone());
+    let mut asked = JoinSet::new();
+    for place in resolvers {
+        let (device, v4, v6) = (device.name.clone(), v4.clone(), v6.clone());
+        let each = Duration::from(limit) / 2;
+        asked.spawn(async move {
+            let (v4, v6) = tokio::join!(by_udp(place, &device, &v4, each), by_udp(place, &device, &v6, each));
+            match (addresses(v4), addresses(v6)) {
+                (Ok(found), _) | (Err(_), Ok(found)) => Ok(found),
+                (Err(why), Err(_)) => Err(format!("{} {why}", place.ip())),
+            }
+        });
+    }
+    while let Some(ended) = asked.join_next().await {
+        match ended {
+            Ok(Ok(found)) => return Ok(found),
+            Ok(Err(words)) => why = words,
+            Err(_) => {}
+        }
+    }
+    Err(why)
+}
+
+fn addresses(outcome: Outcome) -> Result<Vec<IpAddr>, String> {
+    match outcome {
+        Outcome::Answered(answer, _) if !answer.addresses.is_empty() => Ok(answer.addresses),
+        Outcome::Answered(answer, _) if answer.code == Code::Fine => Err("has no address for it".into()),
+        Outcome::Answered(answer, _) => Err(format!("says {}", answer.code.name())),
+        Outcome::Silent => Err("does not answer".into()),
+        Outcome::Closed(why) | Outcome::NotSent(why) => Err(why),
+    }
+}
+
+fn not_checked(whom: &str, detail: impl Into<String>, independent: bool) -> Reply {
+    Reply { whom: whom.to_owned(), said: Said::NotChecked, took_us: None, independent, detail: detail.into() }
+}
+
+/// Where the line's resolvers are, and what there is to say of those that cannot be asked.
+fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>) {
+    if !config.resolvers.is_empty() {
+        return (config.resolvers.iter().map(|address| place(*address, index)).collect(), Vec::new());
+    }
+    let usual = || RESOLV_CONF.iter().map(Path::new).find(|path| path.exists());
+    let Some(file) = config.resolv_conf.as_deref().or_else(usual) else {
+        let words = "no file names the line's resolvers; set name.resolvers";
+        return (Vec::new(), vec![not_checked("resolvers", words, false)]);
+    };
+    let mut text = String::new();
+    if let Err(e) = std::fs::File::open(file).and_then(|f| f.take(FILE_MOST).read_to_string(&mut text)) {
+        let words = format!("cannot read {}: {e}; set name.resolvers", file.display());
+        return (Vec::new(), vec![not_checked("resolvers", words, false)]);
+    }
+    let (own, far): (Vec<IpAddr>, Vec<IpAddr>) =
+        nameservers(&text).into_iter().partition(|address| address.is_loopback() || address.is_unspecified());
+    let mut replies: Vec<Reply> = own
+        .iter()
+        .map(|address| {
+            let words = format!("this gateway's own resolver ({}); set name.resolvers", file.display());
+            not_checked(&address.to_string(), words, false)
+        })
+        .collect();
+    if far.is_empty() && own.is_empty() {
+        replies.push(not_checked("resolvers", format!("{} names none", file.display()), false));
+    }
+    (far.into_iter().take(RESOLVERS.most).map(|address| place(address, index)).collect(), replies)
+}
+
+/// The addresses in `nameserver` lines (resolv.conf(5)), each once.
+fn nameservers(text: &str) -> Vec<IpAddr> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace();
+        if words.next() != Some("nameserver") {
+            continue;
+        }
+        // `fe80::1%eth1`: which link is meant we know better.
+        let address = words.next().and_then(|word| word.split('%').next()?.parse().ok());
+        if let Some(address) = address
+            && !found.contains(&address)
+        {
+            found.push(address);
+        }
+    }
+    found
+}
+
+fn place(address: IpAddr, index: u32) -> SocketAddr {
+    match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => SocketAddrV6::new(v6, PORT, 0, index).into(),
+        other => SocketAddr::new(other, PORT),
+    }
+}
+
+/// The name that exists and the one that does not.
+#[derive(Debug, Clone)]
+struct Questions {
+    exists: (String, Question),
+    absent: (String, Question),
+}
+
+impl Questions {
+    fn new(exists: &str) -> Result<Questions, String> {
+        let letters: String = (0..RANDOM_LETTERS).map(|_| fastrand::lowercase()).collect();
+        let absent = format!("{letters}.invalid");
+        Ok(Questions {
+            exists: (exists.to_owned(), Question::new(exists, Kind::A)?),
+            absent: (absent.clone(), Question::new(&absent, Kind::A)?),
+        })
+    }
+}
+
+/// What became of one question.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Answered(Answer, Duration),
+    Silent,
+    /// Nobody listens there, or it hung up.
+    Closed(String),
+    /// It did not leave.
+    NotSent(String),
+}
+
+impl Outcome {
+    fn truncated(&self) -> bool {
+        matches!(self, Outcome::Answered(answer, _) if answer.truncated)
+    }
+}
+
+async fn ask(
+    place: SocketAddr,
+    device: &str,
+    questions: &Questions,
+    limit: Duration,
+    independent: bool,
+) -> Vec<Reply> {
+    let (exists, absent) = (&questions.exists, &questions.absent);
+    let each = limit / 2;
+    let udp = tokio::join!(by_udp(place, device, &exists.1, each), by_udp(place, device, &absent.1, each));
+    let more = udp.0 == Outcome::Silent || udp.0.truncated() || udp.1.truncated();
+    let names = (exists.0.as_str(), absent.0.as_str());
+    let mut replies = vec![told(place.ip().to_string(), names, udp, independent)];
+    if more {
+        let tcp =
+            tokio::join!(by_tcp(place, device, &exists.1, each), by_tcp(place, device, &absent.1, each));
+        replies.push(told(format!("{} (TCP)", place.ip()), names, tcp, independent));
+    }
+    replies
+}
+
+/// What a resolver did, of what became of both questions.
+fn told(
+    whom: String,
+    (exists, absent): (&str, &str),
+    outcomes: (Outcome, Outcome),
+    independent: bool,
+) -> Reply {
+    let reply = |said, took: Option<Duration>, detail: String| Reply {
+        whom: whom.clone(),
+        said,
+        took_us: took.map(|took| u32::try_from(took.as_micros()).unwrap_or(u32::MAX)),
+        independent,
+        detail,
+    };
+    if let Outcome::Answered(answer, took) = &outcomes.1
+        && let Some(address) = answer.addresses.first()
+    {
+        return reply(Said::Forged, Some(*took), format!("{address} for {absent}, which does not exist"));
+    }
+    match outcomes.0 {
+        Outcome::Answered(answer, took) => {
+            let took = Some(took);
+            match (answer.code, answer.addresses.first()) {
+                (Code::Fine, Some(address)) if address.is_loopback() || address.is_unspecified() => {
+                    reply(Said::Forged, took, format!("{address} for {exists}, which is nobody's"))
+                }
+                (Code::Fine, _) if answer.truncated => {
+                    reply(Said::Answered, took, format!("{exists}: cut off, the rest by TCP"))
+                }
+                (Code::Fine, Some(address)) => reply(Said::Answered, took, format!("{exists} is {address}")),
+                (Code::Fine, None) => {
+                    reply(Said::Answered, took, format!("{exists} is there, without an IPv4 address"))
+                }
+                (code, _) => reply(Said::Refused, took, format!("{} for {exists}", code.name())),
+            }
+        }
+        Outcome::Silent => match outcomes.1 {
+            Outcome::Answered(..) => {
+                reply(Said::Silent, None, format!("no answer for {exists}, although it is there"))
+            }
+            Outcome::Silent | Outcome::Closed(_) | Outcome::NotSent(_) => {
+                reply(Said::Silent, None, "no answer".into())
+            }
+        },
+        Outcome::Closed(why) => reply(Said::Refused, None, why),
+        Outcome::NotSent(why) => reply(Said::NotChecked, None, why),
+    }
+}
+
+async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Duration) -> Outcome {
+    let socket = match udp(place, device).await {
+        Ok(socket) => socket,
+        Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+    };
+    let id = fastrand::u16(..);
+    let message = question.message(id);
+    let began = clock::since_boot();
+    let mut room = vec![0; LONGEST];
+    for _ in 0..SENDINGS {
+        match socket.send(&message).await {
+            Ok(_) => {}
+            // The answer to the sending before.
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => return closed(),
+            Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+        }
+        let listening = async {
+            loop {
+                match socket.recv(&mut room).await {
+                    Ok(length) => {
+                        if let Some(answer) = answer(&room[..length], id, question) {
+                            return Some(answer);
+                        }
+                        // Somebody guessed, or an answer to an earlier socket of this port.
+                    }
+                    Err(e) if e.kind() == ErrorKind::ConnectionRefused => return None,
+                    // The device went: what follows will say so, or be silent.
+                    Err(_) => std::future::pending().await,
+                }
+            }
+        };
+        match timeout(limit / SENDINGS, listening).await {
+            Ok(Some(answer)) => {
+                return Outcome::Answered(answer, clock::since_boot().saturating_sub(began));
+            }
+            Ok(None) => return closed(),
+            Err(_) => {}
+        }
+    }
+    Outcome::Silent
+}
+
+fn closed() -> Outcome {
+    Outcome::Closed("nobody listens there (port 53 is closed)".into())
+}
+
+/// A socket that sends to `place` and takes from it alone, over the device, from a port of the kernel's choice.
+async fn udp(place: SocketAddr, device: &str) -> io::Result<UdpSocket> {
+    let any: IpAddr =
+        if place.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    let socket = UdpSocket::bind((any, 0)).await?;
+    socket.bind_device(Some(device.as_bytes()))?;
+    socket.connect(place).await?;
+    Ok(socket)
+}
+
+async fn by_tcp(place: SocketAddr, device: &str, question: &Question, limit: Duration) -> Outcome {
+    let began = clock::since_boot();
+    let id = fastrand::u16(..);
+    match timeout(limit, exchange(place, device, &question.message(id))).await {
+        Err(_) => Outcome::Silent,
+        Ok(Ok(bytes)) => match answer(&bytes, id, question) {
+            Some(answer) => Outcome::Answered(answer, clock::since_boot().saturating_sub(began)),
+            None => Outcome::Closed("what answers by TCP does not speak DNS".into()),
+        },
+        Ok(Err(e)) => match e.kind() {
+            ErrorKind::ConnectionRefused => closed(),
+            ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof => {
+                Outcome::Closed("it hung up".into())
+            }
+            ErrorKind::InvalidData => Outcome::Closed(e.to_string()),
+            // No machine has that address.
+            ErrorKind::HostUnreachable | ErrorKind::TimedOut => Outcome::Silent,
+            _ => Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+        },
+    }
+}
+
+/// One message each way; each has its length before it (RFC 1035, 4.2.2).
+async fn exchange(place: SocketAddr, device: &str, message: &[u8]) -> io::Result<Vec<u8>> {
+    let mut stream = connect_tcp(place, device).await?;
+    let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
+    stream.write_all(&[&length.to_be_bytes(), message].concat()).await?;
+    let length = usize::from(stream.read_u16().await?);
+    if length > LONGEST {
+        return Err(io::Error::new(ErrorKind::InvalidData, format!("an answer of {length} bytes")));
+    }
+    let mut bytes = vec![0; length];
+    stream.read_exact(&mut bytes).await?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn answered(code: Code, addresses: &[&str]) -> Outcome {
+        let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
+        Outcome::Answered(Answer { code, truncated: false, addresses }, Duration::from_millis(3))
+    }
+
+    #[test]
+    fn what_a_resolver_did() {
+        let told = |exists, absent| {
+            let reply = told("192.0.2.53".into(), ("a.example", "xyz.invalid"), (exists, absent), false);
+            (reply.said, reply.detail)
+        };
+        let none = || answered(Code::NoSuchName, &[]);
+        for (exists, absent, said, detail) in [
+            (answered(Code::Fine, &["192.0.2.7"]), none(), Said::Answered, "a.example is 192.0.2.7"),
+            (
+                answered(Code::Fine, &[]),
+                none(),
+                Said::Answered,
+                "a.example is there, without an IPv4 address",
+            ),
+            // Some resolvers will not talk of `invalid` at all.
+            (
+                answered(Code::Fine, &["192.0.2.7"]),
+                answered(Code::Refused, &[]),
+                Said::Answered,
+                "a.example is 192.0.2.7",
+            ),
+            (answered(Code::Fine, &["192.0.2.7"]), Outcome::Silent, Said::Answered, "a.example is 192.0.2.7"),
+            (
+                answered(Code::Fine, &["192.0.2.7"]),
+                answered(Code::Fine, &["192.0.2.66"]),
+                Said::Forged,
+                "192.0.2.66 for xyz.invalid, which does not exist",
+            ),
+            (
+                Outcome::Silent,
+                answered(Code::Fine, &["192.0.2.66"]),
+                Said::Forged,
+                "192.0.2.66 for xyz.invalid, which does not exist",
+            ),
+            (
+                answered(Code::Fine, &["0.0.0.0"]),
+                none(),
+                Said::Forged,
+                "0.0.0.0 for a.example, which is nobody's",
+            ),
+            (answered(Code::ServerFailure, &[]), none(), Said::Refused, "SERVFAIL for a.example"),
+            (answered(Code::Refused, &[]), Outcome::Silent, Said::Refused, "REFUSED for a.example"),
+            (none(), none(), Said::Refused, "NXDOMAIN for a.example"),
+            (Outcome::Silent, Outcome::Silent, Said::Silent, "no answer"),
+            (Outcome::Silent, none(), Said::Silent, "no answer for a.example, although it is there"),
+            (Outcome::Closed("x".into()), Outcome::Closed("x".into()), Said::Refused, "x"),
+            (Outcome::NotSent("x".into()), Outcome::Silent, Said::NotChecked, "x"),
+        ] {
+            assert_eq!(
+                told(exists.clone(), absent.clone()),
+                (said, detail.to_owned()),
+                "{exists:?} {absent:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_file_of_openwrt_is_read() {
+        let text = "# Interface wan\nnameserver 192.0.2.53\nnameserver 192.0.2.54\nsearch lan\n# Interface wan6\n\
+                    nameserver fe80::1%eth1\n nameserver 192.0.2.53\nnameserver\nnameserver x\n";
+        let found = ["192.0.2.53", "192.0.2.54", "fe80::1"].map(|a| a.parse::<IpAddr>().unwrap());
+        assert_eq!(nameservers(text), found);
+        assert_eq!(place(found[2], 7).to_string(), "[fe80::1%7]:53");
+    }
+
+    #[test]
+    fn the_resolvers_of_the_file_and_what_cannot_be_asked() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("resolv.conf");
+        let config = |resolvers: &[&str]| config::Name {
+            resolvers: resolvers.iter().map(|a| a.parse().unwrap()).collect(),
+            resolv_conf: Some(file.clone()),
+            independent: None,
+            known: "a.example".into(),
+        };
+        let (places, replies) = resolvers(&config(&[]), 1);
+        assert!(places.is_empty() && replies[0].detail.contains("cannot read"), "{replies:?}");
+        std::fs::write(&file, "nameserver 127.0.0.53\nnameserver 192.0.2.1\n").unwrap();
+        let (places, replies) = resolvers(&config(&[]), 1);
+        assert_eq!(places, ["192.0.2.1:53".parse().unwrap()]);
+        assert_eq!((replies[0].said, replies[0].whom.as_str()), (Said::NotChecked, "127.0.0.53"));
+        std::fs::write(&file, "search x\n").unwrap();
+        assert!(resolvers(&config(&[]), 1).1[0].detail.ends_with("names none"));
+        assert_eq!(resolvers(&config(&["192.0.2.9"]), 1), (vec!["192.0.2.9:53".parse().unwrap()], vec![]));
+    }
+
+    #[test]
+    fn the_name_that_does_not_exist_is_another_one_each_time() {
+        let absent = || Questions::new("a.example").unwrap().absent.0;
+        assert_ne!(absent(), absent());
+        assert!(absent().ends_with(".invalid") && Questions::new("a..b").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn no_file_is_too_strange(text in "(nameserver|search|\\PC{0,9}|[ \t\n%:.0-9a-f])*") {
+            let _ = nameservers(&text);
+        }
+    }
+}
