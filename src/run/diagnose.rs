@@ -8,6 +8,7 @@ use crate::judge::device::beyond;
 use crate::message::Domain;
 use crate::observation::{Link, Observation, Obstacle, ProbeId, TargetId};
 use crate::run::socket::{self, Request};
+use crate::sense::access::Gates;
 use crate::sense::check::carry_out;
 use crate::sense::device::{self, Reader, Roots};
 use crate::sense::link::LinkFacts;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -119,11 +121,12 @@ async fn ask(config: &Config) -> Facts {
     drop(waited);
     let facts = watched.borrow().clone();
     let wan = Device { name: facts.name.clone(), index: facts.index };
+    let gates = Arc::new(Gates::default());
     let mut checks = JoinSet::new();
     for (number, ask) in Ask::ALL.into_iter().enumerate() {
         let order = CheckOrder { check: CheckId(number as u64), ask, limit: CHECK_LIMIT };
-        let (wan, facts, config) = (wan.clone(), facts.clone(), config.clone());
-        checks.spawn(async move { carry_out(&order, &wan, &facts, &config).await });
+        let (wan, facts, config, gates) = (wan.clone(), facts.clone(), config.clone(), Arc::clone(&gates));
+        checks.spawn(async move { carry_out(&order, &wan, &facts, &config, &gates).await });
     }
     let checking = async {
         let mut ended = Vec::new();

@@ -20,6 +20,7 @@ use crate::judge::outage::LineState;
 use crate::message::{Critical, Message, Stamp};
 use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
 use crate::replay::{Header, TRACE_SCHEMA};
+use crate::sense::access::Gates;
 use crate::sense::check::carry_out;
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::{self, Stop};
@@ -109,6 +110,8 @@ struct Daemon {
     hasty: Option<Mono>,
     /// The checks in course; they end with us.
     checks: JoinSet<()>,
+    /// What bounds them.
+    gates: Arc<Gates>,
 }
 
 impl Daemon {
@@ -199,6 +202,7 @@ impl Daemon {
             flying: 0,
             hasty: None,
             checks: JoinSet::new(),
+            gates: Arc::default(),
             clock,
         };
         daemon.begin_recording();
@@ -457,9 +461,9 @@ impl Daemon {
         let facts = self.link.borrow().clone();
         let device = throughput::Device { name: facts.name.clone(), index: facts.index };
         let config = self.judge.config().clone();
-        let report = self.report.clone();
+        let (report, gates) = (self.report.clone(), Arc::clone(&self.gates));
         self.checks.spawn(async move {
-            let checked = carry_out(&order, &device, &facts, &config).await;
+            let checked = carry_out(&order, &device, &facts, &config, &gates).await;
             let _ = report.send(Observation::Checked(checked)).await;
         });
     }

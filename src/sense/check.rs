@@ -2,6 +2,7 @@
 
 use crate::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
 use crate::config::Config;
+use crate::sense::access::{Gates, dhcp, neighbour, pppoe};
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
 use crate::sense::{name, web};
@@ -15,12 +16,18 @@ const LATE: Duration = Duration::from_millis(500);
 /// Asks one layer of the line, now, over `device`, and tells what came back: at least one reply, at most [`REPLIES`].
 ///
 /// What cannot be asked in the line's present state (`facts`) is told as not checked, and nothing is sent. Takes no longer
-/// than the order's limit and half a second.
-pub async fn carry_out(order: &CheckOrder, device: &Device, facts: &LinkFacts, config: &Config) -> Checked {
+/// than the order's limit and half a second. `gates` bound what servers are asked; who asks keeps them.
+pub async fn carry_out(
+    order: &CheckOrder,
+    device: &Device,
+    facts: &LinkFacts,
+    config: &Config,
+    gates: &Gates,
+) -> Checked {
     let limit = Duration::from(order.limit) + LATE;
     let mut replies = match obstacle(order.ask, facts) {
         Some(why) => vec![reply(order.ask, Said::NotChecked, why)],
-        None => match timeout(limit, ask(order, device, config)).await {
+        None => match timeout(limit, ask(order, device, facts, config, gates)).await {
             Ok(replies) => replies,
             Err(_) => {
                 vec![reply(order.ask, Said::NotChecked, "this gateway was too busy to ask in time")]
@@ -34,11 +41,17 @@ pub async fn carry_out(order: &CheckOrder, device: &Device, facts: &LinkFacts, c
     Checked { check: order.check, ask: order.ask, replies }
 }
 
-async fn ask(order: &CheckOrder, device: &Device, config: &Config) -> Vec<Reply> {
+async fn ask(
+    order: &CheckOrder,
+    device: &Device,
+    facts: &LinkFacts,
+    config: &Config,
+    gates: &Gates,
+) -> Vec<Reply> {
     match order.ask {
-        Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => {
-            vec![reply(order.ask, Said::NotChecked, "this program cannot ask it")]
-        }
+        Ask::Neighbour => neighbour(device, facts.link.gateway, order.limit).await,
+        Ask::Dhcp => dhcp(device, order.limit, &gates.dhcp).await,
+        Ask::Pppoe => pppoe(device, order.limit, &gates.pppoe).await,
         Ask::Name => name::names(device, &config.name, order.limit).await,
         Ask::Web => vec![web::page(device, &config.web, &config.name, order.limit).await],
     }
@@ -95,7 +108,7 @@ mod tests {
         ] {
             let order = CheckOrder { check: CheckId(3), ask, limit: Span::millis(50) };
             let facts = LinkFacts { name: "none".into(), index: 9, link };
-            let checked = carry_out(&order, &device, &facts, &config).await;
+            let checked = carry_out(&order, &device, &facts, &config, &Gates::default()).await;
             assert_eq!((checked.check, checked.ask, checked.replies.len()), (CheckId(3), ask, 1));
             assert_eq!(checked.replies[0].said, Said::NotChecked);
             assert!(checked.replies[0].detail.contains(why), "{checked:?}");

@@ -27,6 +27,15 @@ pub const HOURLY: u32 = BURST + (3_600 / REFILL.as_secs()) as u32;
 #[derive(Debug, Default)]
 pub struct Gate(Mutex<State>);
 
+/// A gate for each kind of server that is asked for an offer.
+#[derive(Debug, Default)]
+pub struct Gates {
+    /// To DHCP servers.
+    pub dhcp: Gate,
+    /// To PPPoE concentrators.
+    pub pppoe: Gate,
+}
+
 #[derive(Debug, Default, Clone, Copy)]
 struct State {
     /// When the last check began.

@@ -23,7 +23,7 @@ mod udhcpc;
 pub(crate) mod wire;
 
 pub use dhcp::dhcp;
-pub use gate::{BURST, Gate, HOURLY, REFILL, SPACING};
+pub use gate::{BURST, Gate, Gates, HOURLY, REFILL, SPACING};
 pub use neighbour::neighbour;
 pub use pppoe::pppoe;
 
