@@ -3,11 +3,14 @@
 //! Equal histories give equal actions, so a recorded trace replays to the same decisions, and the live run, replay,
 //! the simulator and the golden tests are one loop.
 
+mod books;
 pub mod callback;
 pub mod dates;
 pub mod diagnosis;
 pub mod incident;
 pub mod ladder;
+pub mod ledger;
+pub mod lives;
 pub mod outage;
 pub mod promise;
 mod words;
@@ -25,6 +28,8 @@ use callback::Callback;
 use dates::Dates;
 use incident::Incident;
 use ladder::{Ladder, Next};
+use ledger::Ledger;
+use lives::Lives;
 use outage::{Cause, LineState, Turn, Watch};
 use promise::Promise;
 use serde::{Deserialize, Serialize};
@@ -78,6 +83,10 @@ struct State {
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
     saved: Mono,
+    #[serde(default)]
+    ledger: Ledger,
+    #[serde(default)]
+    lives: Lives,
 }
 
 /// What `snapshot()` gives and `restore()` takes.
@@ -121,6 +130,12 @@ pub struct Status {
     pub broker: bool,
     /// Whether civil time is trusted.
     pub clock_synced: bool,
+    /// Time by what kept the line from being up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<ledger::Availability>,
+    /// How this life of the process began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beginning: Option<lives::Beginning>,
 }
 
 /// One target in [`Status`].
@@ -168,6 +183,8 @@ impl Judge {
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
+            ledger: Ledger::default(),
+            lives: Lives::default(),
         };
         Judge { config, state, out: Vec::new(), save: false }
     }
@@ -207,6 +224,7 @@ impl Judge {
         if let Observation::Started(started) = saw {
             self.started(now, started);
         } else if let Some(gap) = self.state.watch.gap(now) {
+            self.unwatched(now, gap);
             self.note(
                 Level::Warn,
                 format!("nobody watched for {gap} (suspended or overloaded): the line is unknown"),
@@ -219,7 +237,10 @@ impl Judge {
             | Observation::DeviceSeen(_)
             | Observation::HandsOffSeen { .. }
             | Observation::AreaNoticed { .. } => {}
-            Observation::ClockSet { wall, synced } => self.state.dates.set(now, *wall, *synced),
+            Observation::ClockSet { wall, synced } => {
+                self.state.dates.set(now, *wall, *synced);
+                self.dated(now, *wall, *synced);
+            }
             Observation::EchoAnswered { probe, target, rtt_us } => {
                 self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
             }
@@ -259,6 +280,7 @@ impl Judge {
             Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref().map(short)),
             Observation::Stopping => {
                 self.save = true;
+                self.state.lives.stopping();
                 self.note(Level::Info, "asked to end".into());
             }
         }
@@ -274,6 +296,7 @@ impl Judge {
         self.escalate(now);
         self.promised(now, saw);
         self.ask_again(now);
+        self.charge(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
         }
@@ -342,6 +365,7 @@ impl Judge {
     fn started(&mut self, now: Mono, started: &Started) {
         let rebooted = self.state.dates.boot_id != started.boot_id;
         self.state.dates.started(now, &started.boot_id, started.uptime);
+        self.lived(now, started, rebooted);
         self.state.messages = self.state.messages.max(started.watermark);
         if self.state.memory.is_empty() {
             self.state.memory = format!("{:08x}", outage::phase(&started.boot_id) as u32);
@@ -1203,6 +1227,7 @@ impl Judge {
             "incident_id": incident.map(|i| &i.id),
             "fault_domain": incident.filter(|i| i.broken.is_some()).map(|i| i.domain),
             "troubles": self.state.troubles,
+            "began": self.state.lives.beginning.map(|b| b.how),
         })
     }
 
@@ -1259,6 +1284,8 @@ impl Judge {
             promise: self.promise_status(now),
             broker: state.broker,
             clock_synced: state.dates.synced(),
+            availability: state.ledger.told(now, self.offset()),
+            beginning: state.lives.beginning,
         }
     }
 }

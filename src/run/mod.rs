@@ -1,6 +1,7 @@
 //! The wiring: sensors, judge, actors, the one clock, recorder, status socket, shutdown. The only place that names both
 //! sides.
 
+pub mod heartbeat;
 pub mod recorder;
 pub mod show;
 pub mod socket;
@@ -24,6 +25,7 @@ use crate::sense::throughput::{self, Stop};
 use crate::sense::{counters, echo, link};
 use crate::speed::{SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
+use heartbeat::Heartbeat;
 use recorder::Recorder;
 use serde_json::{Value, json};
 use socket::Request;
@@ -98,6 +100,7 @@ struct Daemon {
     repair: Option<(Rung, JoinHandle<()>)>,
     /// The speed test in course, and how to end it.
     speed: Option<(TestId, watch::Sender<Stop>)>,
+    heartbeat: Option<Heartbeat>,
 }
 
 impl Daemon {
@@ -160,6 +163,8 @@ impl Daemon {
         tokio::spawn(clock::watch(clock.clone(), report.clone()));
         let (state, states) = watch::channel(json!({}));
         let now = clock.now();
+        let (heartbeat, beat) =
+            if options.dry_run { (None, None) } else { Heartbeat::start(&config.socket, clock.boot_id()) };
         let mut daemon = Daemon {
             judge,
             tree,
@@ -182,6 +187,7 @@ impl Daemon {
             mqtt: None,
             repair: None,
             speed: None,
+            heartbeat,
             clock,
         };
         daemon.begin_recording();
@@ -191,6 +197,7 @@ impl Daemon {
             uptime: daemon.clock.uptime(),
             memory,
             watermark,
+            beat,
         }));
         daemon.tell_state();
         if let (Some(mqtt), Some(outbox)) = (&config.mqtt, &daemon.outbox) {
@@ -251,6 +258,9 @@ impl Daemon {
         if let Some(mqtt) = self.mqtt.take() {
             mqtt.end("stopped").await;
         }
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.end();
+        }
         if self.asked.is_some() {
             // Else it is another's.
             let _ = std::fs::remove_file(&self.judge.config().socket);
@@ -288,6 +298,9 @@ impl Daemon {
         }
         if self.recorder.as_ref().is_some_and(Recorder::is_full) {
             self.begin_recording();
+        }
+        if let Some(heartbeat) = self.heartbeat.as_mut().filter(|h| h.is_due(now)) {
+            heartbeat.beat(self.judge.beat(now));
         }
     }
 
