@@ -1,12 +1,13 @@
-//! What the judge has to do so that its ledger and its memory of lives are told everything.
+//! What the judge has to do so that its ledger, its memory of lives and its flight recorder are told everything.
 
 use super::Judge;
+use super::flight::{AFTER, Recording, Seen};
 use super::ledger::{self, Charge};
 use super::lives::{Beginning, Ending, Found};
 use super::outage::LineState;
 use crate::action::{Level, Rung};
 use crate::message::Fact;
-use crate::observation::{Beat, Started};
+use crate::observation::{Beat, Observation, Started};
 use crate::units::{Mono, Span, Wall};
 
 impl Judge {
@@ -56,9 +57,58 @@ impl Judge {
             subject: "gateway".into(),
             detail: format!("{}; {}", began.how.words(), away(&began)),
         };
+        let kept = (!self.flight.is_empty()).then(|| Fact {
+            at: self.stamp(now),
+            name: "recorder.kept".into(),
+            subject: "gateway".into(),
+            detail: format!("{} s of the flight recorder were kept over it", self.flight.len()),
+        });
         if let Some(incident) = self.state.incident.as_mut().filter(|i| i.broken.is_some()) {
             incident.note_fact(fact);
+            kept.into_iter().for_each(|fact| incident.note_fact(fact));
         }
+    }
+
+    /// The flight recorder takes in what it is to keep.
+    pub(super) fn flies(&mut self, now: Mono, saw: &Observation) {
+        let (watch, ladder) = (&self.state.watch, &self.state.ladder);
+        self.flight.passes(now, || Seen {
+            line: watch.line,
+            link: watch.link_fault().is_none(),
+            remedy: ladder.running.as_ref().is_some_and(|r| r.settles.is_none()),
+            test: watch.loaded,
+        });
+        match saw {
+            Observation::EchoAnswered { rtt_us, .. } => self.flight.answered(*rtt_us),
+            Observation::EchoLost { .. } | Observation::EchoNotSent { .. } => self.flight.lost(),
+            Observation::Counted(c) if !c.reset => self.flight.counted(c.over, c.rx_bytes, c.tx_bytes),
+            _ => {}
+        }
+    }
+
+    /// Cuts out an incident's part when the minute after its first break is over, or before our own reboot: the next life
+    /// has another clock to label it by.
+    pub(super) fn cut(&mut self, now: Mono) {
+        let Some(incident) = &self.state.incident else {
+            self.state.cut.clear();
+            return;
+        };
+        let reboots = self.state.ladder.running.as_ref().is_some_and(|r| r.rung == Rung::Reboot);
+        let over = reboots || now.0 / 1_000 >= incident.opened_at.0 / 1_000 + AFTER;
+        if over
+            && self.state.cut.of(&incident.id).is_none()
+            && let Some(recording) = self.flight.around(incident.opened_at, |at| self.stamp(at))
+        {
+            let id = incident.id.clone();
+            self.state.cut.keep(&id, recording);
+        }
+    }
+
+    /// The part of the present incident: cut out, or as far as it goes.
+    pub(super) fn recording(&self) -> Option<Box<Recording>> {
+        let incident = self.state.incident.as_ref()?;
+        let kept = self.state.cut.of(&incident.id).cloned();
+        kept.or_else(|| self.flight.around(incident.opened_at, |at| self.stamp(at))).map(Box::new)
     }
 
     /// Civil time was told.

@@ -7,6 +7,7 @@ mod books;
 pub mod callback;
 pub mod dates;
 pub mod diagnosis;
+pub mod flight;
 pub mod incident;
 pub mod ladder;
 pub mod ledger;
@@ -26,6 +27,7 @@ use crate::observation::{Memory, Observation, Part, Receipt, ReceiptState, Remed
 use crate::units::{Mono, Span};
 use callback::Callback;
 use dates::Dates;
+use flight::{Cut, Flight};
 use incident::Incident;
 use ladder::{Ladder, Next};
 use ledger::Ledger;
@@ -64,6 +66,8 @@ pub struct Judge {
     out: Vec<Action>,
     /// This step must be on flash before it is acted upon.
     save: bool,
+    /// Not in the state: see there.
+    flight: Flight,
 }
 
 /// All that outlives a step. What a new life may not rely on is dropped by [`Watch::started`].
@@ -87,6 +91,8 @@ struct State {
     ledger: Ledger,
     #[serde(default)]
     lives: Lives,
+    #[serde(default)]
+    cut: Cut,
 }
 
 /// What `snapshot()` gives and `restore()` takes.
@@ -94,6 +100,8 @@ struct State {
 struct Snapshot {
     version: u32,
     state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flight: Option<Flight>,
 }
 
 /// What people and the platform may know of the line now.
@@ -185,16 +193,30 @@ impl Judge {
             saved: Mono(0),
             ledger: Ledger::default(),
             lives: Lives::default(),
+            cut: Cut::default(),
         };
-        Judge { config, state, out: Vec::new(), save: false }
+        Judge { config, state, out: Vec::new(), save: false, flight: Flight::default() }
     }
 
-    /// All that must survive, as JSON.
+    /// All that must survive, as JSON. The flight recorder is in it only while our own reboot is in course.
     ///
     /// # Errors
     /// In words, should it not be writable as JSON. No value of `State` is known for which that happens.
     pub fn snapshot(&self) -> Result<Value, String> {
-        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone() })
+        self.written(self.state.ladder.running.as_ref().is_some_and(|r| r.rung == Rung::Reboot))
+    }
+
+    /// The same with the flight recorder: all that decides what comes out. A trace begins with it.
+    ///
+    /// # Errors
+    /// As [`Judge::snapshot`].
+    pub fn whole(&self) -> Result<Value, String> {
+        self.written(true)
+    }
+
+    fn written(&self, flight: bool) -> Result<Value, String> {
+        let flight = (flight && !self.flight.is_empty()).then(|| self.flight.clone());
+        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone(), flight })
             .map_err(|e| format!("cannot write the judge's state as JSON: {e}"))
     }
 
@@ -212,7 +234,8 @@ impl Judge {
         }
         let snapshot =
             Snapshot::deserialize(snapshot).map_err(|e| format!("the snapshot is not readable: {e}"))?;
-        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false })
+        let flight = snapshot.flight.unwrap_or_default();
+        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false, flight })
     }
 
     /// Takes in one observation and says what to do about it, in order.
@@ -221,6 +244,7 @@ impl Judge {
     /// is read. [`Action::Save`] stands before everything that must not happen unremembered.
     pub fn step(&mut self, now: Mono, saw: &Observation) -> Vec<Action> {
         let mut turns = Vec::new();
+        self.flies(now, saw);
         if let Observation::Started(started) = saw {
             self.started(now, started);
         } else if let Some(gap) = self.state.watch.gap(now) {
@@ -286,6 +310,7 @@ impl Judge {
         }
         let mut probes = Vec::new();
         self.state.watch.advance(now, &self.config, &mut probes, &mut turns);
+        self.flight.asked(probes.len());
         self.out.append(&mut probes);
         for turn in turns {
             self.turn(now, turn);
@@ -293,6 +318,7 @@ impl Judge {
         self.revise(now);
         self.hold(now);
         self.climb(now);
+        self.cut(now);
         self.escalate(now);
         self.promised(now, saw);
         self.ask_again(now);
@@ -903,7 +929,7 @@ impl Judge {
             facts: incident.facts.clone(),
             samples: Vec::new(),
             rule,
-            recorder: None,
+            recorder: self.recording(),
         };
         let known = incident.callback.clone();
         // The customer asked before we were at the end of the ladder: it stays one callback.
@@ -1014,6 +1040,10 @@ impl Judge {
         callback.again = None;
         callback.repeats = 0;
         callback.last.time = time;
+        // The platform has it with the request.
+        if callback.last.state != CallbackState::Requested {
+            callback.last.evidence.recorder = None;
+        }
         callback.last.id = format!("{prefix}/{id}/{}", callback.revision);
         self.state.dates.mend(&mut callback.last.opened, offset);
         let last = callback.last.clone();
@@ -1162,6 +1192,8 @@ impl Judge {
         remedy: Option<message::Remedy>,
     ) {
         let number = self.state.messages + 1;
+        let own = self.state.incident.as_ref().is_some_and(|i| i.id == incident.id);
+        let recorder = if own && name == EventName::IncidentClosed { self.recording() } else { None };
         let event = message::Event {
             schema: EVENT_SCHEMA.into(),
             id: format!("{}/{}/E{number}", self.config.device.id, self.state.memory),
@@ -1171,6 +1203,7 @@ impl Judge {
             why: why.to_string(),
             incident,
             remedy,
+            recorder,
         };
         let level = match name {
             EventName::IncidentOpened => Level::Warn,

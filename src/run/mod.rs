@@ -501,7 +501,7 @@ impl Daemon {
 
     fn begin_recording(&mut self) {
         let Some(dir) = &self.record else { return };
-        let header = self.judge.snapshot().map(|snapshot| Header {
+        let header = self.judge.whole().map(|snapshot| Header {
             schema: TRACE_SCHEMA.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.tree.clone(),
