@@ -205,6 +205,7 @@ impl Daemon {
             daemon.mqtt = Some(mqtt::Mqtt::start(mqtt::Wiring {
                 mqtt: mqtt.clone(),
                 device_id: config.device.id.clone(),
+                area: config.device.area.clone(),
                 offset_minutes,
                 outbox: Arc::clone(outbox),
                 state: states,
