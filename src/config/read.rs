@@ -8,8 +8,8 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Promise,
-    Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
+    Broker, Callback, Config, Device, Driver, HookOn, Hooks, Language, Line, LinuxDriver, Mqtt, Outage,
+    Probe, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
 };
 use crate::action::Rung;
 use crate::units::LocalTime;
@@ -19,8 +19,8 @@ use std::path::PathBuf;
 
 /// The sections of a configuration.
 const SECTIONS: &[&str] = &[
-    "device", "line", "promise", "probe", "speed", "outage", "remedies", "callback", "mqtt", "store",
-    "status",
+    "device", "line", "promise", "probe", "speed", "outage", "remedies", "callback", "mqtt", "hooks",
+    "store", "status",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
 const LINE: &[&str] = &["device", "metered"];
@@ -60,6 +60,7 @@ const MQTT: &[&str] = &[
     "reconnect",
     "session",
 ];
+const HOOKS: &[&str] = &["program", "on", "limit"];
 const STORE: &[&str] = &["directory", "outbox"];
 const STATUS: &[&str] = &["socket"];
 
@@ -74,6 +75,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("remedies", REMEDIES),
     ("callback", CALLBACK),
     ("mqtt", MQTT),
+    ("hooks", HOOKS),
     ("store", STORE),
     ("status", STATUS),
 ];
@@ -366,6 +368,7 @@ impl Reader<'_> {
         let remedies = self.remedies(&root);
         let callback = self.callback(&root);
         let mqtt = self.mqtt(&root);
+        let hooks = self.hooks(&root);
         let store = self.store(&root);
         let socket = self.status(&root);
         self.unknown(&root, SECTIONS);
@@ -379,6 +382,7 @@ impl Reader<'_> {
             remedies: remedies?,
             callback,
             mqtt,
+            hooks,
             store,
             socket,
         })
@@ -886,6 +890,38 @@ impl Reader<'_> {
             }
         }
         whole.then_some(brokers)
+    }
+
+    fn hooks(&mut self, root: &Section<'_>) -> Option<Hooks> {
+        let section = self.section(root, "hooks");
+        section.map?;
+        let program = self.file(&section, "program", bounds::LONGEST_PATH, Show::Open);
+        if !section.has("program") {
+            self.missing(&section.path("program"), "name the program that is to be run");
+        }
+        let on = self.hooks_on(&section);
+        let limit =
+            self.quantity(&section, "limit", bounds::HOOK_LIMIT).unwrap_or(bounds::HOOK_LIMIT_DEFAULT);
+        self.unknown(&section, HOOKS);
+        Some(Hooks { program: program?, on, limit })
+    }
+
+    fn hooks_on(&mut self, section: &Section<'_>) -> Vec<HookOn> {
+        let bounds = Bounds { least: 1, most: HookOn::ALL.len() };
+        let Some(items) = self.list(section, "on", bounds, "changes", Show::Open) else {
+            return HookOn::ALL.to_vec();
+        };
+        let mut on = Vec::new();
+        for (path, item) in items {
+            match HookOn::ALL.into_iter().find(|what| item.as_str() == Some(what.name())) {
+                None => self.must(&path, &alternatives(&HookOn::ALL.map(HookOn::name)), item, Show::Open),
+                Some(what) if on.contains(&what) => {
+                    self.fault(&path, format!("is given twice, is {}", quoted(what.name())));
+                }
+                Some(what) => on.push(what),
+            }
+        }
+        on
     }
 
     fn store(&mut self, root: &Section<'_>) -> Store {

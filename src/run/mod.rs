@@ -7,6 +7,7 @@ pub mod show;
 pub mod socket;
 pub mod speedtest;
 
+use crate::act::hook::Hook;
 use crate::act::mqtt;
 use crate::act::outbox::Outbox;
 use crate::act::remedy::Driver;
@@ -101,6 +102,7 @@ struct Daemon {
     /// The speed test in course, and how to end it.
     speed: Option<(TestId, watch::Sender<Stop>)>,
     heartbeat: Option<Heartbeat>,
+    hook: Option<Hook>,
 }
 
 impl Daemon {
@@ -188,8 +190,12 @@ impl Daemon {
             repair: None,
             speed: None,
             heartbeat,
+            hook: None,
             clock,
         };
+        if let (Some(hooks), false) = (&config.hooks, options.dry_run) {
+            daemon.hook = Some(Hook::start(hooks, &config.device.id, daemon.report.clone()));
+        }
         daemon.begin_recording();
         let watermark = daemon.outbox.as_ref().map_or(0, |o| lock(o).highest_number());
         daemon.step(Observation::Started(Started {
@@ -357,6 +363,10 @@ impl Daemon {
             && let Message::Callback(c) = &critical.message
         {
             info!("dry run: would ask for callback {} ({:?})", c.callback_id, c.state);
+        }
+        if let Some(hook) = &mut self.hook {
+            let configured = self.judge.config().line.device.as_deref();
+            hook.tell(&critical.message, configured.unwrap_or(&self.link.borrow().name));
         }
         let Some(outbox) = &self.outbox else { return };
         let result = lock(outbox).append(std::slice::from_ref(critical));
