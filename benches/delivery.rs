@@ -124,6 +124,7 @@ fn start(
     let mqtt = Mqtt::start(Wiring {
         mqtt: to,
         device_id: "gw-0001".into(),
+        area: None,
         offset_minutes: 480,
         outbox: Arc::clone(outbox),
         state: body,

@@ -107,6 +107,7 @@ async fn measure() -> ExitCode {
                 session: Span::days(1),
             },
             device_id: format!("gw-{n:04}"),
+            area: None,
             offset_minutes: 0,
             outbox: Arc::new(Mutex::new(outbox)),
             state: body,

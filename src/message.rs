@@ -3,6 +3,7 @@
 //! Readers ignore fields they do not know; a change that an old reader would misread gets a new schema name.
 
 use crate::action::Rung;
+use crate::judge::flight::Recording;
 use crate::speed::{Direction, Limit, SpeedFailure};
 use crate::units::{Bytes, LocalTime, Rate, Wall};
 use serde::{Deserialize, Serialize};
@@ -67,6 +68,9 @@ pub const TELEMETRY_SCHEMA: &str = "linekeeper.telemetry.v1";
 /// Schema name of the retained `state`.
 pub const STATE_SCHEMA: &str = "linekeeper.state.v1";
 
+/// Schema name of an operator's notice for an area ([`crate::check::AreaNotice`]).
+pub const NOTICE_SCHEMA: &str = "linekeeper.notice.v1";
+
 /// A change in an incident or a remedy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
@@ -86,6 +90,9 @@ pub struct Event {
     pub incident: Incident,
     /// The remedy that began or ended.
     pub remedy: Option<Remedy>,
+    /// With `incident_closed`: what the flight recorder has of the incident's first break.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recorder: Option<Box<Recording>>,
 }
 
 /// The kinds of [`Event`].
@@ -355,8 +362,9 @@ pub struct Evidence {
     pub samples: Vec<Value>,
     /// The rule by which it was judged, in English.
     pub rule: String,
-    /// Where the flight recorder's part lies, if it was kept.
-    pub recorder: Option<String>,
+    /// The flight recorder's part: the minute before the break and the minute after it, so far as it was over then.
+    #[serde(default)]
+    pub recorder: Option<Box<Recording>>,
 }
 
 /// One thing that was seen.

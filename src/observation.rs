@@ -4,6 +4,7 @@
 //! keeps that stamp. Names are in the past tense.
 
 use crate::check::{AreaNotice, Checked, DeviceSeen};
+use crate::judge::ledger::Charge;
 use crate::speed::SpeedEnded;
 use crate::units::{Mono, Rate, Span, Wall};
 use serde::{Deserialize, Serialize};
@@ -138,6 +139,21 @@ pub struct Started {
     /// The highest message number that the outbox has ever taken, 0 if none: numbering goes on above it even when the
     /// snapshot is lost, else the outbox would take new messages for known ones.
     pub watermark: u64,
+    /// The last heartbeat of a life before this one in the same boot, where one was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beat: Option<Beat>,
+}
+
+/// What the process leaves in memory once a minute, so that its successor in the same boot knows how long it lived and
+/// how the line stood.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// When.
+    pub at: Mono,
+    /// What time was charged to then.
+    pub charge: Charge,
+    /// Since when.
+    pub since: Mono,
 }
 
 /// What a new life finds of the last one.

@@ -59,6 +59,8 @@ fn main() -> ExitCode {
         trial!(a_broker_that_dies_gets_all_in_order, mosquitto),
         trial!(receipts_good_and_bad, mosquitto),
         trial!(a_receipt_that_was_not_taken_in_comes_again, mosquitto),
+        trial!(area_notices_are_listened_for_on_every_level, mosquitto),
+        trial!(a_notice_that_was_taken_back_meanwhile_ends, mosquitto),
         trial!(a_message_too_large_blocks_nothing, mosquitto),
         trial!(a_message_that_is_not_allowed_blocks_nothing, mosquitto),
         trial!(routine_summaries_come_last_and_the_oldest_gives_way, mosquitto),
@@ -131,7 +133,9 @@ impl Mosquitto {
 
     fn publish(&self, topic: &str, payload: &str, more: &[&str]) {
         let mut pub_ = Command::new("mosquitto_pub")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-V", "5", "-q", "1", "-t", topic, "-s"])
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-V", "5", "-q", "1", "-t", topic])
+            // It takes nothing from standard input only when told so.
+            .arg(if payload.is_empty() { "-n" } else { "-s" })
             .args(more)
             .stdin(Stdio::piped())
             .spawn()
@@ -415,6 +419,10 @@ impl Agent {
     }
 
     fn start_at(mqtt: config::Mqtt, boot_at: Option<Wall>) -> Agent {
+        Agent::start_in(mqtt, boot_at, None)
+    }
+
+    fn start_in(mqtt: config::Mqtt, boot_at: Option<Wall>, area: Option<&str>) -> Agent {
         let log = Log::default();
         let into = log.clone();
         let subscriber = tracing_subscriber::fmt()
@@ -434,6 +442,7 @@ impl Agent {
         let mqtt = Mqtt::start(Wiring {
             mqtt,
             device_id: ID.into(),
+            area: area.map(str::to_owned),
             offset_minutes: 480,
             outbox: Arc::clone(&outbox),
             state: body,
@@ -652,6 +661,75 @@ async fn receipts_good_and_bad() {
         1,
         "no bad receipt costs the connection:\n{said}"
     );
+}
+
+fn notice(area: &str, id: &str, expires: u64) -> String {
+    json!({
+        "schema": "linekeeper.notice.v1", "id": id, "area": area, "issued": 1_795_141_927u64, "expires": expires,
+        "text": "Fibre cut", "crew": { "unknown": ["fields"] },
+    })
+    .to_string()
+}
+
+impl Agent {
+    /// The id of the notice that is told next, passing other observations over.
+    async fn noticed(&mut self) -> Option<String> {
+        loop {
+            if let Observation::AreaNoticed { notice } = self.saw().await {
+                return notice.map(|n| n.id);
+            }
+        }
+    }
+}
+
+async fn area_notices_are_listened_for_on_every_level() {
+    let broker = Mosquitto::start("");
+    let topic = |area: &str| format!("linekeeper/v1/area/{area}/notice");
+    let hour = 1_795_145_527;
+    broker.publish(&topic("north-3"), &notice("north-3", "wide", hour), &["-r"]);
+    let mut agent = Agent::start_in(to(&[plain(broker.port)]), None, Some("north-3/olt-7"));
+    assert_eq!(agent.noticed().await.as_deref(), Some("wide"), "what was there before we came");
+    broker.publish(&topic("north-3/olt-7"), &notice("north-3/olt-7", "near", hour + 600), &["-r"]);
+    assert_eq!(agent.noticed().await.as_deref(), Some("near"), "the one that holds longest");
+    // Neighbours are none of ours, and what is wrong is told and changes nothing.
+    for other in ["north-3/olt-8", "north-33", "north", "north-3/olt-7/pon-1"] {
+        broker.publish(&topic(other), &notice(other, "other", hour + 9_999), &["-r"]);
+    }
+    broker.publish(&topic("north-3"), "{", &[]);
+    agent.log.wait_for("notice on linekeeper/v1/area/north-3/notice refused: it is not JSON").await;
+    broker.publish(&topic("north-3"), &notice("north-4", "wrong", hour + 9_999), &[]);
+    agent.log.wait_for("area is \"north-4\", expected that of its topic, \"north-3\"").await;
+    // An empty one takes it back; not retained counts too.
+    broker.publish(&topic("north-3/olt-7"), "", &["-r"]);
+    assert_eq!(agent.noticed().await.as_deref(), Some("wide"));
+    let ended = notice("north-3", "wide", hour).replace("\"area\"", "\"ended\":true,\"area\"");
+    broker.publish(&topic("north-3"), &ended, &[]);
+    assert_eq!(agent.noticed().await, None);
+    // Receipts come as ever beside.
+    let receipt = r#"{"callback_id":"CB9","state":"received"}"#;
+    broker.publish("linekeeper/v1/gw-0001/callback/receipt", receipt, &[]);
+    while !matches!(agent.saw().await, Observation::ReceiptCame(r) if r.callback_id == "CB9") {}
+    let said = agent.log.text();
+    assert_eq!(
+        said.matches("connected to the broker").count(),
+        1,
+        "no bad notice costs the connection:\n{said}"
+    );
+    agent.mqtt.end("done").await;
+}
+
+async fn a_notice_that_was_taken_back_meanwhile_ends() {
+    let broker = Mosquitto::start("");
+    let topic = "linekeeper/v1/area/north-3/notice";
+    // A life before this one may know of a notice: that there is none is said too.
+    let mut agent = Agent::start_in(to(&[plain(broker.port)]), None, Some("north-3"));
+    assert_eq!(agent.noticed().await, None);
+    broker.publish(topic, &notice("north-3", "D1", 1_795_145_527), &["-r"]);
+    assert_eq!(agent.noticed().await.as_deref(), Some("D1"));
+    // The broker comes back without it, as if somebody had cleared it while we were away.
+    let _broker = broker.restart("");
+    assert_eq!(agent.noticed().await, None);
+    agent.mqtt.end("done").await;
 }
 
 /// The runner does not listen (it is stopping): the broker keeps the receipt for the next start.

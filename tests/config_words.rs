@@ -6,8 +6,8 @@
 use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
-    Broker, Config, Driver, Faults, Format, Group, Health, Language, Limits, LinuxDriver, Name, Places,
-    Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
+    Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
+    Name, Places, Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
 };
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
@@ -249,9 +249,16 @@ fn everything_that_may_be_written_is_read() {
             "brokers": ["mqtts://a.example", "mqtts://[2001:db8::2]:99"], "ca": "/ca", "certificate": "/c", "key": "/k",
             "username": "gw", "password_file": "/p", "keep_alive": "1 min", "reconnect": "10 s", "session": "30 d",
         },
+        "hooks": { "program": "/etc/linekeeper/hook", "on": ["callback", "remedy"], "limit": "30 s" },
         "store": { "directory": "/data", "outbox": "1 MB" },
         "status": { "socket": "/run/lk.sock" },
     }));
+    let hooks = Hooks {
+        program: "/etc/linekeeper/hook".into(),
+        on: vec![HookOn::Callback, HookOn::Remedy],
+        limit: Span::seconds(30),
+    };
+    assert_eq!(config.hooks, Some(hooks));
     assert_eq!(config.device.customer.as_deref(), Some("客户-12"));
     assert_eq!(config.device.area.as_deref(), Some("north-3/olt-7"));
     assert_eq!(config.device.installed, LocalTime::parse("2026-11-20T09:00:00+08:00").ok());
@@ -451,6 +458,15 @@ fn each_fault_has_its_words() {
         (
             json!({ "promise": { "loss": 1 } }),
             "promise.loss must be 0.1 % to 50 %, is 1: name the unit, as in \"0.5 %\"",
+        ),
+        (json!({ "hooks": { "program": "/h", "on": [] } }), "hooks.on must hold 1 to 3 changes, holds 0"),
+        (
+            json!({ "hooks": { "program": "/h", "limit": "2 min" } }),
+            "hooks.limit must be 1 s to 1 min, is \"2 min\"",
+        ),
+        (
+            json!({ "hooks": { "program": "/h", "on": ["outage"] } }),
+            "hooks.on[0] must be incident, remedy or callback, is \"outage\"",
         ),
         (json!({ "store": { "outbox": "20 GB" } }), "store.outbox must be 16 kB to 16 MB, is \"20 GB\""),
         (
@@ -781,7 +797,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 47, "defaults shown");
+        assert_eq!(shown, 50, "defaults shown");
     }
 
     #[test]

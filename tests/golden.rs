@@ -339,7 +339,8 @@ fn sparsely(config: &Config, until: Span, customer: (u64, u64), line: fn(Span) -
     let mut judge = Judge::new(config.clone());
     let began = Span::hours(1);
     let mut now = Mono(began.0);
-    let started = Started { boot_id: "boot-1".into(), uptime: began, memory: Memory::None, watermark: 0 };
+    let started =
+        Started { boot_id: "boot-1".into(), uptime: began, memory: Memory::None, watermark: 0, beat: None };
     let link = Link {
         present: true,
         admin_up: true,

@@ -7,8 +7,9 @@ use common::config;
 use linekeeper::action::{Action, Rung};
 use linekeeper::judge::Judge;
 use linekeeper::judge::diagnosis::makes_sense;
+use linekeeper::judge::ledger::{Charge, DAYS, MONTHS};
 use linekeeper::observation::{
-    Counted, Link, Memory, Observation, Obstacle, Part, ProbeId, Receipt, ReceiptState, RemedyId,
+    Beat, Counted, Link, Memory, Observation, Obstacle, Part, ProbeId, Receipt, ReceiptState, RemedyId,
     RemedyResult, Started, TargetId,
 };
 use linekeeper::speed::{
@@ -105,6 +106,7 @@ fn observation() -> impl Strategy<Value = Observation> {
                 uptime: Span(uptime),
                 memory: [Memory::None, Memory::Restored, Memory::Lost][usize::from(m)],
                 watermark: watermark % 1_000_000,
+                beat: (boot % 3 == 0).then_some(Beat { at: Mono(uptime), charge: Charge::Line, since: Mono(boot) }),
             })
         }),
         10 => Just(Observation::Ticked),
@@ -243,7 +245,12 @@ proptest! {
         prop_assert!(size <= 65_536, "a snapshot of {size} bytes");
         let restored = Judge::restore(config, &snapshot).unwrap();
         prop_assert_eq!(restored.snapshot().unwrap(), snapshot);
-        judge.status(now);
+        let status = judge.status(now);
+        // Its books add up, whatever came.
+        if let Some(books) = status.availability {
+            prop_assert_eq!(books.total.elapsed_ms(), judge.elapsed(now).0);
+            prop_assert!(books.days.len() <= DAYS && books.months.len() <= MONTHS);
+        }
     }
 }
 

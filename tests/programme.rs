@@ -94,6 +94,7 @@ impl Gateway {
             uptime: Span::seconds(10),
             memory,
             watermark: self.called.len() as u64 * 100,
+            beat: None,
         }));
     }
 

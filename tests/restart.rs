@@ -28,6 +28,11 @@ fn main() -> ExitCode {
             run: asked,
         },
         Test { name: "an_incident_outlives_the_process", needs: NEEDS, run: outlives },
+        Test {
+            name: "a_crash_a_restart_a_reboot_and_a_power_cut_are_told_apart",
+            needs: &["mosquitto", "mosquitto_sub", "mosquitto_pub", "mount"],
+            run: told_apart,
+        },
     ])
 }
 
@@ -168,5 +173,76 @@ fn outlives() -> Outcome {
     ear.expect("the outage that began unseen", place, PATIENCE, |h| {
         h.is_event("incident_opened") || h.is_event("incident_updated")
     })?;
+    Ok(())
+}
+
+/// Lets the kernel seem to have booted anew: another boot id, and nothing left of what lay in memory.
+fn boots(plan: &Plan, boot: &str) -> Outcome {
+    let id = std::path::Path::new(field::KEPT).join(format!("boot-id-{boot}"));
+    fs::write(&id, format!("{boot}\n"))?;
+    // The enclosure has a mount namespace of its own.
+    let mount = std::process::Command::new("mount")
+        .arg("--bind")
+        .arg(&id)
+        .arg("/proc/sys/kernel/random/boot_id")
+        .output()?;
+    must(mount.status.success(), || String::from_utf8_lossy(&mount.stderr).into_owned())?;
+    let _ = fs::remove_file(plan.socket().with_extension("alive"));
+    Ok(())
+}
+
+fn told_apart() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let plan = Plan::new(&world, DEVICE);
+    let alive = plan.socket().with_extension("alive");
+    let how = |wanted: &str| -> Outcome {
+        plan.line_becomes("up")?;
+        let status = plan.status()?;
+        let said = status.pointer("/status/beginning/how").and_then(|v| v.as_str()).unwrap_or_default();
+        must(said == wanted, || format!("it says {said:?}, it was {wanted:?}: {status}"))?;
+        let began = |state: &serde_json::Value| state["online"] == true && state["began"] == wanted;
+        field::state_becomes(&world, DEVICE, wanted, began)?;
+        let books = &status["status"]["availability"]["total"];
+        must(books["line_ms"] == 0, || format!("no break of the line, and it is charged: {books}"))
+    };
+    boots(&plan, "first")?;
+    let mut agent = plan.start(&world)?;
+    how("not_known")?;
+    must(alive.exists(), || "no heartbeat is written".into())?;
+    agent.kill();
+    must(alive.exists(), || "the heartbeat does not outlive its process".into())?;
+    agent = plan.start(&world)?;
+    how("crashed")?;
+    plan.says("the process died unasked")?;
+    let most = plan.status()?.pointer("/status/beginning/away_most_ms").and_then(|v| v.as_u64());
+    must(most.is_some_and(|ms| ms < 60_000), || format!("away for {most:?} ms at most, by the heartbeat"))?;
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(!alive.exists(), || "an orderly end leaves its heartbeat".into())?;
+    agent = plan.start(&world)?;
+    how("restarted")?;
+    agent.kill();
+    boots(&plan, "second")?;
+    let place = ear.place();
+    agent = plan.start(&world)?;
+    how("power_cut")?;
+    plan.says("the gateway lost its power without warning")?;
+    must(ear.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    boots(&plan, "third")?;
+    agent = plan.start(&world)?;
+    how("rebooted")?;
+    let shown = std::process::Command::new(field::PROGRAM)
+        .args(["status", "--socket"])
+        .arg(plan.socket())
+        .output()?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    println!("{shown}");
+    must(shown.contains("available") && shown.contains("not watched"), || "the status has no books".into())?;
+    must(shown.contains("before: the gateway was rebooted in order, not by us"), || {
+        "the status does not say how it began".into()
+    })?;
+    drop(agent);
     Ok(())
 }

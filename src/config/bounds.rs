@@ -212,6 +212,12 @@ pub const SESSION: Bounds<Span> = Bounds::new(Span::minutes(1), Span::days(30));
 /// See [`Mqtt::session`](super::Mqtt::session).
 pub const SESSION_DEFAULT: Span = Span::days(1);
 
+/// `hooks.limit`: nothing real is over within a second at every time; events that wait for more than a minute each are
+/// old news.
+pub const HOOK_LIMIT: Bounds<Span> = Bounds::new(Span::seconds(1), Span::minutes(1));
+/// See [`Hooks::limit`](super::Hooks::limit).
+pub const HOOK_LIMIT_DEFAULT: Span = Span::seconds(10);
+
 /// `store.directory`: where the file hierarchy standard has what a program keeps.
 pub const DIRECTORY_DEFAULT: &str = "/var/lib/linekeeper";
 /// `store.outbox`: a dozen messages at least; 16 MB is all that small flash has to spare.

@@ -52,6 +52,8 @@ pub struct Config {
     pub telemetry: Telemetry,
     /// Where to tell it. `None`: nowhere (a gateway that only repairs).
     pub mqtt: Option<Mqtt>,
+    /// What program is run when something changes. `None`: none.
+    pub hooks: Option<Hooks>,
     /// What is kept on flash.
     pub store: Store,
     /// The status socket.
@@ -585,6 +587,46 @@ pub struct Broker {
     pub port: u16,
     /// `mqtts`.
     pub tls: bool,
+}
+
+/// A program of the operator's that is run when something changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hooks {
+    /// The program.
+    pub program: PathBuf,
+    /// On which changes it is run, each once, at least one.
+    ///
+    /// Default: all.
+    pub on: Vec<HookOn>,
+    /// How long it may take before it is ended by force.
+    ///
+    /// Default 10 s: what a script does with `uci`, `ubus` or `logger` is over in one, a mail in some.
+    pub limit: Span,
+}
+
+/// What a hook is run on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HookOn {
+    /// An incident opened, was updated or closed.
+    Incident,
+    /// A remedy began or ended.
+    Remedy,
+    /// A callback changed.
+    Callback,
+}
+
+impl HookOn {
+    /// All.
+    pub const ALL: [HookOn; 3] = [HookOn::Incident, HookOn::Remedy, HookOn::Callback];
+
+    /// As configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            HookOn::Incident => "incident",
+            HookOn::Remedy => "remedy",
+            HookOn::Callback => "callback",
+        }
+    }
 }
 
 /// What is kept on flash.

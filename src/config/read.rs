@@ -8,9 +8,9 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Group, Health, Language, Limits, Line, LinuxDriver, Mqtt, Name,
-    Outage, Probe, Programme, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target,
-    Telemetry, Web, host,
+    Broker, Callback, Config, Device, Driver, Group, Health, HookOn, Hooks, Language, Limits, Line,
+    LinuxDriver, Mqtt, Name, Outage, Probe, Programme, Promise, Quiet, Rates, Remedies, Role, Rule,
+    RungLimits, Speed, Store, Target, Telemetry, Web, host,
 };
 use crate::action::Rung;
 use crate::units::{LocalTime, Span};
@@ -35,6 +35,7 @@ const SECTIONS: &[&str] = &[
     "programme",
     "telemetry",
     "mqtt",
+    "hooks",
     "store",
     "status",
 ];
@@ -82,6 +83,7 @@ const MQTT: &[&str] = &[
     "reconnect",
     "session",
 ];
+const HOOKS: &[&str] = &["program", "on", "limit"];
 const STORE: &[&str] = &["directory", "outbox"];
 const STATUS: &[&str] = &["socket"];
 
@@ -101,6 +103,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("programme", PROGRAMME),
     ("telemetry", TELEMETRY),
     ("mqtt", MQTT),
+    ("hooks", HOOKS),
     ("store", STORE),
     ("status", STATUS),
 ];
@@ -403,6 +406,7 @@ impl Reader<'_> {
         if name.known.is_empty() {
             name.known = known_name(&speed, mqtt.as_ref(), &probe);
         }
+        let hooks = self.hooks(&root);
         let store = self.store(&root);
         let socket = self.status(&root);
         self.unknown(&root, SECTIONS);
@@ -421,6 +425,7 @@ impl Reader<'_> {
             programme,
             telemetry,
             mqtt,
+            hooks,
             store,
             socket,
         })
@@ -1090,6 +1095,38 @@ impl Reader<'_> {
             }
         }
         whole.then_some(brokers)
+    }
+
+    fn hooks(&mut self, root: &Section<'_>) -> Option<Hooks> {
+        let section = self.section(root, "hooks");
+        section.map?;
+        let program = self.file(&section, "program", bounds::LONGEST_PATH, Show::Open);
+        if !section.has("program") {
+            self.missing(&section.path("program"), "name the program that is to be run");
+        }
+        let on = self.hooks_on(&section);
+        let limit =
+            self.quantity(&section, "limit", bounds::HOOK_LIMIT).unwrap_or(bounds::HOOK_LIMIT_DEFAULT);
+        self.unknown(&section, HOOKS);
+        Some(Hooks { program: program?, on, limit })
+    }
+
+    fn hooks_on(&mut self, section: &Section<'_>) -> Vec<HookOn> {
+        let bounds = Bounds { least: 1, most: HookOn::ALL.len() };
+        let Some(items) = self.list(section, "on", bounds, "changes", Show::Open) else {
+            return HookOn::ALL.to_vec();
+        };
+        let mut on = Vec::new();
+        for (path, item) in items {
+            match HookOn::ALL.into_iter().find(|what| item.as_str() == Some(what.name())) {
+                None => self.must(&path, &alternatives(&HookOn::ALL.map(HookOn::name)), item, Show::Open),
+                Some(what) if on.contains(&what) => {
+                    self.fault(&path, format!("is given twice, is {}", quoted(what.name())));
+                }
+                Some(what) => on.push(what),
+            }
+        }
+        on
     }
 
     fn store(&mut self, root: &Section<'_>) -> Store {

@@ -1,17 +1,14 @@
-//! The gateway itself: does it do badly, and did it restart without being told to?
+//! The gateway itself: does it do badly?
 //!
 //! A reading that is at or beyond `failing` in `health.readings` readings in a row makes a warning; the first at
 //! `recovering` or better ends it; between the two all stays as it is. A warning is told in the log and in `status`, and
 //! changes nothing else: what it warns of has not happened yet.
-//!
-//! A life that ended without our having been asked to end, in another boot that we did not order, is a restart that nobody
-//! expected: power, a crash of the kernel, a watchdog. Which of them it was a gateway without a battery cannot know.
 
 use super::Judge;
-use crate::action::{Level, Rung};
+use crate::action::Level;
 use crate::check::DeviceSeen;
 use crate::config::{Health, Limits};
-use crate::observation::{Memory, Observation, Started};
+use crate::observation::Observation;
 use crate::units::{Millicelsius, Mono, Permille};
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -21,21 +18,6 @@ use std::fmt::Display;
 pub struct State {
     /// One for each of [`Reading::ALL`].
     gauges: [Gauge; 5],
-    /// How this gateway and this program restarted.
-    pub restarts: Restarts,
-    /// We were asked to end.
-    stopped: bool,
-}
-
-/// How this gateway and this program restarted, since the memory began.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Restarts {
-    /// The gateway, without a word: power, a crash, a watchdog.
-    pub unexpected: u32,
-    /// The gateway, after this program was asked to end: somebody wanted it.
-    pub wanted: u32,
-    /// This program alone, without having been asked to end.
-    pub deaths: u32,
 }
 
 /// A warning that holds.
@@ -172,40 +154,10 @@ pub fn beyond(seen: &DeviceSeen, policy: &Health) -> Vec<String> {
 }
 
 impl Judge {
-    /// How the last life ended. To be asked before what is known of that life is overwritten.
-    pub(super) fn restarted(&mut self, started: &Started) {
-        let stopped = std::mem::take(&mut self.state.device.stopped);
+    /// A new life: what the last one saw does not join what this one sees.
+    pub(super) fn look_anew(&mut self) {
         for gauge in &mut self.state.device.gauges {
-            // What the last life saw does not join what this one sees.
             gauge.beyond = 0;
-        }
-        if started.memory != Memory::Restored {
-            return;
-        }
-        let other_boot = self.state.dates.boot_id != started.boot_id;
-        let ours = self.state.ladder.running.as_ref().is_some_and(|running| running.rung == Rung::Reboot);
-        let restarts = &mut self.state.device.restarts;
-        match (other_boot, stopped) {
-            (true, _) if ours => {}
-            (true, true) => restarts.wanted = restarts.wanted.saturating_add(1),
-            (true, false) => {
-                restarts.unexpected = restarts.unexpected.saturating_add(1);
-                let n = restarts.unexpected;
-                let text = format!(
-                    "this gateway restarted, and nobody had ended this program before: power, a crash or a watchdog \
-                     ({n} so far)"
-                );
-                self.note(Level::Warn, text);
-            }
-            (false, true) => {}
-            (false, false) => {
-                restarts.deaths = restarts.deaths.saturating_add(1);
-                let n = restarts.deaths;
-                self.note(
-                    Level::Warn,
-                    format!("the last life of this program ended without being asked to ({n} so far)"),
-                );
-            }
         }
     }
 
@@ -219,7 +171,6 @@ impl Judge {
                     self.note(level, format!("this gateway: {words}{again}"));
                 }
             }
-            Observation::Stopping => self.state.device.stopped = true,
             _ => {}
         }
     }
@@ -273,33 +224,5 @@ mod tests {
         let words: Vec<String> = state.seen(Mono(1), &hot, &policy).into_iter().map(|(_, w)| w).collect();
         assert_eq!(words, ["the hottest sensor shows 95.5 °C", "100 % of the connection table are in use"]);
         assert_eq!(beyond(&hot, &Health::default()), words);
-    }
-
-    #[test]
-    fn restarts_are_told_apart() {
-        use crate::config::{Format, load_text};
-        use crate::units::Span;
-        let config = load_text(include_str!("../../config/smallest.json"), Format::Json).unwrap();
-        let mut judge = Judge::new(config.clone());
-        let mut at = 0;
-        let mut live = |boot: &str, memory, asked_to_end: bool| {
-            at += 60_000;
-            let boot_id = boot.to_owned();
-            let started = Started { boot_id, uptime: Span::seconds(9), memory, watermark: 0 };
-            judge.step(Mono(at), &Observation::Started(started));
-            if asked_to_end {
-                judge.step(Mono(at + 1), &Observation::Stopping);
-            }
-            // Over the end of the process, as the store keeps it.
-            judge = Judge::restore(config.clone(), &judge.snapshot().unwrap()).unwrap();
-            let r = judge.status(Mono(at + 1)).restarts;
-            (r.unexpected, r.wanted, r.deaths)
-        };
-        assert_eq!(live("a", Memory::None, true), (0, 0, 0));
-        assert_eq!(live("a", Memory::Restored, false), (0, 0, 0), "it was asked to end");
-        assert_eq!(live("a", Memory::Restored, false), (0, 0, 1), "it was not");
-        assert_eq!(live("b", Memory::Restored, true), (1, 0, 1), "the gateway went without a word");
-        assert_eq!(live("c", Memory::Restored, false), (1, 1, 1), "somebody wanted it");
-        assert_eq!(live("d", Memory::Lost, false), (1, 1, 1), "what is not remembered is not judged");
     }
 }

@@ -3,12 +3,16 @@
 //! Equal histories give equal actions, so a recorded trace replays to the same decisions, and the live run, replay,
 //! the simulator and the golden tests are one loop.
 
+mod books;
 pub mod callback;
 pub mod dates;
 pub mod device;
 pub mod diagnosis;
+pub mod flight;
 pub mod incident;
 pub mod ladder;
+pub mod ledger;
+pub mod lives;
 pub mod outage;
 pub mod programme;
 pub mod promise;
@@ -26,8 +30,11 @@ use crate::observation::{Memory, Observation, Part, Receipt, ReceiptState, Remed
 use crate::units::{Mono, Span};
 use callback::Callback;
 use dates::Dates;
+use flight::{Cut, Flight};
 use incident::Incident;
 use ladder::{Ladder, Next};
+use ledger::Ledger;
+use lives::Lives;
 use outage::{Cause, LineState, Turn, Watch};
 use programme::Programme;
 use promise::Promise;
@@ -63,6 +70,8 @@ pub struct Judge {
     out: Vec<Action>,
     /// This step must be on flash before it is acted upon.
     save: bool,
+    /// Not in the state: see there.
+    flight: Flight,
 }
 
 /// All that outlives a step. What a new life may not rely on is dropped by [`Watch::started`].
@@ -87,6 +96,12 @@ struct State {
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
     saved: Mono,
+    #[serde(default)]
+    ledger: Ledger,
+    #[serde(default)]
+    lives: Lives,
+    #[serde(default)]
+    cut: Cut,
 }
 
 /// What `snapshot()` gives and `restore()` takes.
@@ -94,6 +109,8 @@ struct State {
 struct Snapshot {
     version: u32,
     state: State,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flight: Option<Flight>,
 }
 
 /// What people and the platform may know of the line now.
@@ -132,13 +149,19 @@ pub struct Status {
     /// What the gateway itself does badly.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<device::Warning>,
-    /// How it restarted.
+    /// How often lives ended unasked.
     #[serde(default)]
-    pub restarts: device::Restarts,
+    pub unasked: lives::Unasked,
     /// Whether the broker is connected.
     pub broker: bool,
     /// Whether civil time is trusted.
     pub clock_synced: bool,
+    /// Time by what kept the line from being up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub availability: Option<ledger::Availability>,
+    /// How this life of the process began.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beginning: Option<lives::Beginning>,
 }
 
 /// One target in [`Status`].
@@ -189,16 +212,32 @@ impl Judge {
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
+            ledger: Ledger::default(),
+            lives: Lives::default(),
+            cut: Cut::default(),
         };
-        Judge { config, state, out: Vec::new(), save: false }
+        Judge { config, state, out: Vec::new(), save: false, flight: Flight::default() }
     }
 
-    /// All that must survive, as JSON.
+    /// All that must survive, as JSON. The flight recorder is in it only while our own reboot is in course.
     ///
     /// # Errors
     /// In words, should it not be writable as JSON. No value of `State` is known for which that happens.
     pub fn snapshot(&self) -> Result<Value, String> {
-        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone() })
+        self.written(self.state.ladder.running.as_ref().is_some_and(|r| r.rung == Rung::Reboot))
+    }
+
+    /// The same with the flight recorder: all that decides what comes out. A trace begins with it.
+    ///
+    /// # Errors
+    /// As [`Judge::snapshot`].
+    pub fn whole(&self) -> Result<Value, String> {
+        self.written(true)
+    }
+
+    fn written(&self, flight: bool) -> Result<Value, String> {
+        let flight = (flight && !self.flight.is_empty()).then(|| self.flight.clone());
+        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone(), flight })
             .map_err(|e| format!("cannot write the judge's state as JSON: {e}"))
     }
 
@@ -216,7 +255,8 @@ impl Judge {
         }
         let snapshot =
             Snapshot::deserialize(snapshot).map_err(|e| format!("the snapshot is not readable: {e}"))?;
-        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false })
+        let flight = snapshot.flight.unwrap_or_default();
+        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false, flight })
     }
 
     /// Takes in one observation and says what to do about it, in order.
@@ -226,9 +266,11 @@ impl Judge {
     pub fn step(&mut self, now: Mono, saw: &Observation) -> Vec<Action> {
         let mut turns = Vec::new();
         let line = self.state.watch.line;
+        self.flies(now, saw);
         if let Observation::Started(started) = saw {
             self.started(now, started);
         } else if let Some(gap) = self.state.watch.gap(now) {
+            self.unwatched(now, gap);
             self.note(
                 Level::Warn,
                 format!("nobody watched for {gap} (suspended or overloaded): the line is unknown"),
@@ -244,6 +286,7 @@ impl Judge {
             Observation::ClockSet { wall, synced } => {
                 self.state.dates.set(now, *wall, *synced);
                 self.state.programme.clock_set(now, *synced);
+                self.dated(now, *wall, *synced);
             }
             Observation::EchoAnswered { probe, target, rtt_us } => {
                 self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
@@ -284,11 +327,13 @@ impl Judge {
             Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref().map(short)),
             Observation::Stopping => {
                 self.save = true;
+                self.state.lives.stopping();
                 self.note(Level::Info, "asked to end".into());
             }
         }
         let mut probes = Vec::new();
         self.state.watch.advance(now, &self.config, &mut probes, &mut turns);
+        self.flight.asked(probes.len());
         self.out.append(&mut probes);
         for turn in turns {
             self.turn(now, turn);
@@ -296,12 +341,14 @@ impl Judge {
         self.revise(now);
         self.hold(now);
         self.climb(now);
+        self.cut(now);
         self.escalate(now);
         self.promised(now, saw);
         self.follow_up(now);
         self.summarise(now, saw, line);
         self.device(now, saw);
         self.ask_again(now);
+        self.charge(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
         }
@@ -370,9 +417,10 @@ impl Judge {
     }
 
     fn started(&mut self, now: Mono, started: &Started) {
-        self.restarted(started);
+        self.look_anew();
         let rebooted = self.state.dates.boot_id != started.boot_id;
         self.state.dates.started(now, &started.boot_id, started.uptime);
+        self.lived(now, started, rebooted);
         self.state.messages = self.state.messages.max(started.watermark);
         if self.state.memory.is_empty() {
             self.state.memory = format!("{:08x}", outage::phase(&started.boot_id) as u32);
@@ -911,7 +959,7 @@ impl Judge {
             facts: incident.facts.clone(),
             samples: Vec::new(),
             rule,
-            recorder: None,
+            recorder: self.recording(),
         };
         let known = incident.callback.clone();
         // The customer asked before we were at the end of the ladder: it stays one callback.
@@ -1022,6 +1070,10 @@ impl Judge {
         callback.again = None;
         callback.repeats = 0;
         callback.last.time = time;
+        // The platform has it with the request.
+        if callback.last.state != CallbackState::Requested {
+            callback.last.evidence.recorder = None;
+        }
         callback.last.id = format!("{prefix}/{id}/{}", callback.revision);
         self.state.dates.mend(&mut callback.last.opened, offset);
         let last = callback.last.clone();
@@ -1170,6 +1222,8 @@ impl Judge {
         remedy: Option<message::Remedy>,
     ) {
         let number = self.state.messages + 1;
+        let own = self.state.incident.as_ref().is_some_and(|i| i.id == incident.id);
+        let recorder = if own && name == EventName::IncidentClosed { self.recording() } else { None };
         let event = message::Event {
             schema: EVENT_SCHEMA.into(),
             id: format!("{}/{}/E{number}", self.config.device.id, self.state.memory),
@@ -1179,6 +1233,7 @@ impl Judge {
             why: why.to_string(),
             incident,
             remedy,
+            recorder,
         };
         let level = match name {
             EventName::IncidentOpened => Level::Warn,
@@ -1235,6 +1290,7 @@ impl Judge {
             "incident_id": incident.map(|i| &i.id),
             "fault_domain": incident.filter(|i| i.broken.is_some()).map(|i| i.domain),
             "troubles": self.state.troubles,
+            "began": self.state.lives.beginning.map(|b| b.how),
         })
     }
 
@@ -1291,9 +1347,11 @@ impl Judge {
             promise: self.promise_status(now),
             programme: state.programme.status(&self.config),
             warnings: state.device.warnings(now),
-            restarts: state.device.restarts.clone(),
+            unasked: state.lives.unasked,
             broker: state.broker,
             clock_synced: state.dates.synced(),
+            availability: state.ledger.told(now, self.offset()),
+            beginning: state.lives.beginning,
         }
     }
 }

@@ -2,11 +2,13 @@
 //! sides.
 
 pub mod diagnose;
+pub mod heartbeat;
 pub mod recorder;
 pub mod show;
 pub mod socket;
 pub mod speedtest;
 
+use crate::act::hook::Hook;
 use crate::act::mqtt;
 use crate::act::outbox::Outbox;
 use crate::act::remedy::Driver;
@@ -27,6 +29,7 @@ use crate::sense::throughput::{self, Stop};
 use crate::sense::{counters, device, echo, link};
 use crate::speed::{SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
+use heartbeat::Heartbeat;
 use recorder::Recorder;
 use serde_json::{Value, json};
 use socket::Request;
@@ -112,6 +115,8 @@ struct Daemon {
     checks: JoinSet<()>,
     /// What bounds them.
     gates: Arc<Gates>,
+    heartbeat: Option<Heartbeat>,
+    hook: Option<Hook>,
 }
 
 impl Daemon {
@@ -176,6 +181,8 @@ impl Daemon {
         tokio::spawn(clock::watch(clock.clone(), report.clone()));
         let (state, states) = watch::channel(json!({}));
         let now = clock.now();
+        let (heartbeat, beat) =
+            if options.dry_run { (None, None) } else { Heartbeat::start(&config.socket, clock.boot_id()) };
         let mut daemon = Daemon {
             judge,
             tree,
@@ -203,8 +210,13 @@ impl Daemon {
             hasty: None,
             checks: JoinSet::new(),
             gates: Arc::default(),
+            heartbeat,
+            hook: None,
             clock,
         };
+        if let (Some(hooks), false) = (&config.hooks, options.dry_run) {
+            daemon.hook = Some(Hook::start(hooks, &config.device.id, daemon.report.clone()));
+        }
         daemon.begin_recording();
         let watermark = daemon.outbox.as_ref().map_or(0, |o| lock(o).highest_number());
         daemon.step(Observation::Started(Started {
@@ -212,6 +224,7 @@ impl Daemon {
             uptime: daemon.clock.uptime(),
             memory,
             watermark,
+            beat,
         }));
         daemon.tell_state();
         if let (Some(mqtt), Some(outbox)) = (&config.mqtt, &daemon.outbox) {
@@ -219,6 +232,7 @@ impl Daemon {
             daemon.mqtt = Some(mqtt::Mqtt::start(mqtt::Wiring {
                 mqtt: mqtt.clone(),
                 device_id: config.device.id.clone(),
+                area: config.device.area.clone(),
                 offset_minutes,
                 outbox: Arc::clone(outbox),
                 state: states,
@@ -274,6 +288,9 @@ impl Daemon {
         if let Some(mqtt) = self.mqtt.take() {
             mqtt.end("stopped").await;
         }
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.end();
+        }
         if self.asked.is_some() {
             // Else it is another's.
             let _ = std::fs::remove_file(&self.judge.config().socket);
@@ -324,6 +341,9 @@ impl Daemon {
         }
         if self.recorder.as_ref().is_some_and(Recorder::is_full) {
             self.begin_recording();
+        }
+        if let Some(heartbeat) = self.heartbeat.as_mut().filter(|h| h.is_due(now)) {
+            heartbeat.beat(self.judge.beat(now));
         }
     }
 
@@ -392,6 +412,10 @@ impl Daemon {
             && let Message::Callback(c) = &critical.message
         {
             info!("dry run: would ask for callback {} ({:?})", c.callback_id, c.state);
+        }
+        if let Some(hook) = &mut self.hook {
+            let configured = self.judge.config().line.device.as_deref();
+            hook.tell(&critical.message, configured.unwrap_or(&self.link.borrow().name));
         }
         let Some(outbox) = &self.outbox else { return };
         let result = lock(outbox).append(std::slice::from_ref(critical));
@@ -555,7 +579,7 @@ impl Daemon {
 
     fn begin_recording(&mut self) {
         let Some(dir) = &self.record else { return };
-        let header = self.judge.snapshot().map(|snapshot| Header {
+        let header = self.judge.whole().map(|snapshot| Header {
             schema: TRACE_SCHEMA.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.tree.clone(),

@@ -1,5 +1,7 @@
 //! What people see of the daemon's answers.
 
+use crate::judge::ledger::{Availability, Period, Tally};
+use crate::judge::lives::{Ending, Unasked};
 use crate::judge::outage::LineState;
 use crate::judge::promise::rule::Verdict;
 use crate::judge::{self, Status};
@@ -57,6 +59,13 @@ pub fn status(answer: &Value) -> Result<String, String> {
     };
     let clock = if s.clock_synced { "clock set" } else { "clock not set" };
     let _ = write!(t, "\nlinekeeper {} running for {} · {broker} · {clock}", a.version, Span(a.running_ms));
+    match s.beginning {
+        None => {}
+        Some(b) if matches!(b.how, Ending::NotKnown | Ending::Restarted) => {}
+        Some(b) => {
+            let _ = write!(t, " · before: {}", b.how.words());
+        }
+    }
     match a.waiting {
         0 => {}
         1 => t += " · 1 message waits",
@@ -92,6 +101,9 @@ pub fn status(answer: &Value) -> Result<String, String> {
     table(&mut t, &rows);
     if let Some(p) = &s.promise {
         promise(&mut t, p);
+    }
+    if let Some(a) = &s.availability {
+        availability(&mut t, a);
     }
     if let Some(i) = &s.incident {
         let finding = i.finding.name().replace('_', " ");
@@ -159,10 +171,10 @@ pub fn status(answer: &Value) -> Result<String, String> {
     for warning in &s.warnings {
         let _ = writeln!(t, "\nwarning: {}, for {}", warning.text, Span(warning.since_ms));
     }
-    if s.restarts.unexpected > 0 || s.restarts.deaths > 0 {
-        let (gateway, program) = (s.restarts.unexpected, s.restarts.deaths);
+    let Unasked { crashes, power_cuts } = s.unasked;
+    if crashes > 0 || power_cuts > 0 {
         let _ =
-            writeln!(t, "\nunexpected restarts: {gateway} of this gateway, {program} of linekeeper alone");
+            writeln!(t, "\nunexpected restarts: {power_cuts} of this gateway, {crashes} of linekeeper alone");
     }
     for trouble in s.troubles.values() {
         let _ = writeln!(t, "\ntrouble: {trouble}");
@@ -217,6 +229,41 @@ fn promise(t: &mut String, p: &judge::promise::Status) {
         let _ = writeln!(t, "  {} open: short rate, fault domain {}", i.id, i.fault_domain.name());
     }
 }
+
+/// What kept the line from being up.
+fn availability(t: &mut String, a: &Availability) {
+    let named = |name: &str, of: &Tally| {
+        let cell = |ms: u64| if ms == 0 { "–".to_string() } else { Span(ms).to_string() };
+        let share = of.available_ppm.map_or("–".into(), |ppm| {
+            // Never rounded up: a line that was away for a moment was not there for all of the time.
+            format!("{}.{:03} %", ppm / 10_000, ppm % 10_000 / 10)
+        });
+        [
+            name.to_string(),
+            share,
+            cell(of.line_ms),
+            cell(of.remedies_ms),
+            cell(of.tests_ms),
+            cell(of.power_ms),
+            cell(of.unknown_ms),
+        ]
+    };
+    let head = ["", "available", "down", "our remedies", "our tests", "no power", "not watched"];
+    let mut rows = vec![head.map(str::to_string)];
+    let latest = |periods: &[Period], n: usize| -> Vec<Period> {
+        periods.iter().rev().filter(|p| p.date.is_some()).take(n).cloned().collect()
+    };
+    for p in latest(&a.days, SHOWN_DAYS).iter().chain(&latest(&a.months, SHOWN_MONTHS)) {
+        rows.push(named(p.date.as_deref().unwrap_or_default(), &p.tally));
+    }
+    rows.push(named("in all", &a.total));
+    t.push('\n');
+    table(t, &rows);
+}
+
+/// Days and months shown to people; `--json` has all.
+const SHOWN_DAYS: usize = 3;
+const SHOWN_MONTHS: usize = 2;
 
 /// After `linekeeper callback`.
 pub fn callback(answer: &Value) -> String {

@@ -803,7 +803,10 @@ impl Simulation {
         let uptime = Span((self.now as i64 - self.boot_began).max(0) as u64);
         let boot_id = format!("5eed0000-0000-4000-8000-{:012}", self.report.boots);
         let watermark = self.wire.watermark;
-        self.tell(&Observation::Started(Started { boot_id, uptime, memory, watermark }), spectator);
+        self.tell(
+            &Observation::Started(Started { boot_id, uptime, memory, watermark, beat: None }),
+            spectator,
+        );
         self.link = self.line.link();
         self.tell(&Observation::LinkSeen(self.link.clone()), spectator);
         self.line_changed(spectator);

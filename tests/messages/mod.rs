@@ -36,6 +36,7 @@ pub fn event(n: u64, boot: &str, ms: u64, padding: usize) -> Critical {
         why: "x".repeat(padding),
         incident,
         remedy: Some(remedy),
+        recorder: None,
     };
     Critical { number: n, message: Message::Event(Box::new(event)) }
 }

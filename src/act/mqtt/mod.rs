@@ -9,17 +9,19 @@
 //! does. Waits between attempts are uniform between nothing and their cap (full jitter), so that a fleet does not come
 //! back as a herd.
 
+pub mod notice;
 pub mod receipt;
 mod tls;
 
+use self::notice::Notices;
 use super::outbox::{Dropped, Outbox, Place};
 use crate::config::{self, Broker};
 use crate::message::{Message, STATE_SCHEMA, Stamp, Telemetry, correct_stamps};
 use crate::observation::Observation;
 use crate::units::{Mono, Span, Wall};
 use rumqttc::v5::mqttbytes::v5::{
-    ConnAck, ConnectReturnCode, DisconnectReasonCode, LastWill, LastWillProperties, PubAck, PubAckReason,
-    Publish, PublishProperties, SubscribeReasonCode,
+    ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, PubAck,
+    PubAckReason, Publish, PublishProperties, SubscribeReasonCode,
 };
 use rumqttc::v5::mqttbytes::{self, QoS};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, Incoming, MqttOptions, StateError};
@@ -150,6 +152,8 @@ pub struct Wiring {
     pub mqtt: config::Mqtt,
     /// Part of every topic, and the client id.
     pub device_id: String,
+    /// The operator's name for this part of the network, whose notices are listened for.
+    pub area: Option<String>,
     /// The offset in which corrected times are shown.
     pub offset_minutes: i16,
     /// What waits to be sent.
@@ -183,6 +187,7 @@ impl Mqtt {
             root: format!("linekeeper/v1/{}/", wiring.device_id),
             new,
             summary,
+            notices: Notices::new(wiring.area.as_deref()),
             wiring,
             nudge: Arc::clone(&nudge),
             stopped,
@@ -282,6 +287,7 @@ struct Keeper {
     /// Numbers the states.
     states: u32,
     disk_again: Mono,
+    notices: Notices,
 }
 
 /// One connection.
@@ -379,6 +385,7 @@ impl Keeper {
                 Err(why) => (Lost::Broken(why, Fault::Other), None),
             };
             let now = self.wiring.time.now();
+            self.notices.disconnected();
             if up.is_some() {
                 self.tell(Observation::BrokerSeen { connected: false }).await;
             }
@@ -587,6 +594,8 @@ impl Keeper {
                 return Lost::Broken(why, Fault::Other);
             }
             self.tend_disk();
+            self.notices.settle(now);
+            self.tell_notice().await;
         }
     }
 
@@ -649,6 +658,9 @@ impl Keeper {
         }
         self.send_routine(connection)?;
         if let Some(at) = connection.ack_deadline() {
+            wake_at(at);
+        }
+        if let Some(at) = self.notices.settles() {
             wake_at(at);
         }
         for trial in self.trials.values().filter(|t| t.not_before > now) {
@@ -764,15 +776,18 @@ impl Keeper {
             Event::Incoming(Incoming::PubAck(puback)) => self.answered(connection, &puback).await,
             Event::Incoming(Incoming::Publish(publish)) => self.received(connection, &publish).await,
             Event::Incoming(Incoming::SubAck(suback)) => {
-                for code in &suback.return_codes {
+                let topics = self.subscriptions();
+                for (topic, code) in topics.iter().zip(&suback.return_codes) {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
+                        let what =
+                            if self.notices.area_of(topic).is_some() { "area notices" } else { "receipts" };
                         warn!(
-                            "the broker does not let us subscribe to {}callback/receipt ({code:?}): receipts will not \
-                             come; check the broker's access list",
-                            self.root
+                            "the broker does not let us subscribe to {topic} ({code:?}): {what} will not come; check \
+                             the broker's access list"
                         );
                     }
                 }
+                self.notices.subscribed(self.wiring.time.now());
             }
             Event::Outgoing(Outgoing::Publish(packet)) => {
                 if let Some(sent) = connection.given.pop_front() {
@@ -809,12 +824,18 @@ impl Keeper {
             if connack.session_present { "it kept our session" } else { "a new session" }
         );
         self.last_failure = None;
+        let filters = self.subscriptions().into_iter().map(|topic| Filter::new(topic, QoS::AtLeastOnce));
         connection
             .client
-            .try_subscribe(format!("{}callback/receipt", self.root), QoS::AtLeastOnce)
+            .try_subscribe_many(filters)
             .map_err(|_| "the client takes no more requests".to_owned())?;
         self.tell(Observation::BrokerSeen { connected: true }).await;
         Ok(())
+    }
+
+    /// What we listen for, in one packet on every connection: the broker gives its answers in this order.
+    fn subscriptions(&self) -> Vec<String> {
+        std::iter::once(format!("{}callback/receipt", self.root)).chain(self.notices.topics()).collect()
     }
 
     async fn answered(&mut self, connection: &mut Connection, puback: &PubAck) {
@@ -926,6 +947,15 @@ impl Keeper {
         }
     }
 
+    /// Tells which notice holds, when that changed.
+    async fn tell_notice(&mut self) {
+        if let Some(notice) = self.notices.news()
+            && self.tell(Observation::AreaNoticed { notice: notice.clone() }).await
+        {
+            self.notices.told(notice);
+        }
+    }
+
     /// A receipt is acknowledged when the runner has it: what it had no time for comes again with the session.
     async fn received(&mut self, connection: &Connection, publish: &Publish) {
         if self.taken_in(publish).await && connection.client.try_ack(publish).is_err() {
@@ -936,6 +966,14 @@ impl Keeper {
     /// Whether the message is done with.
     async fn taken_in(&mut self, publish: &Publish) -> bool {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
+        if let Some(area) = self.notices.area_of(&topic).map(str::to_owned) {
+            match self.notices.came(&area, &publish.payload) {
+                Ok(()) => self.tell_notice().await,
+                Err(why) => self.refuse(format!("notice on {topic} refused: {why}")),
+            }
+            // What could not be told is told later: the broker keeps the notice anyway.
+            return true;
+        }
         if topic != format!("{}callback/receipt", self.root) {
             debug!("a message on {topic:?}, which we did not ask for, is passed over");
             return true;
@@ -951,13 +989,18 @@ impl Keeper {
                 Err(why) => format!("receipt on {topic} refused: {why}"),
             }
         };
+        self.refuse(wrong);
+        true
+    }
+
+    /// One line for what is new, none for what is sent again and again.
+    fn refuse(&mut self, wrong: String) {
         if self.last_refusal.as_ref() == Some(&wrong) {
             debug!("{wrong}");
         } else {
             warn!("{wrong}");
             self.last_refusal = Some(wrong);
         }
-        true
     }
 
     /// Tells the runner; `false` when it does not listen any more.

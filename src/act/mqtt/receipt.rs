@@ -76,7 +76,8 @@ pub fn read(payload: &[u8]) -> Result<Receipt, String> {
     Ok(Receipt { callback_id, state, reason, satisfaction_score })
 }
 
-fn kind(value: &Value) -> &'static str {
+/// What kind of value it is, in words.
+pub(super) fn kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
         Value::Bool(_) => "true or false",
@@ -88,7 +89,7 @@ fn kind(value: &Value) -> &'static str {
 }
 
 /// A value as a log line can bear it.
-fn shown(value: &Value) -> String {
+pub(super) fn shown(value: &Value) -> String {
     match value {
         Value::Array(_) | Value::Object(_) => kind(value).to_owned(),
         // Written by Debug: no control character gets through to the log.

@@ -81,11 +81,34 @@ fn millis(d: Duration) -> u64 {
 /// Dropping the future kills the group. A background process that the program leaves behind on purpose lives on, but
 /// finds its outputs closed if it inherited them.
 pub async fn run<A: AsRef<OsStr>>(argv: &[A], input: &[u8], env: &[(&str, &str)], limit: Duration) -> Ran {
+    run_in(argv, input, env, Around::Ours, limit).await
+}
+
+/// What surrounds a program beside what it is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Around {
+    /// Our own environment.
+    Ours,
+    /// Nothing: what it is to have it is given.
+    Nothing,
+}
+
+/// The same as [`run`], and says what else is in the program's environment.
+pub async fn run_in<A: AsRef<OsStr>>(
+    argv: &[A],
+    input: &[u8],
+    env: &[(&str, &str)],
+    around: Around,
+    limit: Duration,
+) -> Ran {
     let Some((program, arguments)) = argv.split_first() else {
         return not_started("no command is configured".into());
     };
     let program = program.as_ref();
     let mut command = Command::new(program);
+    if around == Around::Nothing {
+        command.env_clear();
+    }
     command
         .args(arguments)
         .envs(env.iter().copied())
