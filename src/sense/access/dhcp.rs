@@ -99,32 +99,34 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
     let begun = clock::since_boot();
     let given: Duration = limit.into();
     let (mut found, mut flawed) = (Vec::<Reply>::new(), Flawed::default());
-    let asking = wire.ask(
-        given,
-        AGAIN.max(given / 2),
-        |number| {
-            let may = number == 0 || number == 1 && gate.again();
-            let seconds = clock::since_boot().saturating_sub(begun).as_secs();
-            may.then(|| discover(&us, &client, xid, u16::try_from(seconds).unwrap_or(u16::MAX)))
-        },
-        |frame, took| {
-            let heard = match parse_frame(frame) {
-                Ok(heard) if heard.xid == xid && heard.client == us.mac => heard,
-                Ok(_) => return Next::More,
-                Err(why) => {
-                    flawed.add(why);
-                    return Next::More;
+    let asked = wire
+        .ask(
+            given,
+            AGAIN.max(given / 2),
+            &mut |number| {
+                let may = number == 0 || number == 1 && gate.again();
+                let seconds = clock::since_boot().saturating_sub(begun).as_secs();
+                may.then(|| discover(&us, &client, xid, u16::try_from(seconds).unwrap_or(u16::MAX)))
+            },
+            &mut |frame, took| {
+                let heard = match parse_frame(frame) {
+                    Ok(heard) if heard.xid == xid && heard.client == us.mac => heard,
+                    Ok(_) => return Next::More,
+                    Err(why) => {
+                        flawed.add(why);
+                        return Next::More;
+                    }
+                };
+                let Some(mut answer) = told(&heard) else { return Next::More };
+                answer.took_us = Some(microseconds(took));
+                if !found.iter().any(|other| (&other.whom, other.said) == (&answer.whom, answer.said)) {
+                    found.push(answer);
                 }
-            };
-            let Some(mut answer) = told(&heard) else { return Next::More };
-            answer.took_us = Some(microseconds(took));
-            if !found.iter().any(|other| (&other.whom, other.said) == (&answer.whom, answer.said)) {
-                found.push(answer);
-            }
-            Next::Within(FURTHER)
-        },
-    );
-    if asking.await.map_err(broken)? == 0 {
+                Next::Within(FURTHER)
+            },
+        )
+        .await;
+    if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
     Ok(answers(found, ANYBODY, limit, flawed))

@@ -97,6 +97,17 @@ mod tests {
     use super::*;
     use crate::units::Span;
 
+    /// So that a check can be spawned.
+    #[test]
+    fn checks_can_go_to_another_thread() {
+        fn send<T: Send>(_: &T) {}
+        let device = crate::sense::throughput::Device { name: "wan".into(), index: 2 };
+        let gate = Gate::default();
+        send(&neighbour(&device, None, Span::ZERO));
+        send(&dhcp(&device, Span::ZERO, &gate));
+        send(&pppoe(&device, Span::ZERO, &gate));
+    }
+
     #[test]
     fn text_of_others_is_short_and_has_no_control_characters() {
         assert_eq!(printable(b"bng-7\0\0"), "bng-7");

@@ -76,25 +76,27 @@ async fn ask(device: &Device, gateway: IpAddr, limit: Span) -> Result<Vec<Reply>
     let frame = question.frame();
     let limit_given: Duration = limit.into();
     let (mut found, mut flawed) = (Vec::new(), Flawed::default());
-    let asking = wire.ask(
-        limit_given,
-        AGAIN.min(limit_given / QUESTIONS),
-        |number| (number < QUESTIONS).then(|| frame.clone()),
-        |frame, took| match question.answer(frame) {
-            Ok(Some(mac)) => {
-                let mut answer = reply(gateway.to_string(), Said::Answered, format!("is at {mac}"));
-                answer.took_us = Some(microseconds(took));
-                found.push(answer);
-                Next::Enough
-            }
-            Ok(None) => Next::More,
-            Err(why) => {
-                flawed.add(why);
-                Next::More
-            }
-        },
-    );
-    if asking.await.map_err(broken)? == 0 {
+    let asked = wire
+        .ask(
+            limit_given,
+            AGAIN.min(limit_given / QUESTIONS),
+            &mut |number| (number < QUESTIONS).then(|| frame.clone()),
+            &mut |frame, took| match question.answer(frame) {
+                Ok(Some(mac)) => {
+                    let mut answer = reply(gateway.to_string(), Said::Answered, format!("is at {mac}"));
+                    answer.took_us = Some(microseconds(took));
+                    found.push(answer);
+                    Next::Enough
+                }
+                Ok(None) => Next::More,
+                Err(why) => {
+                    flawed.add(why);
+                    Next::More
+                }
+            },
+        )
+        .await;
+    if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
     Ok(answers(found, gateway.to_string(), limit, flawed))

@@ -71,28 +71,30 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
     let given: Duration = limit.into();
     let mut found = Vec::<(MacAddr, Reply)>::new();
     let mut flawed = Flawed::default();
-    let asking = wire.ask(
-        given,
-        AGAIN.max(given / 2),
-        |number| (number == 0 || number == 1 && gate.again()).then(|| padi(us.mac, unique)),
-        |frame, took| {
-            let heard = match parse_frame(frame) {
-                Ok(heard) if heard.unique.as_deref() == Some(&unique) && heard.to == us.mac => heard,
-                Ok(_) => return Next::More,
-                Err(why) => {
-                    flawed.add(why);
-                    return Next::More;
+    let asked = wire
+        .ask(
+            given,
+            AGAIN.max(given / 2),
+            &mut |number| (number == 0 || number == 1 && gate.again()).then(|| padi(us.mac, unique)),
+            &mut |frame, took| {
+                let heard = match parse_frame(frame) {
+                    Ok(heard) if heard.unique.as_deref() == Some(&unique) && heard.to == us.mac => heard,
+                    Ok(_) => return Next::More,
+                    Err(why) => {
+                        flawed.add(why);
+                        return Next::More;
+                    }
+                };
+                let Some(mut answer) = told(&heard) else { return Next::More };
+                answer.took_us = Some(microseconds(took));
+                if !found.iter().any(|(mac, other)| (*mac, other.said) == (heard.from, answer.said)) {
+                    found.push((heard.from, answer));
                 }
-            };
-            let Some(mut answer) = told(&heard) else { return Next::More };
-            answer.took_us = Some(microseconds(took));
-            if !found.iter().any(|(mac, other)| (*mac, other.said) == (heard.from, answer.said)) {
-                found.push((heard.from, answer));
-            }
-            Next::Within(FURTHER)
-        },
-    );
-    if asking.await.map_err(broken)? == 0 {
+                Next::Within(FURTHER)
+            },
+        )
+        .await;
+    if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
     Ok(answers(found.into_iter().map(|(_, answer)| answer).collect(), ANYBODY, limit, flawed))

@@ -65,8 +65,8 @@ impl Wire {
         &mut self,
         limit: Duration,
         again: Duration,
-        mut question: impl FnMut(u32) -> Option<Vec<u8>>,
-        mut take: impl FnMut(&[u8], Duration) -> Next,
+        question: &mut (dyn FnMut(u32) -> Option<Vec<u8>> + Send),
+        take: &mut (dyn FnMut(&[u8], Duration) -> Next + Send),
     ) -> io::Result<u32> {
         let begun = clock::since_boot();
         let mut end = begun.saturating_add(limit);
