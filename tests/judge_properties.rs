@@ -248,7 +248,7 @@ proptest! {
         let status = judge.status(now);
         // Its books add up, whatever came.
         if let Some(books) = status.availability {
-            prop_assert_eq!(books.total.elapsed_ms(), judge.elapsed(now).0);
+            prop_assert_eq!(books.total.elapsed_ms(), judge.kept_for(now).0);
             prop_assert!(books.days.len() <= DAYS && books.months.len() <= MONTHS);
         }
     }

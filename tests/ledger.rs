@@ -29,7 +29,7 @@ fn after(over: Value, world: &World, until: Span) -> (Tally, Status) {
     let judge = simulation.judge().unwrap();
     let status = judge.status(now);
     let books = status.availability.clone().unwrap();
-    assert_eq!(books.total.elapsed_ms(), judge.elapsed(now).0, "they add up");
+    assert_eq!(books.total.elapsed_ms(), judge.kept_for(now).0, "they add up");
     let summed = |periods: &[linekeeper::judge::ledger::Period]| -> u64 {
         periods.iter().map(|p| p.tally.elapsed_ms()).sum()
     };
@@ -445,7 +445,7 @@ proptest! {
             }
             let told = books.told(now, offset).unwrap();
             prop_assert_eq!(told.total.elapsed_ms(), now.since(began).0 + off);
-            prop_assert_eq!(books.elapsed(now).0, now.since(began).0 + off);
+            prop_assert_eq!(books.kept_for(now).0, now.since(began).0 + off);
             prop_assert!(told.days.len() <= DAYS && told.months.len() <= MONTHS);
         }
         let again: Ledger = serde_json::from_str(&serde_json::to_string(&books).unwrap()).unwrap();

@@ -33,6 +33,7 @@ fn main() -> ExitCode {
             needs: &["mosquitto", "mosquitto_sub", "mosquitto_pub", "mount"],
             run: told_apart,
         },
+        Test { name: "a_hook_that_hangs_is_run_and_holds_nothing_up", needs: NEEDS, run: hooked },
     ])
 }
 
@@ -245,4 +246,43 @@ fn told_apart() -> Outcome {
     })?;
     drop(agent);
     Ok(())
+}
+
+/// The agent's own wiring: the hook is told of an incident, hangs, and neither messages nor the verdict wait for it.
+fn hooked() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let room = std::path::Path::new(field::KEPT).join("hook");
+    fs::create_dir_all(&room)?;
+    let program = room.join("hook");
+    let told = room.join("told");
+    let line = "$ACTION $LINEKEEPER_EVENT $LINEKEEPER_DOMAIN $DEVICE";
+    fs::write(&program, format!("#!/bin/sh\necho \"{line}\" >> {}\nsleep 1000\n", told.display()))?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let hooks = format!("[hooks]\nprogram = {program:?}\non = [\"incident\"]\nlimit = \"2 s\"\n\n[store]\n");
+    let plan = Plan::new(&world, DEVICE).edit("[store]\n", &hooks);
+    let mut agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    world.silence_upstream()?;
+    ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    must(
+        clock::wait_until(PATIENCE, || field::read(&told).starts_with("opened incident upstream wan0\n")),
+        || format!("the hook was told {:?}", field::read(&told)),
+    )?;
+    // While it hangs, the line comes back and that is told.
+    let at = clock::uptime();
+    world.restore_upstream()?;
+    let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    tell("restored → closed, with a hook that hangs", clock::since(at));
+    let recorder = &closed.json["recorder"];
+    // It was down for less than a second: how a second is shown is how it ended.
+    must(recorder["line"].as_str().is_some_and(|line| line.contains('u')), || {
+        format!("no recording goes with the incident: {recorder}")
+    })?;
+    must(clock::wait_until(PATIENCE, || field::read(&told).contains("closed incident")), || {
+        "the killed hook is not run again".into()
+    })?;
+    plan.says("did not end within 2 s and was killed")?;
+    must(agent.end(PATIENCE), || "it does not end".into())
 }

@@ -18,8 +18,8 @@ impl Judge {
     }
 
     /// How long the books have been kept: what all their charges add up to.
-    pub fn elapsed(&self, now: Mono) -> Span {
-        self.state.ledger.elapsed(now)
+    pub fn kept_for(&self, now: Mono) -> Span {
+        self.state.ledger.kept_for(now)
     }
 
     /// A new life: says how the last one ended, and charges the time between. To be called while it is still known what

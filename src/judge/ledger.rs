@@ -358,7 +358,7 @@ impl Ledger {
     }
 
     /// How long the books have been kept, switched-off time included: what all charges add up to.
-    pub fn elapsed(&self, now: Mono) -> Span {
+    pub fn kept_for(&self, now: Mono) -> Span {
         self.began.map_or(Span::ZERO, |began| now.since(began) + Span(self.outside))
     }
 

@@ -297,7 +297,7 @@ mod tests {
         n.came("n/o", &notice("n/o", "near", 2_000)).unwrap();
         assert_eq!(n.news().unwrap().unwrap().id, "wide");
         n.came("n", b"").unwrap();
-        n.came("n/o", &notice("n/o", "near", 2_000)[..].to_vec()).unwrap();
+        n.came("n/o", &notice("n/o", "near", 2_000)).unwrap();
         assert_eq!(n.news().unwrap().unwrap().id, "near");
         let ended = String::from_utf8(notice("n/o", "near", 2_000))
             .unwrap()
