@@ -290,6 +290,11 @@ mod tests {
         let openssh = idle().process(800, "sshd", 1).process(801, "sshd-session", 800);
         assert_eq!(why(&openssh), None);
         assert!(why(&openssh.process(802, "sftp-server", 801)).is_some());
+        // Its server was ended meanwhile; or there is none but inetd.
+        let orphan = Fake::new().process(701, "dropbear", 1).process(702, "ash", 701);
+        assert!(why(&orphan).is_some());
+        let inetd = Fake::new().process(50, "inetd", 1).process(701, "dropbear", 50).process(702, "ash", 701);
+        assert!(why(&inetd).is_some());
         let upgrade = session.process(710, "sysupgrade", 702);
         assert_eq!(why(&upgrade).as_deref(), Some("a firmware upgrade is running"));
         assert!(why(&idle().process(5, "opkg", 1)).unwrap().contains("opkg"));
