@@ -134,7 +134,7 @@ fn several() -> Outcome {
     let _two = resolver(&world, Host::World, WORLD.into(), Manner::Alive)?;
     let _three = resolver(&world, Host::World2, WORLD2.into(), Manner::Dead)?;
     let config = asked(&[ANCHOR.into(), WORLD.into()], Some(WORLD2.into()));
-    let limit = Span::seconds(2);
+    let limit = Span::seconds(4);
     let began = clock::uptime();
     let replies = names(&world, &config, limit)?;
     let took = clock::since(began);
@@ -147,8 +147,8 @@ fn several() -> Outcome {
         ("192.0.2.80 (TCP)", Said::Silent, true),
     ];
     must(seen == wanted, || format!("{seen:?}"))?;
-    // One after the other it would be twice as long. (A busy machine has two more seconds.)
-    must(took < Duration::from(limit) + Duration::from_secs(1), || format!("it took {took:?}"))
+    // One after the other it would be twice as long.
+    must(took < Duration::from(limit) * 19 / 10, || format!("it took {took:?}"))
 }
 
 /// The backup reaches this resolver by a route of its own; the line does not.
@@ -289,7 +289,12 @@ fn diagnosed() -> Outcome {
     let _independent = resolver(&world, Host::World2, WORLD2.into(), dns_server::Manner::Alive)?;
     let page = web_server(&world, Host::World, WORLD.into(), web_server::Manner::Good)?;
     let (lease, route) = (format!("{LEASE} ok"), format!("default by {ISP} ok"));
-    let rows = [&lease, &route, "204 status 204", "name 198.51.100.1 www.isp.example is 203.0.113.53"];
+    let rows = [
+        &lease,
+        &route,
+        "http://check.isp.example/204 status 204",
+        "name 198.51.100.1 www.isp.example is 203.0.113.53",
+    ];
     says("healthy", 0, None, &rows, "No fault found: all targets answer. What to do: nothing.")?;
 
     world.cut_carrier()?;
@@ -334,7 +339,7 @@ fn beside_the_daemon() -> Outcome {
         exec(&world, Host::Gateway, &[PROGRAM, "status", "--socket", &socket]).is_ok()
     });
     must(up, || format!("the line does not come up:\n{}", agent.log()))?;
-    must(agent.traced("\"saw\":\"device_seen\"") == 1, || "the gateway was not read at the start".into())?;
+    must(agent.traced("\"saw\":\"device_seen\"") >= 1, || "the gateway was not read at the start".into())?;
     let (_, json, text) = diagnose(&world, &file)?;
     must(text.contains("the daemon runs: line up"), || text.clone())?;
     must(json.pointer("/daemon/line") == Some(&"up".into()), || json.to_string())?;

@@ -34,7 +34,7 @@ pub struct Config {
     pub probe: Probe,
     /// How its speed is tested.
     pub speed: Speed,
-    /// Which resolvers are asked when a fault has to be placed, and for what.
+    /// Which resolvers are asked, and for what.
     pub name: Name,
     /// Which web page tells whether somebody is in between.
     pub web: Web,
@@ -300,9 +300,10 @@ impl Default for Speed {
     }
 }
 
-/// Which resolvers are asked when a fault has to be placed, and for what.
+/// Which resolvers are asked, and for what.
 ///
-/// Nothing of this is asked while all is well: only when the judge orders it, and by `linekeeper diagnose`.
+/// How often is the judge's to say: seldom while the line is up, and when a fault has to be placed. `linekeeper
+/// diagnose` asks once. Each time each resolver gets two small questions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Name {
     /// The line's resolvers, at most 3. Empty: those that `resolv_conf` names.
@@ -312,8 +313,9 @@ pub struct Name {
     pub resolv_conf: Option<PathBuf>,
     /// A resolver that is not the line's: if it answers and the line's does not, another resolver helps.
     ///
-    /// Default: none is asked. Whatever address stood here, every gateway of every operator would ask it, and its
-    /// owner agreed to that with nobody; and to whom a fleet shows itself is the operator's to decide.
+    /// Default: none is asked. It is asked whenever the line's own are. Whatever address stood here, every gateway of
+    /// every operator would ask it, and its owner agreed to that with nobody; and to whom a fleet shows itself is the
+    /// operator's to decide.
     pub independent: Option<IpAddr>,
     /// A name that exists.
     ///

@@ -56,8 +56,9 @@ async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observati
             () = report.closed() => return,
         }
         let why = hands_off_by(&reader.roots);
-        if why != told {
-            told.clone_from(&why);
+        // Told at the start in any case: somebody may have gone while we were away.
+        if told.as_ref() != Some(&why) {
+            told = Some(why.clone());
             if report.send(Observation::HandsOffSeen { why }).await.is_err() {
                 return;
             }
@@ -289,11 +290,24 @@ mod tests {
         let openssh = idle().process(800, "sshd", 1).process(801, "sshd-session", 800);
         assert_eq!(why(&openssh), None);
         assert!(why(&openssh.process(802, "sftp-server", 801)).is_some());
+        // Its server was ended meanwhile; or there is none but inetd.
+        let orphan = Fake::new().process(701, "dropbear", 1).process(702, "ash", 701);
+        assert!(why(&orphan).is_some());
+        let inetd = Fake::new().process(50, "inetd", 1).process(701, "dropbear", 50).process(702, "ash", 701);
+        assert!(why(&inetd).is_some());
         let upgrade = session.process(710, "sysupgrade", 702);
         assert_eq!(why(&upgrade).as_deref(), Some("a firmware upgrade is running"));
         assert!(why(&idle().process(5, "opkg", 1)).unwrap().contains("opkg"));
         // Cut off, as a process that ends between two reads is.
         assert_eq!(why(&idle().with("proc/33/stat", "33 (sysupgr").with("proc/34/stat", "")), None);
+    }
+
+    #[tokio::test]
+    async fn that_nobody_is_at_work_is_told_at_the_start() {
+        let fake = Fake::new();
+        let (report, mut told) = mpsc::channel(8);
+        spawn(Span::seconds(60), fake.0.path().to_owned(), fake.roots(), report);
+        assert_eq!(told.recv().await, Some(Observation::HandsOffSeen { why: None }));
     }
 
     #[tokio::test]
