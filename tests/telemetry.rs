@@ -33,8 +33,13 @@ fn watch(config: &Config, until: Span, rtt_us: impl Fn(u64) -> Option<u32>) -> V
         default_route: true,
         ..Link::default()
     };
-    let started =
-        Started { boot_id: "b".into(), uptime: Span::seconds(60), memory: Memory::None, watermark: 0 };
+    let started = Started {
+        boot_id: "b".into(),
+        uptime: Span::seconds(60),
+        memory: Memory::None,
+        watermark: 0,
+        beat: None,
+    };
     // Answers under way.
     let mut coming: Vec<(u64, Observation)> =
         vec![(0, Observation::Started(started)), (0, Observation::LinkSeen(up))];
