@@ -212,6 +212,7 @@ pub fn callback(answer: &Value) -> String {
 
 const fn state_words(state: CallbackState) -> &'static str {
     match state {
+        CallbackState::Covered => "covered by a notice for the area",
         CallbackState::Requested => "requested, no receipt yet",
         CallbackState::Received => "received by the platform",
         CallbackState::Scheduled => "scheduled",

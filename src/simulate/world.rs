@@ -60,6 +60,26 @@ pub enum Trouble {
     Carrier,
     /// The address and the default route are lost and not given back.
     Address,
+    /// The same, and the DHCP server is silent.
+    DhcpSilent,
+    /// The same, and the DHCP server refuses.
+    DhcpRefuses,
+    /// The same, and the PPPoE concentrator is silent.
+    PppoeSilent,
+    /// The same, and the PPPoE concentrator refuses.
+    PppoeRefuses,
+    /// The default route is lost; the address stays.
+    Route,
+    /// The configured resolvers are silent.
+    NamesDead,
+    /// They answer for names that do not exist.
+    NamesForged,
+    /// A login page answers in the web's place.
+    Portal,
+    /// The speed test's and the web probe's server is dead.
+    ServerDead,
+    /// The port negotiated this rate.
+    Port(Rate),
     /// Each round trip is lost with this chance.
     Loss(Permille),
     /// Losses come in bursts (Gilbert and Elliott): inside one, nine of ten are lost.
@@ -125,6 +145,20 @@ pub struct Platform {
     pub receipt: Span,
     /// From a receipt to the call that closes the callback. `None`: nobody ever calls.
     pub calls: Option<Span>,
+}
+
+impl Trouble {
+    /// It takes the address away, and none is given while it lasts.
+    pub(super) fn takes_address(&self) -> bool {
+        matches!(
+            self,
+            Trouble::Address
+                | Trouble::DhcpSilent
+                | Trouble::DhcpRefuses
+                | Trouble::PppoeSilent
+                | Trouble::PppoeRefuses
+        )
+    }
 }
 
 impl World {
