@@ -216,6 +216,8 @@ impl Ladder {
         if policy.learning {
             let all = rungs.clone();
             self.records.order(now, of.domain, &mut rungs);
+            // What was left out once stays left out of this incident, also when its next try has come due by it.
+            rungs.retain(|&rung| !self.skipped.contains(&(of.domain, rung)));
             for rung in all.into_iter().filter(|rung| !rungs.contains(rung)) {
                 if !self.skipped.contains(&(of.domain, rung)) && !self.missed.contains(&(of.domain, rung)) {
                     self.skipped.push((of.domain, rung));

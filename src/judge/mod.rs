@@ -331,7 +331,12 @@ impl Judge {
             self.turn(now, turn);
         }
         let of_access = |c: &Checked| matches!(c.ask, Ask::Neighbour | Ask::Dhcp | Ask::Pppoe);
-        self.revise(now, placed && matches!(saw, Observation::Checked(c) if of_access(c)));
+        // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
+        // or the line itself, may be on its way.
+        let mended = self.state.watch.link_mended;
+        let settled = mended.is_none_or(|at| now.since(at) >= ladder::LINK_SETTLE);
+        let shown = placed && settled && self.state.watch.link_fault().is_none();
+        self.revise(now, shown && matches!(saw, Observation::Checked(c) if of_access(c)));
         if placed {
             self.serve(now);
         }
@@ -740,9 +745,16 @@ impl Judge {
         }
         let Some(since) = self.state.incident.as_ref().and_then(|i| i.broken) else { return };
         let place = self.place(now, since);
-        let shows = place.domain;
+        let (shows, link) = (place.domain, self.state.watch.link_fault());
         let Some(incident) = &mut self.state.incident else { return };
         if shows == incident.domain || shows == Domain::Unknown && !placed {
+            incident.revision = None;
+            return;
+        }
+        // An address that our own restart gave up, and that nobody gives again, is the same fault as before.
+        let lost = matches!(link, Some(Cause::NoAddress | Cause::NoRoute));
+        let ours = incident.remedies.iter().any(|r| r.name.disturbs());
+        if lost && ours && incident.cause == Cause::Silence && incident.domain != Domain::Unknown {
             incident.revision = None;
             return;
         }
@@ -865,9 +877,7 @@ impl Judge {
             if !acts || now < ripe || self.state.area.waits() {
                 return;
             }
-            if now < ripe + checks::PLACE_MOST
-                && self.state.checks.places_soon(now, &self.check_scene(now))
-            {
+            if now < ripe + checks::PLACE_MOST && self.state.checks.places_soon(now, &self.check_scene(now)) {
                 self.state.checks.awaited = true;
                 return;
             }

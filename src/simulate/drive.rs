@@ -8,7 +8,7 @@ use super::report::{Break, Report};
 use super::world::{Trouble, World};
 use super::{Moment, Spectator};
 use crate::action::{Action, Level, Repair, Rung};
-use crate::check::Checked;
+use crate::check::{AreaNotice, Checked};
 use crate::config::{Config, Driver};
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
@@ -641,6 +641,12 @@ impl Simulation {
                 self.tell(&Observation::CallbackAsked { reason: reason.clone() }, spectator);
                 return;
             }
+            Trouble::HandsOff(why) => {
+                self.tell(&Observation::HandsOffSeen { why: Some(why.clone()) }, spectator);
+            }
+            Trouble::Notice(notice) => {
+                self.tell(&Observation::AreaNoticed { notice: Some(notice.clone()) }, spectator);
+            }
             Trouble::Killed(_) => self.die(),
             Trouble::PowerCut => {
                 self.die();
@@ -673,6 +679,11 @@ impl Simulation {
                 self.after(BOOT, Rare::Boot);
             }
             Trouble::Breaks { .. } => self.line.change(self.now, |l| l.beat = false),
+            Trouble::HandsOff(_) => self.tell(&Observation::HandsOffSeen { why: None }, spectator),
+            Trouble::Notice(notice) => {
+                let notice = Some(AreaNotice { ended: true, ..notice });
+                self.tell(&Observation::AreaNoticed { notice }, spectator);
+            }
             _ => {}
         }
         self.settle(spectator);

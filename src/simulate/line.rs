@@ -200,6 +200,8 @@ impl Line {
                 | Trouble::Killed(_)
                 | Trouble::Frozen
                 | Trouble::ClockSet { .. }
+                | Trouble::HandsOff(_)
+                | Trouble::Notice(_)
                 | Trouble::Asks(_) => {}
             }
         }

@@ -1,6 +1,7 @@
 //! The truth: what the line, the gateway and the platform do, whatever the agent believes.
 
 use crate::action::Rung;
+use crate::check::AreaNotice;
 use crate::observation::Memory;
 use crate::units::{Permille, Rate, Span, Wall};
 use std::collections::BTreeMap;
@@ -128,6 +129,10 @@ pub enum Trouble {
         /// Whether it is to be trusted.
         synced: bool,
     },
+    /// Somebody works on the gateway: why.
+    HandsOff(String),
+    /// The operator's notice for an area; it ends with the fault.
+    Notice(AreaNotice),
     /// The customer asks to be called.
     Asks(String),
 }
