@@ -141,6 +141,14 @@ impl Finding {
             Finding::Device => "device",
         }
     }
+
+    /// Of a line that carries packets, and no internet for the customer.
+    pub const fn is_of_service(self) -> bool {
+        match self {
+            Finding::NoNames | Finding::Portal => true,
+            Finding::Outage | Finding::Flapping | Finding::ShortRate | Finding::Device => false,
+        }
+    }
 }
 
 /// Where the fault lies.
@@ -266,6 +274,9 @@ pub struct Callback {
     pub area: Option<String>,
     /// Where it stands.
     pub state: CallbackState,
+    /// The operator's notice (its number) that held for the area when this was said: the disturbance is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covered_by: Option<String>,
     /// When this message's fact was.
     pub time: Stamp,
     /// How soon the customer should hear.
@@ -292,6 +303,9 @@ pub struct Callback {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackState {
+    /// Nobody need call: a notice for the area covers it. A state of its own and not a mark on `requested`, because
+    /// who does not know the mark would call all the same.
+    Covered,
     /// Asked for; the platform has not answered yet.
     Requested,
     /// The platform has it (its receipt came).
@@ -321,7 +335,7 @@ pub enum Severity {
 pub struct Trigger {
     /// Time, event or data.
     pub dimension: Dimension,
-    /// `outage`, `flapping`, `speed`, `customer`.
+    /// `outage`, `flapping`, `no_names`, `portal`, `speed`, `customer`.
     pub name: String,
 }
 
@@ -340,10 +354,10 @@ pub enum Dimension {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
-    /// `disconnect`, `speed`, `request`.
+    /// `disconnect`, `speed`, `service` (the line works, the internet does not), `request`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `outage.access`, `speed.download`, `speed.upload`, `speed.port`, `customer.asked`: stable, for machines.
+    /// `outage.access`, `no_names.name`, `portal.portal`, `speed.download`, `speed.upload`, `speed.port`, `customer.asked`: stable, for machines.
     pub code: String,
     /// In the configured language, to be read aloud.
     pub description: String,

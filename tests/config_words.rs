@@ -7,7 +7,7 @@ use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
     Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
-    Name, Places, Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
+    Name, Places, Protocol, Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
 };
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
@@ -94,6 +94,7 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!(config.device.language, Language::En);
     assert_eq!(config.line.device, None);
     assert!(!config.line.metered);
+    assert_eq!(config.line.protocol, Protocol::Dhcp);
     assert_eq!(config.promise, Default::default());
     assert_eq!((config.promise.rule, config.promise.threshold), (Rule::Sequential, Permille(800)));
     assert_eq!(config.speed, Speed::default());
@@ -125,13 +126,17 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!(config.remedies.driver, Driver::None);
     assert_eq!(config.remedies.ladder, [Rung::Renew, Rung::RestartInterface]);
     assert_eq!(config.remedies.again, Span::minutes(30));
-    let rung = |rung, limit, settle, per_day| {
-        assert_eq!(*config.remedies.limits(rung), RungLimits { limit, settle, per_day }, "{}", rung.name());
+    assert!(config.remedies.learning);
+    let rung = |rung, limit, settle, per_day, per_incident| {
+        let limits = RungLimits { limit, settle, per_day, per_incident };
+        assert_eq!(*config.remedies.limits(rung), limits, "{}", rung.name());
     };
-    rung(Rung::Renew, Span::seconds(10), Span::seconds(4), 24);
-    rung(Rung::RestartInterface, Span::seconds(15), Span::seconds(8), 6);
-    rung(Rung::PowerModem, Span::seconds(60), Span::minutes(3), 3);
-    rung(Rung::Reboot, Span::minutes(2), Span::minutes(4), 1);
+    rung(Rung::Renew, Span::seconds(10), Span::seconds(4), 24, 12);
+    rung(Rung::OtherResolver, Span::seconds(10), Span::seconds(15), 6, 3);
+    rung(Rung::RestartInterface, Span::seconds(15), Span::seconds(8), 6, 6);
+    rung(Rung::RestartNetwork, Span::seconds(45), Span::seconds(20), 3, 3);
+    rung(Rung::PowerModem, Span::seconds(60), Span::minutes(3), 3, 3);
+    rung(Rung::Reboot, Span::minutes(2), Span::minutes(4), 1, 1);
     assert_eq!(config.callback.after, Span::seconds(60));
     assert_eq!(config.callback.receipt, Span::seconds(60));
     assert_eq!(config.programme.after, [Span::hours(24), Span::days(7), Span::days(30)]);
@@ -169,6 +174,8 @@ fn the_docs_name_the_defaults() {
         ("timeout: Span", "Default 1 s"),
         ("grace: Span", "Default 2 min"),
         ("metered: bool", "Default false"),
+        ("protocol: Protocol", "Default `dhcp`"),
+        ("learning: bool", "Default true"),
         ("rule: Rule", "Default `sequential`"),
         ("threshold: Permille", "Default 80 %"),
         ("day: Bytes", "Default 1 GB"),
@@ -213,7 +220,7 @@ fn everything_that_may_be_written_is_read() {
             "customer": "客户-12", "area": "north-3/olt-7", "installed": "2026-11-20T09:00:00+08:00",
             "language": "zh-CN",
         },
-        "line": { "device": "eth1.835", "metered": true },
+        "line": { "device": "eth1.835", "metered": true, "protocol": "static" },
         "promise": {
             "download": { "minimum": "60 Mbit/s", "normal": "90 Mbit/s", "maximum": "1 Gbit/s" },
             "upload": { "normal": "2.5 Mbit/s" }, "latency": "50 ms", "loss": "0.5 %",
@@ -242,7 +249,9 @@ fn everything_that_may_be_written_is_read() {
             "driver": "linux", "ladder": ["reboot", "power-modem", "renew", "restart-interface"], "again": "1 h",
             "limit": { "renew": "20 s" }, "settle": { "restart-interface": "30 s" }, "per_day": { "reboot": 0 },
             "dhcp_client": ["udhcpc", "-i", "eth1"], "dhcp_pidfile": "/run/udhcpc.pid",
-            "power_modem": ["/sbin/modem"], "reboot": ["/sbin/reboot", "-f"],
+            "power_modem": ["/sbin/modem"], "reboot": ["/sbin/reboot", "-f"], "learning": false,
+            "per_incident": { "renew": 2, "reboot": 0 }, "restart_network": ["/etc/init.d/network", "restart"],
+            "other_resolver": ["use", "{resolver}"],
         },
         "callback": { "after": "0 s", "receipt": "1 h" },
         "mqtt": {
@@ -271,6 +280,9 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(config.promise.upload.normal, Some(Rate(2_500_000)));
     assert_eq!((config.promise.latency, config.promise.loss), (Some(Span::millis(50)), Some(Permille(5))));
     assert!(config.line.metered);
+    assert_eq!(config.line.protocol, Protocol::Static);
+    let pppoe = accepted(json!({ "line": { "protocol": "pppoe" } }));
+    assert_eq!(pppoe.line.protocol, Protocol::Pppoe);
     assert_eq!(
         (config.promise.rule, config.promise.threshold),
         (Rule::Share { short: 3, of: 8 }, Permille(900))
@@ -320,11 +332,16 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(remedies.limits(Rung::Renew).limit, Span::seconds(20));
     assert_eq!(remedies.limits(Rung::RestartInterface).settle, Span::seconds(30));
     assert_eq!(remedies.limits(Rung::Reboot).per_day, 0);
+    let per_incident = |rung| remedies.limits(rung).per_incident;
+    assert_eq!((per_incident(Rung::Renew), per_incident(Rung::Reboot)), (2, 0));
+    assert!(!remedies.learning);
     assert_eq!(
         remedies.driver,
         Driver::Linux(LinuxDriver {
             dhcp_client: vec!["udhcpc".into(), "-i".into(), "eth1".into()],
             dhcp_pidfile: Some("/run/udhcpc.pid".into()),
+            other_resolver: vec!["use".into(), "{resolver}".into()],
+            restart_network: vec!["/etc/init.d/network".into(), "restart".into()],
             power_modem: vec!["/sbin/modem".into()],
             reboot: vec!["/sbin/reboot".into(), "-f".into()],
         })
@@ -656,12 +673,25 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "remedies": { "ladder": ["restart"] } }),
-            "remedies.ladder[0] must be renew, restart-interface, power-modem or reboot, is \"restart\"",
+            "remedies.ladder[0] must be renew, other-resolver, restart-interface, restart-network, power-modem or reboot, is \"restart\"",
         ),
         (
             json!({ "remedies": { "driver": "linux" } }),
             "remedies.ladder has renew, for which the linux driver needs remedies.dhcp_pidfile",
         ),
+        (
+            json!({ "remedies": { "driver": "linux", "ladder": ["other-resolver"] } }),
+            "remedies.ladder has other-resolver, for which the linux driver needs remedies.other_resolver",
+        ),
+        (
+            json!({ "remedies": { "driver": "linux", "ladder": ["restart-network"] } }),
+            "remedies.ladder has restart-network, for which the linux driver needs remedies.restart_network",
+        ),
+        (
+            json!({ "remedies": { "per_incident": { "reboot": 2 } } }),
+            "remedies.per_incident.reboot must be a whole number of 0 to 1, without quotes, is 2",
+        ),
+        (json!({ "line": { "protocol": "ppp" } }), "line.protocol must be dhcp, pppoe or static, is \"ppp\""),
         (
             json!({ "remedies": { "driver": "linux", "ladder": ["power-modem"] } }),
             "remedies.ladder has power-modem, for which the linux driver needs remedies.power_modem",
@@ -797,7 +827,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 50, "defaults shown");
+        assert_eq!(shown, 64, "defaults shown");
     }
 
     #[test]
@@ -834,7 +864,9 @@ mod samples {
             };
             parsed(&SAMPLE.lines().map(|l| line(l) + "\n").collect::<String>())
         };
-        let linux = uncommented(&["dhcp_client", "dhcp_pidfile", "power_modem", "reboot"], "linux");
+        let keys =
+            ["dhcp_client", "dhcp_pidfile", "other_resolver", "restart_network", "power_modem", "reboot"];
+        let linux = uncommented(&keys, "linux");
         assert!(matches!(&linux.remedies.driver, Driver::Linux(l) if !l.power_modem.is_empty()));
         let script = uncommented(&["program"], "script");
         assert!(matches!(script.remedies.driver, Driver::Script { .. }));

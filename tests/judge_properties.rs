@@ -5,6 +5,7 @@ mod common;
 
 use common::config;
 use linekeeper::action::{Action, Rung};
+use linekeeper::check::{AreaNotice, Ask, CheckId, Checked, Reply, Said};
 use linekeeper::judge::Judge;
 use linekeeper::judge::diagnosis::makes_sense;
 use linekeeper::judge::ledger::{Charge, DAYS, MONTHS};
@@ -18,6 +19,8 @@ use linekeeper::speed::{
 use linekeeper::units::{Bytes, Mono, Permille, Rate, Span, Wall};
 use proptest::prelude::*;
 use serde_json::json;
+
+const SAID: [Said; 5] = [Said::Answered, Said::Refused, Said::Forged, Said::Silent, Said::NotChecked];
 
 /// Small numbers mostly, so that they meet; huge ones sometimes.
 fn number() -> impl Strategy<Value = u64> {
@@ -152,6 +155,35 @@ fn observation() -> impl Strategy<Value = Observation> {
             part: Part::Echo,
             trouble: (!works).then_some(text),
         }),
+        6 => (number(), 0usize..5, prop::collection::vec((said(), 0usize..5, any::<bool>()), 0..10)).prop_map(
+            |(check, ask, replies)| Observation::Checked(Checked {
+                check: CheckId(check % 12),
+                ask: Ask::ALL[ask],
+                replies: replies
+                    .into_iter()
+                    .map(|(detail, said, independent)| Reply {
+                        whom: if independent { detail.clone() } else { "192.0.2.53 udp".into() },
+                        said: SAID[said],
+                        took_us: None,
+                        independent,
+                        detail,
+                    })
+                    .collect(),
+            })
+        ),
+        2 => prop::option::of(said()).prop_map(|why| Observation::HandsOffSeen { why }),
+        2 => (prop::option::of((said(), number(), number(), any::<bool>())), any::<bool>()).prop_map(|(n, ours)| {
+            Observation::AreaNoticed {
+                notice: n.map(|(text, issued, expires, ended)| AreaNotice {
+                    id: text.clone(),
+                    area: if ours { "north-3".into() } else { text.clone() },
+                    issued,
+                    expires,
+                    ended,
+                    text,
+                }),
+            }
+        }),
         4 => speed_ended().prop_map(Observation::SpeedEnded),
         1 => Just(Observation::Stopping),
     ]
@@ -172,7 +204,9 @@ proptest! {
         rule in prop::sample::select(vec!["sequential", "bnetza-2021", "ctu-2021", "fcc-80-80", "share"]),
     ) {
         let mut tree = json!({
-            "remedies": { "ladder": ["renew", "restart-interface", "power-modem", "reboot"] },
+            "remedies": { "ladder": [
+                "renew", "other-resolver", "restart-interface", "restart-network", "power-modem", "reboot",
+            ] },
             "outage": { "hold_down": "30 s" },
             "promise": {
                 "download": { "minimum": "10 Mbit/s", "normal": "50 Mbit/s", "maximum": "100 Mbit/s" },

@@ -60,15 +60,21 @@ fn main() -> ExitCode {
 }
 
 fn driver(which: config::Driver, device: &str) -> Driver {
-    let limits = RungLimits { limit: Span::seconds(10), settle: Span::seconds(1), per_day: 1 };
-    let remedies =
-        Remedies { driver: which, ladder: Rung::ALL.to_vec(), limits: [limits; 4], again: Span::minutes(30) };
+    let limits =
+        RungLimits { limit: Span::seconds(10), settle: Span::seconds(1), per_day: 1, per_incident: 1 };
+    let remedies = Remedies {
+        driver: which,
+        ladder: Rung::ALL.to_vec(),
+        limits: [limits; 6],
+        again: Span::minutes(30),
+        learning: true,
+    };
     Driver::new(&remedies, device)
 }
 
 fn repair(rung: Rung, limit: Span) -> Repair {
     let Message::Event(event) = messages::event(1, "b", 0, 0).message else { panic!("an event is an event") };
-    Repair { remedy: RemedyId(7), rung, incident: Box::new(event.incident), limit }
+    Repair { remedy: RemedyId(7), rung, incident: Box::new(event.incident), limit, resolver: None }
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -115,7 +121,7 @@ fn is_gone(pid: u32) -> bool {
 
 fn a_script_is_told_what_to_do() {
     let (result, said, room) = scripted(
-        "cat > input; echo \"$1 $# $LINEKEEPER_RUNG $LINEKEEPER_INCIDENT $LINEKEEPER_DEVICE\" > told; echo mended",
+        "cat > input; echo \"$1 $# $LINEKEEPER_RUNG $LINEKEEPER_INCIDENT $LINEKEEPER_DEVICE$LINEKEEPER_RESOLVER\" > told; echo mended",
         LONG,
     );
     assert_eq!(result, RemedyResult::Done, "{said}");
@@ -245,6 +251,19 @@ fn commands_of_the_linux_driver() {
     assert!(result == RemedyResult::Done && said.ends_with("cut for wan0"), "{said}");
     let (result, said) = run(linux.repair(&repair(Rung::Reboot, Span::millis(200))));
     assert!(result == RemedyResult::Overran && said.contains("200 ms"), "{said}");
+    let how = LinuxDriver {
+        restart_network: ["sh", "-c", "echo restarted"].map(str::to_owned).to_vec(),
+        other_resolver: ["sh", "-c", "echo $0 for {device}", "{resolver}"].map(str::to_owned).to_vec(),
+        ..LinuxDriver::default()
+    };
+    let linux = driver(config::Driver::Linux(how), "wan0");
+    let (result, said) = run(linux.repair(&repair(Rung::RestartNetwork, LONG)));
+    assert!(result == RemedyResult::Done && said.ends_with("restarted"), "{said}");
+    let (result, said) = run(linux.repair(&repair(Rung::OtherResolver, LONG)));
+    assert!(result == RemedyResult::Failed && said.contains("no other resolver"), "{said}");
+    let other = Repair { resolver: "192.0.2.53".parse().ok(), ..repair(Rung::OtherResolver, LONG) };
+    let (result, said) = run(linux.repair(&other));
+    assert!(result == RemedyResult::Done && said.ends_with("192.0.2.53 for wan0"), "{said}");
     let bare = driver(config::Driver::Linux(LinuxDriver::default()), "wan0");
     let (result, said) = run(bare.repair(&repair(Rung::PowerModem, LONG)));
     assert!(result == RemedyResult::Unsupported && said.contains("power_modem"), "{said}");

@@ -199,6 +199,7 @@ fn variables(message: &Message, device: &str, device_id: &str) -> Vec<(&'static 
                 CallbackState::Closed => "closed",
                 CallbackState::Withdrawn => "withdrawn",
                 CallbackState::Refused => "refused",
+                CallbackState::Covered => "covered",
             };
             (
                 action,

@@ -157,20 +157,32 @@ pub const RUNG_LIMIT: Bounds<Span> = Bounds::new(Span::seconds(1), Span::minutes
 pub const RUNG_SETTLE: Bounds<Span> = Bounds::new(Span::seconds(1), Span::minutes(30));
 /// `remedies.per_day`: 0 switches a rung off; a hundred are one in a quarter of an hour.
 pub const RUNG_PER_DAY: Bounds<u32> = Bounds::new(0, 100);
+/// `remedies.per_incident`: as the day's.
+pub const RUNG_PER_INCIDENT: Bounds<u32> = Bounds::new(0, 100);
+/// `remedies.per_incident.reboot`: what did not help once does not help the second time, and a loop of reboots is the
+/// worst that this program could do.
+pub const REBOOTS_PER_INCIDENT: Bounds<u32> = Bounds::new(0, 1);
 /// What holds for each rung, in the order of [`Rung::ALL`].
-pub const RUNGS_DEFAULT: [RungLimits; 4] = [
-    // A DHCP client asks at 0, 4 and 8 s (RFC 2131, 4.1): after 10 s its server is silent. 4 s more bring the echoes
-    // of all targets. Once an hour at most: a server takes frequent renewals for an attack.
-    RungLimits { limit: Span::seconds(10), settle: Span::seconds(4), per_day: 24 },
-    // Down, up, and a fresh DISCOVER with its retries; 8 s for the address, the route and the echoes. Each time, every
-    // connection of the customer's breaks: six a day.
-    RungLimits { limit: Span::seconds(15), settle: Span::seconds(8), per_day: 6 },
-    // Switching off for some seconds and on; a modem is in service again within two or three minutes. What three did
-    // not mend is not the modem.
-    RungLimits { limit: Span::minutes(1), settle: Span::minutes(3), per_day: 3 },
-    // Two minutes to go down with all services stopping, four for the boot and the line. Once: a gateway that reboots
-    // again and again is the worst that this program could do.
-    RungLimits { limit: Span::minutes(2), settle: Span::minutes(4), per_day: 1 },
+pub const RUNGS_DEFAULT: [RungLimits; 6] = [
+    // renew. A DHCP client asks at 0, 4 and 8 s (RFC 2131, 4.1): after 10 s its server is silent. 4 s more bring the
+    // echoes of all targets. Once an hour at most: a server takes frequent renewals for an attack. Twelve in one incident:
+    // by then the passes are a day apart.
+    RungLimits { limit: Span::seconds(10), settle: Span::seconds(4), per_day: 24, per_incident: 12 },
+    // other-resolver. Writes a file and tells the forwarder; its settle time holds two checks of the names with their
+    // time limits. It breaks nobody's connections, and what six did not mend is not the resolver.
+    RungLimits { limit: Span::seconds(10), settle: Span::seconds(15), per_day: 6, per_incident: 3 },
+    // restart-interface. Down, up, and a fresh DISCOVER with its retries; 8 s for the address, the route and the echoes.
+    // Each time, every connection of the customer's breaks: six a day, and six in an incident, however long it lasts.
+    RungLimits { limit: Span::seconds(15), settle: Span::seconds(8), per_day: 6, per_incident: 6 },
+    // restart-network. netifd stops and starts every interface within about 20 s; the customer's own network breaks with
+    // it, so half as often as the interface alone.
+    RungLimits { limit: Span::seconds(45), settle: Span::seconds(20), per_day: 3, per_incident: 3 },
+    // power-modem. Switching off for some seconds and on; a modem is in service again within two or three minutes. What
+    // three did not mend is not the modem.
+    RungLimits { limit: Span::minutes(1), settle: Span::minutes(3), per_day: 3, per_incident: 3 },
+    // reboot. Two minutes to go down with all services stopping, four for the boot and the line. Once: a gateway that
+    // reboots again and again is the worst that this program could do.
+    RungLimits { limit: Span::minutes(2), settle: Span::minutes(4), per_day: 1, per_incident: 1 },
 ];
 
 /// `callback.after`: at once, for who wants it; after a day the customer has called.

@@ -93,6 +93,22 @@ pub struct Line {
     ///
     /// Default false.
     pub metered: bool,
+    /// How it gets its address.
+    ///
+    /// Default `dhcp`: what most fixed lines behind a modem or an ONT use.
+    pub protocol: Protocol,
+}
+
+/// How a line gets its address: which of the access network's machines may be asked, and which remedies there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Protocol {
+    /// `dhcp`: leased from a DHCP server.
+    #[default]
+    Dhcp,
+    /// `pppoe`: from a concentrator, over a session.
+    Pppoe,
+    /// `static`: by hand. Nobody gives it.
+    Static,
 }
 
 /// What was sold. What is absent was not promised.
@@ -436,11 +452,16 @@ pub struct Remedies {
     /// The rungs that may be used, in order. Reboot is only in it if configured.
     pub ladder: Vec<Rung>,
     /// Settle time and budget of each rung, in the order of [`Rung::ALL`].
-    pub limits: [RungLimits; 4],
+    pub limits: [RungLimits; 6],
     /// How long to wait before the same incident is worked on a second time; doubles with each pass up to a day.
     ///
     /// Default 30 min: a server takes frequent renewals for an attack, and what did not help now seldom helps soon.
     pub again: Span,
+    /// Whether the record of each rung on this line orders the ladder and skips what never helped.
+    ///
+    /// Default true: most lines fail in one way again and again, and what mended it last mends it soonest. The record is
+    /// kept in any case.
+    pub learning: bool,
 }
 
 impl Remedies {
@@ -448,9 +469,11 @@ impl Remedies {
     pub fn limits(&self, rung: Rung) -> &RungLimits {
         match rung {
             Rung::Renew => &self.limits[0],
-            Rung::RestartInterface => &self.limits[1],
-            Rung::PowerModem => &self.limits[2],
-            Rung::Reboot => &self.limits[3],
+            Rung::OtherResolver => &self.limits[1],
+            Rung::RestartInterface => &self.limits[2],
+            Rung::RestartNetwork => &self.limits[3],
+            Rung::PowerModem => &self.limits[4],
+            Rung::Reboot => &self.limits[5],
         }
     }
 }
@@ -464,6 +487,8 @@ pub struct RungLimits {
     pub settle: Span,
     /// How often in any 24 hours, 0 to 100.
     pub per_day: u32,
+    /// How often in one incident, 0 to 100; a reboot once at most.
+    pub per_incident: u32,
 }
 
 /// Who carries remedies out.
@@ -487,6 +512,10 @@ pub struct LinuxDriver {
     pub dhcp_client: Vec<String>,
     /// Where the client writes its process id; `renew` sends it SIGUSR1 (udhcpc's sign for "renew").
     pub dhcp_pidfile: Option<PathBuf>,
+    /// Lets names be asked of `{resolver}`. Empty: cannot be done here.
+    pub other_resolver: Vec<String>,
+    /// Restarts all networking. Empty: cannot be done here.
+    pub restart_network: Vec<String>,
     /// Cuts and returns the modem's power. Empty: cannot be done here.
     pub power_modem: Vec<String>,
     /// Default `["reboot"]`.

@@ -9,7 +9,7 @@ use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
     Broker, Callback, Config, Device, Driver, Group, Health, HookOn, Hooks, Language, Limits, Line,
-    LinuxDriver, Mqtt, Name, Outage, Probe, Programme, Promise, Quiet, Rates, Remedies, Role, Rule,
+    LinuxDriver, Mqtt, Name, Outage, Probe, Programme, Promise, Protocol, Quiet, Rates, Remedies, Role, Rule,
     RungLimits, Speed, Store, Target, Telemetry, Web, host,
 };
 use crate::action::Rung;
@@ -40,7 +40,7 @@ const SECTIONS: &[&str] = &[
     "status",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
-const LINE: &[&str] = &["device", "metered"];
+const LINE: &[&str] = &["device", "metered", "protocol"];
 const PROMISE: &[&str] = &["download", "upload", "latency", "loss", "rule", "threshold", "share"];
 const SHARE: &[&str] = &["short", "of"];
 const RATES: &[&str] = &["minimum", "normal", "maximum"];
@@ -60,14 +60,19 @@ const REMEDIES: &[&str] = &[
     "again",
     "settle",
     "per_day",
+    "per_incident",
+    "learning",
     "limit",
     "dhcp_client",
     "dhcp_pidfile",
+    "other_resolver",
+    "restart_network",
     "power_modem",
     "reboot",
     "program",
 ];
-const RUNGS: &[&str] = &["renew", "restart-interface", "power-modem", "reboot"];
+const RUNGS: &[&str] =
+    &["renew", "other-resolver", "restart-interface", "restart-network", "power-modem", "reboot"];
 const CALLBACK: &[&str] = &["after", "receipt"];
 const TELEMETRY: &[&str] = &["every", "fields"];
 const PROGRAMME: &[&str] = &["after"];
@@ -109,7 +114,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// The keys that only the `linux` driver has.
-const LINUX_ONLY: &[&str] = &["dhcp_client", "dhcp_pidfile", "power_modem", "reboot"];
+const LINUX_ONLY: &[&str] =
+    &["dhcp_client", "dhcp_pidfile", "other_resolver", "restart_network", "power_modem", "reboot"];
 
 /// Turns a tree into a configuration.
 ///
@@ -491,8 +497,10 @@ impl Reader<'_> {
             Ok(())
         });
         let metered = self.flag(&section, "metered", false);
+        let protocols = [("dhcp", Protocol::Dhcp), ("pppoe", Protocol::Pppoe), ("static", Protocol::Static)];
+        let protocol = self.choice(&section, "protocol", &protocols).unwrap_or_default();
         self.unknown(&section, LINE);
-        Line { device: device.map(str::to_owned), metered }
+        Line { device: device.map(str::to_owned), metered, protocol }
     }
 
     fn promise(&mut self, root: &Section<'_>) -> Promise {
@@ -841,8 +849,9 @@ impl Reader<'_> {
         let driver = self.driver(&section, &ladder);
         let again = self.quantity(&section, "again", bounds::AGAIN).unwrap_or(bounds::AGAIN_DEFAULT);
         let limits = self.rungs(&section);
+        let learning = self.flag(&section, "learning", true);
         self.unknown(&section, REMEDIES);
-        Some(Remedies { driver: driver?, ladder, limits, again })
+        Some(Remedies { driver: driver?, ladder, limits, again, learning })
     }
 
     fn ladder(&mut self, section: &Section<'_>) -> Vec<Rung> {
@@ -875,6 +884,8 @@ impl Reader<'_> {
         let linux = LinuxDriver {
             dhcp_client: self.command(section, "dhcp_client").unwrap_or_default(),
             dhcp_pidfile: self.file(section, "dhcp_pidfile", bounds::LONGEST_PATH, Show::Open),
+            other_resolver: self.command(section, "other_resolver").unwrap_or_default(),
+            restart_network: self.command(section, "restart_network").unwrap_or_default(),
             power_modem: self.command(section, "power_modem").unwrap_or_default(),
             reboot: self.command(section, "reboot").unwrap_or_else(|| vec!["reboot".to_owned()]),
         };
@@ -906,6 +917,8 @@ impl Reader<'_> {
                     Rung::Renew => (!section.has("dhcp_pidfile")).then_some("dhcp_pidfile"),
                     // Without a DHCP client the line has a fixed address, and `ip link` is enough.
                     Rung::RestartInterface => None,
+                    Rung::OtherResolver => linux.other_resolver.is_empty().then_some("other_resolver"),
+                    Rung::RestartNetwork => linux.restart_network.is_empty().then_some("restart_network"),
                     Rung::PowerModem => linux.power_modem.is_empty().then_some("power_modem"),
                     Rung::Reboot => linux.reboot.is_empty().then_some("reboot"),
                 };
@@ -929,18 +942,24 @@ impl Reader<'_> {
         }
     }
 
-    fn rungs(&mut self, section: &Section<'_>) -> [RungLimits; 4] {
+    fn rungs(&mut self, section: &Section<'_>) -> [RungLimits; 6] {
         let mut limits = bounds::RUNGS_DEFAULT;
         let limit = self.section(section, "limit");
         let settle = self.section(section, "settle");
         let per_day = self.section(section, "per_day");
+        let per_incident = self.section(section, "per_incident");
         for (rung, of) in Rung::ALL.iter().zip(limits.iter_mut()) {
             let key = rung.name();
             of.limit = self.quantity(&limit, key, bounds::RUNG_LIMIT).unwrap_or(of.limit);
             of.settle = self.quantity(&settle, key, bounds::RUNG_SETTLE).unwrap_or(of.settle);
             of.per_day = self.count(&per_day, key, bounds::RUNG_PER_DAY, of.per_day);
+            let often = match rung {
+                Rung::Reboot => bounds::REBOOTS_PER_INCIDENT,
+                _ => bounds::RUNG_PER_INCIDENT,
+            };
+            of.per_incident = self.count(&per_incident, key, often, of.per_incident);
         }
-        for table in [limit, settle, per_day] {
+        for table in [limit, settle, per_day, per_incident] {
             self.unknown(&table, RUNGS);
         }
         limits

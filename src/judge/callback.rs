@@ -1,7 +1,8 @@
 //! The request that the platform call the customer. One per incident at most.
 //!
 //! `requested → received → (scheduled) → closed`, or `withdrawn` when the line healed before anyone called, or
-//! `refused`. `received` needs the platform's receipt: the broker's acknowledgement only starts the wait for it. A
+//! `refused`. While a notice of the operator's holds for the area it is `covered` instead of requested; when the notice
+//! ends before the incident does, the same callback is requested. `received` needs the platform's receipt: the broker's acknowledgement only starts the wait for it. A
 //! receipt that does not come makes us ask again, with the same id, so that the platform can tell.
 
 use crate::message::{self, CallbackState};
@@ -37,7 +38,10 @@ impl Callback {
     pub fn is_live(&self) -> bool {
         match self.last.state {
             CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled => true,
-            CallbackState::Closed | CallbackState::Withdrawn | CallbackState::Refused => false,
+            CallbackState::Covered
+            | CallbackState::Closed
+            | CallbackState::Withdrawn
+            | CallbackState::Refused => false,
         }
     }
 
@@ -64,6 +68,9 @@ pub fn after(state: CallbackState, receipt: ReceiptState) -> Result<CallbackStat
         (C::Requested | C::Received | C::Scheduled, R::Refused) => Ok(C::Refused),
         // The platform called although the line had healed: then it is closed all the same.
         (C::Withdrawn, R::Closed) => Ok(C::Closed),
+        // It called although nobody asked for it; with anything else it says nothing that must be known.
+        (C::Covered, R::Closed) => Ok(C::Closed),
+        (C::Covered, R::Received | R::Scheduled | R::Refused) => Err("the callback is covered by a notice"),
         (C::Received | C::Scheduled, R::Received) | (C::Scheduled, R::Scheduled) => {
             Err("it says nothing new")
         }
@@ -82,6 +89,7 @@ mod tests {
         use CallbackState as C;
         use ReceiptState as R;
         let table = [
+            (C::Covered, [None, None, Some(C::Closed), None]),
             (C::Requested, [Some(C::Received), Some(C::Scheduled), Some(C::Closed), Some(C::Refused)]),
             (C::Received, [None, Some(C::Scheduled), Some(C::Closed), Some(C::Refused)]),
             (C::Scheduled, [None, None, Some(C::Closed), Some(C::Refused)]),

@@ -1,50 +1,280 @@
 //! Where does the fault lie? By elimination from the device outward; what was not checked is `unknown`, not false.
 //!
-//! | seen | domain |
-//! |---|---|
-//! | the WAN device is gone | `device` |
-//! | taken down, or no carrier | `link` |
-//! | no address, or no default route | `access` |
-//! | the gateway answers, nothing beyond it does | `upstream` |
-//! | the gateway used to answer and does not | `gateway` |
-//! | the gateway never answers echoes (it may filter them) | `unknown` |
+//! Policy, in prose: what the kernel says of the device comes first, then who gives the address, then the first machine
+//! on the other side, then all beyond it. The first that is shown to be at fault is the domain. Something is shown by an
+//! answer, or by the silence of what was asked; what was not asked, or could not be, shows nothing. An echo's silence
+//! shows less than an address question's (ARP, neighbour discovery): routers filter the one and cannot live without the
+//! other.
+//!
+//! | the link | the access | the gateway | domain |
+//! |---|---|---|---|
+//! | the WAN device is gone | | | `device` |
+//! | taken down, or no carrier | | | `link` |
+//! | no address, or no default route | whatever DHCP or PPPoE says | | `access` |
+//! | the same on a line with a fixed address | | | `device`: nobody gives it but this gateway |
+//! | whole | | answers echoes | `upstream` |
+//! | whole | PPPoE: no concentrator, or it refuses | does not | `access` |
+//! | whole | PPPoE: a concentrator | does not | `unknown`: the session itself is not seen |
+//! | whole | DHCP refuses | answers its address, no echoes | `access`: the lease is void |
+//! | whole | DHCP offers, or a fixed address | answers its address, no echoes | `upstream`: no fault at the gateway |
+//! | whole | DHCP silent, or not asked | answers its address, no echoes | `unknown`: a server may ignore who has a lease |
+//! | whole | | does not answer its address | `gateway` |
+//! | whole | | its address was not asked; echoes it used to answer | `gateway` |
+//! | whole | | its address was not asked; it never answered echoes | `unknown` |
+//!
+//! While the line is up and carries packets:
+//!
+//! | the web | the names | finding | domain |
+//! |---|---|---|---|
+//! | a page of somebody in between | whatever (who shows a login page answers for every name) | `portal` | `portal` |
+//! | | a resolver answers for what does not exist | `no_names` | `name` |
+//! | | every configured resolver is silent or refuses | `no_names` | `name` |
+//! | silent or refused (a server of its own), or the page | one resolver answers | none | |
 
-use super::outage::{Cause, Watch};
+use super::outage::Cause;
 use crate::action::Rung;
-use crate::message::Domain;
-use crate::units::Mono;
+use crate::check::Said;
+use crate::config::Protocol;
+use crate::message::{Domain, Finding};
 
-/// The domain of a break that began at `since`.
-pub fn domain(watch: &Watch, since: Mono) -> Domain {
-    match watch.link_fault() {
-        Some(Cause::NoDevice) => Domain::Device,
-        Some(Cause::AdminDown | Cause::NoCarrier) => Domain::Link,
-        Some(Cause::NoAddress | Cause::NoRoute) => Domain::Access,
-        Some(Cause::Silence) | None => {
-            if watch.gateway_answered_since(since) {
-                Domain::Upstream
-            } else if watch.gateway_answers() {
-                Domain::Gateway
-            } else {
-                Domain::Unknown
-            }
+/// What the default gateway does with echoes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayEcho {
+    /// It answers them while all beyond it is silent.
+    Answers,
+    /// It used to, and does not.
+    Stopped,
+    /// It never did: it may filter them.
+    Never,
+}
+
+/// All that a break is placed by. `None`: not asked since it began, or it could not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Seen {
+    /// What the link itself says is wrong.
+    pub link: Option<Cause>,
+    /// How the line gets its address.
+    pub protocol: Protocol,
+    /// Echoes to the gateway.
+    pub gateway: GatewayEcho,
+    /// The gateway's link-layer address.
+    pub neighbour: Option<Said>,
+    /// A DHCPDISCOVER.
+    pub dhcp: Option<Said>,
+    /// A PADI.
+    pub pppoe: Option<Said>,
+}
+
+/// What carries a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum By {
+    /// What the link says.
+    Link(Cause),
+    /// The address is fixed.
+    Fixed,
+    /// The gateway's echoes.
+    GatewayAnswers,
+    /// They stopped.
+    GatewayStopped,
+    /// There were never any.
+    GatewayNever,
+    /// The gateway's link-layer address is answered.
+    NeighbourAnswers,
+    /// It is not.
+    NeighbourSilent,
+    /// A lease is offered.
+    DhcpOffers,
+    /// DHCP refuses.
+    DhcpRefuses,
+    /// DHCP is silent.
+    DhcpSilent,
+    /// There is a concentrator.
+    PppoeAnswers,
+    /// It refuses.
+    PppoeRefuses,
+    /// There is none.
+    PppoeSilent,
+    /// Resolvers are silent or refuse.
+    NamesDead,
+    /// A resolver answers for what does not exist.
+    NamesForged,
+    /// A page of somebody in between.
+    WebForged,
+}
+
+impl By {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            By::Link(cause) => cause.words(),
+            By::Fixed => "the address is fixed, nobody gives it",
+            By::GatewayAnswers => "the gateway answers echoes, nothing beyond it does",
+            By::GatewayStopped => "the gateway stopped answering echoes",
+            By::GatewayNever => "the gateway never answered echoes",
+            By::NeighbourAnswers => "the gateway's address is answered",
+            By::NeighbourSilent => "the gateway's address is not answered",
+            By::DhcpOffers => "the DHCP server offers a lease",
+            By::DhcpRefuses => "the DHCP server refuses",
+            By::DhcpSilent => "the DHCP server is silent",
+            By::PppoeAnswers => "a PPPoE concentrator answers",
+            By::PppoeRefuses => "the PPPoE concentrator refuses",
+            By::PppoeSilent => "no PPPoE concentrator answers",
+            By::NamesDead => "no configured resolver answers",
+            By::NamesForged => "a resolver answers for a name that does not exist",
+            By::WebForged => "somebody in between answers in the web's place",
         }
+    }
+}
+
+/// A domain, and what carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Placed {
+    /// Where the fault lies.
+    pub domain: Domain,
+    /// What shows it, from near to far.
+    pub by: &'static [By],
+}
+
+impl Placed {
+    /// What carries it, in one line.
+    pub fn words(&self) -> String {
+        self.by.iter().map(|by| by.words()).collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// The domain of a break: the first table above.
+pub const fn place(seen: &Seen) -> Placed {
+    const fn placed(domain: Domain, by: &'static [By]) -> Placed {
+        Placed { domain, by }
+    }
+    match seen.link {
+        Some(Cause::NoDevice) => return placed(Domain::Device, &[By::Link(Cause::NoDevice)]),
+        Some(Cause::AdminDown) => return placed(Domain::Link, &[By::Link(Cause::AdminDown)]),
+        Some(Cause::NoCarrier) => return placed(Domain::Link, &[By::Link(Cause::NoCarrier)]),
+        Some(Cause::NoAddress) => return no_address(seen),
+        Some(Cause::NoRoute) => {
+            return match seen.protocol {
+                Protocol::Static => placed(Domain::Device, &[By::Link(Cause::NoRoute), By::Fixed]),
+                Protocol::Dhcp | Protocol::Pppoe => placed(Domain::Access, &[By::Link(Cause::NoRoute)]),
+            };
+        }
+        Some(Cause::Silence) | None => {}
+    }
+    if matches!(seen.gateway, GatewayEcho::Answers) {
+        return placed(Domain::Upstream, &[By::GatewayAnswers]);
+    }
+    if matches!(seen.protocol, Protocol::Pppoe) {
+        return match seen.pppoe {
+            Some(Said::Silent) => placed(Domain::Access, &[By::PppoeSilent]),
+            Some(Said::Refused) => placed(Domain::Access, &[By::PppoeRefuses]),
+            Some(Said::Answered) => placed(Domain::Unknown, &[By::PppoeAnswers]),
+            Some(Said::Forged | Said::NotChecked) | None => by_echoes(seen.gateway),
+        };
+    }
+    match seen.neighbour {
+        Some(Said::Answered) => match (seen.protocol, seen.dhcp) {
+            (Protocol::Static, _) => placed(Domain::Upstream, &[By::NeighbourAnswers, By::Fixed]),
+            (_, Some(Said::Answered)) => placed(Domain::Upstream, &[By::NeighbourAnswers, By::DhcpOffers]),
+            (_, Some(Said::Refused)) => placed(Domain::Access, &[By::NeighbourAnswers, By::DhcpRefuses]),
+            (_, Some(Said::Silent)) => placed(Domain::Unknown, &[By::NeighbourAnswers, By::DhcpSilent]),
+            (_, Some(Said::Forged | Said::NotChecked) | None) => {
+                placed(Domain::Unknown, &[By::NeighbourAnswers])
+            }
+        },
+        Some(Said::Silent) => placed(Domain::Gateway, &[By::NeighbourSilent]),
+        Some(Said::Refused | Said::Forged | Said::NotChecked) | None => by_echoes(seen.gateway),
+    }
+}
+
+const fn no_address(seen: &Seen) -> Placed {
+    let (domain, by): (Domain, &'static [By]) = match (seen.protocol, seen.dhcp, seen.pppoe) {
+        (Protocol::Static, _, _) => (Domain::Device, &[By::Link(Cause::NoAddress), By::Fixed]),
+        (Protocol::Dhcp, Some(Said::Answered), _) => {
+            (Domain::Access, &[By::Link(Cause::NoAddress), By::DhcpOffers])
+        }
+        (Protocol::Dhcp, Some(Said::Refused), _) => {
+            (Domain::Access, &[By::Link(Cause::NoAddress), By::DhcpRefuses])
+        }
+        (Protocol::Dhcp, Some(Said::Silent), _) => {
+            (Domain::Access, &[By::Link(Cause::NoAddress), By::DhcpSilent])
+        }
+        (Protocol::Pppoe, _, Some(Said::Answered)) => {
+            (Domain::Access, &[By::Link(Cause::NoAddress), By::PppoeAnswers])
+        }
+        (Protocol::Pppoe, _, Some(Said::Refused)) => {
+            (Domain::Access, &[By::Link(Cause::NoAddress), By::PppoeRefuses])
+        }
+        (Protocol::Pppoe, _, Some(Said::Silent)) => {
+            (Domain::Access, &[By::Link(Cause::NoAddress), By::PppoeSilent])
+        }
+        (Protocol::Dhcp | Protocol::Pppoe, _, _) => (Domain::Access, &[By::Link(Cause::NoAddress)]),
+    };
+    Placed { domain, by }
+}
+
+const fn by_echoes(gateway: GatewayEcho) -> Placed {
+    match gateway {
+        GatewayEcho::Answers => Placed { domain: Domain::Upstream, by: &[By::GatewayAnswers] },
+        GatewayEcho::Stopped => Placed { domain: Domain::Gateway, by: &[By::GatewayStopped] },
+        GatewayEcho::Never => Placed { domain: Domain::Unknown, by: &[By::GatewayNever] },
+    }
+}
+
+/// What is wrong with the service of a line that is up: the second table above.
+pub const fn reach(names: Option<Said>, web: Option<Said>) -> Option<(Finding, Placed)> {
+    match (web, names) {
+        (Some(Said::Forged), _) => {
+            Some((Finding::Portal, Placed { domain: Domain::Portal, by: &[By::WebForged] }))
+        }
+        (_, Some(Said::Forged)) => {
+            Some((Finding::NoNames, Placed { domain: Domain::Name, by: &[By::NamesForged] }))
+        }
+        (_, Some(Said::Silent | Said::Refused)) => {
+            Some((Finding::NoNames, Placed { domain: Domain::Name, by: &[By::NamesDead] }))
+        }
+        (_, Some(Said::Answered | Said::NotChecked) | None) => None,
     }
 }
 
 /// Whether a rung can do anything about a fault in this domain.
 ///
 /// Beyond the operator's first router nothing on this side helps; without a carrier there is nobody to renew a lease
-/// with; and a reboot needs more than not knowing.
+/// with; a reboot needs more than not knowing; names need another resolver and nothing else; behind a login page
+/// somebody has to log in.
 pub const fn makes_sense(domain: Domain, rung: Rung) -> bool {
     match (domain, rung) {
-        (Domain::Access | Domain::Gateway, _) => true,
-        (Domain::Unknown, Rung::Renew | Rung::RestartInterface | Rung::PowerModem) => true,
-        (Domain::Link, Rung::RestartInterface | Rung::PowerModem | Rung::Reboot) => true,
-        (Domain::Device, Rung::RestartInterface | Rung::Reboot) => true,
+        (
+            Domain::Access | Domain::Gateway,
+            Rung::Renew | Rung::RestartInterface | Rung::RestartNetwork | Rung::PowerModem | Rung::Reboot,
+        ) => true,
+        (Domain::Unknown, Rung::Renew | Rung::RestartInterface | Rung::RestartNetwork | Rung::PowerModem) => {
+            true
+        }
+        (Domain::Link, Rung::RestartInterface | Rung::RestartNetwork | Rung::PowerModem | Rung::Reboot) => {
+            true
+        }
+        (Domain::Device, Rung::RestartInterface | Rung::RestartNetwork | Rung::Reboot) => true,
+        (Domain::Name, Rung::OtherResolver) => true,
+        (
+            Domain::Access | Domain::Gateway | Domain::Link | Domain::Unknown | Domain::Device,
+            Rung::OtherResolver,
+        ) => false,
         (Domain::Unknown, Rung::Reboot) => false,
         (Domain::Link, Rung::Renew) => false,
         (Domain::Device, Rung::Renew | Rung::PowerModem) => false,
-        (Domain::Upstream | Domain::Lan | Domain::Server | Domain::Name | Domain::Portal, _) => false,
+        (
+            Domain::Name,
+            Rung::Renew | Rung::RestartInterface | Rung::RestartNetwork | Rung::PowerModem | Rung::Reboot,
+        ) => false,
+        (Domain::Upstream | Domain::Lan | Domain::Server | Domain::Portal, _) => false,
+    }
+}
+
+/// Whether there is such a remedy on a line that gets its address this way: only a lease can be renewed.
+pub const fn fits(protocol: Protocol, rung: Rung) -> bool {
+    match (protocol, rung) {
+        (Protocol::Dhcp, _) => true,
+        (Protocol::Pppoe | Protocol::Static, Rung::Renew) => false,
+        (Protocol::Pppoe | Protocol::Static, _) => true,
     }
 }

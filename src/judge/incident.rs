@@ -32,7 +32,7 @@ pub struct Incident {
     pub opened: Stamp,
     /// The same on our own clock.
     pub opened_at: Mono,
-    /// `Some`: the line is broken since then. `None`: it is up.
+    /// `Some`: the line (of an incident of the service: the service) is broken since then. `None`: it is up.
     pub broken: Option<Mono>,
     /// How the present (or last) break showed first.
     pub cause: Cause,
@@ -59,9 +59,10 @@ pub struct Incident {
 }
 
 impl Incident {
-    /// Time without a line until `now`.
+    /// Time without a line until `now`. A line without names is a line.
     pub fn down(&self, now: Mono) -> Span {
-        self.down + self.broken.map_or(Span::ZERO, |since| now.since(since))
+        let broken = self.broken.filter(|_| !self.finding.is_of_service());
+        self.down + broken.map_or(Span::ZERO, |since| now.since(since))
     }
 
     /// Keeps a fact, the oldest of the later ones making room: the first break's facts carry the finding.

@@ -2,26 +2,40 @@
 //!
 //! Policy, in prose:
 //!
-//! * A rung is taken only while the line is down for at least `outage.patience`, only if it makes sense in the fault
-//!   domain, and only one at a time.
+//! * A rung is taken only while the line is down for at least `outage.patience` (or names are dead, confirmed), only if it
+//!   makes sense in the fault domain and on this kind of line, and only one at a time.
 //! * A carrier that is away is left alone for [`CARRIER_PATIENCE`]: somebody plugs a cable in again, or a modem starts.
 //!   A link that is whole again is left alone for [`LINK_SETTLE`]: the line is about to come back.
+//! * The order is the configured one, as the line's own record has it (`judge::record`): what healed before comes first,
+//!   what never did is left out.
 //! * After it the line has the rung's settle time to come back. If it does, the rung healed it; else the next rung
-//!   follows. A rung that could not be carried out costs no settle time.
+//!   follows. A rung that could not be carried out costs no settle time. The proof is the same echoes, or the same
+//!   questions, that showed the fault.
 //! * Each rung is taken once in a pass. When none is left the incident is handed over; another pass comes after
 //!   `remedies.again`, doubled with each pass, up to [`AGAIN_MOST`].
 //! * A rung that a death of ours interrupted is put right by the next life and has its settle time too, as often as we
 //!   die; it counts as used but not as tried.
-//! * A line that broke again after a rung healed it may be healed by it again at once.
-//! * Each rung has a budget in any 24 hours, whatever the incidents.
+//! * A line that broke again after a rung healed it may be healed by it again at once, within the budgets.
+//! * Each rung has a budget in any 24 hours, whatever the incidents, and one in each incident, however long it lasts.
+//! * **A memory that was lost counts as spent budgets** ([`Ladder::forgot`]): for the next 24 hours no rung is taken. What
+//!   was done before is not known, and an agent that loses its memory every hour, or a gateway whose flash is full, would
+//!   otherwise restart the customer's line for ever. The price is that a line which breaks on the day after such a loss is
+//!   handed over without help. A snapshot that is older than the outbox counts as lost too.
+//! * Without any memory, and without a sign that there ever was one, only the reboot is barred, and only if the gateway
+//!   booted less than [`FRESH_BOOT`] ago: that is how a reboot by us would look on a gateway whose store does not outlive
+//!   it. No reboot either while the store is in trouble.
 //! * A reboot is taken once in an incident at most, and not at all on a line where the last one that was carried out did
 //!   not help.
+//! * While somebody works on the gateway (an upgrade runs, an administrator is logged in) no rung is taken that would
+//!   disturb them; when nothing else is left the incident is handed over all the same, because a forgotten login must not
+//!   keep a customer waiting. When they are done the ladder goes on.
 //!
 //! All of it is in the snapshot: neither a crash nor our own reboot forgets what was tried.
 
-use super::diagnosis::makes_sense;
+use super::diagnosis::{fits, makes_sense};
+use super::record::Records;
 use crate::action::Rung;
-use crate::config::Remedies;
+use crate::config::{Protocol, Remedies};
 use crate::message::Domain;
 use crate::observation::{RemedyId, RemedyResult};
 use crate::units::{Mono, Span};
@@ -39,10 +53,13 @@ pub const CARRIER_PATIENCE: Span = Span::seconds(10);
 pub const LINK_SETTLE: Span = Span::seconds(5);
 /// The longest that a link which comes and goes can put remedies off.
 pub const LINK_PATIENCE_MOST: Span = Span::seconds(30);
+/// A boot so short ago may have been our own remedy. Half an hour: a reboot and the outage that it did not mend are
+/// within it many times.
+pub const FRESH_BOOT: Span = Span::minutes(30);
 /// The window of the budgets.
 const DAY: Span = Span::days(1);
-/// Uses remembered for the budgets: four rungs, at most 100 a day each.
-const USES: usize = 400;
+/// Uses remembered for the budgets: six rungs, at most 100 a day each.
+const USES: usize = 600;
 
 /// What is being done now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,6 +68,9 @@ pub struct Running {
     pub remedy: RemedyId,
     /// What.
     pub rung: Rung,
+    /// For a fault where.
+    #[serde(default = "unknown")]
+    pub domain: Domain,
     /// Since when.
     pub began: Mono,
     /// Once carried out: until when the line has to come back.
@@ -60,6 +80,10 @@ pub struct Running {
     /// The process died in the middle of it; what it left was put right since, and has its time to settle.
     #[serde(default)]
     pub interrupted: bool,
+}
+
+const fn unknown() -> Domain {
+    Domain::Unknown
 }
 
 /// What has been done about the present incident, and how often in the last day.
@@ -74,6 +98,39 @@ pub struct Ladder {
     again: Option<Mono>,
     uses: VecDeque<(Rung, Mono)>,
     remedies: u64,
+    /// How often each rung was taken in this incident.
+    #[serde(default)]
+    of_incident: [u32; Rung::ALL.len()],
+    /// Rungs that missed in this incident, and where the fault lay.
+    #[serde(default)]
+    missed: Vec<(Domain, Rung)>,
+    /// Rungs that were left out of this incident as futile.
+    #[serde(default)]
+    skipped: Vec<(Domain, Rung)>,
+    /// Every budget counts as spent until then.
+    #[serde(default)]
+    spent: Option<Mono>,
+    /// No reboot until then.
+    #[serde(default)]
+    reboot_barred: Option<Mono>,
+    /// What each rung did for this line.
+    #[serde(default)]
+    pub records: Records,
+}
+
+/// What holds when the next rung is looked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Circumstances {
+    /// Where the fault lies.
+    pub domain: Domain,
+    /// How the line gets its address.
+    pub protocol: Protocol,
+    /// Somebody works on the gateway.
+    pub hands_off: bool,
+    /// A resolver is known that answers.
+    pub resolver: bool,
+    /// What is written to flash is there after a reboot, as far as is known.
+    pub stored: bool,
 }
 
 /// What the ladder says when asked for the next rung.
@@ -85,15 +142,30 @@ pub enum Next {
     Busy,
     /// None is left; perhaps at the given time.
     Exhausted(Option<Mono>),
+    /// There would be this one, but somebody works on the gateway.
+    HandsOff(Rung),
+    /// Nothing is left for this incident but what never helped on this line.
+    Futile,
+    /// The memory was lost: until then nothing is taken.
+    Forgotten(Mono),
 }
 
 impl Ladder {
+    /// What inhibited it is over: the ladder begins anew, within its budgets.
+    pub fn afresh(&mut self) {
+        self.tried.clear();
+        self.again = None;
+    }
+
     /// A new incident begins.
     pub fn open(&mut self) {
         self.tried.clear();
         self.rebooted = false;
         self.pass = 0;
         self.again = None;
+        self.of_incident = Default::default();
+        self.missed.clear();
+        self.skipped.clear();
     }
 
     /// The line broke again in the same incident.
@@ -103,8 +175,18 @@ impl Ladder {
         }
     }
 
-    /// What to do next about a fault in `domain`.
-    pub fn next(&mut self, now: Mono, domain: Domain, policy: &Remedies) -> Next {
+    /// What was done before is not known: every budget counts as spent for its whole window.
+    pub fn forgot(&mut self, now: Mono) {
+        self.spent = Some(now + DAY);
+    }
+
+    /// The gateway booted a moment ago, and nothing tells why.
+    pub fn booted_unexplained(&mut self, now: Mono) {
+        self.reboot_barred = Some(now + DAY);
+    }
+
+    /// What to do next.
+    pub fn next(&mut self, now: Mono, of: &Circumstances, policy: &Remedies) -> Next {
         if self.running.is_some() {
             return Next::Busy;
         }
@@ -116,16 +198,62 @@ impl Ladder {
             self.again = None;
             self.pass += 1;
         }
-        let sensible = || policy.ladder.iter().copied().filter(|r| makes_sense(domain, *r));
-        let free = sensible().find(|&rung| {
-            let used = self.uses.iter().filter(|(r, _)| *r == rung).count();
-            let reboot_again = rung == Rung::Reboot && (self.rebooted || self.reboot_failed);
-            !self.tried.contains(&rung) && used < policy.limits(rung).per_day as usize && !reboot_again
-        });
-        if let Some(rung) = free {
-            return Next::Take(rung);
+        self.spent = self.spent.filter(|until| now < *until);
+        let sensible = |rung: &Rung| {
+            makes_sense(of.domain, *rung)
+                && fits(of.protocol, *rung)
+                && (of.resolver || *rung != Rung::OtherResolver)
+                && (of.stored || *rung != Rung::Reboot)
+        };
+        let mut rungs: Vec<Rung> = policy.ladder.iter().copied().filter(sensible).collect();
+        if rungs.is_empty() {
+            return Next::Exhausted(None);
         }
-        if self.again.is_none() && sensible().next().is_some() {
+        if let Some(until) = self.spent {
+            return Next::Forgotten(until);
+        }
+        self.reboot_barred = self.reboot_barred.filter(|until| now < *until);
+        if policy.learning {
+            let all = rungs.clone();
+            self.records.order(now, of.domain, &mut rungs);
+            // What was left out once stays left out of this incident, also when its next try has come due by it.
+            rungs.retain(|&rung| !self.skipped.contains(&(of.domain, rung)));
+            for rung in all.into_iter().filter(|rung| !rungs.contains(rung)) {
+                if !self.skipped.contains(&(of.domain, rung)) && !self.missed.contains(&(of.domain, rung)) {
+                    self.skipped.push((of.domain, rung));
+                    self.records.skipped(of.domain, rung);
+                }
+            }
+        }
+        let free = |rung: Rung| {
+            let used = self.uses.iter().filter(|(r, _)| *r == rung).count();
+            let limits = policy.limits(rung);
+            let barred =
+                rung == Rung::Reboot && (self.rebooted || self.reboot_failed || self.reboot_barred.is_some());
+            !self.tried.contains(&rung)
+                && used < limits.per_day as usize
+                && self.of_incident[rung as usize] < limits.per_incident
+                && !barred
+        };
+        let mut held = None;
+        for rung in rungs.iter().copied().filter(|&rung| free(rung)) {
+            if !of.hands_off || !rung.disturbs() {
+                return Next::Take(rung);
+            }
+            held = held.or(Some(rung));
+        }
+        if let Some(rung) = held {
+            return Next::HandsOff(rung);
+        }
+        if rungs.is_empty() {
+            return Next::Futile;
+        }
+        if self.again.is_none() {
+            let left = |rung: Rung| self.of_incident[rung as usize] < policy.limits(rung).per_incident;
+            if !rungs.iter().any(|&rung| left(rung)) {
+                // However long it lasts: its budgets are spent.
+                return Next::Exhausted(None);
+            }
             let wait =
                 policy.again.times(1u64.checked_shl(self.pass.min(32)).unwrap_or(u64::MAX)).min(AGAIN_MOST);
             self.again = Some(now + wait);
@@ -134,7 +262,7 @@ impl Ladder {
     }
 
     /// Takes a rung; gives its number.
-    pub fn take(&mut self, now: Mono, rung: Rung) -> RemedyId {
+    pub fn take(&mut self, now: Mono, rung: Rung, domain: Domain) -> RemedyId {
         self.remedies += 1;
         let remedy = RemedyId(self.remedies);
         self.tried.push(rung);
@@ -142,10 +270,13 @@ impl Ladder {
             self.uses.pop_front();
         }
         self.uses.push_back((rung, now));
+        let taken = &mut self.of_incident[rung as usize];
+        *taken = taken.saturating_add(1);
         self.rebooted |= rung == Rung::Reboot;
         self.running = Some(Running {
             remedy,
             rung,
+            domain,
             began: now,
             settles: None,
             detail: String::new(),
@@ -178,9 +309,21 @@ impl Ladder {
     }
 
     /// Ends what is running, and remembers whether it helped; `None`: it was not carried out, so that is not known.
-    pub fn finish(&mut self, helped: Option<bool>) -> Option<Running> {
+    pub fn finish(&mut self, now: Mono, helped: Option<bool>) -> Option<Running> {
         let running = self.running.take()?;
-        if let (Rung::Reboot, Some(helped)) = (running.rung, helped) {
+        let (domain, rung) = (running.domain, running.rung);
+        match helped {
+            Some(true) => self.records.healed(now, domain, rung, now.since(running.began)),
+            Some(false) => {
+                let first = !self.missed.contains(&(domain, rung));
+                self.records.missed(now, domain, rung, first);
+                if first {
+                    self.missed.push((domain, rung));
+                }
+            }
+            None => {}
+        }
+        if let (Rung::Reboot, Some(helped)) = (rung, helped) {
             self.reboot_failed = !helped;
         }
         Some(running)
@@ -199,12 +342,17 @@ impl Ladder {
         self.uses.iter().filter(|(r, at)| *r == rung && now.since(*at) < DAY).count()
     }
 
+    /// Whether every budget counts as spent, because what was done is not known.
+    pub fn is_forgotten(&self, now: Mono) -> bool {
+        self.spent.is_some_and(|until| now < until)
+    }
+
     /// When time must pass at the latest.
     pub fn wake(&self, policy: &Remedies) -> Option<Mono> {
         match &self.running {
             Some(Running { settles: Some(at), .. }) => Some(*at),
             Some(r) => Some(r.began + policy.limits(r.rung).limit + WORD_LATE),
-            None => self.again,
+            None => self.again.into_iter().chain(self.spent).min(),
         }
     }
 }

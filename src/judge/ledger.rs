@@ -69,11 +69,12 @@ impl Charge {
     }
 }
 
-/// Whether the line is away by our own doing while a rung is carried out. A renewal takes nothing away.
+/// Whether the line is away by our own doing while a rung is carried out. A renewal takes nothing away, and
+/// another resolver neither.
 pub const fn interrupts(rung: Rung) -> bool {
     match rung {
-        Rung::Renew => false,
-        Rung::RestartInterface | Rung::PowerModem | Rung::Reboot => true,
+        Rung::Renew | Rung::OtherResolver => false,
+        Rung::RestartInterface | Rung::RestartNetwork | Rung::PowerModem | Rung::Reboot => true,
     }
 }
 

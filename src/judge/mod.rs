@@ -3,8 +3,10 @@
 //! Equal histories give equal actions, so a recorded trace replays to the same decisions, and the live run, replay,
 //! the simulator and the golden tests are one loop.
 
+pub mod area;
 mod books;
 pub mod callback;
+pub mod checks;
 pub mod dates;
 pub mod device;
 pub mod diagnosis;
@@ -16,10 +18,13 @@ pub mod lives;
 pub mod outage;
 pub mod programme;
 pub mod promise;
+pub mod record;
+mod service;
 pub mod telemetry;
 mod words;
 
 use crate::action::{Action, Level, Repair, Rung};
+use crate::check::{Ask, Checked};
 use crate::config::Config;
 use crate::message::{
     self, CALLBACK_SCHEMA, CallbackState, Critical, Dimension, Domain, EVENT_SCHEMA, EventName, Evidence,
@@ -28,11 +33,13 @@ use crate::message::{
 };
 use crate::observation::{Memory, Observation, Part, Receipt, ReceiptState, RemedyResult, Started, TargetId};
 use crate::units::{Mono, Span};
+use area::{Area, Change};
 use callback::Callback;
+use checks::Checks;
 use dates::Dates;
 use flight::{Cut, Flight};
 use incident::Incident;
-use ladder::{Ladder, Next};
+use ladder::{Circumstances, Ladder, Next};
 use ledger::Ledger;
 use lives::Lives;
 use outage::{Cause, LineState, Turn, Watch};
@@ -41,6 +48,7 @@ use promise::Promise;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 
 /// The snapshot's version. A reader refuses others rather than to misread them.
 pub const SNAPSHOT_VERSION: u32 = 1;
@@ -91,7 +99,15 @@ struct State {
     programme: Programme,
     #[serde(default)]
     telemetry: telemetry::Telemetry,
+    #[serde(default)]
     device: device::State,
+    #[serde(default)]
+    checks: Checks,
+    #[serde(default)]
+    area: Area,
+    /// Why nothing may be done to the gateway now.
+    #[serde(default)]
+    hands_off: Option<String>,
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -138,6 +154,15 @@ pub struct Status {
     pub callbacks: Vec<CallbackStatus>,
     /// How often each rung of the ladder was taken in the last 24 hours, and how often it may be.
     pub budgets: Vec<(Rung, usize, u32)>,
+    /// What each rung of the ladder has done for this line, by fault domain.
+    #[serde(default)]
+    pub rungs: Vec<RungStatus>,
+    /// The operator's notice that holds for this area.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<String>,
+    /// Why nothing that disturbs is done to the gateway now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hands_off: Option<String>,
     /// Parts of the agent that do not work.
     pub troubles: BTreeMap<Part, String>,
     /// Whether the line is as fast as was sold; absent where nothing was.
@@ -162,6 +187,23 @@ pub struct Status {
     /// How this life of the process began.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beginning: Option<lives::Beginning>,
+}
+
+/// One rung's record in [`Status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RungStatus {
+    /// Which.
+    pub rung: Rung,
+    /// For faults where.
+    pub domain: Domain,
+    /// How often it was tried (misses once in an incident), and how often the line came back by it.
+    pub tried: u32,
+    /// See `tried`.
+    pub healed: u32,
+    /// How long that takes, milliseconds; absent while it never healed.
+    pub heal_ms: Option<u64>,
+    /// It is left out because it never helped.
+    pub left_out: bool,
 }
 
 /// One target in [`Status`].
@@ -209,6 +251,9 @@ impl Judge {
             programme: Programme::default(),
             telemetry: telemetry::Telemetry::default(),
             device: device::State::default(),
+            checks: Checks::default(),
+            area: Area::default(),
+            hands_off: None,
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -267,6 +312,8 @@ impl Judge {
         let mut turns = Vec::new();
         let line = self.state.watch.line;
         self.flies(now, saw);
+        // A check's answer came that may place a fault.
+        let mut placed = false;
         if let Observation::Started(started) = saw {
             self.started(now, started);
         } else if let Some(gap) = self.state.watch.gap(now) {
@@ -279,14 +326,23 @@ impl Judge {
         self.state.watch.loaded = self.state.promise.loads(now);
         match saw {
             Observation::Started(_) | Observation::Ticked | Observation::SpeedEnded(_) => {}
-            Observation::Checked(_)
-            | Observation::DeviceSeen(_)
-            | Observation::HandsOffSeen { .. }
-            | Observation::AreaNoticed { .. } => {}
+            Observation::DeviceSeen(_) => {}
+            Observation::Checked(checked) => placed = self.checked(now, checked),
+            Observation::HandsOffSeen { why } => self.hands_off(why.as_deref().map(short)),
+            Observation::AreaNoticed { notice } => {
+                let device = &self.config.device;
+                let us = (device.id.as_str(), device.area.as_deref());
+                let wall = self.state.dates.trusted(now);
+                let change = self.state.area.noticed(now, notice.as_ref(), us, wall);
+                self.area_changed(now, change);
+            }
             Observation::ClockSet { wall, synced } => {
                 self.state.dates.set(now, *wall, *synced);
                 self.state.programme.clock_set(now, *synced);
                 self.dated(now, *wall, *synced);
+                let wall = self.state.dates.trusted(now);
+                let change = self.state.area.weigh(now, &self.config.device.id, wall);
+                self.area_changed(now, change);
             }
             Observation::EchoAnswered { probe, target, rtt_us } => {
                 self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
@@ -301,8 +357,13 @@ impl Judge {
                 let policy = &self.config.remedies;
                 let detail = short(detail);
                 match self.state.ladder.ended(now, *remedy, *result, detail, policy) {
-                    Some(true) => self
-                        .note(Level::Info, format!("remedy carried out: {detail}; the line may settle now")),
+                    Some(true) => {
+                        self.note(
+                            Level::Info,
+                            format!("remedy carried out: {detail}; the line may settle now"),
+                        );
+                        self.state.checks.prove(now);
+                    }
                     Some(false) => {
                         let outcome = match result {
                             RemedyResult::Pretended => Outcome::Pretended,
@@ -338,11 +399,25 @@ impl Judge {
         for turn in turns {
             self.turn(now, turn);
         }
-        self.revise(now);
+        let of_access = |c: &Checked| matches!(c.ask, Ask::Neighbour | Ask::Dhcp | Ask::Pppoe);
+        // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
+        // or the line itself, may be on its way.
+        let mended = self.state.watch.link_mended;
+        let settled = mended.is_none_or(|at| now.since(at) >= ladder::LINK_SETTLE);
+        let shown = placed && settled && self.state.watch.link_fault().is_none();
+        self.revise(now, shown && matches!(saw, Observation::Checked(c) if of_access(c)));
+        if placed {
+            self.serve(now);
+        }
         self.hold(now);
+        if self.state.area.waits() {
+            let change = self.state.area.advance(now, &self.config.device.id);
+            self.area_changed(now, change);
+        }
         self.climb(now);
         self.cut(now);
         self.escalate(now);
+        self.look(now);
         self.promised(now, saw);
         self.follow_up(now);
         self.summarise(now, saw, line);
@@ -365,28 +440,37 @@ impl Judge {
         let state = &self.state;
         let mut at = state.watch.wake(&self.config).min(state.saved + SAVE_EVERY);
         let mut sooner = |m: Mono| at = at.min(m);
+        if state.watch.line == LineState::Up {
+            sooner(state.checks.quiet_until());
+        } else {
+            state.checks.overdue().into_iter().for_each(&mut sooner);
+        }
+        state.area.wake().into_iter().for_each(&mut sooner);
         if state.ladder.running.is_some() {
             // Nothing else is decided about the incident meanwhile.
             state.ladder.wake(&self.config.remedies).into_iter().for_each(&mut sooner);
         } else if let Some(incident) = &state.incident {
-            match (incident.broken, state.watch.line) {
-                (Some(since), LineState::Down) => {
+            match incident.broken {
+                Some(since) if self.acts(incident) => {
                     let ripe = self.ripe(since);
-                    if !incident.exhausted {
+                    let waits = state.area.waits();
+                    let awaited = state.checks.awaited;
+                    let ripe = if awaited { ripe + checks::PLACE_MOST } else { ripe };
+                    if !incident.exhausted && !waits {
                         sooner(ripe);
                     }
                     // The next pass may have become due while the line was up.
-                    let again = state.ladder.wake(&self.config.remedies);
+                    let again = state.ladder.wake(&self.config.remedies).filter(|_| !waits);
                     again.map(|at| at.max(ripe)).into_iter().for_each(&mut sooner);
                     if let Some((_, shows)) = incident.revision {
                         sooner(shows + incident::REVISE_AFTER);
                     }
-                    if incident.exhausted && self.may_call(incident) {
+                    if (incident.exhausted || waits) && self.may_call(incident) {
                         sooner(since + self.config.callback.after);
                     }
                 }
-                (Some(_), LineState::Unknown | LineState::Up) => {}
-                (None, _) => {
+                Some(_) => {}
+                None => {
                     if let Some(returned) = incident.returned {
                         sooner(returned + self.config.outage.hold_down);
                     }
@@ -419,6 +503,10 @@ impl Judge {
     fn started(&mut self, now: Mono, started: &Started) {
         self.look_anew();
         let rebooted = self.state.dates.boot_id != started.boot_id;
+        // The outbox knows of messages that the snapshot does not: it is an older one.
+        let stale = started.memory == Memory::Restored && started.watermark > self.state.messages;
+        let wiped = started.memory == Memory::None && started.watermark > 0;
+        let lost = started.memory == Memory::Lost || wiped || stale;
         self.state.dates.started(now, &started.boot_id, started.uptime);
         self.lived(now, started, rebooted);
         self.state.messages = self.state.messages.max(started.watermark);
@@ -428,7 +516,7 @@ impl Judge {
         self.state.saved = now;
         self.save = true;
         // Messages without a memory of them: it was wiped, and what it numbered must not come again.
-        if started.memory == Memory::None && started.watermark > 0 {
+        if wiped {
             self.state.dates.forgot(&started.boot_id, now);
         }
         match started.memory {
@@ -441,6 +529,15 @@ impl Judge {
         }
         self.state.watch.started(now, started.uptime, &self.config);
         self.state.programme.started(started);
+        self.state.checks.started(now, lost);
+        self.state.hands_off = None;
+        if lost {
+            self.state.ladder.forgot(now);
+            let text = "what was done to the line before is not known: no remedy for a day";
+            self.note(Level::Warn, text.into());
+        } else if started.memory == Memory::None && started.uptime < ladder::FRESH_BOOT {
+            self.state.ladder.booted_unexplained(now);
+        }
         self.state.broker = false;
         self.state.troubles.clear();
         let receipt = self.config.callback.receipt;
@@ -498,7 +595,10 @@ impl Judge {
     fn turn(&mut self, now: Mono, turn: Turn) {
         match turn {
             Turn::Broke { since, cause } => self.broke(now, since, cause),
-            Turn::Returned { at } => self.returned(now, at),
+            Turn::Returned { at } => {
+                self.state.checks.returned(now, outage::phase(&self.config.device.id));
+                self.returned(now, at);
+            }
             Turn::Hiccup { length } => {
                 let patience = self.config.outage.patience;
                 self.note(
@@ -535,17 +635,30 @@ impl Judge {
     }
 
     fn broke(&mut self, now: Mono, since: Mono, cause: Cause) {
-        let domain = self.diagnose(now, since);
+        let placed = self.place(now, since);
+        let domain = placed.domain;
         let facts = self.facts(since, cause);
         let why = match cause {
             Cause::Silence => format!(
-                "nothing answers since {} and nothing comes in; fault domain {}",
+                "nothing answers since {} and nothing comes in; fault domain {} ({})",
                 now.since(since),
-                domain.name()
+                domain.name(),
+                placed.words()
             ),
             _ => format!("{}; fault domain {}", cause.words(), domain.name()),
         };
         match &mut self.state.incident {
+            Some(incident) if incident.broken.is_some() && incident.finding.is_of_service() => {
+                incident.finding = Finding::Outage;
+                incident.broken = Some(since);
+                incident.cause = cause;
+                incident.exhausted = false;
+                incident.breaks += 1;
+                incident.domain = domain;
+                facts.into_iter().for_each(|fact| incident.note_fact(fact));
+                let why = format!("the line broke as well: {why}");
+                self.event(now, EventName::IncidentUpdated, now, &why, None);
+            }
             Some(incident) if incident.broken.is_some() => {
                 let text = format!("still down: {why}");
                 self.note(Level::Info, text);
@@ -595,10 +708,6 @@ impl Judge {
         }
     }
 
-    fn diagnose(&self, now: Mono, since: Mono) -> Domain {
-        diagnosis::domain(&self.state.watch, since.max(now - GATEWAY_RECENT))
-    }
-
     /// What is seen of the line now.
     fn facts(&self, since: Mono, cause: Cause) -> Vec<Fact> {
         let watch = &self.state.watch;
@@ -646,6 +755,11 @@ impl Judge {
                 fact(since, "counters.quiet", device, format!("{rate} came in during the last second"));
             }
         }
+        for ask in [Ask::Neighbour, Ask::Dhcp, Ask::Pppoe] {
+            if let Some(verdict) = self.state.checks.since(ask, since) {
+                facts.push(self.check_fact(ask, verdict));
+            }
+        }
         facts
     }
 
@@ -658,6 +772,9 @@ impl Judge {
             self.note(Level::Info, "the line is up".into());
             return;
         };
+        if incident.finding.is_of_service() {
+            return;
+        }
         let Some(since) = incident.broken else { return };
         let running = self.state.ladder.running.as_ref().map(|r| (r.rung, r.interrupted));
         let healed_by = running.map(|(rung, _)| rung);
@@ -696,7 +813,8 @@ impl Judge {
     }
 
     /// A break that lies elsewhere than was thought, for long enough, is said to.
-    fn revise(&mut self, now: Mono) {
+    /// What a check has `placed` is said at once: it is an answer, and no passing impression.
+    fn revise(&mut self, now: Mono, placed: bool) {
         if self.state.ladder.running.is_some() || self.state.watch.line != LineState::Down {
             // What shows while a remedy runs may be our own doing, and does not count.
             if let Some(incident) = &mut self.state.incident {
@@ -705,21 +823,32 @@ impl Judge {
             return;
         }
         let Some(since) = self.state.incident.as_ref().and_then(|i| i.broken) else { return };
-        let shows = self.diagnose(now, since);
+        let place = self.place(now, since);
+        let (shows, link) = (place.domain, self.state.watch.link_fault());
         let Some(incident) = &mut self.state.incident else { return };
-        if shows == incident.domain || shows == Domain::Unknown {
+        if shows == incident.domain || shows == Domain::Unknown && !placed {
             incident.revision = None;
             return;
         }
+        // An address that our own restart gave up, and that nobody gives again, is the same fault as before.
+        let lost = matches!(link, Some(Cause::NoAddress | Cause::NoRoute));
+        let ours = incident.remedies.iter().any(|r| r.name.disturbs());
+        if lost && ours && incident.cause == Cause::Silence && incident.domain != Domain::Unknown {
+            incident.revision = None;
+            return;
+        }
+        if placed {
+            incident.revision = Some((shows, now - incident::REVISE_AFTER));
+        }
         match incident.revision {
             Some((domain, from)) if domain == shows => {
-                if now.since(from) < incident::REVISE_AFTER {
+                if now.since(from) < incident::REVISE_AFTER && !placed {
                     return;
                 }
                 let was = std::mem::replace(&mut incident.domain, shows);
                 incident.revision = None;
                 incident.exhausted = false;
-                let detail = format!("was {}, is {}", was.name(), shows.name());
+                let detail = format!("was {}, is {}: {}", was.name(), shows.name(), place.words());
                 let fact = Fact {
                     at: self.stamp(now),
                     name: "domain.revised".into(),
@@ -746,9 +875,14 @@ impl Judge {
         let Some(incident) = &self.state.incident else { return };
         let held = incident.broken.is_none()
             && incident.returned.is_some_and(|at| now.since(at) >= self.config.outage.hold_down);
-        if !held {
-            return;
+        if held {
+            self.let_go(now);
         }
+    }
+
+    /// Ends an incident for good.
+    fn let_go(&mut self, now: Mono) {
+        let Some(incident) = &self.state.incident else { return };
         if incident.closed.is_none() {
             let at = incident.returned.unwrap_or(now);
             let closed = self.stamp(at);
@@ -777,6 +911,10 @@ impl Judge {
 
     /// When a break that began at `since` may be worked on.
     fn ripe(&self, since: Mono) -> Mono {
+        if self.state.watch.line == LineState::Up {
+            // Of the service: it is confirmed.
+            return since;
+        }
         let ripe = since + self.config.outage.patience;
         let link = match (self.state.watch.link_fault_since(), self.state.watch.link_mended) {
             (Some((cause, from)), _) if cause.at_once() => from + ladder::CARRIER_PATIENCE,
@@ -792,7 +930,12 @@ impl Judge {
         loop {
             if let Some(running) = &self.state.ladder.running {
                 let limit = self.config.remedies.limits(running.rung).limit;
+                let of_service = self.state.incident.as_ref().is_some_and(|i| i.finding.is_of_service());
                 match running.settles {
+                    // A resolver cannot be proven on a line that broke meanwhile.
+                    Some(_) if running.rung == Rung::OtherResolver && !of_service => {
+                        self.conclude(now, Outcome::Interrupted);
+                    }
                     Some(at) if now >= at && running.interrupted => self.conclude(now, Outcome::Interrupted),
                     Some(at) if now >= at => self.conclude(now, Outcome::NoEffect),
                     None if now >= running.began + limit + ladder::WORD_LATE => {
@@ -808,37 +951,128 @@ impl Judge {
             let Some(incident) = &self.state.incident else { return };
             let Some(since) = incident.broken else { return };
             let domain = incident.domain;
-            if self.state.watch.line != LineState::Down || now < self.ripe(since) {
+            let (ripe, acts) = (self.ripe(since), self.acts(incident));
+            self.state.checks.awaited = false;
+            if !acts || now < ripe || self.state.area.waits() {
                 return;
             }
-            let Some(incident) = &mut self.state.incident else { return };
-            match self.state.ladder.next(now, domain, &self.config.remedies) {
+            if now < ripe + checks::PLACE_MOST && self.state.checks.places_soon(now, &self.check_scene(now)) {
+                self.state.checks.awaited = true;
+                return;
+            }
+            let circumstances = Circumstances {
+                domain,
+                protocol: self.config.line.protocol,
+                hands_off: self.state.hands_off.is_some(),
+                resolver: self.resolver().is_some(),
+                stored: !self.state.troubles.contains_key(&Part::Store),
+            };
+            let text = match self.state.ladder.next(now, &circumstances, &self.config.remedies) {
                 Next::Busy => return,
-                Next::Exhausted(again) => {
-                    if !incident.exhausted {
-                        incident.exhausted = true;
-                        let text = match again {
-                            Some(at) => {
-                                format!("no remedy is left for now; the next pass in {}", at.since(now))
-                            }
-                            None => {
-                                format!("fault domain {}: nothing on this side can mend it", domain.name())
-                            }
-                        };
-                        self.note(Level::Info, text);
+                Next::Take(rung) => {
+                    self.take(now, rung);
+                    if self.state.ladder.running.as_ref().is_some_and(|r| r.settles.is_none()) {
+                        return;
                     }
-                    return;
+                    continue;
                 }
-                Next::Take(rung) => self.take(now, rung),
+                Next::Exhausted(Some(at)) => {
+                    format!("no remedy is left for now; the next pass in {}", at.since(now))
+                }
+                Next::Exhausted(None) => {
+                    format!("fault domain {}: nothing on this side can mend it", domain.name())
+                }
+                Next::HandsOff(rung) => {
+                    let why = self.state.hands_off.as_deref().unwrap_or_default();
+                    format!("{} would be next, but somebody works on the gateway: {why}", rung.name())
+                }
+                Next::Futile => format!(
+                    "fault domain {}: what could be tried never helped on this line and is left out",
+                    domain.name()
+                ),
+                Next::Forgotten(until) => {
+                    format!("what was done before is not known: no remedy for another {}", until.since(now))
+                }
+            };
+            let Some(incident) = &mut self.state.incident else { return };
+            if !incident.exhausted {
+                incident.exhausted = true;
+                self.note(Level::Info, text);
             }
-            if self.state.ladder.running.as_ref().is_some_and(|r| r.settles.is_none()) {
-                return;
+            return;
+        }
+    }
+
+    /// Whether the incident's fault lasts now, as far as is known.
+    fn acts(&self, incident: &Incident) -> bool {
+        let shows = if incident.finding.is_of_service() { LineState::Up } else { LineState::Down };
+        incident.broken.is_some() && self.state.watch.line == shows
+    }
+
+    /// A resolver that was seen to answer.
+    fn resolver(&self) -> Option<IpAddr> {
+        self.state.checks.since(Ask::Name, self.state.watch.since)?.resolver
+    }
+
+    fn hands_off(&mut self, why: Option<&str>) {
+        if self.state.hands_off.as_deref() == why {
+            return;
+        }
+        match why {
+            Some(why) => {
+                self.note(Level::Info, format!("nothing that disturbs is done to the gateway now: {why}"));
+            }
+            None => {
+                self.note(Level::Info, "nobody works on the gateway any more".into());
+                if let Some(incident) = &mut self.state.incident {
+                    incident.exhausted = false;
+                }
+            }
+        }
+        self.state.hands_off = why.map(str::to_string);
+    }
+
+    fn area_changed(&mut self, now: Mono, change: Change) {
+        match change {
+            Change::None => {}
+            Change::Ignored(why) => self.note(Level::Info, why),
+            Change::Began(why) => {
+                self.save = true;
+                self.note(Level::Warn, why);
+                self.cover(now);
+            }
+            Change::Ended(why) => {
+                self.save = true;
+                self.note(Level::Warn, why);
+                self.state.ladder.afresh();
+                if let Some(incident) = &mut self.state.incident {
+                    incident.exhausted = false;
+                }
             }
         }
     }
 
+    /// A callback about the line that was asked for before the operator knew.
+    fn cover(&mut self, now: Mono) {
+        let Some(notice) = self.state.area.covers().map(|n| n.id.clone()) else { return };
+        let Some(id) = self.state.incident.as_ref().and_then(|i| i.callback.clone()) else { return };
+        if !self.state.callbacks.iter().any(|c| c.last.callback_id == id && c.is_live()) {
+            return;
+        }
+        self.change(now, &id, |c| {
+            c.covered_by = Some(notice);
+            // Who has it in hand already, or was asked by the customer, decides for himself.
+            if c.state == CallbackState::Requested && c.trigger.dimension == Dimension::Data {
+                c.state = CallbackState::Covered;
+            }
+        });
+    }
+
     fn take(&mut self, now: Mono, rung: Rung) {
-        let remedy = self.state.ladder.take(now, rung);
+        let domain = self.state.incident.as_ref().map_or(Domain::Unknown, |i| i.domain);
+        let remedy = self.state.ladder.take(now, rung, domain);
+        self.state.checks.disturbed(now);
+        let resolver = self.resolver().filter(|_| rung == Rung::OtherResolver);
         let limit = self.config.remedies.limits(rung).limit;
         let Some(public) = self.public(now) else { return };
         let record = message::Remedy {
@@ -859,7 +1093,7 @@ impl Judge {
             self.config.remedies.limits(rung).per_day
         );
         self.event(now, EventName::RemedyBegun, now, &why, Some(record));
-        self.out.push(Action::Repair(Repair { remedy, rung, incident: Box::new(public), limit }));
+        self.out.push(Action::Repair(Repair { remedy, rung, incident: Box::new(public), limit, resolver }));
     }
 
     /// The effect of the running remedy is known.
@@ -869,7 +1103,7 @@ impl Judge {
             Outcome::NoEffect => Some(false),
             Outcome::Failed | Outcome::Pretended | Outcome::Interrupted => None,
         };
-        let Some(running) = self.state.ladder.finish(helped) else { return };
+        let Some(running) = self.state.ladder.finish(now, helped) else { return };
         if outcome == Outcome::Interrupted {
             self.state.ladder.forgive(running.rung);
         }
@@ -903,12 +1137,13 @@ impl Judge {
     fn may_call(&self, incident: &Incident) -> bool {
         match &incident.callback {
             None => true,
-            Some(id) => self
-                .state
-                .callbacks
-                .iter()
-                .find(|c| c.last.callback_id == *id)
-                .is_some_and(|c| c.last.state == CallbackState::Withdrawn),
+            Some(id) => self.state.callbacks.iter().find(|c| c.last.callback_id == *id).is_some_and(|c| {
+                match c.last.state {
+                    CallbackState::Withdrawn => true,
+                    CallbackState::Covered => !self.state.area.waits(),
+                    _ => false,
+                }
+            }),
         }
     }
 
@@ -917,8 +1152,13 @@ impl Judge {
         let Some(incident) = &self.state.incident else { return };
         let Some(since) = incident.broken else { return };
         let ripe = now >= since + self.config.callback.after;
-        let idle = self.state.ladder.running.is_none() && self.state.watch.line == LineState::Down;
-        if ripe && idle && incident.exhausted && self.may_call(incident) {
+        let idle = self.state.ladder.running.is_none() && self.acts(incident);
+        // While a notice holds nothing is tried first; after it the spread is waited for.
+        let over = match self.state.area.covers() {
+            Some(_) => true,
+            None => incident.exhausted && !self.state.area.waits(),
+        };
+        if ripe && idle && over && self.may_call(incident) {
             self.call(now);
         }
     }
@@ -938,14 +1178,17 @@ impl Judge {
             incident.breaks,
             &incident.remedies,
         );
-        let issue =
-            Issue { kind: "disconnect".into(), code: format!("{name}.{}", domain.name()), description };
+        let kind = if finding.is_of_service() { "service" } else { "disconnect" };
+        let issue = Issue { kind: kind.into(), code: format!("{name}.{}", domain.name()), description };
         let patience = self.config.outage.patience;
         let rule = match (finding, incident.cause) {
             (Finding::Flapping, _) => format!(
                 "{} breaks of at least {patience} that followed each other within {}",
                 incident.long_breaks, self.config.outage.hold_down
             ),
+            (Finding::NoNames | Finding::Portal, _) => {
+                format!("wrong {} times in a row, {} apart at first", checks::CONFIRMED, checks::CONFIRM)
+            }
             (Finding::Outage, Cause::Silence) => {
                 format!(
                     "every target silent for {patience} and in a whole round after it, and nothing came in"
@@ -987,8 +1230,13 @@ impl Judge {
         let trigger = Trigger { dimension: Dimension::Data, name: name.into() };
         if let Some(id) = known {
             // Healed, withdrawn, and broken again within the hold-down: the same callback stands up again.
+            let covered_by = self.state.area.covers().map(|n| n.id.clone());
             self.change(now, &id, |c| {
-                c.state = CallbackState::Requested;
+                c.state = match covered_by {
+                    Some(_) => CallbackState::Covered,
+                    None => CallbackState::Requested,
+                };
+                c.covered_by = covered_by;
                 c.trigger = trigger;
                 c.issues = vec![issue];
                 c.evidence = evidence;
@@ -1028,6 +1276,12 @@ impl Judge {
     ) -> String {
         let offset = self.offset();
         let callback_id = self.state.dates.callback_id(now, offset);
+        // Only what the line itself brings is covered: who asks to be called is called.
+        let covered_by = self.state.area.covers().map(|n| n.id.clone());
+        let about_line = trigger.dimension == Dimension::Data
+            && self.state.incident.as_ref().is_some_and(|i| Some(&i.id) == incident_id.as_ref());
+        let covered = about_line && covered_by.is_some();
+        let state = if covered { CallbackState::Covered } else { CallbackState::Requested };
         let last = message::Callback {
             schema: CALLBACK_SCHEMA.into(),
             id: format!("{}/{}/{callback_id}", self.config.device.id, self.state.memory),
@@ -1035,7 +1289,8 @@ impl Judge {
             device_id: self.config.device.id.clone(),
             customer_id: self.config.device.customer.clone(),
             area: self.config.device.area.clone(),
-            state: CallbackState::Requested,
+            state,
+            covered_by,
             time: self.stamp(now),
             severity,
             trigger,
@@ -1053,7 +1308,8 @@ impl Judge {
             self.note(Level::Info, format!("callback {} is forgotten: too many", gone.last.callback_id));
         }
         let number = self.publish(Message::Callback(Box::new(last.clone())));
-        self.note(Level::Warn, format!("callback {callback_id} requested: {}", last.issues[0].description));
+        let word = if covered { "covered" } else { "requested" };
+        self.note(Level::Warn, format!("callback {callback_id} {word}: {}", last.issues[0].description));
         self.state.callbacks.push(Callback { last, number, revision: 1, opened_at, again: None, repeats: 0 });
         callback_id
     }
@@ -1090,7 +1346,7 @@ impl Judge {
         let Some(incident) = &self.state.incident else { return };
         let Some(id) = incident.callback.clone() else { return };
         let Some(callback) = self.state.callbacks.iter().find(|c| c.last.callback_id == id) else { return };
-        if !callback.is_live() {
+        if !callback.is_live() && callback.last.state != CallbackState::Covered {
             return;
         }
         let remedies = incident.remedies.clone();
@@ -1343,6 +1599,25 @@ impl Judge {
                 .iter()
                 .map(|&r| (r, state.ladder.used(now, r), self.config.remedies.limits(r).per_day))
                 .collect(),
+            rungs: state
+                .ladder
+                .records
+                .all()
+                .iter()
+                .map(|r| RungStatus {
+                    rung: r.rung,
+                    domain: r.domain,
+                    tried: r.tried,
+                    healed: r.healed,
+                    heal_ms: (r.healed > 0).then_some(r.heal_ms),
+                    left_out: self.config.remedies.learning && r.futile(now),
+                })
+                .collect(),
+            notice: state.area.covers().map(|n| match n.text.is_empty() {
+                true => n.id.clone(),
+                false => format!("{}: {}", n.id, n.text),
+            }),
+            hands_off: state.hands_off.clone(),
             troubles: state.troubles.clone(),
             promise: self.promise_status(now),
             programme: state.programme.status(&self.config),

@@ -894,6 +894,11 @@ impl Watch {
         self.faulty_link.filter(|(_, since)| answered.is_none_or(|sent| sent <= *since))
     }
 
+    /// Since when the line is silent without being declared down.
+    pub fn suspected(&self) -> Option<Mono> {
+        self.suspicion.as_ref().map(|s| s.since)
+    }
+
     /// We may not send echoes at all.
     pub fn is_blind(&self) -> bool {
         self.blind

@@ -35,7 +35,7 @@ pub fn description(
         // Told by [`short_rate`] and [`short_port`], with their figures.
         (Finding::ShortRate, _) => ("The line is slower than was agreed", "宽带速率低于签约速率"),
         (Finding::NoNames, _) => {
-            ("The line works, but internet names are not resolved", "线路正常，但域名解析失败")
+            ("The line works, but internet names are not resolved properly", "线路正常，但域名解析异常")
         }
         (Finding::Portal, _) => (
             "The line works, but a login page stands in the way of the internet",
@@ -68,13 +68,21 @@ pub fn description(
         }
         text += &match (language, rung) {
             (Language::En, Rung::Renew) => format!("; renewed the address {times} times without effect"),
+            (Language::En, Rung::OtherResolver) => {
+                format!("; changed the name server {times} times without effect")
+            }
             (Language::En, Rung::RestartInterface) => {
                 format!("; restarted the interface {times} times without effect")
+            }
+            (Language::En, Rung::RestartNetwork) => {
+                format!("; restarted the network {times} times without effect")
             }
             (Language::En, Rung::PowerModem) => format!("; restarted the modem {times} times without effect"),
             (Language::En, Rung::Reboot) => format!("; rebooted the gateway {times} times without effect"),
             (Language::ZhCn, Rung::Renew) => format!("，已自动续租地址{times}次未恢复"),
+            (Language::ZhCn, Rung::OtherResolver) => format!("，已自动更换域名服务器{times}次未恢复"),
             (Language::ZhCn, Rung::RestartInterface) => format!("，已自动重启接口{times}次未恢复"),
+            (Language::ZhCn, Rung::RestartNetwork) => format!("，已自动重启网络{times}次未恢复"),
             (Language::ZhCn, Rung::PowerModem) => format!("，已自动重启光猫{times}次未恢复"),
             (Language::ZhCn, Rung::Reboot) => format!("，已自动重启网关{times}次未恢复"),
         };

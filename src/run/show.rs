@@ -176,6 +176,28 @@ pub fn status(answer: &Value) -> Result<String, String> {
         let _ =
             writeln!(t, "\nunexpected restarts: {power_cuts} of this gateway, {crashes} of linekeeper alone");
     }
+    let record = |r: &&judge::RungStatus| r.tried > 0;
+    if s.rungs.iter().any(|r| record(&r)) {
+        t += "\nwhat remedies did for this line:\n";
+        for r in s.rungs.iter().filter(record) {
+            let took = r.heal_ms.map_or(String::new(), |ms| format!(", in about {}", Span(ms)));
+            let left_out = if r.left_out { "; left out, it never helped" } else { "" };
+            let _ = writeln!(
+                t,
+                "  {:<18} fault domain {}: healed {} of {}{took}{left_out}",
+                r.rung.name(),
+                r.domain.name(),
+                r.healed,
+                r.tried
+            );
+        }
+    }
+    if let Some(notice) = &s.notice {
+        let _ = writeln!(t, "\nthe operator's notice holds for this area: {notice}");
+    }
+    if let Some(why) = &s.hands_off {
+        let _ = writeln!(t, "\nnothing that disturbs is done now: {why}");
+    }
     for trouble in s.troubles.values() {
         let _ = writeln!(t, "\ntrouble: {trouble}");
     }
@@ -275,6 +297,7 @@ pub fn callback(answer: &Value) -> String {
 
 const fn state_words(state: CallbackState) -> &'static str {
     match state {
+        CallbackState::Covered => "covered by a notice for the area",
         CallbackState::Requested => "requested, no receipt yet",
         CallbackState::Received => "received by the platform",
         CallbackState::Scheduled => "scheduled",

@@ -1,5 +1,6 @@
 //! The loop: the next thing that happens, told to the judge, and what the judge wants done, done.
 
+use super::layers::look;
 use super::line::{Fate, Line};
 use super::platform::{Answer, Receipts, Waiting, Wire};
 use super::random::Random;
@@ -7,6 +8,7 @@ use super::report::{Break, Report};
 use super::world::{Trouble, World};
 use super::{Moment, Spectator};
 use crate::action::{Action, Level, Repair, Rung};
+use crate::check::{AreaNotice, Checked};
 use crate::config::{Config, Driver};
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
@@ -45,6 +47,11 @@ const LEASE_AGAIN: u64 = 3_000;
 /// How long `restart-interface` keeps the interface down, and takes in all.
 const DOWN: u64 = 1_000;
 const RESTART: u64 = 3_000;
+/// The same for all of the networking.
+const NETWORK_DOWN: u64 = 5_000;
+const NETWORK_RESTART: u64 = 12_000;
+/// Until names are asked of another resolver.
+const RESOLVER: u64 = 300;
 /// How long the modem's power is off as the driver sees it, and until the modem is back in service.
 const POWER_OFF: u64 = 10_000;
 const MODEM_BACK: u64 = 40_000;
@@ -94,6 +101,7 @@ enum Rare {
     Receipt(Receipt),
     Call(String),
     Measured(u64, Box<SpeedEnded>),
+    Checked(u64, Box<Checked>),
     Start(Memory),
     Boot,
     Thaw,
@@ -301,8 +309,10 @@ impl Simulation {
             Action::Repair(repair) => self.repair(&repair),
             Action::MakeSafe { .. } => self.after(1, Rare::MakeSafe),
             Action::Report(_) => self.report.summaries += 1,
-            // This world has no layers to look at; the judge must live without a word.
-            Action::Check(_) => {}
+            Action::Check(order) => {
+                let (took, checked) = look(&self.line, &self.world, &order);
+                self.after(took, Rare::Checked(self.life, Box::new(checked)));
+            }
             Action::MeasureSpeed(order) => self.measure(&order),
             Action::AbortSpeed { test } => self.abort(test),
             Action::Publish(message) => {
@@ -374,6 +384,18 @@ impl Simulation {
         self.test = Some((order.test, self.now, self.now + took, rx, tx));
         self.line.testing = true;
         let customer = self.line.load;
+        if self.line.server_dead {
+            let outcome = SpeedOutcome::Failed {
+                reason: SpeedFailure::ServerUnreachable,
+                detail: "the server does not answer".into(),
+                retry_after: None,
+            };
+            let (test, server, direction) = (order.test, order.server, order.direction);
+            let ended =
+                SpeedEnded { test, server, direction, cost: Bytes(0), took: Span::seconds(5), outcome };
+            self.after(5_000, Rare::Measured(self.life, Box::new(ended)));
+            return;
+        }
         let figures = Figures {
             line,
             line_mean: line,
@@ -510,6 +532,11 @@ impl Simulation {
                     self.tell(&Observation::SpeedEnded(*ended), spectator);
                 }
             }
+            Rare::Checked(life, checked) => {
+                if life == self.life {
+                    self.tell(&Observation::Checked(*checked), spectator);
+                }
+            }
             Rare::Over(life, remedy, rung, result, detail) => {
                 if life == self.life {
                     if result == RemedyResult::Done {
@@ -615,6 +642,12 @@ impl Simulation {
                 self.tell(&Observation::CallbackAsked { reason: reason.clone() }, spectator);
                 return;
             }
+            Trouble::HandsOff(why) => {
+                self.tell(&Observation::HandsOffSeen { why: Some(why.clone()) }, spectator);
+            }
+            Trouble::Notice(notice) => {
+                self.tell(&Observation::AreaNoticed { notice: Some(notice.clone()) }, spectator);
+            }
             Trouble::Killed(_) => self.die(),
             Trouble::PowerCut => {
                 self.die();
@@ -647,6 +680,11 @@ impl Simulation {
                 self.after(BOOT, Rare::Boot);
             }
             Trouble::Breaks { .. } => self.line.change(self.now, |l| l.beat = false),
+            Trouble::HandsOff(_) => self.tell(&Observation::HandsOffSeen { why: None }, spectator),
+            Trouble::Notice(notice) => {
+                let notice = Some(AreaNotice { ended: true, ..notice });
+                self.tell(&Observation::AreaNoticed { notice }, spectator);
+            }
             _ => {}
         }
         self.settle(spectator);
@@ -688,7 +726,7 @@ impl Simulation {
         for place in healed {
             self.end(place, spectator);
         }
-        if !self.line.leased && !self.lasts(|t| *t == Trouble::Address) && self.line.may_lease() {
+        if !self.line.leased && !self.lasts(Trouble::takes_address) && self.line.may_lease() {
             self.line.change(self.now, |l| l.leased = true);
             self.line_changed(spectator);
         }
@@ -704,7 +742,7 @@ impl Simulation {
         if self.line.leased || !self.powered {
             return;
         }
-        if self.line.may_lease() && !self.lasts(|t| *t == Trouble::Address) {
+        if self.line.may_lease() && !self.lasts(Trouble::takes_address) {
             self.line.change(self.now, |l| l.leased = true);
             self.line_changed(spectator);
         } else {
@@ -846,10 +884,16 @@ impl Simulation {
         }
         match rung {
             Rung::Renew => self.after(LEASE, over(RemedyResult::Done, "asked the DHCP server")),
+            Rung::OtherResolver => self.after(RESOLVER, over(RemedyResult::Done, "asks another resolver")),
             Rung::RestartInterface => {
                 self.after(1, Rare::AdminDown(life));
                 self.after(DOWN, Rare::AdminUp(life));
                 self.after(RESTART, over(RemedyResult::Done, "took the interface down and up"));
+            }
+            Rung::RestartNetwork => {
+                self.after(1, Rare::AdminDown(life));
+                self.after(NETWORK_DOWN, Rare::AdminUp(life));
+                self.after(NETWORK_RESTART, over(RemedyResult::Done, "restarted all networking"));
             }
             Rung::PowerModem => {
                 self.after(1, Rare::Unpower);

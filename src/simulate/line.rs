@@ -2,7 +2,9 @@
 
 use super::random::Random;
 use super::world::{Trouble, World};
+use crate::check::Said;
 use crate::observation::{Link, TargetId};
+use crate::units::Rate;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The address that the operator's DHCP server gives.
@@ -86,7 +88,16 @@ pub(super) struct Line {
     pub carrier: bool,
     pub admin_up: bool,
     pub leased: bool,
-    access: bool,
+    pub access: bool,
+    routed: bool,
+    /// What the DHCP server, the PPPoE concentrator and the resolvers do.
+    pub dhcp: Said,
+    pub pppoe: Said,
+    pub names: Said,
+    /// A login page stands in between.
+    pub portal: bool,
+    pub server_dead: bool,
+    port: Option<Rate>,
     upstream: bool,
     filters: bool,
     dead: u16,
@@ -117,6 +128,13 @@ impl Line {
             admin_up: true,
             leased: true,
             access: true,
+            routed: true,
+            dhcp: Said::Answered,
+            pppoe: Said::Answered,
+            names: Said::Answered,
+            portal: false,
+            server_dead: false,
+            port: None,
             upstream: true,
             filters: false,
             dead: 0,
@@ -144,13 +162,28 @@ impl Line {
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
         self.gives = 1_000;
+        (self.dhcp, self.pppoe, self.names) = (Said::Answered, Said::Answered, Said::Answered);
+        (self.routed, self.portal, self.server_dead, self.port) = (true, false, false, None);
         let mut bursts = None;
         for trouble in lasting {
+            if trouble.takes_address() {
+                self.leased = false;
+            }
             match trouble {
                 Trouble::Upstream => self.upstream = false,
                 Trouble::Access => self.access = false,
                 Trouble::Carrier => self.carrier_lost = true,
-                Trouble::Address => self.leased = false,
+                Trouble::Address => {}
+                Trouble::DhcpSilent => self.dhcp = Said::Silent,
+                Trouble::DhcpRefuses => self.dhcp = Said::Refused,
+                Trouble::PppoeSilent => self.pppoe = Said::Silent,
+                Trouble::PppoeRefuses => self.pppoe = Said::Refused,
+                Trouble::Route => self.routed = false,
+                Trouble::NamesDead => self.names = Said::Silent,
+                Trouble::NamesForged => self.names = Said::Forged,
+                Trouble::Portal => self.portal = true,
+                Trouble::ServerDead => self.server_dead = true,
+                Trouble::Port(rate) => self.port = Some(*rate),
                 Trouble::Loss(permille) => self.loss = permille.0,
                 Trouble::Bursts { loss, mean } => bursts = Some((loss.0, mean.0)),
                 Trouble::DeadTarget(at) => self.dead |= 1u16.checked_shl(u32::from(*at)).unwrap_or(0),
@@ -167,6 +200,8 @@ impl Line {
                 | Trouble::Killed(_)
                 | Trouble::Frozen
                 | Trouble::ClockSet { .. }
+                | Trouble::HandsOff(_)
+                | Trouble::Notice(_)
                 | Trouble::Asks(_) => {}
             }
         }
@@ -204,7 +239,7 @@ impl Line {
 
     /// The way to the far targets is whole.
     pub fn far(&self) -> bool {
-        self.near() && self.upstream && !self.beat
+        self.near() && self.routed && self.upstream && !self.beat
     }
 
     /// The operator gives addresses.
@@ -215,20 +250,21 @@ impl Line {
     /// As the kernel shows it.
     pub fn link(&self) -> Link {
         let shown = self.leased && !self.unseen;
+        let routed = shown && self.routed;
         Link {
             present: true,
             admin_up: self.admin_up,
             carrier: self.carrier && self.admin_up,
             addresses: if shown { vec![ADDRESS] } else { Vec::new() },
-            gateway: shown.then_some(GATEWAY),
-            default_route: shown,
-            speed: None,
+            gateway: routed.then_some(GATEWAY),
+            default_route: routed,
+            speed: self.port,
         }
     }
 
     /// What becomes of an echo that is sent now.
     pub fn fate(&mut self, now: u64, target: TargetId, world: &World, random: &mut Random) -> Fate {
-        if !self.leased {
+        if !self.leased || !self.routed {
             return if target == TargetId::GATEWAY { Fate::NoAddress } else { Fate::NoWay };
         }
         if !self.admin_up {

@@ -6,6 +6,7 @@
 //! begins again from its last snapshot. Equal seeds give equal months.
 
 mod drive;
+mod layers;
 mod line;
 mod platform;
 pub mod random;

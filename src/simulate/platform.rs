@@ -69,7 +69,10 @@ impl Wire {
                 reason: None,
                 satisfaction_score: Some(4),
             }),
-            CallbackState::Closed | CallbackState::Withdrawn | CallbackState::Refused => None,
+            CallbackState::Covered
+            | CallbackState::Closed
+            | CallbackState::Withdrawn
+            | CallbackState::Refused => None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The truth: what the line, the gateway and the platform do, whatever the agent believes.
 
 use crate::action::Rung;
+use crate::check::AreaNotice;
 use crate::observation::Memory;
 use crate::units::{Permille, Rate, Span, Wall};
 use std::collections::BTreeMap;
@@ -60,6 +61,26 @@ pub enum Trouble {
     Carrier,
     /// The address and the default route are lost and not given back.
     Address,
+    /// The same, and the DHCP server is silent.
+    DhcpSilent,
+    /// The same, and the DHCP server refuses.
+    DhcpRefuses,
+    /// The same, and the PPPoE concentrator is silent.
+    PppoeSilent,
+    /// The same, and the PPPoE concentrator refuses.
+    PppoeRefuses,
+    /// The default route is lost; the address stays.
+    Route,
+    /// The configured resolvers are silent.
+    NamesDead,
+    /// They answer for names that do not exist.
+    NamesForged,
+    /// A login page answers in the web's place.
+    Portal,
+    /// The speed test's and the web probe's server is dead.
+    ServerDead,
+    /// The port negotiated this rate.
+    Port(Rate),
     /// Each round trip is lost with this chance.
     Loss(Permille),
     /// Losses come in bursts (Gilbert and Elliott): inside one, nine of ten are lost.
@@ -108,6 +129,10 @@ pub enum Trouble {
         /// Whether it is to be trusted.
         synced: bool,
     },
+    /// Somebody works on the gateway: why.
+    HandsOff(String),
+    /// The operator's notice for an area; it ends with the fault.
+    Notice(AreaNotice),
     /// The customer asks to be called.
     Asks(String),
 }
@@ -125,6 +150,20 @@ pub struct Platform {
     pub receipt: Span,
     /// From a receipt to the call that closes the callback. `None`: nobody ever calls.
     pub calls: Option<Span>,
+}
+
+impl Trouble {
+    /// It takes the address away, and none is given while it lasts.
+    pub(super) fn takes_address(&self) -> bool {
+        matches!(
+            self,
+            Trouble::Address
+                | Trouble::DhcpSilent
+                | Trouble::DhcpRefuses
+                | Trouble::PppoeSilent
+                | Trouble::PppoeRefuses
+        )
+    }
 }
 
 impl World {

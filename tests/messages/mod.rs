@@ -52,6 +52,7 @@ pub fn callback(n: u64, boot: &str, ms: u64, padding: usize) -> Critical {
         customer_id: Some("CUST1001".into()),
         area: None,
         state: CallbackState::Requested,
+        covered_by: None,
         time: stamp(boot, ms),
         severity: Severity::Urgent,
         trigger: Trigger { dimension: Dimension::Data, name: "outage".into() },

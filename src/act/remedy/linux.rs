@@ -37,7 +37,8 @@ pub struct Linux {
 type Words = String;
 
 impl Linux {
-    /// For the WAN device `device`. `{device}` in the commands stands for its name.
+    /// For the WAN device `device`. `{device}` in the commands stands for its name, `{resolver}` in `other_resolver` for
+    /// the address of one that answers.
     pub fn new(how: &LinuxDriver, device: &str) -> Linux {
         Linux { how: how.clone(), device: device.to_owned() }
     }
@@ -50,7 +51,11 @@ impl Linux {
     pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
         match repair.rung {
             Rung::Renew => self.renew(),
+            Rung::OtherResolver => self.other_resolver(repair).await,
             Rung::RestartInterface => self.restart(repair.limit.into()).await,
+            Rung::RestartNetwork => {
+                self.configured("restart_network", &self.how.restart_network, repair.limit.into()).await
+            }
             Rung::PowerModem => {
                 self.configured("power_modem", &self.how.power_modem, repair.limit.into()).await
             }
@@ -76,7 +81,11 @@ impl Linux {
         };
         let modem = match rung {
             Rung::PowerModem => "; whether the modem has power cannot be seen from here",
-            Rung::Renew | Rung::RestartInterface | Rung::Reboot => "",
+            Rung::Renew
+            | Rung::OtherResolver
+            | Rung::RestartInterface
+            | Rung::RestartNetwork
+            | Rung::Reboot => "",
         };
         format!("{up}{client}{modem}")
     }
@@ -99,6 +108,19 @@ impl Linux {
                 ),
             },
         }
+    }
+
+    /// The resolver is an [`IpAddr`](std::net::IpAddr): nothing that somebody on the way could put into a command.
+    async fn other_resolver(&self, repair: &Repair) -> (RemedyResult, String) {
+        const PLACE: &str = "{resolver}";
+        let mut command = self.how.other_resolver.clone();
+        if command.iter().any(|word| word.contains(PLACE)) {
+            let Some(resolver) = repair.resolver else {
+                return (RemedyResult::Failed, "no other resolver is known that answers".into());
+            };
+            command.iter_mut().for_each(|word| *word = word.replace(PLACE, &resolver.to_string()));
+        }
+        self.configured("other_resolver", &command, repair.limit.into()).await
     }
 
     async fn restart(&self, limit: Duration) -> (RemedyResult, String) {

@@ -48,7 +48,8 @@ impl Driver {
     pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
         match self {
             Driver::None { device } => {
-                (RemedyResult::Pretended, format!("would {} on {device}", deed(repair.rung)))
+                let to = repair.resolver.map_or(String::new(), |r| format!(" ({r})"));
+                (RemedyResult::Pretended, format!("would {}{to} on {device}", deed(repair.rung)))
             }
             Driver::Linux(linux) => linux.repair(repair).await,
             Driver::Script(script) => script.repair(repair).await,
@@ -70,7 +71,9 @@ impl Driver {
 fn deed(rung: Rung) -> &'static str {
     match rung {
         Rung::Renew => "renew the DHCP lease",
+        Rung::OtherResolver => "let names be asked of another resolver",
         Rung::RestartInterface => "take the interface down and up",
+        Rung::RestartNetwork => "restart all networking",
         Rung::PowerModem => "cut the modem's power and return it",
         Rung::Reboot => "reboot the gateway because of the line",
     }

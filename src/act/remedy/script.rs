@@ -1,7 +1,8 @@
 //! Remedies by any program.
 //!
 //! It is called with the name of the rung as its argument, the remedy as JSON on standard input, and
-//! `LINEKEEPER_RUNG`, `LINEKEEPER_INCIDENT` and `LINEKEEPER_DEVICE` in its environment. Exit code 0 says that the
+//! `LINEKEEPER_RUNG`, `LINEKEEPER_INCIDENT`, `LINEKEEPER_DEVICE` and, for `other-resolver`, `LINEKEEPER_RESOLVER` in its
+//! environment. Exit code 0 says that the
 //! remedy was carried out; any other that it was not, and the last line it printed says why. At its limit it is killed
 //! with all its process group. What it starts in the background should redirect its output.
 
@@ -41,10 +42,12 @@ impl Script {
             Err(e) => return (RemedyResult::Failed, format!("the remedy cannot be written as JSON: {e}")),
         };
         let rung = repair.rung.name();
+        let resolver = repair.resolver.map_or(String::new(), |r| r.to_string());
         let env = [
             ("LINEKEEPER_RUNG", rung),
             ("LINEKEEPER_INCIDENT", repair.incident.id.as_str()),
             ("LINEKEEPER_DEVICE", self.device.as_str()),
+            ("LINEKEEPER_RESOLVER", resolver.as_str()),
         ];
         let limit = repair.limit.into();
         let ran = run(&[self.program.as_os_str(), OsStr::new(rung)], &json, &env, limit).await;

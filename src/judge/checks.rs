@@ -1,0 +1,467 @@
+//! Which layers are asked, and when. What is asked costs others something: a DHCP server takes frequent questions for an
+//! attack, and a million gateways ask the same resolvers.
+//!
+//! Policy, in prose:
+//!
+//! * When the line is silent the gateway's address is asked at once ([`Ask::Neighbour`]), for a silence that lasts a
+//!   second even before it is an outage, so that its answer is there when the outage is declared. If the gateway answers
+//!   echoes nothing need be asked. If its address is answered, DHCP is asked next (on PPPoE lines the concentrator,
+//!   which has no address, first).
+//! * Without an address or a default route the giver of addresses is asked. Without a carrier nobody is.
+//! * All of it is asked again while the break lasts, each time twice as late as before ([`FIRST`], [`MOST`]). DHCP and
+//!   PPPoE are asked [`ACCESS_PER_HOUR`] times in any hour at most, whatever breaks.
+//! * What is under way when a remedy begins is not believed: the remedy takes the line down itself. Nothing is asked
+//!   while it is carried out.
+//! * On a line that is up, names are asked every [`NAMES_EVERY`] and the web every [`WEB_EVERY`], at a moment that is
+//!   hashed from the device; on a metered line [`METERED`] times as seldom; [`AFTER_RETURN`] after each return. What is
+//!   wrong is asked again after [`CONFIRM`] and counts when it is wrong [`CONFIRMED`] times in a row. While it lasts it
+//!   is asked again, later and later; after a remedy for it at once.
+//! * A word that does not come within the check's time limit and [`WORD_LATE`] is taken for "not checked".
+
+use super::diagnosis::{GatewayEcho, Seen};
+use super::outage::{Cause, LineState};
+use crate::action::Action;
+use crate::check::{Ask, CheckId, CheckOrder, Checked, REPLIES, Reply, Said};
+use crate::config::Protocol;
+use crate::units::{Mono, Span};
+use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+
+/// How long a silence lasts before the gateway's address is asked: on a line that loses a fifth, sixteen echoes in a
+/// row are not lost by chance, and one round trip of ARP fits into the rest of the patience.
+pub const SUSPECTED_FOR: Span = Span::seconds(1);
+/// DHCP and PPPoE questions in any hour. Six: at the break, and after half a minute, 1.5, 3.5, 7.5 and 15.5 min; a client
+/// that looks for a lease by RFC 2131 asks some sixty times in that hour.
+pub const ACCESS_PER_HOUR: usize = 6;
+/// How often names are asked on a line that is up. Five minutes: names that are dead for longer bring the customer's own
+/// call; of a fleet of a million, three thousand small questions a second over all resolvers.
+pub const NAMES_EVERY: Span = Span::minutes(5);
+/// How often the web is asked on a line that is up. A quarter of an hour: a login page comes with a new session, which
+/// is looked at by itself, or with an unpaid bill, which does not hurry.
+pub const WEB_EVERY: Span = Span::minutes(15);
+/// How many times as seldom on a metered line: names once an hour, some 200 kB a month.
+pub const METERED: u64 = 12;
+/// How soon after the line's return names and the web are asked: the resolver's way may be a second behind.
+pub const AFTER_RETURN: Span = Span::seconds(10);
+/// Returns that follow each other sooner than this are not each looked at.
+pub const APART: Span = Span::minutes(1);
+/// How soon what is wrong is asked again.
+pub const CONFIRM: Span = Span::seconds(10);
+/// Wrong answers in a row that count. Two, [`CONFIRM`] apart: a resolver that restarts is back within seconds.
+pub const CONFIRMED: u8 = 2;
+/// How long after a check's time limit its word is waited for.
+pub const WORD_LATE: Span = Span::seconds(3);
+/// How long the ladder waits, from when a break may be worked on, for answers that may place it. Eight seconds: two
+/// checks with their time limits.
+pub const PLACE_MOST: Span = Span::seconds(8);
+/// An hour.
+const HOUR: Span = Span::hours(1);
+
+/// From one question to the next while a break lasts, at first.
+const FIRST: [Span; 5] = [Span::seconds(5), Span::seconds(30), Span::seconds(30), CONFIRM, CONFIRM];
+/// The same, at most. A DHCP question three times an hour tells when a server is back.
+const MOST: [Span; 5] =
+    [Span::minutes(5), Span::minutes(20), Span::minutes(20), Span::minutes(5), Span::minutes(5)];
+/// How long each may take. ARP is asked three times within it, DHCP and PPPoE twice (RFC 2131 has 4 s between), three
+/// resolvers side by side over UDP and then TCP, and a page over a slow line.
+const LIMIT: [Span; 5] =
+    [Span::millis(1_500), Span::seconds(4), Span::seconds(4), Span::seconds(5), Span::seconds(8)];
+
+/// What came back of one layer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// When it was asked.
+    pub asked: Mono,
+    /// What it did, all replies taken together.
+    pub said: Said,
+    /// Whose reply decided.
+    pub whom: String,
+    /// In words.
+    pub detail: String,
+    /// Of names: a resolver that answers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolver: Option<IpAddr>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Layer {
+    last: Option<Verdict>,
+    /// Under way: its number, when it was asked, until when its word is waited for.
+    asked: Option<(CheckId, Mono, Mono)>,
+    next: Mono,
+    wait: Span,
+    /// Wrong answers in a row (names and web), and when the first of them was asked.
+    wrong: u8,
+    wrong_since: Mono,
+}
+
+/// What is asked, and what came back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checks {
+    number: u64,
+    layers: [Layer; 5],
+    /// When DHCP or PPPoE were asked in the last hour.
+    access: VecDeque<Mono>,
+    /// The break that is being placed began then.
+    of: Option<Mono>,
+    /// The ladder waits for what is under way.
+    #[serde(default)]
+    pub awaited: bool,
+    /// Before this nothing is to be done on a line that is up.
+    quiet: Mono,
+}
+
+/// The rest of the judge's world, as far as it matters here.
+#[derive(Debug, Clone, Copy)]
+pub struct Scene {
+    /// The line.
+    pub line: LineState,
+    /// A break, or a silence that is suspected to be one: since when.
+    pub broken: Option<Mono>,
+    /// What the link says is wrong.
+    pub link: Option<Cause>,
+    /// Echoes of the gateway since then.
+    pub gateway: GatewayEcho,
+    /// A default gateway is known.
+    pub gateway_known: bool,
+    /// A remedy is being carried out (`Some(false)`) or settles (`Some(true)`).
+    pub remedy: Option<bool>,
+    /// Names or the web are an incident.
+    pub unserved: bool,
+    /// How the line gets its address.
+    pub protocol: Protocol,
+    /// Each byte costs money.
+    pub metered: bool,
+    /// Spreads a fleet.
+    pub phase: u64,
+}
+
+const fn slot(ask: Ask) -> usize {
+    match ask {
+        Ask::Neighbour => 0,
+        Ask::Dhcp => 1,
+        Ask::Pppoe => 2,
+        Ask::Name => 3,
+        Ask::Web => 4,
+    }
+}
+
+impl Checks {
+    /// A new life of the process: what was under way is void. `lost`: how often the access was asked is not known.
+    pub fn started(&mut self, now: Mono, lost: bool) {
+        for layer in &mut self.layers {
+            layer.asked = None;
+            layer.last = None;
+            layer.wrong = 0;
+            // Names and the web wait for the line.
+            layer.next = now + NAMES_EVERY;
+        }
+        self.of = None;
+        self.quiet = now;
+        if lost {
+            self.access = std::iter::repeat_n(now, ACCESS_PER_HOUR).collect();
+        }
+    }
+
+    /// Whether nothing is to be done now on a line that is up and not suspected.
+    pub fn is_quiet(&self, now: Mono) -> bool {
+        now < self.quiet
+    }
+
+    /// When something is to be asked, or a word is overdue, on a line that is up.
+    pub fn quiet_until(&self) -> Mono {
+        self.quiet
+    }
+
+    /// When a word is overdue.
+    pub fn overdue(&self) -> Option<Mono> {
+        self.layers.iter().filter_map(|l| l.asked.map(|(_, _, until)| until)).min()
+    }
+
+    /// The line came back. `phase` spreads a district that came back as one.
+    pub fn returned(&mut self, now: Mono, phase: u64) {
+        for ask in [Ask::Name, Ask::Web] {
+            let layer = &mut self.layers[slot(ask)];
+            layer.wrong = 0;
+            let soon = now + AFTER_RETURN + Span(phase % AFTER_RETURN.0);
+            layer.next = soon.max(layer.last.as_ref().map_or(soon, |v| v.asked + APART));
+        }
+        self.quiet = now;
+    }
+
+    /// A remedy begins: what is under way says nothing.
+    pub fn disturbed(&mut self, now: Mono) {
+        for (at, layer) in self.layers.iter_mut().enumerate() {
+            if layer.asked.take().is_some() {
+                layer.next = now + FIRST[at];
+            }
+        }
+        self.quiet = now;
+    }
+
+    /// A remedy for names was carried out: asked anew at once. Its predecessor's wrong answers stay counted.
+    pub fn prove(&mut self, now: Mono) {
+        let layer = &mut self.layers[slot(Ask::Name)];
+        (layer.next, layer.wait) = (now, Span::seconds(2));
+        self.quiet = now;
+    }
+
+    /// What a break that began at `since` is placed by.
+    pub fn seen(&self, since: Mono, link: Option<Cause>, gateway: GatewayEcho, protocol: Protocol) -> Seen {
+        let said = |ask| self.since(ask, since).map(|v| v.said);
+        Seen {
+            link,
+            protocol,
+            gateway,
+            neighbour: said(Ask::Neighbour),
+            dhcp: said(Ask::Dhcp),
+            pppoe: said(Ask::Pppoe),
+        }
+    }
+
+    /// The last that a layer did, if it was asked at `since` or later.
+    pub fn since(&self, ask: Ask, since: Mono) -> Option<&Verdict> {
+        self.layers[slot(ask)].last.as_ref().filter(|v| v.asked >= since)
+    }
+
+    /// The last that a layer of the service did, if it is confirmed; a good answer needs no second.
+    pub fn confirmed(&self, ask: Ask) -> Option<&Verdict> {
+        let layer = &self.layers[slot(ask)];
+        layer.last.as_ref().filter(|v| !is_wrong(ask, v.said) || layer.wrong >= CONFIRMED)
+    }
+
+    /// Since when a layer of the service is wrong.
+    pub fn wrong_since(&self, ask: Ask) -> Option<Mono> {
+        let layer = &self.layers[slot(ask)];
+        (layer.wrong > 0).then_some(layer.wrong_since)
+    }
+
+    /// Takes in what came back. Gives the layer and whether it differs from what it did before; `None`: not awaited.
+    pub fn checked(&mut self, now: Mono, checked: &Checked) -> Option<bool> {
+        let at = slot(checked.ask);
+        let layer = &mut self.layers[at];
+        let (_, asked, _) = layer.asked.take_if(|(number, _, _)| *number == checked.check)?;
+        let verdict = sum_up(checked, asked);
+        let differs = layer
+            .last
+            .as_ref()
+            .is_none_or(|v| v.said != verdict.said || v.asked < self.of.unwrap_or(v.asked));
+        if matches!(checked.ask, Ask::Name | Ask::Web) {
+            match verdict.said {
+                said if is_wrong(checked.ask, said) => {
+                    layer.wrong = layer.wrong.saturating_add(1);
+                    if layer.wrong == 1 {
+                        layer.wait = FIRST[at];
+                        layer.wrong_since = asked;
+                    }
+                    layer.next = now + layer.wait;
+                    layer.wait = (layer.wait + layer.wait).min(MOST[at]);
+                }
+                Said::NotChecked => {}
+                _ => layer.wrong = 0,
+            }
+        }
+        layer.last = Some(verdict);
+        self.quiet = now;
+        Some(differs)
+    }
+
+    /// Lets time pass: gives up what is overdue, and orders what is to be asked.
+    pub fn advance(&mut self, now: Mono, scene: &Scene, out: &mut Vec<Action>) {
+        for layer in &mut self.layers {
+            if let Some((_, asked, _)) = layer.asked.take_if(|(_, _, until)| now >= *until) {
+                layer.last = Some(Verdict {
+                    asked,
+                    said: Said::NotChecked,
+                    whom: String::new(),
+                    detail: "no word came of it".into(),
+                    resolver: None,
+                });
+            }
+        }
+        match scene.broken {
+            Some(since) if self.of != Some(since) => {
+                self.of = Some(since);
+                for ask in [Ask::Neighbour, Ask::Dhcp, Ask::Pppoe] {
+                    let layer = &mut self.layers[slot(ask)];
+                    (layer.next, layer.wait) = (now, FIRST[slot(ask)]);
+                }
+            }
+            Some(_) | None => {}
+        }
+        for ask in Ask::ALL {
+            if self.wanted(now, ask, scene) {
+                self.order(now, ask, scene, out);
+            }
+        }
+        self.quiet = self.overdue().unwrap_or(Mono(u64::MAX));
+        for ask in [Ask::Name, Ask::Web] {
+            let layer = &self.layers[slot(ask)];
+            if layer.asked.is_none() {
+                self.quiet = self.quiet.min(layer.next.max(now + Span::seconds(1)));
+            }
+        }
+    }
+
+    /// Whether a layer makes sense to be asked now.
+    fn wanted(&self, now: Mono, ask: Ask, scene: &Scene) -> bool {
+        let layer = &self.layers[slot(ask)];
+        if layer.asked.is_some() || now < layer.next || scene.remedy == Some(false) {
+            return false;
+        }
+        match ask {
+            Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => self.places(ask, scene) && self.may(now, ask),
+            Ask::Name | Ask::Web => {
+                let proves = scene.unserved || scene.remedy.is_none();
+                scene.line == LineState::Up && scene.broken.is_none() && proves
+            }
+        }
+    }
+
+    /// Whether a layer may place the break as it shows now.
+    fn places(&self, ask: Ask, scene: &Scene) -> bool {
+        let Some(since) = scene.broken else { return false };
+        let ppp = scene.protocol == Protocol::Pppoe;
+        match scene.link {
+            Some(Cause::NoDevice | Cause::AdminDown | Cause::NoCarrier) => false,
+            Some(Cause::NoAddress | Cause::NoRoute) => match ask {
+                Ask::Dhcp => scene.protocol == Protocol::Dhcp,
+                Ask::Pppoe => ppp,
+                Ask::Neighbour | Ask::Name | Ask::Web => false,
+            },
+            Some(Cause::Silence) | None => {
+                if scene.gateway == GatewayEcho::Answers {
+                    return false;
+                }
+                let neighbour = self.since(Ask::Neighbour, since).map(|v| v.said);
+                match ask {
+                    Ask::Neighbour => !ppp && scene.gateway_known,
+                    // Only once it is an outage: a DHCP question is dear.
+                    Ask::Pppoe => ppp && scene.line == LineState::Down,
+                    Ask::Dhcp => {
+                        scene.protocol == Protocol::Dhcp
+                            && scene.line == LineState::Down
+                            && (neighbour.is_some() || !scene.gateway_known)
+                    }
+                    Ask::Name | Ask::Web => false,
+                }
+            }
+        }
+    }
+
+    fn may(&self, now: Mono, ask: Ask) -> bool {
+        let recent = || self.access.iter().filter(|at| now.since(**at) < HOUR).count();
+        !matches!(ask, Ask::Dhcp | Ask::Pppoe) || recent() < ACCESS_PER_HOUR
+    }
+
+    fn order(&mut self, now: Mono, ask: Ask, scene: &Scene, out: &mut Vec<Action>) {
+        let at = slot(ask);
+        if matches!(ask, Ask::Dhcp | Ask::Pppoe) {
+            if self.access.len() >= ACCESS_PER_HOUR {
+                self.access.pop_front();
+            }
+            self.access.push_back(now);
+        }
+        self.number += 1;
+        let check = CheckId(self.number);
+        let layer = &mut self.layers[at];
+        layer.asked = Some((check, now, now + LIMIT[at] + WORD_LATE));
+        match ask {
+            Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => {
+                layer.next = now + layer.wait;
+                layer.wait = (layer.wait + layer.wait).min(MOST[at]);
+            }
+            Ask::Name | Ask::Web => {
+                let every = if ask == Ask::Name { NAMES_EVERY } else { WEB_EVERY };
+                let every = if scene.metered { every.times(METERED) } else { every };
+                // The next multiple of the period, moved by the device's phase.
+                let phase = scene.phase % every.0;
+                let next = Mono((now.0 - now.0 % every.0).saturating_add(phase));
+                layer.next = if next > now { next } else { next + every };
+            }
+        }
+        out.push(Action::Check(CheckOrder { check, ask, limit: LIMIT[at] }));
+    }
+
+    /// Whether an answer is awaited that may still place the break as it shows now.
+    pub fn places_soon(&self, now: Mono, scene: &Scene) -> bool {
+        let Some(since) = scene.broken else { return false };
+        if scene.link.is_some_and(|cause| cause != Cause::Silence) || scene.gateway == GatewayEcho::Answers {
+            // What the kernel says stands, whatever is answered.
+            return false;
+        }
+        let comes = |ask: Ask| {
+            let layer = &self.layers[slot(ask)];
+            let fresh = layer.asked.is_some_and(|(_, asked, _)| asked >= since);
+            self.since(ask, since).is_none()
+                && (fresh || self.places(ask, scene) && self.may(now, ask) && now >= layer.next)
+        };
+        let alive = self.since(Ask::Neighbour, since).is_some_and(|v| v.said == Said::Answered);
+        comes(Ask::Neighbour) || comes(Ask::Pppoe) || alive && comes(Ask::Dhcp)
+    }
+}
+
+/// Whether this is wrong, of names or the web. A web server that is silent is its own trouble.
+const fn is_wrong(ask: Ask, said: Said) -> bool {
+    match (ask, said) {
+        (_, Said::Forged) => true,
+        (Ask::Name, Said::Silent | Said::Refused) => true,
+        (Ask::Web, Said::Silent | Said::Refused) => false,
+        (Ask::Neighbour | Ask::Dhcp | Ask::Pppoe, Said::Silent | Said::Refused) => true,
+        (_, Said::Answered | Said::NotChecked) => false,
+    }
+}
+
+/// All replies taken together.
+///
+/// One that answers is enough to show a layer at work, except that a resolver which makes answers up spoils the
+/// names: which one a customer's device asks is not ours to choose. The independent resolver shows nothing about the
+/// line's own.
+fn sum_up(checked: &Checked, asked: Mono) -> Verdict {
+    let replies = &checked.replies[..checked.replies.len().min(REPLIES)];
+    let own = |r: &&Reply| !r.independent || checked.ask != Ask::Name;
+    let order: [Said; 5] = match checked.ask {
+        Ask::Name => [Said::Forged, Said::Answered, Said::Refused, Said::Silent, Said::NotChecked],
+        Ask::Web => [Said::Answered, Said::Forged, Said::Refused, Said::Silent, Said::NotChecked],
+        Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => {
+            [Said::Answered, Said::Refused, Said::Silent, Said::Forged, Said::NotChecked]
+        }
+    };
+    let decides = order.iter().find_map(|said| replies.iter().filter(own).find(|r| r.said == *said));
+    let answers = |r: &&&Reply| r.said == Said::Answered;
+    let mut resolver = None;
+    if checked.ask == Ask::Name {
+        let by = |independent: bool| replies.iter().filter(move |r| r.independent == independent);
+        let chosen = by(false).collect::<Vec<_>>();
+        let other = by(true).collect::<Vec<_>>();
+        resolver = chosen.iter().chain(&other).filter(answers).find_map(|r| address(&r.whom));
+    }
+    match decides {
+        Some(reply) => Verdict {
+            asked,
+            said: reply.said,
+            whom: super::short(&reply.whom).to_string(),
+            detail: match reply.took_us {
+                Some(us) => {
+                    format!("{} ({} ms)", super::short(&reply.detail), us.div_ceil(1_000))
+                }
+                None => super::short(&reply.detail).to_string(),
+            },
+            resolver,
+        },
+        None => Verdict {
+            asked,
+            said: Said::NotChecked,
+            whom: String::new(),
+            detail: "nobody was asked".into(),
+            resolver,
+        },
+    }
+}
+
+/// The address at the beginning of a resolver's name; with or without its port.
+fn address(whom: &str) -> Option<IpAddr> {
+    let first = whom.split_whitespace().next()?;
+    first.parse().ok().or_else(|| first.parse::<SocketAddr>().ok().map(|s| s.ip()))
+}
