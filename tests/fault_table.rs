@@ -878,3 +878,21 @@ fn a_week_without_help_costs_what_is_configured_and_no_reboot() {
     assert_eq!((taken(Rung::Reboot), report.boots), (0, 1));
     assert_eq!(report.outcomes.get(&(Rung::RestartInterface, Outcome::NoEffect)), Some(&(limit as u32)));
 }
+
+#[test]
+fn a_snapshot_of_before_is_read() {
+    let config = desk_config("dhcp", &RUNGS);
+    let mut desk = Desk::new(&config, 1);
+    desk.start(Memory::None);
+    desk.pass(5_000);
+    let mut old = desk.judge.snapshot().unwrap();
+    let state = old["state"].as_object_mut().unwrap();
+    for new in ["checks", "area", "hands_off"] {
+        assert!(state.remove(new).is_some(), "{new}");
+    }
+    let ladder = state["ladder"].as_object_mut().unwrap();
+    for new in ["of_incident", "missed", "skipped", "spent", "reboot_barred", "records"] {
+        assert!(ladder.remove(new).is_some(), "{new}");
+    }
+    Judge::restore(config, &old).unwrap();
+}

@@ -391,7 +391,7 @@ fn busy_world(seed: u64) -> World {
             16 | 17 => Trouble::Frozen,
             18 => Trouble::DeadTarget(1),
             19 => Trouble::NamesForged,
-            20 | 21 | 22 => Trouble::NamesDead,
+            20..=22 => Trouble::NamesDead,
             23 => Trouble::Portal,
             24 => Trouble::Route,
             25 => Trouble::DhcpRefuses,

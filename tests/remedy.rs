@@ -234,7 +234,9 @@ fn renewing_signals_the_client_or_fails_at_once() {
     assert_eq!(result, RemedyResult::Done, "{said}");
     wait_until("the client was signalled", || room.path().join("renewed").exists());
     client.kill().unwrap();
-    // Not waited for yet: a zombie is no client either.
+    // Dead, which takes its time on a busy machine, and not waited for yet: a zombie is no client either.
+    let cmdline = format!("/proc/{}/cmdline", client.id());
+    wait_until("the client is dead", || fs::read(&cmdline).unwrap_or_default().is_empty());
     let (result, said) = renew(how(Some(&pidfile)));
     assert_eq!(result, RemedyResult::Failed, "{said}");
     client.wait().unwrap();

@@ -7,7 +7,8 @@
 //!   second even before it is an outage, so that its answer is there when the outage is declared. If the gateway answers
 //!   echoes nothing need be asked. If its address is answered, DHCP is asked next (on PPPoE lines the concentrator,
 //!   which has no address, first).
-//! * Without an address or a default route the giver of addresses is asked. Without a carrier nobody is.
+//! * Without an address or a default route the giver of addresses is asked, and the concentrator when the session's device
+//!   is gone. Without a carrier nobody is.
 //! * All of it is asked again while the break lasts, each time twice as late as before ([`FIRST`], [`MOST`]). DHCP and
 //!   PPPoE are asked [`ACCESS_PER_HOUR`] times in any hour at most, whatever breaks.
 //! * What is under way when a remedy begins is not believed: the remedy takes the line down itself. Nothing is asked
@@ -324,7 +325,9 @@ impl Checks {
         let Some(since) = scene.broken else { return false };
         let ppp = scene.protocol == Protocol::Pppoe;
         match scene.link {
-            Some(Cause::NoDevice | Cause::AdminDown | Cause::NoCarrier) => false,
+            // A session's device goes with its session.
+            Some(Cause::NoDevice) => ppp && ask == Ask::Pppoe,
+            Some(Cause::AdminDown | Cause::NoCarrier) => false,
             Some(Cause::NoAddress | Cause::NoRoute) => match ask {
                 Ask::Dhcp => scene.protocol == Protocol::Dhcp,
                 Ask::Pppoe => ppp,

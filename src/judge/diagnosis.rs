@@ -9,6 +9,7 @@
 //! | the link | the access | the gateway | domain |
 //! |---|---|---|---|
 //! | the WAN device is gone | | | `device` |
+//! | the same on a PPPoE line, whose device goes with its session | whatever PPPoE says | | `access` |
 //! | taken down, or no carrier | | | `link` |
 //! | no address, or no default route | whatever DHCP or PPPoE says | | `access` |
 //! | the same on a line with a fixed address | | | `device`: nobody gives it but this gateway |
@@ -148,6 +149,18 @@ pub const fn place(seen: &Seen) -> Placed {
         Placed { domain, by }
     }
     match seen.link {
+        Some(Cause::NoDevice) if matches!(seen.protocol, Protocol::Pppoe) => {
+            return match seen.pppoe {
+                Some(Said::Silent) => placed(Domain::Access, &[By::Link(Cause::NoDevice), By::PppoeSilent]),
+                Some(Said::Refused) => placed(Domain::Access, &[By::Link(Cause::NoDevice), By::PppoeRefuses]),
+                Some(Said::Answered) => {
+                    placed(Domain::Access, &[By::Link(Cause::NoDevice), By::PppoeAnswers])
+                }
+                Some(Said::Forged | Said::NotChecked) | None => {
+                    placed(Domain::Access, &[By::Link(Cause::NoDevice)])
+                }
+            };
+        }
         Some(Cause::NoDevice) => return placed(Domain::Device, &[By::Link(Cause::NoDevice)]),
         Some(Cause::AdminDown) => return placed(Domain::Link, &[By::Link(Cause::AdminDown)]),
         Some(Cause::NoCarrier) => return placed(Domain::Link, &[By::Link(Cause::NoCarrier)]),
@@ -276,5 +289,81 @@ pub const fn fits(protocol: Protocol, rung: Rung) -> bool {
         (Protocol::Dhcp, _) => true,
         (Protocol::Pppoe | Protocol::Static, Rung::Renew) => false,
         (Protocol::Pppoe | Protocol::Static, _) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHOLE: Seen = Seen {
+        link: None,
+        protocol: Protocol::Dhcp,
+        gateway: GatewayEcho::Never,
+        neighbour: None,
+        dhcp: None,
+        pppoe: None,
+    };
+
+    #[test]
+    fn the_table() {
+        use Said::{Answered, Forged, NotChecked, Refused, Silent};
+        let at = |seen: Seen, domain: Domain| {
+            let placed = place(&seen);
+            assert_eq!(placed.domain, domain, "{seen:?}");
+            assert!(!placed.words().is_empty());
+        };
+        let link = |link, protocol| Seen { link: Some(link), protocol, ..WHOLE };
+        at(link(Cause::NoDevice, Protocol::Dhcp), Domain::Device);
+        at(link(Cause::NoDevice, Protocol::Pppoe), Domain::Access);
+        at(link(Cause::AdminDown, Protocol::Pppoe), Domain::Link);
+        at(link(Cause::NoCarrier, Protocol::Static), Domain::Link);
+        for cause in [Cause::NoAddress, Cause::NoRoute] {
+            at(link(cause, Protocol::Dhcp), Domain::Access);
+            at(link(cause, Protocol::Pppoe), Domain::Access);
+            at(link(cause, Protocol::Static), Domain::Device);
+        }
+        // What the kernel says stands, whatever was answered.
+        let answered = Seen { neighbour: Some(Answered), dhcp: Some(Answered), ..WHOLE };
+        at(Seen { link: Some(Cause::NoCarrier), ..answered }, Domain::Link);
+        at(Seen { link: Some(Cause::NoAddress), ..answered }, Domain::Access);
+        at(Seen { gateway: GatewayEcho::Answers, neighbour: Some(Silent), ..WHOLE }, Domain::Upstream);
+        // Its address answers: no fault at the gateway, whatever its echoes do.
+        for gateway in [GatewayEcho::Stopped, GatewayEcho::Never] {
+            let dhcp = |dhcp| Seen { gateway, neighbour: Some(Answered), dhcp, ..WHOLE };
+            at(dhcp(Some(Answered)), Domain::Upstream);
+            at(dhcp(Some(Refused)), Domain::Access);
+            for unknown in [None, Some(Silent), Some(NotChecked), Some(Forged)] {
+                at(dhcp(unknown), Domain::Unknown);
+            }
+            at(Seen { protocol: Protocol::Static, ..dhcp(None) }, Domain::Upstream);
+            at(Seen { gateway, neighbour: Some(Silent), dhcp: Some(Answered), ..WHOLE }, Domain::Gateway);
+        }
+        // Not asked, or not to be asked: unknown, and not false.
+        for neighbour in [None, Some(NotChecked)] {
+            at(Seen { neighbour, ..WHOLE }, Domain::Unknown);
+            at(Seen { neighbour, gateway: GatewayEcho::Stopped, ..WHOLE }, Domain::Gateway);
+        }
+        let session = |pppoe| Seen { protocol: Protocol::Pppoe, pppoe, ..WHOLE };
+        at(session(Some(Silent)), Domain::Access);
+        at(session(Some(Refused)), Domain::Access);
+        at(session(Some(Answered)), Domain::Unknown);
+        at(session(None), Domain::Unknown);
+    }
+
+    #[test]
+    fn names_and_the_web() {
+        use Said::{Answered, Forged, NotChecked, Refused, Silent};
+        let found = |names, web| reach(names, web).map(|(finding, placed)| (finding, placed.domain));
+        let name = Some((Finding::NoNames, Domain::Name));
+        for wrong in [Silent, Refused, Forged] {
+            assert_eq!(found(Some(wrong), None), name);
+            assert_eq!(found(Some(wrong), Some(Silent)), name);
+            assert_eq!(found(Some(wrong), Some(Forged)), Some((Finding::Portal, Domain::Portal)));
+        }
+        for web in [None, Some(Silent), Some(Refused), Some(Answered), Some(NotChecked)] {
+            assert_eq!(found(Some(Answered), web), None, "a web server of its own: {web:?}");
+            assert_eq!(found(None, web), None);
+        }
     }
 }

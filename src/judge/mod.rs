@@ -465,7 +465,7 @@ impl Judge {
                     if let Some((_, shows)) = incident.revision {
                         sooner(shows + incident::REVISE_AFTER);
                     }
-                    if (incident.exhausted || waits) && self.may_call(incident) {
+                    if self.handed_over(incident) && self.may_call(incident) {
                         sooner(since + self.config.callback.after);
                     }
                 }
@@ -1133,6 +1133,15 @@ impl Judge {
         self.event(now, EventName::RemedyEnded, now, &why, Some(record));
     }
 
+    /// Whether nothing is tried any more before somebody is told: while a notice holds nothing is, and after it the spread
+    /// is waited for.
+    fn handed_over(&self, incident: &Incident) -> bool {
+        match self.state.area.covers() {
+            Some(_) => true,
+            None => incident.exhausted && !self.state.area.waits(),
+        }
+    }
+
     /// Whether a callback for this incident may still be asked for.
     fn may_call(&self, incident: &Incident) -> bool {
         match &incident.callback {
@@ -1153,12 +1162,7 @@ impl Judge {
         let Some(since) = incident.broken else { return };
         let ripe = now >= since + self.config.callback.after;
         let idle = self.state.ladder.running.is_none() && self.acts(incident);
-        // While a notice holds nothing is tried first; after it the spread is waited for.
-        let over = match self.state.area.covers() {
-            Some(_) => true,
-            None => incident.exhausted && !self.state.area.waits(),
-        };
-        if ripe && idle && over && self.may_call(incident) {
+        if ripe && idle && self.handed_over(incident) && self.may_call(incident) {
             self.call(now);
         }
     }

@@ -16,7 +16,7 @@ use super::diagnosis::{self, GatewayEcho, Placed};
 use super::incident::Incident;
 use super::outage::{Cause, LineState, phase};
 use super::{GATEWAY_RECENT, Judge};
-use crate::action::{Level, Rung};
+use crate::action::{Action, Level, Rung};
 use crate::check::{Ask, Checked, Said};
 use crate::message::{EventName, Fact, Finding, Outcome};
 use crate::units::{Mono, Span};
@@ -79,7 +79,12 @@ impl Judge {
             return;
         }
         let scene = self.check_scene(now);
+        let before = self.out.len();
         self.state.checks.advance(now, &scene, &mut self.out);
+        // How often the access was asked must not be forgotten by a death of ours.
+        self.save |= self.out[before..]
+            .iter()
+            .any(|a| matches!(a, Action::Check(o) if matches!(o.ask, Ask::Dhcp | Ask::Pppoe)));
     }
 
     /// Takes in what came back. Whether it was awaited.
