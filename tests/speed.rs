@@ -245,14 +245,13 @@ fn gives_way() -> Outcome {
     let mut line = Line::new();
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;
-    for (direction, most, customer) in
-        [(Direction::Download, mbit(5), 12), (Direction::Upload, mbit(1), 3)]
-    {
+    for (direction, most, customer) in [(Direction::Download, mbit(5), 12), (Direction::Upload, mbit(1), 3)] {
         // Alone, and beside less than it gives way to, it takes its whole time.
         for little in [None, Some(Rate(most.0 / 3))] {
             let traffic = little.map(|rate| Customer::start(&line.world, Kind::Udp, direction, rate));
             let mut test = Test::of(direction);
             test.gives_way = Some(most);
+            test.seconds = Span::seconds(4);
             let run = line.test_beside(test, traffic.as_ref());
             run.figures().map_err(|why| format!("{direction:?} beside {little:?}: {why}"))?;
         }
@@ -260,13 +259,13 @@ fn gives_way() -> Outcome {
             // The TCP of a customer who comes last gets little of a full line at first: it takes longer to be seen.
             let mut test = Test::of(direction);
             test.gives_way = Some(most);
-            test.seconds = Span::seconds(15);
+            test.seconds = Span::seconds(20);
             let traffic = Customer::start(&line.world, kind, direction, mbit(customer));
             let run = line.test_beside(test, Some(&traffic));
             println!("{direction:?} beside {customer} Mbit/s of {kind:?}: {:?}", run.ended);
             match &run.ended.outcome {
                 SpeedOutcome::Failed { reason: SpeedFailure::CustomerBusy, .. }
-                    if run.ended.took <= Span::seconds(10) => {}
+                    if run.ended.took <= Span::seconds(19) => {}
                 other => return Err(format!("{kind:?}: {other:?} after {}", run.ended.took).into()),
             }
         }

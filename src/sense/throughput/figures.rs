@@ -159,6 +159,12 @@ fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates
         });
         return Rates { line: own + customer, own, customer, payload };
     }
+    if !setting.kernel {
+        // What we wrote may still wait in our own sockets, what we read was there before: the device alone knows the line.
+        let line = rate(unpacked(bytes, packets, setting));
+        let own = rate(wire).min(line);
+        return Rates { line, own, customer: line - own, payload: payload.min(own) };
+    }
     let customer = if reading.bundles {
         // The device counted our payload whole and one header for each bundle. How many of the packets are the
         // customer's follows from how many bytes are.
@@ -182,6 +188,18 @@ fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates
         Direction::Upload => (delivered + customer, delivered),
     };
     Rates { line: rate(line), own: rate(own), customer: rate(customer), payload }
+}
+
+/// What the device counted, at the IP layer. Bundles show by packets that would be longer than full ones: they are taken for
+/// segments of TCP that the device counted with one header for all.
+fn unpacked(bytes: f64, packets: f64, setting: &Setting) -> f64 {
+    const FULL: f64 = 1500.0;
+    let (link, headers) = (f64::from(setting.link_header), f64::from(setting.headers));
+    if packets * (FULL + link) >= 0.95 * bytes {
+        return bytes - packets * link;
+    }
+    let payload = bytes - packets * (headers + link);
+    payload * FULL / (FULL - headers)
 }
 
 /// The rates of the last second, as far as there is one.
@@ -393,6 +411,29 @@ mod tests {
             assert_eq!(f.customer, Rate(166 * 1500 * 80));
             assert_eq!(f.own_payload, Rate(250 * 1448 * 80));
             assert_eq!((f.spread, f.confidence, f.limit), (Permille(0), Confidence::High, Limit::Line));
+        }
+    }
+
+    #[test]
+    fn without_the_kernels_word_the_device_is_believed() {
+        for direction in [Direction::Download, Direction::Upload] {
+            let setting = Setting { direction, kernel: false, ..SETTING };
+            let mut samples = flow(60, 400, 100);
+            // All that our sockets take is taken in the first second.
+            for s in &mut samples[1..] {
+                s.own.wire += 5_000_000;
+                s.own.payload += 5_000_000;
+            }
+            let f = figures(&samples, &setting, &Aside::default()).unwrap();
+            assert_eq!((f.line, f.line_mean), (Rate(500 * 1500 * 80), Rate(500 * 1500 * 80)));
+            assert!(f.confidence < Confidence::High);
+            // In bundles of ten.
+            for (i, s) in (0u64..).zip(&mut samples) {
+                (s.device_packets, s.device_bytes) = (i * 50, i * 50 * (10 * 1448 + 66));
+            }
+            let f = figures(&samples, &setting, &Aside::default()).unwrap();
+            let off = f.line.0 as f64 / (500 * 1500 * 80) as f64;
+            assert!((0.99..1.01).contains(&off), "{}", f.line);
         }
     }
 
