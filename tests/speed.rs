@@ -289,8 +289,8 @@ fn without_diag() -> Outcome {
             println!("without inet_diag: {found}; cost {}", said["tests"][n]["cost"]);
             let number = |key: &str| found[key].as_f64().unwrap_or(0.0);
             let wanted = rate as f64 * 1e6 * IP_LAYER;
-            within("the line rate", number("line"), wanted, 0.05)?;
-            within("our own part", number("own"), wanted, 0.08)?;
+            within("the line rate", number("line"), wanted, if n == 0 { 0.05 } else { 0.1 })?;
+            within("our own part", number("own"), wanted, 0.15)?;
             // What it would have to know to say more, it does not; a standing queue shows without it.
             if !matches!(found["limit"].as_str(), Some("line" | "unknown" | "gateway_cpu")) {
                 return Err(format!("limit {}", found["limit"]));

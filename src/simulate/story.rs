@@ -47,12 +47,12 @@ pub const ACTS: [(Span, &str); 7] = [
     (Span::seconds(90), "a hiccup of 1.2 seconds"),
     (Span::seconds(120), "silent loss beyond the access router: nothing here can mend it"),
     (Span::seconds(200), "a dead access that no remedy wakes, and the backup is dead too"),
-    (Span::seconds(280), "half of the promised speed, for a morning"),
+    (Span::seconds(280), "half of the promised speed, for two hours"),
 ];
-/// How long the line is slow: the first test may be more than two hours away, three more confirm it.
-const SLOW: Span = Span::hours(6);
-/// When the story ends: one good test in an hour or two while it is broken, six to show its return.
-pub const ENDS: Span = Span::hours(12);
+/// How long the line is slow: the first test may be an hour away, three more confirm it.
+const SLOW: Span = Span::hours(2);
+/// When the story ends: one test in some hours while it is broken, six good ones to show its return.
+pub const ENDS: Span = Span::hours(9);
 
 /// The configuration that the story is told with: the defaults, with waits that suit an audience.
 ///
@@ -70,7 +70,7 @@ pub fn config() -> Result<Config, Faults> {
         "callback": { "after": "15 s", "receipt": "10 s" },
         "remedies": { "driver": "script", "program": "/usr/lib/linekeeper/remedy" },
         "promise": { "download": { "normal": "90 Mbit/s" } },
-        "speed": { "servers": ["http://speed.isp.example/"] },
+        "speed": { "servers": ["http://speed.isp.example/"], "per_day": 24 },
     });
     read(&tree, &Places::default())
 }

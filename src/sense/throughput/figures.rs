@@ -213,8 +213,10 @@ pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rate
 
 /// Whether the last second shows, with a margin, that the line reaches `enough`.
 pub(super) fn shows(samples: &[Sample], setting: &Setting, enough: Rate) -> bool {
-    // Counters that refresh once a second would show a burst that never was.
-    if reading(samples, setting).coarse.is_some() {
+    // Counters that refresh once a second would show a burst that never was; those of an upload of which the kernel tells
+    // nothing, what is lost behind the device.
+    if reading(samples, setting).coarse.is_some() || !setting.kernel && setting.direction == Direction::Upload
+    {
         return false;
     }
     last_second(samples, setting).is_some_and(|(rates, over)| {
@@ -230,16 +232,20 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     }
     let reading = reading(samples, setting);
     let each: Vec<Rates> = samples.windows(2).map(|p| between(&p[0], &p[1], setting, reading)).collect();
-    let mut best: Option<Rates> = None;
+    let mut seconds: Vec<Rates> = Vec::new();
     for (i, from) in samples.iter().enumerate() {
         let Some(to) = samples[i..].iter().find(|s| s.at.saturating_sub(from.at) >= WINDOW_LEAST) else {
             break;
         };
-        let rates = between(from, to, setting, reading);
-        if best.is_none_or(|b| rates.line > b.line) {
-            best = Some(rates);
-        }
+        seconds.push(between(from, to, setting, reading));
     }
+    seconds.sort_by(|a, b| a.line.total_cmp(&b.line));
+    let best = match setting.direction {
+        // What the device sent in its best second may be lost behind it, and nobody tells: the middle one is nearer.
+        Direction::Upload if !setting.kernel => seconds.get(seconds.len() / 2),
+        _ => seconds.last(),
+    };
+    let best = best.copied();
     let short = best.is_none();
     let best = best.unwrap_or_else(|| between(first, last, setting, reading));
     let ramp = ramp(&each);
@@ -250,6 +256,7 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     let (idle, loaded) = (median(&aside.idle_us), median(&aside.loaded_us));
     let limit = limit(steady, setting, aside, &mean);
     let confidence = match () {
+        () if !setting.kernel && setting.direction == Direction::Upload => Confidence::Low,
         () if short || reading.coarse.is_some() && after < Duration::from_secs(4) => Confidence::Low,
         () if after >= Duration::from_secs(4) && spread <= 150 && setting.kernel => Confidence::High,
         () if after >= Duration::from_millis(700) && spread <= 300 => Confidence::Medium,
