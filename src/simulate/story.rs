@@ -47,12 +47,13 @@ pub const ACTS: [(Span, &str); 7] = [
     (Span::seconds(90), "a hiccup of 1.2 seconds"),
     (Span::seconds(120), "silent loss beyond the access router: nothing here can mend it"),
     (Span::seconds(200), "a dead access that no remedy wakes, and the backup is dead too"),
-    (Span::seconds(280), "half of the promised speed, for two hours"),
+    (Span::seconds(280), "half of the promised speed, for a while"),
 ];
-/// How long the line is slow: the first test may be an hour away, three more confirm it.
-const SLOW: Span = Span::hours(2);
-/// When the story ends: one test in some hours while it is broken, six good ones to show its return.
-pub const ENDS: Span = Span::hours(9);
+/// How long the line is slow: the first test may be half an hour away, three more confirm it.
+const SLOW: Span = Span::minutes(100);
+/// When the story ends: a test an hour while it is broken, six good ones to show its return, all in the same quarter of the day
+/// as the short ones: only there do they count.
+pub const ENDS: Span = Span::hours(6);
 
 /// The configuration that the story is told with: the defaults, with waits that suit an audience.
 ///
@@ -70,7 +71,8 @@ pub fn config() -> Result<Config, Faults> {
         "callback": { "after": "15 s", "receipt": "10 s" },
         "remedies": { "driver": "script", "program": "/usr/lib/linekeeper/remedy" },
         "promise": { "download": { "normal": "90 Mbit/s" } },
-        "speed": { "servers": ["http://speed.isp.example/"], "per_day": 24 },
+        "speed": { "servers": ["http://speed.isp.example/"], "per_day": 48, "seconds": "5 s",
+            "budget": { "day": "4 GB", "month": "100 GB" } },
     });
     read(&tree, &Places::default())
 }
