@@ -1,15 +1,23 @@
 //! How true, how cheap and how fast the measuring of throughput is: real TCP in namespaces, beside iperf3 in the same run.
 //!
-//! `cargo bench --features lab --bench speed` (some five minutes). Prints `figure NAME VALUE UNIT`:
+//! `cargo bench --features lab --bench speed` (some fifteen minutes). Prints `figure NAME VALUE UNIT`:
 //!
 //! - `speed.error_pct`: how far the line rate is from the shaped one at the IP layer; the median over 10/2, 50/10, 100/20 and
 //!   500/100 Mbit/s in both directions, and the worst;
 //! - `speed.busy_error_pct`: the same on 50 Mbit/s beside 5, 20 and 40 Mbit/s of the customer's UDP and TCP;
 //! - `speed.kept_mb`: what it costs to say that 50 Mbit/s keeps a promise of 45;
 //! - `speed.cpu_ratio`: CPU seconds per gigabyte received, ours over iperf3's, unshaped, pairs one after the other;
-//! - `speed.rate_ratio`: the unshaped rate, ours over iperf3's (4 connections).
+//! - `speed.rate_ratio`: the unshaped rate, ours over iperf3's (4 connections);
+//! - `speed.at_500.…`: both at 500 Mbit/s in single packets; there `.alone.cpu_ratio` has the receiver on the first core and
+//!   the virtual network on the second;
+//! - `speed.verdicts_right`: verdicts of the real agent, kept and broken, that were right.
 //!
-//! The words `iperf3` and `accuracy` choose a part. Those beside iperf3 are left out, with a word, where there is none.
+//! **How CPU is counted.** User and system time of the receiving process (`times`). A packet's way over veths is work of
+//! whichever process sent it, or was running: our acknowledgements' way to the server, and the data that they set free
+//! there, are counted as ours, as iperf3's are as its own. On a router that is the hardware's and the driver's. With
+//! receive packet steering (RPS) to the second core and both programs on the first, what is left is the programs' own.
+//!
+//! The words `iperf3`, `accuracy` and `verdicts` choose a part. Those beside iperf3 are left out, with a word, where there is none.
 
 #![allow(
     clippy::expect_used,
@@ -22,16 +30,25 @@
 mod line;
 
 use line::{Customer, IP_LAYER, Kind, Line, PROGRAM, Test, installed, mbit};
+use linekeeper::lab::agent::{self, Agent};
 use linekeeper::lab::clock;
 use linekeeper::lab::enclosure::measured_elsewhere;
-use linekeeper::lab::world::{ANCHOR, Host, World};
+use linekeeper::lab::world::{ANCHOR, Host, WAN, World};
+use linekeeper::run::socket::{Request, ask};
 use linekeeper::speed::Direction;
 use serde_json::Value;
+use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// Pairs with iperf3.
 const PAIRS: usize = 5;
+/// Runs of each test on a shaped line.
+const RUNS: usize = 5;
+/// Verdicts that are waited for.
+const VERDICTS: usize = 20;
+/// Tests that one verdict may take: four show a short line, a busy machine may spoil some.
+const TESTS_MOST: usize = 9;
 
 fn main() -> ExitCode {
     if let Some(code) = measured_elsewhere() {
@@ -58,7 +75,61 @@ fn main() -> ExitCode {
             "speed.error_pct, speed.busy_error_pct and speed.kept_mb were not measured: tc is not installed"
         );
     }
+    if !chosen("verdicts") {
+    } else if installed("tc") {
+        verdicts(&line);
+    } else {
+        println!("speed.verdicts_right was not measured: tc is not installed");
+    }
     ExitCode::SUCCESS
+}
+
+/// The real agent judges lines that keep their promise and lines that have six tenths of it, by tests of its own. The hours
+/// between them are leapt over.
+fn verdicts(line: &Line) {
+    let world = &line.world;
+    let mut right = 0;
+    for n in 0..VERDICTS {
+        let sold = [10, 20, 50, 100, 200][n % 5];
+        let kept = n % 2 == 0;
+        let direction = if n < VERDICTS / 2 { Direction::Download } else { Direction::Upload };
+        let rate = if kept { sold } else { sold * 6 / 10 };
+        world.shape(mbit(rate), mbit(rate)).expect("a shaped line");
+        let _ = std::fs::remove_dir_all(world.directory().join("agent"));
+        let configuration = agent::configuration(world)
+            + &format!(
+                "[promise]\n{} = {{ normal = \"{sold} Mbit/s\" }}\n[speed]\nservers = [\"http://{ANCHOR}/\"]\nseconds = \"3 s\"\nper_day = 48\n",
+                direction.name()
+            );
+        let keeper = Agent::start(world, Path::new(PROGRAM), &configuration).expect("the agent");
+        let (verdict, tests) = verdict(&keeper);
+        let wanted = if kept { "kept" } else { "broken" };
+        right += usize::from(verdict == wanted);
+        eprintln!("{direction:?}, {rate} of {sold} Mbit/s: {verdict} after {tests} tests");
+    }
+    world.unshape().expect("the line unshaped");
+    println!("figure speed.verdicts_right {right} of_{VERDICTS}");
+}
+
+/// What the agent says in the end, and after how many tests.
+fn verdict(keeper: &Agent) -> (String, usize) {
+    let status = || ask(&keeper.socket(), &Request::Status).unwrap_or_default();
+    clock::wait_until(Duration::from_secs(20), || status()["status"]["line"] == "up");
+    let mut said = String::new();
+    for n in 1..=TESTS_MOST {
+        let ended = keeper.traced("speed_ended");
+        if ask(&keeper.socket(), &Request::Hasten).is_err()
+            || !clock::wait_until(Duration::from_secs(60), || keeper.traced("speed_ended") > ended)
+        {
+            return (format!("no test was made; {}", keeper.log()), n);
+        }
+        let verdict = status()["status"]["promise"]["directions"][0]["verdict"].clone();
+        said = verdict["verdict"].as_str().unwrap_or_default().to_owned();
+        if said != "inconclusive" {
+            return (said, n);
+        }
+    }
+    (said, TESTS_MOST)
 }
 
 fn sorted(values: &[f64]) -> Vec<f64> {
@@ -85,19 +156,23 @@ fn accuracy(line: &Line) {
     for (down, up) in [(10, 2), (50, 10), (100, 20), (500, 100)] {
         line.world.shape(mbit(down), mbit(up)).expect("a shaped line");
         for (direction, rate) in [(Direction::Download, down), (Direction::Upload, up)] {
-            for _ in 0..2 {
+            let mut here = Vec::new();
+            for _ in 0..RUNS {
                 match line.test(Test::of(direction)).figures() {
                     Ok(f) => {
-                        errors.push(off(f.line.0 as f64, rate as f64 * 1e6 * IP_LAYER));
+                        let error = off(f.line.0 as f64, rate as f64 * 1e6 * IP_LAYER);
+                        errors.push(error);
+                        here.push(error);
                         eprintln!("{direction:?} at {rate} Mbit/s: {} {:?}", f.line, f.limit);
                     }
                     Err(why) => eprintln!("{direction:?} at {rate} Mbit/s: {why}"),
                 }
             }
+            print(&format!("speed.error_pct.{}_{rate}", direction.name()), &here, "%", true);
         }
     }
     line.world.shape(mbit(50), mbit(10)).expect("a shaped line");
-    for _ in 0..3 {
+    for _ in 0..RUNS {
         let mut test = Test::of(Direction::Download);
         test.enough = Some(mbit(45));
         let run = line.test(test);
@@ -133,18 +208,26 @@ fn beside_iperf3(line: &Line) {
         clock::wait_until(Duration::from_secs(20), || there().unwrap_or(false)),
         "iperf3 does not listen"
     );
-    for (name, rate) in [("speed", None), ("speed.at_500", Some(mbit(500)))] {
+    for (name, rate, alone) in [
+        ("speed", None, false),
+        ("speed.at_500", Some(mbit(500)), false),
+        ("speed.at_500.alone", Some(mbit(500)), true),
+    ] {
         if let Some(rate) = rate {
             world.shape(rate, rate).expect("a shaped line");
+        }
+        if alone && !steer(world) {
+            println!("{name} was not measured: needs taskset, a second core, and a kernel with RPS");
+            continue;
         }
         let (mut cpu, mut rates) = (Vec::new(), Vec::new());
         for pair in 0..PAIRS {
             let (ours, theirs) = if pair % 2 == 0 {
-                let ours = ours(world);
-                (ours, iperf3(world))
+                let ours = ours(world, alone);
+                (ours, iperf3(world, alone))
             } else {
-                let theirs = iperf3(world);
-                (ours(world), theirs)
+                let theirs = iperf3(world, alone);
+                (ours(world, alone), theirs)
             };
             let (Some(ours), Some(theirs)) = (ours, theirs) else { continue };
             let per = |c: Cost| (c.0 / (c.1 / 1e9), c.1 * 8.0 / c.2 / 1e6);
@@ -161,9 +244,28 @@ fn beside_iperf3(line: &Line) {
     world.unshape().expect("the line unshaped");
 }
 
-/// User and system time of a command's process, as `times` of the shell tells of its children.
-fn timed(world: &World, words: &[&str]) -> Option<(f64, Value)> {
-    let mut command = Command::new("sh");
+/// Lets the second core carry what arrives at each end of the line, and with it the way through the world.
+fn steer(world: &World) -> bool {
+    if !installed("taskset") || std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
+        return false;
+    }
+    // sysfs shows the devices of whoever mounted it.
+    [(Host::Gateway, WAN), (Host::Access, "subscriber")].into_iter().all(|(host, device)| {
+        let write =
+            format!("mount -t sysfs sysfs /sys && echo 2 >/sys/class/net/{device}/queues/rx-0/rps_cpus");
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", &write]);
+        world.exec_in(host, &mut command).is_ok_and(|out| out.status.success())
+    })
+}
+
+/// User and system time of a command's process, as `times` of the shell tells of its children; on the first core, if it is
+/// to be alone.
+fn timed(world: &World, alone: bool, words: &[&str]) -> Option<(f64, Value)> {
+    let mut command = Command::new(if alone { "taskset" } else { "sh" });
+    if alone {
+        command.args(["1", "sh"]);
+    }
     command.args(["-c", "\"$@\"; times >&2", "sh"]).args(words);
     let out = world.exec_in(Host::Gateway, &mut command).ok()?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
@@ -176,10 +278,11 @@ fn timed(world: &World, words: &[&str]) -> Option<(f64, Value)> {
     Some((seconds.sum(), serde_json::from_slice(&out.stdout).ok()?))
 }
 
-fn ours(world: &World) -> Option<Cost> {
+fn ours(world: &World, alone: bool) -> Option<Cost> {
     let url = format!("http://{ANCHOR}/");
     let (cpu, said) = timed(
         world,
+        alone,
         &[PROGRAM, "speedtest", "--server", &url, "--json", "--download-only", "--megabytes", "100000"],
     )?;
     let test = &said["tests"][0];
@@ -189,9 +292,9 @@ fn ours(world: &World) -> Option<Cost> {
     Some((cpu, found["line_mean"].as_f64()? * payload * seconds / 8.0, seconds))
 }
 
-fn iperf3(world: &World) -> Option<Cost> {
+fn iperf3(world: &World, alone: bool) -> Option<Cost> {
     let host = ANCHOR.to_string();
-    let (cpu, said) = timed(world, &["iperf3", "-c", &host, "-R", "-P", "4", "-t", "8", "-J"])?;
+    let (cpu, said) = timed(world, alone, &["iperf3", "-c", &host, "-R", "-P", "4", "-t", "8", "-J"])?;
     let end = &said["end"]["sum_received"];
     Some((cpu, end["bytes"].as_f64()?, end["seconds"].as_f64()?))
 }

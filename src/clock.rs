@@ -121,6 +121,8 @@ impl Clock {
             Ok(after) => millis(after),
             Err(before) => -millis(before.duration()),
         };
+        #[cfg(feature = "lab")]
+        let wall = wall.saturating_add(pretended_ahead().unwrap_or(0));
         Wall(wall.saturating_add_unsigned(self.leapt().0))
     }
 
@@ -128,9 +130,8 @@ impl Clock {
     ///
     /// False also where the kernel does not answer.
     pub fn synced(&self) -> bool {
-        // The hours of the day are to be seen in the lab too, on a machine that nothing disciplines.
         #[cfg(feature = "lab")]
-        if std::env::var_os("LINEKEEPER_LAB_CLOCK_SET").is_some() {
+        if pretended_ahead().is_some() {
             return true;
         }
         kernel_clock_status().is_some_and(|status| status & libc::STA_UNSYNC == 0)
@@ -170,6 +171,20 @@ pub async fn watch(clock: Clock, report: mpsc::Sender<Observation>) {
             () = report.closed() => return,
         }
     }
+}
+
+/// In the lab the hour of the day matters more than what it is in truth: `LINEKEEPER_LAB_WALL` (RFC 3339) is what civil time is
+/// taken to have been when this process first asked, and to be trusted. How far it is ahead, milliseconds.
+#[cfg(feature = "lab")]
+fn pretended_ahead() -> Option<i64> {
+    static AHEAD: std::sync::OnceLock<Option<i64>> = std::sync::OnceLock::new();
+    *AHEAD.get_or_init(|| {
+        let wanted = std::env::var("LINEKEEPER_LAB_WALL").ok()?;
+        let wanted = crate::units::LocalTime::parse(&wanted).ok()?.wall.0;
+        #[expect(clippy::disallowed_methods, reason = "what the lab pretends civil time to be is told by it")]
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
+        wanted.checked_sub(i64::try_from(now.as_millis()).ok()?)
+    })
 }
 
 /// What our clock showed, or is taken to have shown, when this kernel booted.

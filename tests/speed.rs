@@ -251,6 +251,7 @@ fn gives_way() -> Outcome {
             let traffic = little.map(|rate| Customer::start(&line.world, Kind::Udp, direction, rate));
             let mut test = Test::of(direction);
             test.gives_way = Some(most);
+            test.seconds = Span::seconds(4);
             let run = line.test_beside(test, traffic.as_ref());
             run.figures().map_err(|why| format!("{direction:?} beside {little:?}: {why}"))?;
         }
@@ -258,13 +259,13 @@ fn gives_way() -> Outcome {
             // The TCP of a customer who comes last gets little of a full line at first: it takes longer to be seen.
             let mut test = Test::of(direction);
             test.gives_way = Some(most);
-            test.seconds = Span::seconds(15);
+            test.seconds = Span::seconds(20);
             let traffic = Customer::start(&line.world, kind, direction, mbit(customer));
             let run = line.test_beside(test, Some(&traffic));
             println!("{direction:?} beside {customer} Mbit/s of {kind:?}: {:?}", run.ended);
             match &run.ended.outcome {
                 SpeedOutcome::Failed { reason: SpeedFailure::CustomerBusy, .. }
-                    if run.ended.took <= Span::seconds(10) => {}
+                    if run.ended.took <= Span::seconds(19) => {}
                 other => return Err(format!("{kind:?}: {other:?} after {}", run.ended.took).into()),
             }
         }
@@ -288,8 +289,8 @@ fn without_diag() -> Outcome {
             println!("without inet_diag: {found}; cost {}", said["tests"][n]["cost"]);
             let number = |key: &str| found[key].as_f64().unwrap_or(0.0);
             let wanted = rate as f64 * 1e6 * IP_LAYER;
-            within("the line rate", number("line"), wanted, 0.05)?;
-            within("our own part", number("own"), wanted, 0.08)?;
+            within("the line rate", number("line"), wanted, if n == 0 { 0.05 } else { 0.1 })?;
+            within("our own part", number("own"), wanted, 0.15)?;
             // What it would have to know to say more, it does not; a standing queue shows without it.
             if !matches!(found["limit"].as_str(), Some("line" | "unknown" | "gateway_cpu")) {
                 return Err(format!("limit {}", found["limit"]));

@@ -10,7 +10,7 @@ fn told() -> Vec<Item> {
 }
 
 #[test]
-fn the_story_tells_its_six_acts_in_order() {
+fn the_story_tells_its_seven_acts_in_order() {
     let items = told();
     assert!(items.windows(2).all(|w| w[0].at_ms <= w[1].at_ms || w[1].text.starts_with("act ")));
     let acts: Vec<u8> = items.iter().filter(|i| i.text.starts_with("act ")).map(|i| i.act).collect();
@@ -33,7 +33,10 @@ fn the_story_tells_its_six_acts_in_order() {
     heard(6, Voice::Gateway, "no remedy is left for now");
     heard(6, Voice::Platform, "late");
     heard(6, Voice::Platform, "withdrawn");
-    for act in [3, 4, 5] {
+    heard(7, Voice::Gateway, "short: 72 Mbit/s is to be shown");
+    heard(7, Voice::Platform, "requested: Download is slower than was agreed");
+    heard(7, Voice::Platform, "withdrawn");
+    for act in [3, 4, 5, 7] {
         let remedy = items.iter().any(|i| i.act == act && i.text.contains("remedy begun"));
         assert!(!remedy, "act {act} needs no remedy:\n{}", shown(&items, act));
     }

@@ -1,10 +1,10 @@
-//! The demo's story in virtual time, for where namespaces are refused: six acts on one line.
+//! The demo's story in virtual time, for where namespaces are refused: seven acts on one line.
 
 use super::{Delivery, Moment, Spectator, Trouble, World, run};
 use crate::action::{Action, Level, Rung};
 use crate::config::{Config, Faults, Places, read};
 use crate::message::{CallbackState, Message};
-use crate::units::Span;
+use crate::units::{Permille, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -37,7 +37,7 @@ pub struct Item {
 }
 
 /// An act: when it begins, and what it is about.
-pub const ACTS: [(Span, &str); 6] = [
+pub const ACTS: [(Span, &str); 7] = [
     (Span::ZERO, "a quiet line"),
     (
         Span::seconds(20),
@@ -47,9 +47,13 @@ pub const ACTS: [(Span, &str); 6] = [
     (Span::seconds(90), "a hiccup of 1.2 seconds"),
     (Span::seconds(120), "silent loss beyond the access router: nothing here can mend it"),
     (Span::seconds(200), "a dead access that no remedy wakes, and the backup is dead too"),
+    (Span::seconds(280), "half of the promised speed, for a while"),
 ];
-/// When the story ends.
-pub const ENDS: Span = Span::seconds(300);
+/// How long the line is slow: the first test may be half an hour away, three more confirm it.
+const SLOW: Span = Span::minutes(100);
+/// When the story ends: a test an hour while it is broken, six good ones to show its return, all in the same quarter of the day
+/// as the short ones: only there do they count.
+pub const ENDS: Span = Span::hours(6);
 
 /// The configuration that the story is told with: the defaults, with waits that suit an audience.
 ///
@@ -66,6 +70,9 @@ pub fn config() -> Result<Config, Faults> {
         "outage": { "hold_down": "10 s" },
         "callback": { "after": "15 s", "receipt": "10 s" },
         "remedies": { "driver": "script", "program": "/usr/lib/linekeeper/remedy" },
+        "promise": { "download": { "normal": "90 Mbit/s" } },
+        "speed": { "servers": ["http://speed.isp.example/"], "per_day": 48, "seconds": "5 s",
+            "budget": { "day": "4 GB", "month": "100 GB" } },
     });
     read(&tree, &Places::default())
 }
@@ -78,7 +85,8 @@ pub fn world() -> World {
         .with(ACTS[3].0, Span::millis(1_200), Trouble::Upstream)
         .with(ACTS[4].0, Span::seconds(40), Trouble::Upstream)
         .with(ACTS[5].0, Span::seconds(60), Trouble::BackupLost)
-        .with(ACTS[5].0, Span::seconds(60), Trouble::Access);
+        .with(ACTS[5].0, Span::seconds(60), Trouble::Access)
+        .with(ACTS[6].0, SLOW, Trouble::Slow(Permille(500)));
     world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
     world.failover = true;
     world
@@ -122,6 +130,8 @@ impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
             (Trouble::Carrier, false) => "the cable is in again",
             (Trouble::Address, true) => "the address is lost",
             (Trouble::Address, false) => "the address is back",
+            (Trouble::Slow(_), true) => "the line is slow: half of what was sold",
+            (Trouble::Slow(_), false) => "the line has its full speed again",
             (Trouble::BackupLost, true) => "the backup is dead too",
             (Trouble::BackupLost, false) => "the backup is back",
             (other, true) => return self.say(at.world, Voice::World, format!("{other:?} begins")),

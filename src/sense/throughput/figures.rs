@@ -159,6 +159,12 @@ fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates
         });
         return Rates { line: own + customer, own, customer, payload };
     }
+    if !setting.kernel {
+        // What we wrote may still wait in our own sockets, what we read was there before: the device alone knows the line.
+        let line = rate(unpacked(bytes, packets, setting));
+        let own = rate(wire).min(line);
+        return Rates { line, own, customer: line - own, payload: payload.min(own) };
+    }
     let customer = if reading.bundles {
         // The device counted our payload whole and one header for each bundle. How many of the packets are the
         // customer's follows from how many bytes are.
@@ -184,6 +190,18 @@ fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates
     Rates { line: rate(line), own: rate(own), customer: rate(customer), payload }
 }
 
+/// What the device counted, at the IP layer. Bundles show by packets that would be longer than full ones: they are taken for
+/// segments of TCP that the device counted with one header for all.
+fn unpacked(bytes: f64, packets: f64, setting: &Setting) -> f64 {
+    const FULL: f64 = 1500.0;
+    let (link, headers) = (f64::from(setting.link_header), f64::from(setting.headers));
+    if packets * (FULL + link) >= 0.95 * bytes {
+        return bytes - packets * link;
+    }
+    let payload = bytes - packets * (headers + link);
+    payload * FULL / (FULL - headers)
+}
+
 /// The rates of the last second, as far as there is one.
 pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rates, Duration)> {
     let last = samples.last()?;
@@ -195,8 +213,10 @@ pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rate
 
 /// Whether the last second shows, with a margin, that the line reaches `enough`.
 pub(super) fn shows(samples: &[Sample], setting: &Setting, enough: Rate) -> bool {
-    // Counters that refresh once a second would show a burst that never was.
-    if reading(samples, setting).coarse.is_some() {
+    // Counters that refresh once a second would show a burst that never was; those of an upload of which the kernel tells
+    // nothing, what is lost behind the device.
+    if reading(samples, setting).coarse.is_some() || !setting.kernel && setting.direction == Direction::Upload
+    {
         return false;
     }
     last_second(samples, setting).is_some_and(|(rates, over)| {
@@ -212,16 +232,20 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     }
     let reading = reading(samples, setting);
     let each: Vec<Rates> = samples.windows(2).map(|p| between(&p[0], &p[1], setting, reading)).collect();
-    let mut best: Option<Rates> = None;
+    let mut seconds: Vec<Rates> = Vec::new();
     for (i, from) in samples.iter().enumerate() {
         let Some(to) = samples[i..].iter().find(|s| s.at.saturating_sub(from.at) >= WINDOW_LEAST) else {
             break;
         };
-        let rates = between(from, to, setting, reading);
-        if best.is_none_or(|b| rates.line > b.line) {
-            best = Some(rates);
-        }
+        seconds.push(between(from, to, setting, reading));
     }
+    seconds.sort_by(|a, b| a.line.total_cmp(&b.line));
+    let best = match setting.direction {
+        // What the device sent in its best second may be lost behind it, and nobody tells: the middle one is nearer.
+        Direction::Upload if !setting.kernel => seconds.get(seconds.len() / 2),
+        _ => seconds.last(),
+    };
+    let best = best.copied();
     let short = best.is_none();
     let best = best.unwrap_or_else(|| between(first, last, setting, reading));
     let ramp = ramp(&each);
@@ -232,6 +256,7 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     let (idle, loaded) = (median(&aside.idle_us), median(&aside.loaded_us));
     let limit = limit(steady, setting, aside, &mean);
     let confidence = match () {
+        () if !setting.kernel && setting.direction == Direction::Upload => Confidence::Low,
         () if short || reading.coarse.is_some() && after < Duration::from_secs(4) => Confidence::Low,
         () if after >= Duration::from_secs(4) && spread <= 150 && setting.kernel => Confidence::High,
         () if after >= Duration::from_millis(700) && spread <= 300 => Confidence::Medium,
@@ -393,6 +418,29 @@ mod tests {
             assert_eq!(f.customer, Rate(166 * 1500 * 80));
             assert_eq!(f.own_payload, Rate(250 * 1448 * 80));
             assert_eq!((f.spread, f.confidence, f.limit), (Permille(0), Confidence::High, Limit::Line));
+        }
+    }
+
+    #[test]
+    fn without_the_kernels_word_the_device_is_believed() {
+        for direction in [Direction::Download, Direction::Upload] {
+            let setting = Setting { direction, kernel: false, ..SETTING };
+            let mut samples = flow(60, 400, 100);
+            // All that our sockets take is taken in the first second.
+            for s in &mut samples[1..] {
+                s.own.wire += 5_000_000;
+                s.own.payload += 5_000_000;
+            }
+            let f = figures(&samples, &setting, &Aside::default()).unwrap();
+            assert_eq!((f.line, f.line_mean), (Rate(500 * 1500 * 80), Rate(500 * 1500 * 80)));
+            assert!(f.confidence < Confidence::High);
+            // In bundles of ten.
+            for (i, s) in (0u64..).zip(&mut samples) {
+                (s.device_packets, s.device_bytes) = (i * 50, i * 50 * (10 * 1448 + 66));
+            }
+            let f = figures(&samples, &setting, &Aside::default()).unwrap();
+            let off = f.line.0 as f64 / (500 * 1500 * 80) as f64;
+            assert!((0.99..1.01).contains(&off), "{}", f.line);
         }
     }
 
