@@ -23,8 +23,7 @@ package() { :; }
 config_load() {
 	local _section='' _file="$UCI_CONFIG_DIR/$1"
 	[ -r "$_file" ] || return 1
-	# shellcheck disable=SC1090
-	(. "$_file") >/dev/null 2>&1 || return 1
+	busybox ash -n "$_file" 2>/dev/null || return 1
 	# shellcheck disable=SC1090
 	. "$_file"
 	[ -z "$_section" ] || config_cb
