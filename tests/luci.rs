@@ -442,7 +442,7 @@ fn shows(state: &State, language: &str) {
     let said = state.tile[usize::from(language != "en")];
     assert!(body.contains(said), "the tile does not say {said:?} in {language}:\n{body}");
     if std::env::var_os("LINEKEEPER_PICTURES").is_some() {
-        let height = if state.name == "healthy" { 1190 } else { 900 };
+        let height = if state.name == "healthy" { 1190 } else { 1000 };
         browse(language, &Page { show: &["view.linekeeper.status"], picture: state.name, height, ..tile });
         let name = format!("{}-tile", state.name);
         let tile = Page {

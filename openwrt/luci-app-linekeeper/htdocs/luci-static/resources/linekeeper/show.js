@@ -25,6 +25,7 @@ const STYLE = `
 :root[data-darkmode="true"] .lk-wait { color: #e6c05c }
 .lk-facts { display: flex; flex-wrap: wrap; gap: .2em 1.6em; opacity: .85 }
 .lk-quiet { opacity: .7 }
+strong + .lk-good, strong + .lk-bad, strong + .lk-wait { margin-left: .3em }
 .lk-id { white-space: nowrap }
 .lk-plot { display: block; width: 100%; max-width: 820px; height: auto; margin: .3em 0 .2em }
 .lk-plot text { font-size: 10px; fill: currentColor; opacity: .7; font-family: inherit }
@@ -60,7 +61,8 @@ return baseclass.extend({
 		if (ms < 1000) return _('%d ms').format(ms);
 		if (s < 10) return _('%s s').format((ms / 1000).toFixed(1));
 		if (s < 60) return _('%d s').format(s);
-		if (min < 60) return _('%d min %d s').format(min, s % 60);
+		if (min < 10) return _('%d min %d s').format(min, s % 60);
+		if (min < 60) return _('%d min').format(min);
 		if (h < 24) return _('%d h %d min').format(h, min % 60);
 		return _('%d d %d h').format(d, h % 24);
 	},
