@@ -361,9 +361,10 @@ fn browse(language: &str, page: &Page<'_>) -> String {
     });
     let script = |value: &Value| value.to_string().replace("</", "<\\/");
     let html = format!(
-        "<!DOCTYPE html><html lang=\"{language}\"><head><meta charset=\"utf-8\"><style>{}</style><script>\n\
+        "<!DOCTYPE html><html lang=\"{}\"><head><meta charset=\"utf-8\"><style>{}</style><script>\n\
          const FILES = {}, WORDS = {}, ANSWERS = {}, UCI = {}, PAGE = {}, CLICKS = {}, SHOWN_TAB = {};\n{}</script></head>\
          <body><div id=\"page\"></div><pre id=\"errors\"></pre><pre id=\"calls\"></pre><pre id=\"done\"></pre></body></html>",
+        language.replace('-', "_"),
         fs::read_to_string(format!("{ROOT}/tests/luci/page.css")).unwrap(),
         script(&json!(files())),
         script(&json!(words)),

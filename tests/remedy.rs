@@ -228,7 +228,8 @@ fn renewing_signals_the_client_or_fails_at_once() {
     assert_eq!(result, RemedyResult::Done, "{said}");
     wait_until("the client was signalled", || room.path().join("renewed").exists());
     client.kill().unwrap();
-    // Not waited for yet: a zombie is no client either.
+    // Not waited for yet: a zombie is no client either. The kernel takes its moment to make it one.
+    wait_until("it is dead", || fs::read(format!("/proc/{}/cmdline", client.id())).unwrap().is_empty());
     let (result, said) = renew(how(Some(&pidfile)));
     assert_eq!(result, RemedyResult::Failed, "{said}");
     client.wait().unwrap();

@@ -8,8 +8,8 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Promise,
-    Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
+    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, OpenWrtDriver, Outage,
+    Probe, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
 };
 use crate::action::Rung;
 use crate::units::LocalTime;
@@ -23,7 +23,7 @@ const SECTIONS: &[&str] = &[
     "status",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
-const LINE: &[&str] = &["device", "metered"];
+const LINE: &[&str] = &["device", "interface", "metered"];
 const PROMISE: &[&str] = &["download", "upload", "latency", "loss", "rule", "threshold", "share"];
 const SHARE: &[&str] = &["short", "of"];
 const RATES: &[&str] = &["minimum", "normal", "maximum"];
@@ -79,7 +79,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// The keys that only the `linux` driver has.
-const LINUX_ONLY: &[&str] = &["dhcp_client", "dhcp_pidfile", "power_modem", "reboot"];
+const LINUX_ONLY: &[&str] = &["dhcp_client", "dhcp_pidfile", "reboot"];
 
 /// Turns a tree into a configuration.
 ///
@@ -363,7 +363,11 @@ impl Reader<'_> {
         let speed = self.speed(&root);
         self.affordable(&root, &promise, &speed);
         let outage = self.outage(&root);
-        let remedies = self.remedies(&root);
+        let mut remedies = self.remedies(&root);
+        match remedies.as_mut().map(|r| &mut r.driver) {
+            Some(Driver::OpenWrt(openwrt)) => openwrt.interface.clone_from(&line.interface),
+            Some(Driver::None | Driver::Linux(_) | Driver::Script { .. }) | None => {}
+        }
         let callback = self.callback(&root);
         let mqtt = self.mqtt(&root);
         let store = self.store(&root);
@@ -443,9 +447,18 @@ impl Reader<'_> {
             }
             Ok(())
         });
+        let interface = self.text(&section, "interface", Show::Open, |text| {
+            // UCI's own rule for names, and netifd's length.
+            let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let longest = bounds::LONGEST_INTERFACE_NAME;
+            if text.is_empty() || text.len() > longest || !text.bytes().all(good) {
+                return Err(format!("an interface's name in OpenWrt: 1 to {longest} of A-Z a-z 0-9 _"));
+            }
+            Ok(())
+        });
         let metered = self.flag(&section, "metered", false);
         self.unknown(&section, LINE);
-        Line { device: device.map(str::to_owned), metered }
+        Line { device: device.map(str::to_owned), interface: interface.map(str::to_owned), metered }
     }
 
     fn promise(&mut self, root: &Section<'_>) -> Promise {
@@ -696,6 +709,7 @@ impl Reader<'_> {
         enum Name {
             None,
             Linux,
+            OpenWrt,
             Script,
         }
         // Read in any case, so that the faults inside are told whatever the driver is.
@@ -706,15 +720,12 @@ impl Reader<'_> {
             reboot: self.command(section, "reboot").unwrap_or_else(|| vec!["reboot".to_owned()]),
         };
         let program = self.file(section, "program", bounds::LONGEST_PATH, Show::Open);
-        let path = section.path("driver");
-        if section.get("driver").and_then(Value::as_str) == Some("openwrt") {
-            self.fault(
-                &path,
-                "must be none, linux or script here, is \"openwrt\": that one comes with the OpenWrt package",
-            );
-            return None;
-        }
-        let names = [("none", Name::None), ("linux", Name::Linux), ("script", Name::Script)];
+        let names = [
+            ("none", Name::None),
+            ("linux", Name::Linux),
+            ("openwrt", Name::OpenWrt),
+            ("script", Name::Script),
+        ];
         let name = match self.choice(section, "driver", &names) {
             Some(name) => name,
             None if section.has("driver") => return None,
@@ -722,6 +733,9 @@ impl Reader<'_> {
         };
         for key in LINUX_ONLY.iter().filter(|key| section.has(key) && name != Name::Linux) {
             self.fault(&section.path(key), "belongs to remedies.driver = \"linux\"");
+        }
+        if section.has("power_modem") && !matches!(name, Name::Linux | Name::OpenWrt) {
+            self.fault(&section.path("power_modem"), "belongs to remedies.driver = \"linux\" or \"openwrt\"");
         }
         if section.has("program") && name != Name::Script {
             self.fault(&section.path("program"), "belongs to remedies.driver = \"script\"");
@@ -746,6 +760,16 @@ impl Reader<'_> {
                     }
                 }
                 Some(Driver::Linux(linux))
+            }
+            Name::OpenWrt => {
+                if ladder.contains(&Rung::PowerModem) && linux.power_modem.is_empty() {
+                    let (rung, key) = (Rung::PowerModem.name(), section.path("power_modem"));
+                    self.fault(
+                        &section.path("ladder"),
+                        format!("has {rung}, for which the openwrt driver needs {key}"),
+                    );
+                }
+                Some(Driver::OpenWrt(OpenWrtDriver { interface: None, power_modem: linux.power_modem }))
             }
             Name::Script => {
                 if !section.has("program") {

@@ -42,10 +42,9 @@ function append(node, children) {
 	for (const child of Array.isArray(children) ? children : [ children ]) {
 		if (child == null || child === '')
 			continue;
-		if (Array.isArray(child))
-			append(node, child);
-		else if (child instanceof Node)
+		if (child instanceof Node)
 			node.appendChild(child);
+		/* LuCI would write out a list within a list, too. */
 		else if (typeof child === 'object')
 			throw new Error('an object is no child: ' + JSON.stringify(child));
 		else
@@ -114,7 +113,8 @@ class Option {
 	depends(name, value) { this.needs.push([ name, value ]); return this; }
 	value(key, title) { this.choices.push([ key, title ]); }
 	shown() {
-		return this.needs.every(([ name, value ]) => {
+		/* Several of them are alternatives, as in LuCI. */
+		return !this.needs.length || this.needs.some(([ name, value ]) => {
 			const other = this.section.options.find(o => o.name === name);
 			if (!other)
 				throw new Error(this.name + ' depends on an unknown ' + name);

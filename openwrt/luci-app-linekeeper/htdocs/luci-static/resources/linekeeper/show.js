@@ -38,6 +38,16 @@ strong + .lk-good, strong + .lk-bad, strong + .lk-wait { margin-left: .3em }
 .lk-said { margin-top: .6em }
 `;
 
+/* The page's language as dates want it: LuCI writes zh_Hans in some places, which is no name for one. */
+function locale() {
+	try {
+		return Intl.DateTimeFormat.supportedLocalesOf(document.documentElement.lang.replace('_', '-'))[0];
+	}
+	catch (e) {
+		return undefined;
+	}
+}
+
 function svg(name, attributes, children) {
 	const node = document.createElementNS('http://www.w3.org/2000/svg', name);
 	for (const key in attributes)
@@ -240,7 +250,7 @@ return baseclass.extend({
 			const left = Math.max(x(begin), L), right = Math.min(x(end), W - R);
 			if (right - left > 40)
 				parts.push(svg('text', { x: (left + right) / 2, y: H - 4, 'text-anchor': 'middle' },
-					[ begin.toLocaleDateString(document.documentElement.lang || undefined, { weekday: 'short', day: 'numeric' }) ]));
+					[ begin.toLocaleDateString(locale(), { weekday: 'short', day: 'numeric' }) ]));
 		}
 
 		if (bar != null)
@@ -252,7 +262,7 @@ return baseclass.extend({
 			const r = hours[at];
 			parts.push(svg('rect', { 'class': 'lk-bar', x: Math.min(x(+at), W - R - width), width: width, y: y(r.share), height: Math.max(y(0) - y(r.share), 2),
 				fill: r.short ? '#d63a2f' : '#27a35b' }, [
-				svg('title', {}, [ '%s: %s (%s %%)'.format(new Date(now - r.ms_ago).toLocaleString(document.documentElement.lang || undefined),
+				svg('title', {}, [ '%s: %s (%s %%)'.format(new Date(now - r.ms_ago).toLocaleString(locale()),
 					this.rate(r.line), (r.share / 10).toFixed(0)) ])
 			]));
 		}

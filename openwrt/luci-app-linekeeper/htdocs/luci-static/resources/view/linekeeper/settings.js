@@ -111,6 +111,7 @@ return view.extend({
 
 		s = section('line', _('Line'));
 		text(s, 'device', null, _('WAN device'), _('the one with the default route'), _("The kernel's name, like eth1 or pppoe-wan."));
+		text(s, 'interface', null, _('Interface'), _('the one that has the device'), _("OpenWrt's name, like wan: what repairs restart."));
 		flag(s, 'metered', '0', _('Metered'), _('Each byte costs money: no speed tests.'));
 
 		s = section('probe', _('Targets'), _("A fault can only be placed with at least one host in the operator's network and one beyond it."));
@@ -158,6 +159,7 @@ return view.extend({
 		s = section('remedies', _('Repairs'));
 		choice(s, 'driver', _('Carried out by'), [
 			[ 'none', _('nobody: only say what would be done') ],
+			[ 'openwrt', _('OpenWrt (netifd)') ],
 			[ 'script', _('a program of your own') ],
 			[ 'linux', _('ip link and a DHCP client of your own') ]
 		]);
@@ -167,7 +169,9 @@ return view.extend({
 		text(s, 'program', 'path', _('Program'), '', _('Gets the repair as its argument.')).depends('driver', 'script');
 		list(s, 'dhcp_client', null, _('DHCP client'), _('One word a line.')).depends('driver', 'linux');
 		text(s, 'dhcp_pidfile', 'path', _("File with the client's process id")).depends('driver', 'linux');
-		list(s, 'power_modem', null, _("Command for the modem's power"), _('One word a line.')).depends('driver', 'linux');
+		o = list(s, 'power_modem', null, _("Command for the modem's power"), _('One word a line.'));
+		o.depends('driver', 'linux');
+		o.depends('driver', 'openwrt');
 		list(s, 'reboot', null, _('Command for a reboot'), _('One word a line.')).depends('driver', 'linux');
 		for (const [ rung, title ] of RUNGS) {
 			const name = rung.replace('-', '_');
