@@ -53,6 +53,7 @@ fn main() -> ExitCode {
         ("a_reload_rewrites_the_file_that_procd_compares", reload_rewrites),
         ("options_become_arguments_jail_and_button", options_of_the_service),
         ("records_become_objects_in_a_list", records),
+        ("the_daemon_runs_on_what_was_made_and_the_plugin_asks_it", daemon_runs),
         ("every_key_of_the_sample_can_be_written_in_uci", every_key_of_the_sample),
         ("the_shipped_file_explains_every_key_with_its_default", shipped_file),
         ("the_first_boot_names_the_gateway_after_its_board", first_boot),
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         trial("the_makefile_installs_every_file_with_its_mode", makefile_installs).with_ignored_flag(no_make),
     );
     trials.push(trial("the_makefile_takes_all_sources", makefile_prepares).with_ignored_flag(no_make));
+    trials.push(trial("the_pages_makefile_says_what_luci_wants", luci_makefile).with_ignored_flag(no_make));
     trials.push(trial("acls_and_capabilities_are_json", json_files));
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -239,7 +241,8 @@ fn start_makes_one_instance() {
     assert_eq!(gateway.json(), wanted);
     let mode = fs::metadata(gateway.at("run/linekeeper/config.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600, "commands in it may hold secrets");
-    assert!(gateway.at("store").is_dir());
+    let mode = fs::metadata(gateway.at("store")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700, "messages that wait are nobody's business");
     let link = fs::read_link(gateway.at("run/linekeeper.sock")).unwrap();
     assert_eq!(link, gateway.at("run/linekeeper/socket"));
     assert_eq!(gateway.init("triggers"), "add_reload_trigger|linekeeper\n");
@@ -707,6 +710,42 @@ fn button() {
     assert!(gateway.log().contains("daemon.warn linekeeper: button: no linekeeper runs here"));
 }
 
+/// Everything together, but procd and rpcd: the init script's file, the real daemon (which only looks), the real plugin.
+fn daemon_runs() {
+    struct Daemon(std::process::Child);
+    impl Drop for Daemon {
+        fn drop(&mut self) {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+    let mut gateway = Gateway::new(&format!("{LEAST}\nconfig outage\n\toption patience 'soon'\n"));
+    gateway.init("start");
+    let config = gateway.at("run/linekeeper/config.json");
+    let mut command = Command::new(PROGRAM);
+    command.args(["run", "--dry-run", "--config"]).arg(&config).stderr(std::process::Stdio::null());
+    let _daemon = Daemon(command.spawn().unwrap());
+    for _ in 0..6_000 {
+        if gateway.at("run/linekeeper/socket").exists() {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // The plugin finds it where the command line looks by default; here that is not /var/run.
+    gateway.program(&format!(
+        "verb=$1\nshift\nexec {PROGRAM} \"$verb\" --socket {} \"$@\"\n",
+        gateway.at("run/linekeeper.sock").display()
+    ));
+    let told = gateway.call("status", "{}");
+    assert_eq!(told["device_id"], "gw-0001", "{told}");
+    assert_eq!(told["status"]["targets"][2]["host"], "203.0.113.53", "{told}");
+    assert!(told["config_faults"][0].as_str().unwrap().starts_with("outage.patience must be"), "{told}");
+    let told = gateway.call("callback", "{\"reason\":\"slow\"}");
+    assert!(told["callback_id"].as_str().unwrap().starts_with("CB"), "{told}");
+    let told = gateway.call("status", "{}");
+    assert_eq!(told["status"]["callbacks"][0]["trigger"], "customer", "{told}");
+}
+
 fn plugin_lists() {
     let mut gateway = Gateway::new("");
     let list = |gateway: &Gateway| -> Value {
@@ -891,6 +930,25 @@ fn makefile_installs() {
     // Nothing in the folder is forgotten.
     let files = fs::read_dir(format!("{ROOT}/openwrt/linekeeper/files")).unwrap().count();
     assert_eq!(files + 1, there.len());
+}
+
+fn luci_makefile() {
+    let room = tempfile::tempdir().unwrap();
+    let top = room.path();
+    fs::create_dir_all(top.join("feeds/luci")).unwrap();
+    fs::write(top.join("rules.mk"), "").unwrap();
+    let stub = "told:\n\t@echo '$(LUCI_DEPENDS)|$(LUCI_PKGARCH)|$(PKG_VERSION)|$(LUCI_TITLE)'\n";
+    fs::write(top.join("feeds/luci/luci.mk"), stub).unwrap();
+    let out = Command::new("make")
+        .args(["--no-print-directory", "-C", &format!("{ROOT}/openwrt/luci-app-linekeeper"), "told"])
+        .arg(format!("TOPDIR={}", top.display()))
+        .env_remove("MAKEFLAGS")
+        .env_remove("MAKELEVEL")
+        .output()
+        .unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    let wanted = format!("+luci-base +rpcd +linekeeper|all|{version}|LuCI support for linekeeper\n");
+    assert_eq!(String::from_utf8_lossy(&out.stdout), wanted, "{}", String::from_utf8_lossy(&out.stderr));
 }
 
 fn makefile_prepares() {

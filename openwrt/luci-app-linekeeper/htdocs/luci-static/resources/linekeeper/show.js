@@ -143,7 +143,9 @@ return baseclass.extend({
 	rung(name) {
 		return {
 			'renew': _('Renew the address'),
+			'other-resolver': _('Use another name server'),
 			'restart-interface': _('Restart the interface'),
+			'restart-network': _('Restart all networking'),
 			'power-modem': _('Switch the modem off and on'),
 			'reboot': _('Reboot the gateway')
 		}[name] || name;
