@@ -374,7 +374,16 @@ config remedies 'remedies'
 }
 
 fn not_utf8_is_left_out() {
-    for bad in [&b"\xff"[..], b"a\xc3", b"\xc0\xaf", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\x80x"] {
+    for bad in [
+        &b"\xff"[..],
+        b"a\xc3",
+        b"\xc0\xaf",
+        b"\xe0\x80\x80",
+        b"\xed\xa0\x80",
+        b"\xf0\x80\x80\x80",
+        b"\xf4\x90\x80\x80",
+        b"\x80x",
+    ] {
         let gateway = Gateway::new("");
         let uci =
             [LEAST.as_bytes(), b"config device\n\toption customer '", bad, b"'\n\toption area 'north'\n"]
