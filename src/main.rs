@@ -55,7 +55,9 @@ Logs go to standard error. Exit code 0 when told to end, 78 for a wrong configur
 const CHECK_HELP: &str = "\
 Says whether a configuration is right, and every fault in it at once.
 
-Usage: linekeeper check FILE
+Usage: linekeeper check FILE [--json]
+
+  --json  for programs: whether it is `right`, and its `faults`, each with `path`, `words` and `line`
 
 Exit code 0 if it is right, 78 if it is not, 66 if the file cannot be read.
 ";
@@ -223,14 +225,19 @@ fn print(text: &str) -> ExitCode {
     }
 }
 
-/// Reads a configuration file: the tree as it was written, and what the code trusts.
-fn load(path: &Path) -> Result<(serde_json::Value, Config), ExitCode> {
-    let text = std::fs::read_to_string(path).map_err(|e| {
+/// The text of a configuration file.
+fn read(path: &Path) -> Result<String, ExitCode> {
+    std::fs::read_to_string(path).map_err(|e| {
         failed(
             exit::NO_INPUT,
             format!("cannot read the configuration {}: {e}; name one with --config", path.display()),
         )
-    })?;
+    })
+}
+
+/// Reads a configuration file: the tree as it was written, and what the code trusts.
+fn load(path: &Path) -> Result<(serde_json::Value, Config), ExitCode> {
+    let text = read(path)?;
     config::load_tree(&text, Format::of(path, &text)).map_err(|faults| {
         eprint!("{faults}");
         ExitCode::from(exit::CONFIG)
@@ -238,14 +245,37 @@ fn load(path: &Path) -> Result<(serde_json::Value, Config), ExitCode> {
 }
 
 fn check(words: &[String]) -> ExitCode {
-    let words = match Words::read(words, CHECK_HELP, &[], &[], 1) {
+    let words = match Words::read(words, CHECK_HELP, &["--json"], &[], 1) {
         Ok(words) => words,
         Err(code) => return code,
     };
     let path = Path::new(words.plain[0]);
+    if words.flags.contains(&"--json") {
+        return check_for_programs(path);
+    }
     match load(path) {
         Ok((_, config)) => print(&format!("{}: right, for device {}\n", path.display(), config.device.id)),
         Err(code) => code,
+    }
+}
+
+fn check_for_programs(path: &Path) -> ExitCode {
+    let text = match read(path) {
+        Ok(text) => text,
+        Err(code) => return code,
+    };
+    let faults = match config::load_tree(&text, Format::of(path, &text)) {
+        Ok(_) => Vec::new(),
+        Err(faults) => faults.0,
+    };
+    let told: Vec<serde_json::Value> = faults
+        .iter()
+        .map(|f| serde_json::json!({ "path": f.path, "words": f.words, "line": f.line }))
+        .collect();
+    let right = told.is_empty();
+    match print(&format!("{}\n", serde_json::json!({ "right": right, "faults": told }))) {
+        code if right => code,
+        _ => ExitCode::from(exit::CONFIG),
     }
 }
 

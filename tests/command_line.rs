@@ -282,3 +282,22 @@ fn a_verb_that_was_left_out_says_how_to_have_it() {
     assert_eq!(code(&o), 69);
     says(&err(&o), &["cargo demo", "feature `lab`"]);
 }
+
+#[test]
+fn a_check_for_programs_is_json_with_the_same_faults_and_exit_code() {
+    let room = tempfile::tempdir().unwrap();
+    let file = room.path().join("c.json");
+    let check = |text: &str| {
+        fs::write(&file, text).unwrap();
+        let o = linekeeper(&["check", "--json", file.to_str().unwrap()]);
+        assert_eq!(err(&o), "");
+        (code(&o), serde_json::from_str::<serde_json::Value>(&out(&o)).unwrap())
+    };
+    let right = r#"{"device":{"id":"a"},"probe":{"targets":[{"host":"192.0.2.1","role":"anchor"}]}}"#;
+    assert_eq!(check(right), (0, serde_json::json!({ "right": true, "faults": [] })));
+    let (code, told) = check(&right.replace("\"a\"", "\"a b\"").replace("192.0.2.1", "::1"));
+    assert_eq!((code, &told["right"]), (78, &serde_json::json!(false)));
+    assert_eq!(told["faults"][0]["path"], "device.id");
+    assert_eq!(told["faults"][1]["path"], "probe.targets[0].host");
+    assert!(told["faults"][0]["words"].as_str().unwrap().starts_with("must be 1 to 64"));
+}

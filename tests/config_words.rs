@@ -7,7 +7,7 @@ use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
     Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
-    Name, Places, Protocol, Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
+    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
 };
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
@@ -359,6 +359,12 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(config.socket, PathBuf::from("/run/lk.sock"));
 
     let script = json!({ "driver": "script", "program": "/sbin/remedy", "ladder": ["power-modem"] });
+    let openwrt = json!({ "driver": "openwrt", "ladder": ["power-modem", "reboot"], "power_modem": ["/x"] });
+    let driver = accepted(json!({ "remedies": openwrt, "line": { "interface": "wan" } })).remedies.driver;
+    assert_eq!(
+        driver,
+        Driver::OpenWrt(OpenWrtDriver { interface: Some("wan".into()), power_modem: vec!["/x".into()] })
+    );
     let driver = accepted(json!({ "remedies": script })).remedies.driver;
     assert_eq!(driver, Driver::Script { program: "/sbin/remedy".into() });
 }
@@ -709,12 +715,20 @@ fn each_fault_has_its_words() {
             "remedies.program belongs to remedies.driver = \"script\"",
         ),
         (
-            json!({ "remedies": { "driver": "openwrt" } }),
-            "remedies.driver must be none, linux or script here, is \"openwrt\": that one comes with the OpenWrt package",
+            json!({ "remedies": { "driver": "openwrt", "ladder": ["power-modem"] } }),
+            "remedies.ladder has power-modem, for which the openwrt driver needs remedies.power_modem",
+        ),
+        (
+            json!({ "remedies": { "power_modem": ["x"] } }),
+            "remedies.power_modem belongs to remedies.driver = \"linux\" or \"openwrt\"",
+        ),
+        (
+            json!({ "line": { "interface": "wan@eth0" } }),
+            "line.interface must be an interface's name in OpenWrt: 1 to 15 of A-Z a-z 0-9 _, is \"wan@eth0\"",
         ),
         (
             json!({ "remedies": { "driver": "ssh" } }),
-            "remedies.driver must be none, linux or script, is \"ssh\"",
+            "remedies.driver must be none, linux, openwrt or script, is \"ssh\"",
         ),
         (
             json!({ "mqtt": { "broker": "mqtt://a.example", "ca": "/ca" } }),

@@ -247,6 +247,8 @@ pub const LONGEST_CUSTOMER: usize = 64;
 pub const LONGEST_AREA: usize = 128;
 /// The longest device name: Linux's `IFNAMSIZ` less the end mark.
 pub const LONGEST_DEVICE_NAME: usize = 15;
+/// The longest name of an interface in OpenWrt: what a device made from it has room for (`pppoe-`…).
+pub const LONGEST_INTERFACE_NAME: usize = 15;
 /// The longest path: Linux's `PATH_MAX` less the end mark.
 pub const LONGEST_PATH: usize = 4_095;
 /// The longest path of a socket: `sun_path` less the end mark (unix(7)).

@@ -89,6 +89,8 @@ pub enum Language {
 pub struct Line {
     /// The kernel's name of the WAN device, 1 to 15 bytes. `None`: the one with the default route.
     pub device: Option<String>,
+    /// OpenWrt's name of the WAN interface, for its driver of remedies. `None`: the one that has the device.
+    pub interface: Option<String>,
     /// Each byte costs the customer money: no speed tests, only what passes by itself is looked at.
     ///
     /// Default false.
@@ -498,6 +500,8 @@ pub enum Driver {
     None,
     /// `ip link` and the configured DHCP client.
     Linux(LinuxDriver),
+    /// OpenWrt's netifd, by ubus.
+    OpenWrt(OpenWrtDriver),
     /// Any program.
     Script {
         /// The program; gets the rung as its argument and the remedy as JSON on standard input.
@@ -520,6 +524,17 @@ pub struct LinuxDriver {
     pub power_modem: Vec<String>,
     /// Default `["reboot"]`.
     pub reboot: Vec<String>,
+}
+
+/// How the `openwrt` driver reaches what it needs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct OpenWrtDriver {
+    /// `line.interface`.
+    pub interface: Option<String>,
+    /// Lets names be asked of `{resolver}`. Empty: cannot be done here.
+    pub other_resolver: Vec<String>,
+    /// Cuts and returns the modem's power. Empty: cannot be done here.
+    pub power_modem: Vec<String>,
 }
 
 /// When the customer is to be called.

@@ -9,8 +9,8 @@ use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
     Broker, Callback, Config, Device, Driver, Group, Health, HookOn, Hooks, Language, Limits, Line,
-    LinuxDriver, Mqtt, Name, Outage, Probe, Programme, Promise, Protocol, Quiet, Rates, Remedies, Role, Rule,
-    RungLimits, Speed, Store, Target, Telemetry, Web, host,
+    LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Probe, Programme, Promise, Protocol, Quiet, Rates,
+    Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry, Web, host,
 };
 use crate::action::Rung;
 use crate::units::{LocalTime, Span};
@@ -40,7 +40,7 @@ const SECTIONS: &[&str] = &[
     "status",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
-const LINE: &[&str] = &["device", "metered", "protocol"];
+const LINE: &[&str] = &["device", "interface", "metered", "protocol"];
 const PROMISE: &[&str] = &["download", "upload", "latency", "loss", "rule", "threshold", "share"];
 const SHARE: &[&str] = &["short", "of"];
 const RATES: &[&str] = &["minimum", "normal", "maximum"];
@@ -114,8 +114,9 @@ pub const KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// The keys that only the `linux` driver has.
-const LINUX_ONLY: &[&str] =
-    &["dhcp_client", "dhcp_pidfile", "other_resolver", "restart_network", "power_modem", "reboot"];
+const LINUX_ONLY: &[&str] = &["dhcp_client", "dhcp_pidfile", "restart_network", "reboot"];
+/// The keys of the drivers that run commands for what netifd does not do.
+const COMMANDS: &[&str] = &["other_resolver", "power_modem"];
 
 /// Turns a tree into a configuration.
 ///
@@ -404,7 +405,11 @@ impl Reader<'_> {
         let web = self.web(&root);
         let health = self.health(&root);
         let outage = self.outage(&root);
-        let remedies = self.remedies(&root);
+        let mut remedies = self.remedies(&root);
+        match remedies.as_mut().map(|r| &mut r.driver) {
+            Some(Driver::OpenWrt(openwrt)) => openwrt.interface.clone_from(&line.interface),
+            Some(Driver::None | Driver::Linux(_) | Driver::Script { .. }) | None => {}
+        }
         let callback = self.callback(&root);
         let programme = self.programme(&root);
         let telemetry = self.telemetry(&root);
@@ -496,11 +501,21 @@ impl Reader<'_> {
             }
             Ok(())
         });
+        let interface = self.text(&section, "interface", Show::Open, |text| {
+            // UCI's own rule for names, and netifd's length.
+            let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+            let longest = bounds::LONGEST_INTERFACE_NAME;
+            if text.is_empty() || text.len() > longest || !text.bytes().all(good) {
+                return Err(format!("an interface's name in OpenWrt: 1 to {longest} of A-Z a-z 0-9 _"));
+            }
+            Ok(())
+        });
         let metered = self.flag(&section, "metered", false);
         let protocols = [("dhcp", Protocol::Dhcp), ("pppoe", Protocol::Pppoe), ("static", Protocol::Static)];
         let protocol = self.choice(&section, "protocol", &protocols).unwrap_or_default();
         self.unknown(&section, LINE);
-        Line { device: device.map(str::to_owned), metered, protocol }
+        let interface = interface.map(str::to_owned);
+        Line { device: device.map(str::to_owned), interface, metered, protocol }
     }
 
     fn promise(&mut self, root: &Section<'_>) -> Promise {
@@ -878,6 +893,7 @@ impl Reader<'_> {
         enum Name {
             None,
             Linux,
+            OpenWrt,
             Script,
         }
         // Read in any case, so that the faults inside are told whatever the driver is.
@@ -890,15 +906,12 @@ impl Reader<'_> {
             reboot: self.command(section, "reboot").unwrap_or_else(|| vec!["reboot".to_owned()]),
         };
         let program = self.file(section, "program", bounds::LONGEST_PATH, Show::Open);
-        let path = section.path("driver");
-        if section.get("driver").and_then(Value::as_str) == Some("openwrt") {
-            self.fault(
-                &path,
-                "must be none, linux or script here, is \"openwrt\": that one comes with the OpenWrt package",
-            );
-            return None;
-        }
-        let names = [("none", Name::None), ("linux", Name::Linux), ("script", Name::Script)];
+        let names = [
+            ("none", Name::None),
+            ("linux", Name::Linux),
+            ("openwrt", Name::OpenWrt),
+            ("script", Name::Script),
+        ];
         let name = match self.choice(section, "driver", &names) {
             Some(name) => name,
             None if section.has("driver") => return None,
@@ -906,6 +919,10 @@ impl Reader<'_> {
         };
         for key in LINUX_ONLY.iter().filter(|key| section.has(key) && name != Name::Linux) {
             self.fault(&section.path(key), "belongs to remedies.driver = \"linux\"");
+        }
+        let runs = matches!(name, Name::Linux | Name::OpenWrt);
+        for key in COMMANDS.iter().filter(|key| section.has(key) && !runs) {
+            self.fault(&section.path(key), "belongs to remedies.driver = \"linux\" or \"openwrt\"");
         }
         if section.has("program") && name != Name::Script {
             self.fault(&section.path("program"), "belongs to remedies.driver = \"script\"");
@@ -932,6 +949,22 @@ impl Reader<'_> {
                     }
                 }
                 Some(Driver::Linux(linux))
+            }
+            Name::OpenWrt => {
+                let LinuxDriver { other_resolver, power_modem, .. } = linux;
+                for (rung, key, command) in [
+                    (Rung::OtherResolver, "other_resolver", &other_resolver),
+                    (Rung::PowerModem, "power_modem", &power_modem),
+                ] {
+                    if ladder.contains(&rung) && command.is_empty() {
+                        let (rung, key) = (rung.name(), section.path(key));
+                        self.fault(
+                            &section.path("ladder"),
+                            format!("has {rung}, for which the openwrt driver needs {key}"),
+                        );
+                    }
+                }
+                Some(Driver::OpenWrt(OpenWrtDriver { interface: None, other_resolver, power_modem }))
             }
             Name::Script => {
                 if !section.has("program") {

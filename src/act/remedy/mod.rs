@@ -5,6 +5,7 @@
 
 pub mod command;
 pub mod linux;
+pub mod openwrt;
 pub mod script;
 
 use crate::action::{Repair, Rung};
@@ -21,6 +22,8 @@ pub enum Driver {
     },
     /// `ip link` and the DHCP client.
     Linux(linux::Linux),
+    /// netifd, by ubus.
+    OpenWrt(openwrt::OpenWrt),
     /// Any program.
     Script(script::Script),
 }
@@ -31,6 +34,7 @@ impl Driver {
         match &remedies.driver {
             config::Driver::None => Driver::None { device: device.to_owned() },
             config::Driver::Linux(how) => Driver::Linux(linux::Linux::new(how, device)),
+            config::Driver::OpenWrt(how) => Driver::OpenWrt(openwrt::OpenWrt::new(how, device)),
             config::Driver::Script { program } => Driver::Script(script::Script::new(program, device)),
         }
     }
@@ -40,6 +44,7 @@ impl Driver {
         match self {
             Driver::None { device } => name.clone_into(device),
             Driver::Linux(linux) => linux.set_device(name),
+            Driver::OpenWrt(openwrt) => openwrt.set_device(name),
             Driver::Script(script) => script.set_device(name),
         }
     }
@@ -52,6 +57,7 @@ impl Driver {
                 (RemedyResult::Pretended, format!("would {}{to} on {device}", deed(repair.rung)))
             }
             Driver::Linux(linux) => linux.repair(repair).await,
+            Driver::OpenWrt(openwrt) => openwrt.repair(repair).await,
             Driver::Script(script) => script.repair(repair).await,
         }
     }
@@ -61,6 +67,7 @@ impl Driver {
         match self {
             Driver::None { device } => format!("would make sure that {device} is up"),
             Driver::Linux(linux) => linux.make_safe(rung).await,
+            Driver::OpenWrt(openwrt) => openwrt.make_safe(rung).await,
             // The contract with the script is that it brings up what it took down; `make-safe` lets it know.
             Driver::Script(script) => script.make_safe(rung).await,
         }

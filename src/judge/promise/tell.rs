@@ -29,8 +29,8 @@ use std::collections::BTreeSet;
 
 /// Tests shown in a callback, of each direction: the last ones that carry the verdict.
 const SHOWN: usize = 12;
-/// Results shown in the status.
-const LAST: usize = 5;
+/// Results shown in the status: all that any rule keeps, for whoever plots them.
+const LAST: usize = 48;
 
 /// The incident about the promise.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,207 @@
+'use strict';
+'require view';
+'require form';
+'require uci';
+
+/* Every option of /etc/config/linekeeper. What holds where nothing is written stands as the placeholder. */
+
+const UNITS = {
+	time: [ /^\d+(\.\d+)? ?(ms|s|min|h|d)$/, _('a time with its unit: 500 ms, 5 s, 2 min, 1 h, 1 d') ],
+	rate: [ /^\d+(\.\d+)? ?(bit|kbit|Mbit|Gbit)\/s$/, _('a rate with its unit: 64 kbit/s, 100 Mbit/s, 1 Gbit/s') ],
+	size: [ /^\d+(\.\d+)? ?(B|kB|MB|GB)$/, _('an amount with its unit: 256 kB, 1 MB, 20 GB') ],
+	share: [ /^\d+(\.\d+)? ?%$/, _('a share: 0.5 %, 80 %') ],
+	id: [ /^[A-Za-z0-9._-]{1,64}$/, _('1 to 64 of A-Z a-z 0-9 . _ -') ],
+	area: [ /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, _('A-Z a-z 0-9 . _ -, with single / between the levels') ],
+	date: [ /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/, _('a date like 2026-11-20T09:00:00+08:00') ],
+	path: [ /^\//, _('an absolute path') ],
+	broker: [ /^mqtts?:\/\/[^\/@]+\/?$/, _('mqtts://HOST or mqtt://HOST, with :PORT if need be') ],
+	server: [ /^https?:\/\/[^@]+$/, _('http://HOST/ or https://HOST/') ]
+};
+
+const RUNGS = [
+	[ 'renew', _('Renew the address') ],
+	[ 'restart-interface', _('Restart the interface') ],
+	[ 'power-modem', _('Switch the modem off and on') ],
+	[ 'reboot', _('Reboot the gateway') ]
+];
+
+const LIMITS = { renew: '10 s', restart_interface: '15 s', power_modem: '1 min', reboot: '2 min' };
+const SETTLE = { renew: '4 s', restart_interface: '8 s', power_modem: '3 min', reboot: '4 min' };
+const PER_DAY = { renew: '24', restart_interface: '6', power_modem: '3', reboot: '1' };
+
+/* An option that holds a text of this form. */
+function text(section, name, unit, title, usual, words) {
+	const o = section.option(form.Value, name, title, words);
+	o.placeholder = usual || '';
+	o.rmempty = true;
+	if (unit)
+		o.validate = function(section_id, value) {
+			return !value || UNITS[unit][0].test(value) ? true : _('Expecting: %s').format(UNITS[unit][1]);
+		};
+	return o;
+}
+
+function number(section, name, least, most, title, usual, words) {
+	const o = section.option(form.Value, name, title, words);
+	o.datatype = 'range(%d,%d)'.format(least, most);
+	o.placeholder = usual;
+	o.rmempty = true;
+	return o;
+}
+
+function flag(section, name, usual, title, words) {
+	const o = section.option(form.Flag, name, title, words);
+	o.default = usual;
+	o.rmempty = true;
+	return o;
+}
+
+function list(section, name, unit, title, words) {
+	const o = section.option(form.DynamicList, name, title, words);
+	o.rmempty = true;
+	if (unit === 'host')
+		o.datatype = 'host';
+	else if (unit)
+		o.validate = function(section_id, value) {
+			return !value || UNITS[unit][0].test(value) ? true : _('Expecting: %s').format(UNITS[unit][1]);
+		};
+	return o;
+}
+
+function choice(section, name, title, choices, words) {
+	const o = section.option(form.ListValue, name, title, words);
+	choices.forEach(pair => o.value(pair[0], pair[1]));
+	o.default = choices[0][0];
+	o.rmempty = true;
+	return o;
+}
+
+return view.extend({
+	load() {
+		return uci.load('linekeeper');
+	},
+
+	render() {
+		const m = new form.Map('linekeeper', _('Line settings'),
+			_('A value that the watch does not understand is left out, its default holds, and the status page says so.'));
+		m.tabbed = true;
+
+		const section = function(name, title, words, type) {
+			/* A firmware's own file may lack it. */
+			if (!uci.get('linekeeper', name))
+				uci.add('linekeeper', type || name, name);
+			const s = m.section(form.NamedSection, name, type || name, title, words);
+			s.addremove = false;
+			return s;
+		};
+
+		let s = section('main', _('General'), null, 'linekeeper');
+		flag(s, 'enabled', '1', _('Watch the line'), _('Wants at least one target.'));
+		flag(s, 'dry_run', '0', _('Only say it'), _('No remedy, no message, nothing on flash: the system log tells what would be done.'));
+		flag(s, 'verbose', '0', _('Log each detail'));
+		flag(s, 'jail', '0', _('Run in a jail'), _('Without the rights of root, where the firmware has procd-ujail. Only without repairs.'));
+		text(s, 'button', null, _('Button'), '', _('A button of this gateway that asks for a call when held for three seconds: its name in /etc/rc.button.'));
+
+		s = section('device', _('Gateway'));
+		text(s, 'id', 'id', _('Identity'), _('from the board'), _("Unique among the operator's gateways."));
+		text(s, 'customer', null, _('Customer'), '', _("The operator's opaque reference. Never a name or a telephone number."));
+		text(s, 'area', 'area', _('Area'), '', _("The operator's name for this part of the network, like north-3/olt-7."));
+		text(s, 'installed', 'date', _('Installed'), '', _('When the line was installed. Its offset from UTC is the one in which times are shown.'));
+		choice(s, 'language', _('Language of callbacks'), [ [ 'en', 'English' ], [ 'zh-CN', '简体中文' ] ]);
+
+		s = section('line', _('Line'));
+		text(s, 'device', null, _('WAN device'), _('the one with the default route'), _("The kernel's name, like eth1 or pppoe-wan."));
+		text(s, 'interface', null, _('Interface'), _('the one that has the device'), _("OpenWrt's name, like wan: what repairs restart."));
+		flag(s, 'metered', '0', _('Metered'), _('Each byte costs money: no speed tests.'));
+
+		s = section('probe', _('Targets'), _("A fault can only be placed with at least one host in the operator's network and one beyond it."));
+		list(s, 'anchor', 'host', _("In the operator's network"));
+		list(s, 'world', 'host', _('Beyond it'));
+		flag(s, 'gateway', '1', _('Ask the default gateway too'));
+		text(s, 'interval', 'time', _('Between two echoes'), '500 ms', _('100 ms to 1 min, over all targets in rotation.'));
+		text(s, 'timeout', 'time', _('An echo waits'), '1 s', _('100 ms to 10 s.'));
+		text(s, 'grace', 'time', _('After a boot'), '2 min', _('How long a line that was never up is only waited for; at most 1 h.'));
+
+		s = section('promise', _('Promise'), _('What was sold. What is left empty was not promised.'));
+		for (const [ way, name ] of [ [ 'download', _('Download') ], [ 'upload', _('Upload') ] ]) {
+			text(s, way + '_minimum', 'rate', _('%s, never below').format(name));
+			text(s, way + '_normal', 'rate', _('%s, most of the time').format(name));
+			text(s, way + '_maximum', 'rate', _('%s, sometimes').format(name));
+		}
+		text(s, 'latency', 'time', _('Highest round trip'));
+		text(s, 'loss', 'share', _('Highest loss'));
+		choice(s, 'rule', _('Judged by'), [
+			[ 'sequential', _('sequential test (fewest tests)') ],
+			[ 'bnetza-2021', _('Bundesnetzagentur 2021 (Germany)') ],
+			[ 'ctu-2021', _('ČTÚ 2021 (Czechia)') ],
+			[ 'fcc-80-80', _('FCC 80/80 (United States)') ],
+			[ 'share', _('so many short ones of the last') ]
+		]);
+		text(s, 'threshold', 'share', _('A test is short below'), '80 %', _('Share of the normal rate.'));
+		number(s, 'share_short', 2, 32, _('Short ones'), '4').depends('rule', 'share');
+		number(s, 'share_of', 2, 32, _('Of the last'), '6').depends('rule', 'share');
+
+		s = section('speed', _('Speed tests'), _('Without servers there are no tests.'));
+		list(s, 'servers', 'server', _('Servers'), _('1 to 4 web servers that give and take data, the preferred one first, near the access.'));
+		text(s, 'budget_day', 'size', _('Most in 24 hours'), '1 GB');
+		text(s, 'budget_month', 'size', _('Most in 31 days'), '20 GB');
+		text(s, 'seconds', 'time', _('A test takes'), '10 s', _('3 s to 30 s.'));
+		number(s, 'per_day', 1, 48, _('Rounds a day'), '10');
+		text(s, 'quiet_window', 'time', _('Quiet over'), '10 s', _('3 s to 1 min.'));
+		text(s, 'quiet_share', 'share', _('Quiet below'), '10 %', _('Share of the promise in use.'));
+
+		s = section('outage', _('Outage'));
+		text(s, 'patience', 'time', _('Patience'), '2 s', _('A break shorter than this is counted, not acted on; 500 ms to 10 min.'));
+		text(s, 'hold_down', 'time', _('Hold-down'), '5 min', _('Breaks that follow each other within this are one incident; 10 s to 6 h.'));
+		number(s, 'flapping', 2, 100, _('Flapping from'), '5', _('As many breaks in one incident.'));
+		text(s, 'veto', 'rate', _('Traffic that proves the line'), '10 kbit/s', _('1 kbit/s to 10 Mbit/s.'));
+
+		s = section('remedies', _('Repairs'));
+		choice(s, 'driver', _('Carried out by'), [
+			[ 'none', _('nobody: only say what would be done') ],
+			[ 'openwrt', _('OpenWrt (netifd)') ],
+			[ 'script', _('a program of your own') ],
+			[ 'linux', _('ip link and a DHCP client of your own') ]
+		]);
+		let o = list(s, 'ladder', null, _('May be tried, in order'), _('Empty: the first two.'));
+		RUNGS.forEach(rung => o.value(rung[0], rung[1]));
+		text(s, 'again', 'time', _('The same incident again after'), '30 min', _('Doubles with each pass up to a day.'));
+		text(s, 'program', 'path', _('Program'), '', _('Gets the repair as its argument.')).depends('driver', 'script');
+		list(s, 'dhcp_client', null, _('DHCP client'), _('One word a line.')).depends('driver', 'linux');
+		text(s, 'dhcp_pidfile', 'path', _("File with the client's process id")).depends('driver', 'linux');
+		o = list(s, 'power_modem', null, _("Command for the modem's power"), _('One word a line.'));
+		o.depends('driver', 'linux');
+		o.depends('driver', 'openwrt');
+		list(s, 'reboot', null, _('Command for a reboot'), _('One word a line.')).depends('driver', 'linux');
+		for (const [ rung, title ] of RUNGS) {
+			const name = rung.replace('-', '_');
+			text(s, 'limit_' + name, 'time', _('%s: may take').format(title), LIMITS[name]);
+			text(s, 'settle_' + name, 'time', _('%s: the line is back after').format(title), SETTLE[name]);
+			number(s, 'per_day_' + name, 0, 100, _('%s: times a day').format(title), PER_DAY[name]);
+		}
+
+		s = section('callback', _('Calls'));
+		text(s, 'after', 'time', _('Not before'), '60 s', _('An incident is not handed over before it has lasted this long; at most 1 d.'));
+		text(s, 'receipt', 'time', _('Ask again after'), '60 s', _('Without a receipt; doubles up to an hour.'));
+
+		s = section('mqtt', _('Operator'), _('Without a broker nobody is told.'));
+		list(s, 'brokers', 'broker', _('Broker'), _('One, and one in reserve.'));
+		text(s, 'ca', 'path', _('Authority'), '', _("The PEM file of who signed the broker's certificate. mqtts:// needs it."));
+		text(s, 'certificate', 'path', _('Certificate'), '', _("This gateway's own, PEM."));
+		text(s, 'key', 'path', _('Key'), '', _('Its key, PEM.'));
+		text(s, 'username', null, _('User name'));
+		text(s, 'password_file', 'path', _('File with the password'));
+		text(s, 'keep_alive', 'time', _('Keep-alive'), '30 s');
+		text(s, 'reconnect', 'time', _('Longest wait to connect again'), '5 min');
+		text(s, 'session', 'time', _('The broker keeps messages for'), '1 d');
+
+		s = section('store', _('Flash'));
+		text(s, 'directory', 'path', _('Directory'), '/etc/linekeeper/store', _('sysupgrade keeps /etc/linekeeper. /var is RAM.'));
+		text(s, 'outbox', 'size', _('Waiting messages'), '256 kB', _('16 kB to 16 MB.'));
+
+		s = section('status', _('Socket'));
+		text(s, 'socket', 'path', _('Socket'), '/var/run/linekeeper/socket', _('What the command line, this page and the button talk to.'));
+
+		return m.render();
+	}
+});

@@ -1,0 +1,381 @@
+//! Remedies on OpenWrt against a netifd written for the tests (`tests/openwrt/netifd`), whose answers are the real one's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a trial that cannot go on fails by it"
+)]
+
+mod messages;
+
+use libtest_mimic::{Arguments, Trial};
+use linekeeper::act::remedy::openwrt::{Interface, OpenWrt};
+use linekeeper::action::{Repair, Rung};
+use linekeeper::config::OpenWrtDriver;
+use linekeeper::message::Message;
+use linekeeper::observation::{RemedyId, RemedyResult};
+use linekeeper::units::Span;
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+const ROOT: &str = env!("CARGO_MANIFEST_DIR");
+/// Tells a second process of this binary that it is the one to be killed, and where its netifd is.
+const VICTIM: &str = "LINEKEEPER_OPENWRT_TEST_VICTIM";
+
+fn main() -> ExitCode {
+    if let Some(folder) = std::env::var_os(VICTIM) {
+        repair(&driver(Path::new(&folder), None, "eth1"), Rung::RestartInterface, 60);
+        return ExitCode::SUCCESS;
+    }
+    let arguments = Arguments::from_args();
+    let tests: &[(&str, fn())] = &[
+        ("every_state_of_netifd_is_told_apart", every_state),
+        ("a_restart_is_down_and_up_and_seen", restart),
+        ("what_no_restart_mends_is_not_taken_down", not_restarted),
+        ("what_somebody_took_down_is_only_taken_up", taken_down),
+        ("a_renewal_wants_a_lease", renew),
+        ("an_interface_is_found_by_name_device_or_route", found),
+        ("a_netifd_that_hangs_costs_the_limit_and_no_more", hangs),
+        ("making_safe_waits_for_netifd_to_come_back", make_safe),
+        ("a_reboot_waits_for_no_one_but_who_writes_the_flash", reboot),
+        ("the_modem_is_cut_by_the_configured_command", power_modem),
+        ("a_task_that_is_dropped_leaves_the_wan_up", dropped),
+        ("no_death_leaves_the_wan_down", deaths),
+    ];
+    let trial = |(name, test): &(&str, fn())| {
+        let test = *test;
+        Trial::test(*name, move || {
+            test();
+            Ok(())
+        })
+    };
+    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+}
+
+struct Netifd(tempfile::TempDir);
+
+impl Netifd {
+    fn new(line: &str) -> Netifd {
+        let netifd = Netifd(tempfile::tempdir().unwrap());
+        netifd.is(line);
+        netifd.takes("0");
+        let folder = netifd.0.path();
+        fs::create_dir(folder.join("proc")).unwrap();
+        let script = format!("#!/bin/sh\nexec {ROOT}/tests/openwrt/netifd {} \"$@\"\n", folder.display());
+        fs::write(folder.join("ubus"), script).unwrap();
+        fs::set_permissions(folder.join("ubus"), fs::Permissions::from_mode(0o755)).unwrap();
+        netifd
+    }
+
+    fn is(&self, line: &str) {
+        fs::write(self.0.path().join("line.new"), line).unwrap();
+        fs::rename(self.0.path().join("line.new"), self.0.path().join("line")).unwrap();
+    }
+
+    /// How many seconds `down` takes after its effect.
+    fn takes(&self, seconds: &str) {
+        fs::write(self.0.path().join("slow"), seconds).unwrap();
+    }
+
+    fn driver(&self) -> OpenWrt {
+        driver(self.0.path(), None, "eth1")
+    }
+
+    fn is_down(&self) -> bool {
+        self.0.path().join("down").exists()
+    }
+
+    /// What was asked beside status and list.
+    fn asked(&self) -> Vec<String> {
+        let calls = fs::read_to_string(self.0.path().join("calls")).unwrap_or_default();
+        let asked = calls.lines().filter(|l| !l.ends_with("status") && !l.starts_with("list"));
+        asked.map(|l| l.replace("call network.interface.", "")).collect()
+    }
+}
+
+fn driver(folder: &Path, interface: Option<&str>, device: &str) -> OpenWrt {
+    let how = OpenWrtDriver { interface: interface.map(str::to_owned), ..OpenWrtDriver::default() };
+    OpenWrt::new(&how, device).with(&folder.join("ubus"), &folder.join("proc"))
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn order(rung: Rung, seconds: u64) -> Repair {
+    let Message::Event(event) = messages::event(1, "boot-1", 1_000, 0).message else { panic!("no event") };
+    let incident = Box::new(event.incident);
+    Repair { remedy: RemedyId(1), rung, incident, limit: Span::seconds(seconds), resolver: None }
+}
+
+fn repair(driver: &OpenWrt, rung: Rung, seconds: u64) -> (RemedyResult, String) {
+    wait(driver.repair(&order(rung, seconds)))
+}
+
+#[track_caller]
+fn says(said: &(RemedyResult, String), result: RemedyResult, words: &str) {
+    assert!(said.0 == result && said.1.contains(words), "wanted {result:?} with {words:?}, got {said:?}");
+}
+
+/// Waits for a condition; a machine that takes longer than a minute has other troubles.
+#[track_caller]
+fn until(mut holds: impl FnMut() -> bool) {
+    for _ in 0..6_000 {
+        if holds() {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("that did not come");
+}
+
+fn every_state() {
+    let refused = Interface::Refused("INVALID_ADDRESS".into());
+    for (sample, state) in [
+        ("dhcp-up", Interface::Up),
+        ("static-up", Interface::Up),
+        // "Up" all the same: that the line is dead only the probes see.
+        ("up-but-blackholed", Interface::Up),
+        ("static-no-carrier", Interface::Up),
+        ("pending-dhcp", Interface::Pending),
+        ("dhcp-no-server", Interface::Pending),
+        ("lease-expired", Interface::Pending),
+        ("no-carrier", Interface::Waiting),
+        ("down", Interface::TakenDown),
+        ("auto0", Interface::TakenDown),
+        ("error-no-device", Interface::NoDevice),
+        ("error-unknown-proto", Interface::NoProtocol),
+        ("error-invalid-address", refused),
+    ] {
+        let text = fs::read_to_string(format!("{ROOT}/tests/openwrt/samples/wan-{sample}.json")).unwrap();
+        assert_eq!(Interface::of(&serde_json::from_str(&text).unwrap()), state, "{sample}");
+    }
+    // netifd's answer to a question it does not understand, or another program's.
+    for text in ["{}", "[]", "null", "{\"up\":\"yes\"}"] {
+        assert_ne!(Interface::of(&serde_json::from_str(text).unwrap()), Interface::Up, "{text}");
+    }
+}
+
+fn restart() {
+    for (line, after) in [
+        ("dhcp-up", "it is up"),
+        ("up-but-blackholed", "it is up"),
+        ("static-no-carrier", "it is up"),
+        // A wedged client gets its answer after it.
+        ("pending-dhcp", "it is up"),
+        ("dhcp-no-server", "it waits for an answer"),
+        ("no-carrier", "it is down and waits for its carrier"),
+    ] {
+        let netifd = Netifd::new(line);
+        let said = repair(&netifd.driver(), Rung::RestartInterface, 60);
+        says(&said, RemedyResult::Done, &format!("took wan down and up: {after}"));
+        assert_eq!(netifd.asked(), ["wan down", "wan up", "wan up"], "{line}");
+        assert!(!netifd.is_down());
+    }
+}
+
+fn not_restarted() {
+    for (line, why) in [
+        ("error-no-device", "wan has no device: a restart does not change that"),
+        ("error-unknown-proto", "install the package"),
+        ("error-invalid-address", "netifd refuses (INVALID_ADDRESS)"),
+        ("gone", "disabled, or netifd does not run"),
+        ("denied", "ACL"),
+    ] {
+        let netifd = Netifd::new(line);
+        says(&repair(&netifd.driver(), Rung::RestartInterface, 60), RemedyResult::Failed, why);
+        assert_eq!(netifd.asked(), [""; 0], "{line}");
+    }
+    // No ubus at all: another system.
+    let nowhere = driver(Path::new("/nowhere"), None, "eth1");
+    says(&repair(&nowhere, Rung::RestartInterface, 60), RemedyResult::Failed, "cannot run /nowhere/ubus");
+}
+
+fn taken_down() {
+    let netifd = Netifd::new("dhcp-up");
+    fs::write(netifd.0.path().join("down"), "").unwrap();
+    let said = repair(&netifd.driver(), Rung::RestartInterface, 60);
+    says(&said, RemedyResult::Done, "had been taken down: took it up");
+    assert_eq!(netifd.asked(), ["wan up"]);
+    assert!(!netifd.is_down());
+}
+
+fn renew() {
+    for (line, result, words) in [
+        ("dhcp-up", RemedyResult::Done, "asked netifd to renew wan (dhcp)"),
+        ("pending-dhcp", RemedyResult::Done, "asked netifd to renew wan (dhcp)"),
+        ("static-up", RemedyResult::Unsupported, "fixed address"),
+        ("no-carrier", RemedyResult::Failed, "waits for its carrier: there is nothing to renew"),
+        ("error-unknown-proto", RemedyResult::Failed, "no handler"),
+        ("gone", RemedyResult::Failed, "netifd does not run"),
+    ] {
+        let netifd = Netifd::new(line);
+        says(&repair(&netifd.driver(), Rung::Renew, 60), result, words);
+        let asked = netifd.asked();
+        assert_eq!(asked == ["wan renew"], result == RemedyResult::Done, "{line}: {asked:?}");
+    }
+}
+
+fn found() {
+    let netifd = Netifd::new("dhcp-up");
+    let folder = netifd.0.path();
+    for (interface, device, name) in [
+        (Some("lan"), "eth1", "lan"),
+        // A name that netifd does not know: the device tells, and of two on it the one for IPv4.
+        (Some("wwan"), "eth1", "wan"),
+        (None, "eth1", "wan"),
+        (None, "br-lan", "lan"),
+        // A device that nobody has, or none: the default route tells.
+        (None, "ppp0", "wan"),
+        (None, "", "wan"),
+    ] {
+        let said = repair(&driver(folder, interface, device), Rung::Renew, 60);
+        assert!(said.1.contains(name), "{interface:?} {device}: {said:?}");
+    }
+    // None of these: what OpenWrt calls it by default.
+    netifd.is("pending-dhcp");
+    says(&repair(&driver(folder, None, "ppp0"), Rung::Renew, 60), RemedyResult::Done, "renew wan");
+    netifd.is("no-wan");
+    let said = repair(&driver(folder, Some("wwan"), "ppp0"), Rung::Renew, 60);
+    says(&said, RemedyResult::Failed, "has no interface wwan, knows none with the device ppp0");
+    assert!(said.1.contains("line.interface"), "{said:?}");
+}
+
+fn hangs() {
+    let netifd = Netifd::new("hangs");
+    says(&repair(&netifd.driver(), Rung::RestartInterface, 1), RemedyResult::Overran, "1 s");
+    says(&repair(&netifd.driver(), Rung::Renew, 1), RemedyResult::Overran, "took longer than 1 s");
+    assert!(!netifd.is_down());
+    // `down` never comes back, and yet `up` is sent.
+    netifd.is("dhcp-up");
+    netifd.takes("600");
+    let said = repair(&netifd.driver(), Rung::RestartInterface, 1);
+    says(&said, RemedyResult::Overran, "took longer than 1 s; wan is up");
+    assert!(!netifd.is_down());
+}
+
+fn make_safe() {
+    let netifd = Netifd::new("dhcp-up");
+    fs::write(netifd.0.path().join("down"), "").unwrap();
+    assert_eq!(wait(netifd.driver().make_safe(Rung::RestartInterface)), "wan is up");
+    assert!(!netifd.is_down());
+    // Where nothing is broken nothing changes.
+    assert_eq!(wait(netifd.driver().make_safe(Rung::Renew)), "wan is up");
+    assert!(wait(netifd.driver().make_safe(Rung::PowerModem)).contains("whether the modem has power"));
+    // netifd has just died; it comes back after it was asked in vain.
+    fs::write(netifd.0.path().join("down"), "").unwrap();
+    netifd.is("gone");
+    let calls = netifd.0.path().join("calls");
+    fs::remove_file(&calls).unwrap();
+    std::thread::scope(|scope| {
+        let safe = scope.spawn(|| wait(netifd.driver().make_safe(Rung::RestartInterface)));
+        until(|| calls.exists());
+        netifd.is("dhcp-up");
+        assert_eq!(safe.join().unwrap(), "wan is up");
+    });
+    assert!(!netifd.is_down());
+}
+
+fn reboot() {
+    let netifd = Netifd::new("dhcp-up");
+    let process = |id: &str, words: &str| {
+        let folder = netifd.0.path().join("proc").join(id);
+        fs::create_dir_all(&folder).unwrap();
+        fs::write(folder.join("cmdline"), words).unwrap();
+        folder
+    };
+    process("1", "/sbin/procd\0");
+    process("self", "sysupgrade\0");
+    process("77", "");
+    process("78", "vi\0/root/notes\0sysupgrade\0");
+    for (words, name) in [
+        ("/bin/sh\0/sbin/sysupgrade\0-n\0/tmp/x.bin\0", "sysupgrade"),
+        ("/sbin/upgraded\0", "upgraded"),
+        ("opkg\0install\0x\0", "opkg"),
+        ("/usr/bin/apk\0add\0x\0", "apk"),
+    ] {
+        let folder = process("99", words);
+        let said = repair(&netifd.driver(), Rung::Reboot, 60);
+        says(&said, RemedyResult::Failed, &format!("{name} is at work (process 99): not rebooted"));
+        assert_eq!(netifd.asked(), [""; 0]);
+        fs::remove_dir_all(folder).unwrap();
+    }
+    says(&repair(&netifd.driver(), Rung::Reboot, 60), RemedyResult::Done, "asked procd to reboot");
+    assert_eq!(netifd.asked(), ["call system reboot"]);
+}
+
+fn power_modem() {
+    let netifd = Netifd::new("dhcp-up");
+    let said = repair(&netifd.driver(), Rung::PowerModem, 60);
+    says(&said, RemedyResult::Unsupported, "remedies.power_modem is not configured");
+    let with = |words: &[&str]| {
+        let power_modem = words.iter().map(|w| (*w).to_owned()).collect();
+        OpenWrt::new(&OpenWrtDriver { power_modem, ..OpenWrtDriver::default() }, "eth1")
+    };
+    let said = repair(&with(&["echo", "cut", "{device}"]), Rung::PowerModem, 60);
+    says(&said, RemedyResult::Done, "echo cut eth1: cut eth1");
+    says(&repair(&with(&["sh", "-c", "exit 3"]), Rung::PowerModem, 60), RemedyResult::Failed, "exit code 3");
+    says(&repair(&with(&["sleep", "600"]), Rung::PowerModem, 1), RemedyResult::Overran, "was killed");
+}
+
+/// The daemon ends: its task is dropped while `down` is in course.
+fn dropped() {
+    let netifd = Netifd::new("dhcp-up");
+    netifd.takes("600");
+    let driver = netifd.driver();
+    wait(async {
+        let order = order(Rung::RestartInterface, 60);
+        tokio::select! {
+            said = driver.repair(&order) => panic!("it came to an end: {said:?}"),
+            () = async {
+                while !netifd.is_down() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+            } => {}
+        }
+    });
+    until(|| !netifd.is_down());
+}
+
+fn kill_hard(pid: u32) {
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    let _ = kill_process(pid, Signal::KILL);
+}
+
+/// SIGKILL at points all over the time between `down` and `up`: alone, where the helper goes on by itself, and together
+/// with the helper (a power cut without netifd's new beginning, the worst there is), where the next life mends it.
+fn deaths() {
+    const POINTS: u64 = 24;
+    for together in [false, true] {
+        let mut in_between = 0;
+        for point in 0..POINTS {
+            let netifd = Netifd::new("dhcp-up");
+            netifd.takes("0.4");
+            let folder = netifd.0.path().to_owned();
+            let mut victim =
+                Command::new(std::env::current_exe().unwrap()).env(VICTIM, &folder).spawn().unwrap();
+            until(|| netifd.is_down());
+            std::thread::sleep(Duration::from_millis(point * 12));
+            kill_hard(victim.id());
+            victim.wait().unwrap();
+            let helper = fs::read_to_string(folder.join("down")).unwrap_or_default();
+            in_between += u64::from(netifd.is_down());
+            if together {
+                if let Some(group) = helper.trim().parse().ok().and_then(Pid::from_raw) {
+                    let _ = kill_process_group(group, Signal::KILL);
+                }
+                // The next life: the judge says which rung was interrupted.
+                let said = wait(netifd.driver().make_safe(Rung::RestartInterface));
+                assert_eq!(said, "wan is up", "point {point}");
+            } else {
+                until(|| !netifd.is_down());
+            }
+            assert!(!netifd.is_down(), "point {point}");
+        }
+        assert!(in_between >= 20, "only {in_between} of {POINTS} deaths were between down and up");
+    }
+}
