@@ -363,7 +363,11 @@ fn everything_that_may_be_written_is_read() {
     let driver = accepted(json!({ "remedies": openwrt, "line": { "interface": "wan" } })).remedies.driver;
     assert_eq!(
         driver,
-        Driver::OpenWrt(OpenWrtDriver { interface: Some("wan".into()), power_modem: vec!["/x".into()] })
+        Driver::OpenWrt(OpenWrtDriver {
+            interface: Some("wan".into()),
+            power_modem: vec!["/x".into()],
+            ..OpenWrtDriver::default()
+        })
     );
     let driver = accepted(json!({ "remedies": script })).remedies.driver;
     assert_eq!(driver, Driver::Script { program: "/sbin/remedy".into() });
