@@ -45,6 +45,11 @@ impl Dates {
         self.clock.is_some_and(|(_, _, synced)| synced)
     }
 
+    /// Civil time at a moment of the present boot, if it is to be trusted.
+    pub fn trusted(&self, at: Mono) -> Option<Wall> {
+        if self.synced() { self.wall(at) } else { None }
+    }
+
     /// The label of a moment of the present boot.
     pub fn stamp(&self, at: Mono, offset_minutes: i16) -> Stamp {
         Stamp {

@@ -258,9 +258,7 @@ impl Judge {
                 self.note(Level::Info, "asked to end".into());
             }
         }
-        let mut probes = Vec::new();
-        self.state.watch.advance(now, &self.config, &mut probes, &mut turns);
-        self.out.append(&mut probes);
+        self.state.watch.advance(now, &self.config, &mut self.out, &mut turns);
         for turn in turns {
             self.turn(now, turn);
         }

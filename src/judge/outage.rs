@@ -479,6 +479,9 @@ impl Watch {
             self.excuse(now);
             return;
         }
+        if !self.flights.iter().any(|f| f.silent && !f.weighed) {
+            return;
+        }
         let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
         for flight in self.flights.iter_mut().filter(|f| f.silent && !f.weighed) {
             let at = usize::from(flight.target.0);
@@ -618,23 +621,22 @@ impl Watch {
         if self.line == LineState::Down {
             return;
         }
-        if let (Some((cause, since)), Some(at)) = (self.link_fault_since(), self.link_decides(config))
-            && now >= at
+        if let Some((cause, since)) = self.link_fault_since()
+            && now >= self.link_decides(cause, since, config)
         {
             self.down(now, since, cause, turns);
         }
     }
 
     /// When a fault of the link makes the line down.
-    fn link_decides(&self, config: &Config) -> Option<Mono> {
-        let (cause, since) = self.link_fault_since()?;
+    fn link_decides(&self, cause: Cause, since: Mono, config: &Config) -> Mono {
         let wait = match self.line {
             // Nobody was asked yet: an answer may still disprove it.
             LineState::Unknown => config.outage.patience,
             LineState::Up | LineState::Down if cause.at_once() => Span::ZERO,
             LineState::Up | LineState::Down => RENUMBER,
         };
-        Some((since + wait).max(self.grace_until))
+        (since + wait).max(self.grace_until)
     }
 
     fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
@@ -783,16 +785,11 @@ impl Watch {
                 self.next_gateway = now + GATEWAY_EVERY;
                 self.ask_gateway(now, config, out);
             }
-            let due: Vec<usize> = self
-                .targets
-                .iter()
-                .enumerate()
-                .filter(|(_, t)| t.benched.is_some_and(|b| now >= b))
-                .map(|(at, _)| at)
-                .collect();
-            for at in due {
-                self.targets[at].benched = Some(now + BENCH_RETRY);
-                self.send(now, TargetId(at as u8), out);
+            for at in 0..self.targets.len() {
+                if self.targets[at].benched.is_some_and(|b| now >= b) {
+                    self.targets[at].benched = Some(now + BENCH_RETRY);
+                    self.send(now, TargetId(at as u8), out);
+                }
             }
         }
     }
@@ -860,8 +857,10 @@ impl Watch {
             };
             sooner(flight.sent + state.limit(config));
         }
-        if self.line != LineState::Down {
-            self.link_decides(config).into_iter().for_each(&mut sooner);
+        if self.line != LineState::Down
+            && let Some((cause, since)) = self.link_fault_since()
+        {
+            sooner(self.link_decides(cause, since, config));
         }
         if self.suspicion.as_ref().is_some_and(|s| s.last_round.is_none()) {
             self.decides(config).into_iter().for_each(&mut sooner);
@@ -890,8 +889,9 @@ impl Watch {
 
     /// The same with its beginning. What an answer to a later echo disproved is no fault.
     pub fn link_fault_since(&self) -> Option<(Cause, Mono)> {
-        let answered = self.targets.iter().filter_map(|t| t.answered_sent).max();
-        self.faulty_link.filter(|(_, since)| answered.is_none_or(|sent| sent <= *since))
+        let (cause, since) = self.faulty_link?;
+        let disproved = self.targets.iter().filter_map(|t| t.answered_sent).any(|sent| sent > since);
+        (!disproved).then_some((cause, since))
     }
 
     /// We may not send echoes at all.

@@ -212,8 +212,8 @@ fn bar(config: &Config, direction: Direction) -> Option<Rate> {
 
 /// There is something to test, somewhere to test it, and leave to do it.
 fn active(config: &Config) -> bool {
-    let sold = Direction::ALL.into_iter().any(|d| bar(config, d).is_some());
-    sold && !config.speed.servers.is_empty() && !config.line.metered
+    let sold = || Direction::ALL.into_iter().any(|d| bar(config, d).is_some());
+    !config.speed.servers.is_empty() && !config.line.metered && sold()
 }
 
 /// A number that differs from device to device and from round to round, below `below`.
