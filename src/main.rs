@@ -33,6 +33,7 @@ Usage: linekeeper VERB [OPTIONS]
   callback   ask the operator to call (the customer asks)
   speedtest  measure how fast the line is, now
   replay     decide a recorded trace again and print the actions
+  simulate   live through years of simulated lines and say how good the judgement was (built with `toml`)
   lab        play a minute of a line's life in network namespaces (built with the feature `lab`)
 
   linekeeper VERB --help says more; linekeeper --version says which.
@@ -99,6 +100,20 @@ Usage: linekeeper replay TRACE
 Exit code 0 at the end of the trace, 65 where a line is not one of a trace.
 ";
 
+const SIMULATE_HELP: &str = "\
+Lives through years of simulated lines, and says what was found, missed, mended and asked for.
+
+Usage: linekeeper simulate [WORLD...] [--years N] [--seeds N] [--full] [--json]
+
+  WORLD      a world's description (TOML, see config/worlds), or the name of one that comes with the program
+             (default: all of those)
+  --years N  how long each seed lasts, 1 to 100 (default 1)
+  --seeds N  how many seeds each world has, 1 to 10000 (default 10)
+  --full     live through the quiet times too, second by second (about ten times as long; the same outcome)
+
+Exit code 0 at the end, 66 if a world cannot be read, 78 if one is wrong.
+";
+
 fn main() -> ExitCode {
     let mut words: Vec<String> = Vec::new();
     for word in std::env::args_os().skip(1) {
@@ -117,12 +132,16 @@ fn main() -> ExitCode {
         "callback" => callback(rest),
         "speedtest" => speedtest(rest),
         "replay" => replay(rest),
+        "simulate" => simulate(rest),
         "lab" => lab(rest),
         "-h" | "--help" | "help" => print(HELP),
         "-V" | "--version" => print(concat!("linekeeper ", env!("CARGO_PKG_VERSION"), "\n")),
         other => misused(format!("{other:?} is not a verb")),
     }
 }
+
+/// As many plain words as are given.
+const ANY: usize = usize::MAX;
 
 /// What a verb was given: `--name`, `--name value`, and words.
 struct Words<'a> {
@@ -166,7 +185,7 @@ impl<'a> Words<'a> {
                 read.plain.push(word);
             }
         }
-        if read.plain.len() != plain {
+        if read.plain.len() != plain && plain != ANY {
             let wanted = match plain {
                 0 => "nothing more is wanted".to_string(),
                 1 => "one word is wanted".to_string(),
@@ -177,12 +196,22 @@ impl<'a> Words<'a> {
         Ok(read)
     }
 
-    #[cfg(feature = "daemon")]
+    #[cfg(any(feature = "daemon", feature = "toml"))]
     fn has(&self, flag: &str) -> bool {
         self.flags.contains(&flag)
     }
 
-    #[cfg(feature = "daemon")]
+    /// A whole number at `--name`.
+    #[cfg(feature = "toml")]
+    fn number(&self, name: &str, default: u32, most: u32) -> Result<u32, ExitCode> {
+        let Some(text) = self.value(name) else { return Ok(default) };
+        match text.parse::<u32>() {
+            Ok(n) if (1..=most).contains(&n) => Ok(n),
+            _ => Err(misused(format!("{name} is a whole number of 1 to {most}, is {text:?}"))),
+        }
+    }
+
+    #[cfg(any(feature = "daemon", feature = "toml"))]
     fn value(&self, name: &str) -> Option<&'a str> {
         self.values.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| *v)
     }
@@ -426,7 +455,54 @@ fn speedtest(words: &[String]) -> ExitCode {
     }
 }
 
-#[cfg(not(feature = "daemon"))]
+#[cfg(feature = "toml")]
+fn ground_failed(failure: &linekeeper::ground::Failure) -> ExitCode {
+    use linekeeper::ground::Failure;
+    let code = match failure {
+        Failure::NoInput(_) => exit::NO_INPUT,
+        Failure::Wrong(_) => exit::CONFIG,
+    };
+    failed(code, failure)
+}
+
+#[cfg(feature = "toml")]
+fn simulate(words: &[String]) -> ExitCode {
+    use linekeeper::ground::simulate::{Options, json, show, simulate};
+    use std::io::IsTerminal;
+    let words = match Words::read(words, SIMULATE_HELP, &["--json", "--full"], &["--years", "--seeds"], ANY) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let (years, seeds) = match (words.number("--years", 1, 100), words.number("--seeds", 10, 10_000)) {
+        (Ok(years), Ok(seeds)) => (years, seeds),
+        (Err(code), _) | (_, Err(code)) => return code,
+    };
+    let worlds = words.plain.iter().map(|w| w.to_string()).collect();
+    let terminal = std::io::stderr().is_terminal();
+    let progress = |done: usize, of: usize| {
+        if terminal {
+            let done_years = done * years as usize;
+            eprint!(
+                "\r{done_years} of {} line-years{}",
+                of * years as usize,
+                if done == of { "\r\x1b[K" } else { "" }
+            );
+        }
+    };
+    match simulate(&Options { worlds, years, seeds, full: words.has("--full") }, progress) {
+        Ok(outcomes) if words.has("--json") => print(&format!("{}\n", json(&outcomes))),
+        Ok(outcomes) => print(&show(&outcomes)),
+        Err(failure) => ground_failed(&failure),
+    }
+}
+
+#[cfg(not(feature = "toml"))]
+fn simulate(_: &[String]) -> ExitCode {
+    let _ = (SIMULATE_HELP, ANY);
+    without("simulate", "toml")
+}
+
+#[cfg(not(all(feature = "daemon", feature = "toml")))]
 fn without(verb: &str, feature: &str) -> ExitCode {
     failed(
         exit::UNAVAILABLE,

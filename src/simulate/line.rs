@@ -3,6 +3,7 @@
 use super::random::Random;
 use super::world::{Trouble, World};
 use crate::observation::{Link, TargetId};
+use crate::units::Rate;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The address that the operator's DHCP server gives.
@@ -97,6 +98,10 @@ pub(super) struct Line {
     pub testing: bool,
     /// The share of its rates that it gives.
     pub gives: u16,
+    /// What the port negotiated.
+    pub port: Option<Rate>,
+    /// What the customer takes in without filling it, bit/s.
+    uses: u64,
     unseen: bool,
     /// Pulled down for a moment by a break that repeats.
     pub beat: bool,
@@ -111,7 +116,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new() -> Line {
+    pub fn new(port: Option<Rate>) -> Line {
         Line {
             carrier: true,
             admin_up: true,
@@ -125,6 +130,8 @@ impl Line {
             load: false,
             testing: false,
             gives: 1_000,
+            port,
+            uses: 0,
             unseen: false,
             beat: false,
             unpowered: false,
@@ -137,13 +144,13 @@ impl Line {
     }
 
     /// Works out the state from what lasts.
-    pub fn settle<'f>(&mut self, now: u64, lasting: impl Iterator<Item = &'f Trouble>) {
+    pub fn settle<'f>(&mut self, now: u64, port: Option<Rate>, lasting: impl Iterator<Item = &'f Trouble>) {
         self.account(now);
         let near_before = self.near();
         let far_before = self.far();
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
-        self.gives = 1_000;
+        (self.gives, self.port, self.uses) = (1_000, port, 0);
         let mut bursts = None;
         for trouble in lasting {
             match trouble {
@@ -157,7 +164,9 @@ impl Line {
                 Trouble::GatewayFilters => self.filters = true,
                 Trouble::Unseen => self.unseen = true,
                 Trouble::Load => self.load = true,
-                Trouble::Slow(share) => self.gives = share.0,
+                Trouble::Slow(share) => self.gives = self.gives.min(share.0),
+                Trouble::Uses(rate) => self.uses = self.uses.saturating_add(rate.0),
+                Trouble::Port(rate) => self.port = Some(self.port.map_or(*rate, |p| p.min(*rate))),
                 Trouble::Breaks { .. }
                 | Trouble::BrokerAway
                 | Trouble::BackupLost
@@ -207,6 +216,22 @@ impl Line {
         self.near() && self.upstream && !self.beat
     }
 
+    /// Something that is no doing of the gateway's own keeps data from passing. (A lost address is known above.)
+    pub fn faulted(&self) -> bool {
+        self.carrier_lost || !self.access || !self.upstream || self.beat
+    }
+
+    /// Whole, and every echo of a living target comes back; the customer leaves it alone, or uses it evenly.
+    pub fn calm(&self) -> bool {
+        let lossless = self.loss == 0 && self.bursts.is_none();
+        self.far() && lossless && !self.load && !self.testing
+    }
+
+    /// So much time passed in which it was [`calm`](Line::calm).
+    pub fn rested(&mut self, by: u64) {
+        self.carries_since += by;
+    }
+
     /// The operator gives addresses.
     pub fn may_lease(&self) -> bool {
         self.carrier && self.admin_up && self.access
@@ -222,7 +247,7 @@ impl Line {
             addresses: if shown { vec![ADDRESS] } else { Vec::new() },
             gateway: shown.then_some(GATEWAY),
             default_route: shown,
-            speed: None,
+            speed: self.port,
         }
     }
 
@@ -277,7 +302,7 @@ impl Line {
     /// Adds up what came in while the line carried, in units of 1/8000 byte (bit/s times milliseconds).
     fn account(&mut self, now: u64) {
         if self.far() {
-            self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { 0 };
+            self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { self.uses };
         }
         self.carries_since = now;
     }
