@@ -34,6 +34,7 @@ Usage: linekeeper VERB [OPTIONS]
   speedtest  measure how fast the line is, now
   replay     decide a recorded trace again and print the actions
   simulate   live through years of simulated lines and say how good the judgement was (built with `toml`)
+  backtest   judge a log of a real line, and say what would have been found on it (built with `toml`)
   lab        play a minute of a line's life in network namespaces (built with the feature `lab`)
 
   linekeeper VERB --help says more; linekeeper --version says which.
@@ -114,6 +115,22 @@ Usage: linekeeper simulate [WORLD...] [--years N] [--seeds N] [--full] [--json]
 Exit code 0 at the end, 66 if a world cannot be read, 78 if one is wrong.
 ";
 
+const BACKTEST_HELP: &str = "\
+Judges logs of real lines as if they happened now, and says what would have been found and what it would have cost.
+
+Usage: linekeeper backtest LOG... [--config FILE] [--against FILE] [--promise DOWN[/UP]] [--plot FILE.svg] [--json]
+
+  LOG              CSV with a first line of time,download_mbps,upload_mbps,latency_ms or time,target,rtt_ms or time,up
+                   or time,value (times RFC 3339 or seconds since 1970), or a trace.jsonl of `run --record`
+  --config FILE    judge by this configuration (default: the defaults; for a trace, its own)
+  --against FILE   judge by this one as well, side by side
+  --promise 50/10  what was sold, Mbit/s down and up, instead of what the configurations say
+  --plot FILE.svg  draw the log with what was found (of one log)
+
+Exit code 0 at the end, 65 if a log is wrong (with line and column), 66 if a file cannot be read, 78 if a
+configuration is wrong.
+";
+
 fn main() -> ExitCode {
     let mut words: Vec<String> = Vec::new();
     for word in std::env::args_os().skip(1) {
@@ -133,6 +150,7 @@ fn main() -> ExitCode {
         "speedtest" => speedtest(rest),
         "replay" => replay(rest),
         "simulate" => simulate(rest),
+        "backtest" => backtest(rest),
         "lab" => lab(rest),
         "-h" | "--help" | "help" => print(HELP),
         "-V" | "--version" => print(concat!("linekeeper ", env!("CARGO_PKG_VERSION"), "\n")),
@@ -461,6 +479,8 @@ fn ground_failed(failure: &linekeeper::ground::Failure) -> ExitCode {
     let code = match failure {
         Failure::NoInput(_) => exit::NO_INPUT,
         Failure::Wrong(_) => exit::CONFIG,
+        Failure::Data(_) => exit::DATA,
+        Failure::NoOutput(_) => exit::IO,
     };
     failed(code, failure)
 }
@@ -494,6 +514,73 @@ fn simulate(words: &[String]) -> ExitCode {
         Ok(outcomes) => print(&show(&outcomes)),
         Err(failure) => ground_failed(&failure),
     }
+}
+
+/// `50/10` in Mbit/s.
+#[cfg(feature = "toml")]
+fn promise(text: &str) -> Option<(linekeeper::units::Rate, Option<linekeeper::units::Rate>)> {
+    let rate = |text: &str| {
+        let n = text.parse::<f64>().ok().filter(|n| (0.064..=100_000.0).contains(n))?;
+        Some(linekeeper::units::Rate((n * 1e6).round() as u64))
+    };
+    match text.split_once('/') {
+        Some((down, up)) => Some((rate(down)?, Some(rate(up)?))),
+        None => Some((rate(text)?, None)),
+    }
+}
+
+#[cfg(feature = "toml")]
+fn backtest(words: &[String]) -> ExitCode {
+    use linekeeper::ground::backtest::{Options, backtest, json, show};
+    let values = ["--config", "--against", "--promise", "--plot"];
+    let words = match Words::read(words, BACKTEST_HELP, &["--json"], &values, ANY) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let sold = match words.value("--promise").map(|text| (text, promise(text))) {
+        None => None,
+        Some((_, Some(sold))) => Some(sold),
+        Some((text, None)) => {
+            return misused(format!("--promise is DOWN or DOWN/UP in Mbit/s, 0.064 to 100000, is {text:?}"));
+        }
+    };
+    let plot = words.value("--plot").map(PathBuf::from);
+    match words.plain.len() {
+        0 => return misused("no log is named".into()),
+        1 => {}
+        n if plot.is_some() => return misused(format!("--plot draws one log, {n} are named")),
+        _ => {}
+    }
+    let mut text = String::new();
+    for (at, log) in words.plain.iter().enumerate() {
+        let options = Options {
+            log: PathBuf::from(log),
+            config: words.value("--config").map(PathBuf::from),
+            against: words.value("--against").map(PathBuf::from),
+            promise: sold,
+            plot: plot.clone(),
+        };
+        match backtest(&options) {
+            Ok((log, judged)) if words.has("--json") => {
+                text += &format!("{}\n", json(&options.log, &log, &judged));
+            }
+            Ok((log, judged)) => {
+                text += if at > 0 { "\n" } else { "" };
+                text += &show(&options.log, &log, &judged);
+            }
+            Err(failure) => {
+                print(&text);
+                return ground_failed(&failure);
+            }
+        }
+    }
+    print(&text)
+}
+
+#[cfg(not(feature = "toml"))]
+fn backtest(_: &[String]) -> ExitCode {
+    let _ = BACKTEST_HELP;
+    without("backtest", "toml")
 }
 
 #[cfg(not(feature = "toml"))]

@@ -2,6 +2,8 @@
 //!
 //! What is simulated and read is in `simulate`; here are the files, the threads, the tables.
 
+pub mod backtest;
+mod plot;
 pub mod simulate;
 mod table;
 
@@ -12,14 +14,21 @@ use std::fmt;
 pub enum Failure {
     /// A file is not there or not readable.
     NoInput(String),
-    /// A file is there and not what it should be.
+    /// A configuration or a world is there and not what it should be.
     Wrong(String),
+    /// A log is there and not what it should be.
+    Data(String),
+    /// A file cannot be written.
+    NoOutput(String),
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Failure::NoInput(words) | Failure::Wrong(words) => f.write_str(words),
+            Failure::NoInput(words)
+            | Failure::Wrong(words)
+            | Failure::Data(words)
+            | Failure::NoOutput(words) => f.write_str(words),
         }
     }
 }

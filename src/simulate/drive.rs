@@ -4,7 +4,7 @@ use super::line::{Fate, Line};
 use super::platform::{Answer, Receipts, Waiting, Wire};
 use super::random::Random;
 use super::report::{Break, Report, Request};
-use super::world::{Trouble, World};
+use super::world::{Recorded, Trouble, World};
 use super::{Moment, Spectator};
 use crate::action::{Action, Level, Repair, Rung};
 use crate::config::{Config, Driver};
@@ -143,6 +143,8 @@ pub struct Simulation {
     leasing: bool,
     /// The speed test in course: from, until, bytes a millisecond in and out.
     test: Option<(TestId, u64, u64, u64, u64)>,
+    /// The logged tests that answered last, down and up.
+    answered: (Option<Span>, Option<Span>),
     /// What our own tests moved since the last reading of the counters, in and out.
     tested: (u64, u64),
     wire: Wire,
@@ -188,6 +190,7 @@ impl Simulation {
             lasting: Vec::new(),
             leasing: false,
             test: None,
+            answered: (None, None),
             tested: (0, 0),
             wire: Wire::default(),
             clock_off: 0,
@@ -459,12 +462,8 @@ impl Simulation {
         let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
         let line = match self.recorded(order.direction) {
             Ok(recorded) => recorded.unwrap_or(self.line.port.map_or(gives, |port| gives.min(port))),
-            Err(why) => {
-                let outcome = SpeedOutcome::Failed {
-                    reason: SpeedFailure::ServerUnreachable,
-                    detail: why.into(),
-                    retry_after: None,
-                };
+            Err((reason, why)) => {
+                let outcome = SpeedOutcome::Failed { reason, detail: why.into(), retry_after: None };
                 let SpeedOrder { test, server, direction, .. } = *order;
                 let (cost, took) = (Bytes(0), Span(LOGGED_FAILS));
                 let ended = SpeedEnded { test, server, direction, cost, took, outcome };
@@ -510,21 +509,30 @@ impl Simulation {
         self.after(took, Rare::Measured(self.life, Box::new(ended)));
     }
 
-    /// What the log says of a test that begins now; `None`: this line is not a logged one.
-    fn recorded(&self, direction: Direction) -> Result<Option<Rate>, &'static str> {
+    /// What the log says of a test that begins now; `None`: this line is not a logged one. Each logged test answers once:
+    /// a low one that answered three times would be three low ones.
+    fn recorded(&mut self, direction: Direction) -> Result<Option<Rate>, (SpeedFailure, &'static str)> {
         let log = &self.world.recorded;
         if log.is_empty() {
             return Ok(None);
         }
-        let next = log.get(log.partition_point(|r| r.at.0 < self.now));
-        let Some(next) = next.filter(|r| r.at.0 - self.now <= LOGGED_LATER) else {
-            return Err("the log has no test here");
+        let rate = |r: &Recorded| match direction {
+            Direction::Download => r.download,
+            Direction::Upload => r.upload,
         };
-        let rate = match direction {
-            Direction::Download => next.download,
-            Direction::Upload => next.upload,
+        let from = log.partition_point(|r| r.at.0 < self.now);
+        let near = log[from..].iter().take_while(|r| r.at.0 - self.now <= LOGGED_LATER);
+        // A row of the other direction alone is no answer; one without any is a test that failed.
+        let mut answers = near.filter(|r| rate(r).is_some() || (r.download, r.upload) == (None, None));
+        let next = answers.next().ok_or((SpeedFailure::Local, "the log has no test here"))?;
+        let answered = match direction {
+            Direction::Download => &mut self.answered.0,
+            Direction::Upload => &mut self.answered.1,
         };
-        rate.map(Some).ok_or("the logged test failed")
+        if answered.replace(next.at) == Some(next.at) {
+            return Err((SpeedFailure::Local, "the log has no other test yet"));
+        }
+        rate(next).map(Some).ok_or((SpeedFailure::ServerUnreachable, "the logged test failed"))
     }
 
     fn abort(&mut self, test: TestId) {

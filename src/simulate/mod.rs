@@ -7,6 +7,7 @@
 
 mod drive;
 mod line;
+pub mod log;
 pub mod plan;
 mod platform;
 pub mod random;
