@@ -41,10 +41,10 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
     let height = TOP + HEIGHT + 40.0 + BAND * judged.len() as f64 + 10.0;
     let whole = log.lasts.0.max(1) as f64;
     let x = |at: Span| LEFT + (WIDTH - LEFT - RIGHT) * (at.0 as f64 / whole).min(1.0);
-    // Round-trip times have rare high ones: what 99 of 100 stay below fills the axis, the others stand at its top.
+    // Round-trip times have rare high ones: what 95 of 100 stay below fills the axis, the others stand at its top.
     let mut values: Vec<u64> = log.points.iter().filter_map(|(_, v)| *v).collect();
     values.sort_unstable();
-    let high = values.get(values.len().saturating_sub(1) * 99 / 100).copied().unwrap_or(1);
+    let high = values.get(values.len().saturating_sub(1) * 95 / 100).copied().unwrap_or(1);
     let (unit, scale) = match log.kind {
         Kind::Speeds => ("download, Mbit/s", 1e3),
         Kind::Pings | Kind::Trace => ("round trip, ms", 1e3),
