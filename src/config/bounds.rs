@@ -17,7 +17,7 @@ pub struct Bounds<T> {
 }
 
 impl<T> Bounds<T> {
-    const fn new(least: T, most: T) -> Bounds<T> {
+    pub(crate) const fn new(least: T, most: T) -> Bounds<T> {
         Bounds { least, most }
     }
 }

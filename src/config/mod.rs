@@ -11,7 +11,7 @@ use std::path::PathBuf;
 pub mod bounds;
 pub mod fault;
 mod host;
-mod quantity;
+pub(crate) mod quantity;
 pub mod read;
 mod text;
 #[cfg(feature = "toml")]

@@ -125,7 +125,7 @@ const COMMANDS: &[&str] = &["other_resolver", "power_modem"];
 /// # Errors
 /// Every fault there is, each with its key, what must be, what is, and where.
 pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
-    let mut reader = Reader { faults: Vec::new(), places };
+    let mut reader = Reader { faults: Vec::new(), places, keys: KEYS };
     let config = reader.config(tree);
     match config {
         Some(config) if reader.faults.is_empty() => Ok(config),
@@ -134,28 +134,28 @@ pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
 }
 
 /// One table of the tree.
-struct Section<'t> {
-    path: String,
+pub(crate) struct Section<'t> {
+    pub(crate) path: String,
     /// `None`: it was not written.
-    map: Option<&'t Map<String, Value>>,
+    pub(crate) map: Option<&'t Map<String, Value>>,
 }
 
 impl<'t> Section<'t> {
-    fn get(&self, key: &str) -> Option<&'t Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'t Value> {
         self.map?.get(key)
     }
 
-    fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    fn path(&self, key: &str) -> String {
+    pub(crate) fn path(&self, key: &str) -> String {
         join(&self.path, key)
     }
 }
 
 /// `key` inside `path`, as faults and [`Places`] write it; a key that is no plain word stands in quotes.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty()
         && key.len() <= 64
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -165,26 +165,28 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// Whether a value may be repeated in a fault.
 #[derive(Clone, Copy, PartialEq)]
-enum Show {
+pub(crate) enum Show {
     Open,
     /// It may be a secret, or one pasted in the wrong place.
     Secret,
 }
 
-struct Reader<'p> {
-    faults: Vec<Fault>,
-    places: &'p Places,
+pub(crate) struct Reader<'p> {
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) places: &'p Places,
+    /// Each section with its keys: where a stray key may have been meant to stand.
+    pub(crate) keys: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Reader<'_> {
     // ---- telling faults ----
 
-    fn fault(&mut self, path: &str, words: impl Into<String>) {
+    pub(crate) fn fault(&mut self, path: &str, words: impl Into<String>) {
         let line = self.places.line(path);
         self.faults.push(Fault { path: path.to_owned(), words: words.into(), line, column: None });
     }
 
-    fn missing(&mut self, path: &str, why: &str) {
+    pub(crate) fn missing(&mut self, path: &str, why: &str) {
         let line = self.places.nearest(path);
         self.faults.push(Fault {
             path: path.to_owned(),
@@ -194,14 +196,14 @@ impl Reader<'_> {
         });
     }
 
-    fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
+    pub(crate) fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
         self.fault(path, format!("must be {must}{}", said(is, show)));
     }
 
     // ---- the shape of the tree ----
 
     /// The table at `key`; none if it was not written. Anything else there is a fault.
-    fn section<'t>(&mut self, parent: &Section<'t>, key: &str) -> Section<'t> {
+    pub(crate) fn section<'t>(&mut self, parent: &Section<'t>, key: &str) -> Section<'t> {
         let path = parent.path(key);
         let map = match parent.get(key) {
             None => None,
@@ -215,7 +217,7 @@ impl Reader<'_> {
     }
 
     /// Tells the keys of `section` that are not `known`, in the order of the text.
-    fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
+    pub(crate) fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
         let Some(map) = section.map else { return };
         let mut strays: Vec<(Option<u32>, &String)> = map
             .keys()
@@ -225,7 +227,7 @@ impl Reader<'_> {
         strays.sort();
         for (_, key) in strays {
             // The same word in another section is a better guess than a similar word in this one.
-            let elsewhere = KEYS.iter().find(|(_, keys)| keys.contains(&key.as_str()));
+            let elsewhere = self.keys.iter().find(|(_, keys)| keys.contains(&key.as_str()));
             let meant = match (elsewhere, nearest_word(key, known)) {
                 (Some((other, _)), _) => Some(join(other, key)),
                 (None, near) => near.map(|word| section.path(word)),
@@ -241,7 +243,7 @@ impl Reader<'_> {
     }
 
     /// The elements of a list with their paths; at most the bounds' most of them are looked at.
-    fn list<'t>(
+    pub(crate) fn list<'t>(
         &mut self,
         section: &Section<'t>,
         key: &str,
@@ -273,7 +275,7 @@ impl Reader<'_> {
     // ---- values ----
 
     /// The text at `key`, if there is one and it passes `check`; `check` says what it must be.
-    fn text<'t>(
+    pub(crate) fn text<'t>(
         &mut self,
         section: &Section<'t>,
         key: &str,
@@ -296,7 +298,12 @@ impl Reader<'_> {
     }
 
     /// The word at `key`, one of a few.
-    fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let value = section.get(key)?;
         let found = value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
         if found.is_none() {
@@ -306,7 +313,7 @@ impl Reader<'_> {
         found.map(|(_, choice)| *choice)
     }
 
-    fn flag(&mut self, section: &Section<'_>, key: &str, default: bool) -> bool {
+    pub(crate) fn flag(&mut self, section: &Section<'_>, key: &str, default: bool) -> bool {
         match section.get(key) {
             None => default,
             Some(Value::Bool(flag)) => *flag,
@@ -317,7 +324,13 @@ impl Reader<'_> {
         }
     }
 
-    fn count(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<u32>, default: u32) -> u32 {
+    pub(crate) fn count(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        bounds: Bounds<u32>,
+        default: u32,
+    ) -> u32 {
         let Some(value) = section.get(key) else { return default };
         let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
         match count.filter(|n| (bounds.least..=bounds.most).contains(n)) {
@@ -330,11 +343,22 @@ impl Reader<'_> {
         }
     }
 
-    fn quantity<Q: Quantity>(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<Q>) -> Option<Q> {
+    pub(crate) fn quantity<Q: Quantity>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        bounds: Bounds<Q>,
+    ) -> Option<Q> {
         self.quantity_at(&section.path(key), section.get(key)?, bounds)
     }
 
-    fn quantity_at<Q: Quantity>(&mut self, path: &str, value: &Value, bounds: Bounds<Q>) -> Option<Q> {
+    /// The quantity that stands at `path`.
+    pub(crate) fn quantity_at<Q: Quantity>(
+        &mut self,
+        path: &str,
+        value: &Value,
+        bounds: Bounds<Q>,
+    ) -> Option<Q> {
         let refused = match value {
             Value::String(text) => quantity::parse::<Q>(text),
             Value::Number(_) => Err(quantity::Refusal::NoUnit),
@@ -1232,7 +1256,7 @@ fn said(value: &Value, show: Show) -> String {
 }
 
 /// `a, b or c`
-fn alternatives(names: &[&str]) -> String {
+pub(crate) fn alternatives(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [one] => (*one).to_owned(),

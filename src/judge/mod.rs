@@ -392,10 +392,9 @@ impl Judge {
                 self.note(Level::Info, "asked to end".into());
             }
         }
-        let mut probes = Vec::new();
-        self.state.watch.advance(now, &self.config, &mut probes, &mut turns);
-        self.flight.asked(probes.len());
-        self.out.append(&mut probes);
+        let asked = self.out.len();
+        self.state.watch.advance(now, &self.config, &mut self.out, &mut turns);
+        self.flight.asked(self.out.len() - asked);
         for turn in turns {
             self.turn(now, turn);
         }
@@ -437,8 +436,13 @@ impl Judge {
 
     /// When a [`Observation::Ticked`] is wanted at the latest.
     pub fn wake(&self) -> Mono {
+        self.state.watch.wake(&self.config).min(self.due())
+    }
+
+    /// When something is to be done that time alone brings, beside the watching of the line.
+    fn due(&self) -> Mono {
         let state = &self.state;
-        let mut at = state.watch.wake(&self.config).min(state.saved + SAVE_EVERY);
+        let mut at = state.saved + SAVE_EVERY;
         let mut sooner = |m: Mono| at = at.min(m);
         if state.watch.line == LineState::Up {
             sooner(state.checks.quiet_until());
@@ -486,6 +490,32 @@ impl Judge {
             }
         }
         at
+    }
+
+    /// For simulators: until when a whole line changes nothing here but how late it is, and in which steps of time
+    /// that may be passed over with [`rested`](Judge::rested). `None`: what is seen next may matter.
+    ///
+    /// That holds where the line is up for a while, nothing is suspected, no remedy runs, no test runs or waits for
+    /// a quiet line, and the customer's traffic proves nothing; it ends where something is due: a test, the end of
+    /// a hold-down, a repetition, a snapshot. A part of the judge that learns from what a quiet line shows must refuse
+    /// it here.
+    pub fn rests(&self, now: Mono) -> Option<(Mono, Span)> {
+        let state = &self.state;
+        let broken = state.incident.as_ref().is_some_and(|i| i.broken.is_some());
+        let settled = now.since(state.watch.since) > promise::UP_FOR;
+        let held = state.incident.is_some();
+        let rests = state.promise.rests(now, &self.config, held);
+        if broken || !settled || state.ladder.running.is_some() || !rests {
+            return None;
+        }
+        let step = state.watch.rotation(&self.config)?;
+        Some((self.due(), step)).filter(|(until, _)| *until > now)
+    }
+
+    /// So much time has passed as [`rests`](Judge::rests) allows.
+    pub fn rested(&mut self, by: Span) {
+        self.state.watch.rested(by);
+        self.state.promise.rested(by);
     }
 
     fn note(&mut self, level: Level, text: String) {
