@@ -4,7 +4,7 @@
 use linekeeper::action::Rung;
 use linekeeper::config::Places;
 use linekeeper::message::{EventName, Message};
-use linekeeper::simulate::plan::Plan;
+use linekeeper::simulate::plan::{Plan, YEAR};
 use linekeeper::simulate::{Report, Simulation};
 use linekeeper::units::Span;
 use serde_json::{Value, json};
@@ -121,7 +121,6 @@ fn passing_over_quiet_time_changes_nothing() {
 #[cfg(feature = "toml")]
 fn every_shipped_world_is_read() {
     use linekeeper::ground::simulate::SHIPPED;
-    use linekeeper::simulate::plan::YEAR;
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("config/worlds");
     let files = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(files, SHIPPED.len(), "each file in config/worlds is a shipped world");
@@ -198,4 +197,42 @@ fn a_wrong_world_is_told_with_every_fault() {
     let agent = json!({ "agent": { "outage": { "patience": "1 ms" } } });
     let told = Plan::read(&agent, &Places::none()).unwrap_err().to_string();
     assert!(told.contains("agent.outage.patience must be 500 ms"), "{told}");
+}
+
+/// A year in which everything befalls the line: what the judge remembers stays small. (That it may be cut anywhere is
+/// held in `judge_scenarios`.)
+#[test]
+fn a_bad_year_is_remembered_in_little() {
+    let plan = eventful();
+    let world = plan.world(6, YEAR);
+    let mut simulation = Simulation::new(&plan.config, &world, 6).forgetting().resting();
+    let mut sizes = Vec::new();
+    for day in (5..=365).step_by(5) {
+        simulation.run(Span::days(day), &mut ());
+        let snapshot = simulation.judge().map(|judge| judge.snapshot().unwrap().to_string().len());
+        sizes.extend(snapshot);
+    }
+    let most = |sizes: &[usize]| sizes.iter().copied().max().unwrap();
+    let (early, late) = sizes.split_at(sizes.len() / 2);
+    assert!(most(&sizes) <= 65_536, "{} bytes", most(&sizes));
+    // It is full in the first half of the year already: ids and numbers grow by a digit, and nothing else grows.
+    assert!(most(late) <= most(early) * 11 / 10, "{} bytes, then {}", most(early), most(late));
+    assert_eq!(simulation.report().stalls, 0);
+}
+
+/// What is published of the shipped worlds, on a part of each: nobody is called falsely, nothing long is missed, and a
+/// sound or merely lossy line is never declared down.
+#[test]
+#[cfg(feature = "toml")]
+fn nobody_is_called_falsely_and_nothing_long_is_missed() {
+    use linekeeper::ground::simulate::{SHIPPED, one};
+    for (name, text) in SHIPPED {
+        let (tree, places) = linekeeper::config::toml::parse(text).unwrap();
+        let plan = Plan::read(&tree, &places).unwrap();
+        let tally = one(&plan, 3, Span::days(60), false);
+        assert_eq!(tally.calls.wrong, 0, "{name}: callbacks that were not so");
+        assert_eq!(tally.false_outages, 0, "{name}: declared down while whole");
+        assert_eq!(tally.long.0, tally.long.1, "{name}: outages longer than 10 s, and found");
+        assert_eq!(tally.stalls, 0, "{name}");
+    }
 }
