@@ -67,7 +67,7 @@ fn wrong_logs_are_refused_with_line_and_column() -> Result<(), Failed> {
         ),
     ];
     for (text, words) in cases {
-        let faults = Log::read(text).expect_err(text);
+        let Err(faults) = Log::read(text) else { panic!("{text:?} is taken") };
         let told = faults[0].to_string();
         assert!(told.contains(words), "{text:?}: {told:?} does not say {words:?}");
     }

@@ -1,5 +1,5 @@
-//! Hostile bytes for every parser: the committed corpora, and some thousand deterministic mutations of them. Where a fuzzer
-//! runs (`tests/fuzz`), it starts from the same corpora; what it finds is put into them and fails here from then on.
+//! Hostile bytes for every parser: the committed corpora, and some thousand deterministic mutations of them. What a longer
+//! run finds is put into the corpora and fails here from then on.
 //!
 //! `LINEKEEPER_HOSTILE_ROUNDS` changes how many mutations of each there are.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]

@@ -406,7 +406,8 @@ impl Simulation {
                         if c.state == CallbackState::Requested
                             && !self.report.requests.contains_key(&c.callback_id)
                         {
-                            let (name, right) = (c.trigger.name.clone(), self.is_so(&c.trigger.name));
+                            let (name, right) =
+                                (c.trigger.name.clone(), self.is_so(&c.trigger.name, AFTERGLOW));
                             let at = Span(self.now);
                             let request = Request { at, name, right, arrived: None, late: false };
                             self.report.requests.insert(c.callback_id.clone(), request);
@@ -954,11 +955,11 @@ impl Simulation {
         self.line.faulted() || self.lasts(|t| matches!(t, Trouble::Address | Trouble::PowerCut))
     }
 
-    /// Whether what a callback says is so.
-    fn is_so(&self, name: &str) -> bool {
+    /// Whether what a callback says is so, or was until so long ago.
+    fn is_so(&self, name: &str, glow: u64) -> bool {
         if name == Finding::Outage.name() {
             // Healed in this very moment, it is withdrawn in the next.
-            let late = |b: &Break| b.returned.is_none_or(|at| at.0 + AFTERGLOW >= self.now);
+            let late = |b: &Break| b.returned.is_none_or(|at| at.0 + glow >= self.now);
             self.report.breaks.last().is_some_and(|b| !b.own && late(b))
         } else if name == Finding::Flapping.name() {
             let outage = &self.config.outage;
@@ -1170,7 +1171,7 @@ impl Simulation {
         if let Message::Callback(c) = &delivery.message.message
             && let Some(name) = self.report.requests.get(&c.callback_id).map(|r| r.name.clone())
         {
-            let so = self.is_so(&name);
+            let so = self.is_so(&name, 0);
             if let Some(request) = self.report.requests.get_mut(&c.callback_id)
                 && request.arrived.is_none()
             {

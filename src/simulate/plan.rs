@@ -171,7 +171,7 @@ impl Process {
                 let mut at = first;
                 while at < lasts {
                     self.one(at, clock, random, out);
-                    at = at + every;
+                    at += every;
                 }
             }
             When::PerYear { events, hours, grows } => {
