@@ -5,6 +5,7 @@
 
 use super::RungLimits;
 use crate::action::Rung;
+use crate::message::CommandName;
 use crate::units::{Bytes, Permille, Rate, Span};
 
 /// The least and the most that a key may hold, both allowed.
@@ -151,6 +152,16 @@ pub const PROGRAMME: Bounds<usize> = Bounds::new(0, 12);
 pub const PROGRAMME_AFTER: Bounds<Span> = Bounds::new(Span::minutes(1), Span::days(800));
 /// See [`Programme::after`](super::Programme::after).
 pub const PROGRAMME_DEFAULT: [Span; 3] = [Span::hours(24), Span::days(7), Span::days(30)];
+
+/// `commands.allow`: none, or all there are.
+pub const COMMANDS: Bounds<usize> = Bounds::new(0, CommandName::ALL.len());
+/// See [`Commands::allow`](super::Commands::allow).
+pub const COMMANDS_DEFAULT: [CommandName; 4] =
+    [CommandName::Check, CommandName::Speedtest, CommandName::Diagnose, CommandName::Programme];
+/// `desired.within`: a restart, a TLS handshake and a lost SYN or two take 10 s; for an hour nobody may be cut off.
+pub const WITHIN: Bounds<Span> = Bounds::new(Span::seconds(10), Span::hours(1));
+/// See [`Desired::within`](super::Desired::within).
+pub const WITHIN_DEFAULT: Span = Span::minutes(3);
 
 /// `mqtt.brokers`: one, and one in reserve. A longer list makes each round of attempts longer and helps no one.
 pub const BROKERS: Bounds<usize> = Bounds::new(1, 2);

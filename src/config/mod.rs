@@ -4,10 +4,12 @@
 //! [`read`](read::read()) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
 
 use crate::action::Rung;
+use crate::message::CommandName;
 use crate::units::{Bytes, LocalTime, Permille, Rate, Span};
 use std::path::PathBuf;
 
 pub mod bounds;
+pub mod desired;
 pub mod fault;
 mod host;
 mod quantity;
@@ -41,6 +43,10 @@ pub struct Config {
     pub callback: Callback,
     /// The follow-up calls of a new installation.
     pub programme: Programme,
+    /// What the platform may order.
+    pub commands: Commands,
+    /// What the platform may configure.
+    pub desired: Desired,
     /// Where to tell it. `None`: nowhere (a gateway that only repairs).
     pub mqtt: Option<Mqtt>,
     /// What is kept on flash.
@@ -400,6 +406,33 @@ pub struct Programme {
     /// Default 24 h, 7 d and 30 d: the day on which an installer's slip shows, the week in which habits have come, and
     /// the month after which a contract is judged.
     pub after: Vec<Span>,
+}
+
+/// What the platform may order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commands {
+    /// The commands that are obeyed.
+    ///
+    /// Default check, speedtest, diagnose and programme: they ask, stay within the budget of tests, or ask for a call.
+    /// What interrupts the customer (remedy, reboot) is the operator's to allow.
+    pub allow: Vec<CommandName>,
+    /// The Ed25519 public key by which `remedy` and `reboot` must be signed. `None`: they need no signature, and who may
+    /// publish to the device's topic may give them.
+    pub key: Option<[u8; 32]>,
+}
+
+/// What the platform may configure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Whether `config/desired` is looked at at all.
+    ///
+    /// Default true. What it may never touch is in [`desired::LOCAL_ONLY`].
+    pub accept: bool,
+    /// A new configuration is kept when within this time the broker was connected and an echo came back.
+    ///
+    /// Default 3 min: the connection's first attempts come within 1, 2, 4, 8 … s, so that some eight are made; an echo
+    /// comes within a second. A gateway that was cut off is back before anybody has asked for it.
+    pub within: Span,
 }
 
 /// Where the platform is.

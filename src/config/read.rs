@@ -8,10 +8,11 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Programme,
+    Broker, Callback, Commands, Config, Desired, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Programme,
     Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
 };
 use crate::action::Rung;
+use crate::message::CommandName;
 use crate::units::{LocalTime, Span};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -28,6 +29,8 @@ const SECTIONS: &[&str] = &[
     "remedies",
     "callback",
     "programme",
+    "commands",
+    "desired",
     "mqtt",
     "store",
     "status",
@@ -59,6 +62,8 @@ const REMEDIES: &[&str] = &[
 const RUNGS: &[&str] = &["renew", "restart-interface", "power-modem", "reboot"];
 const CALLBACK: &[&str] = &["after", "receipt"];
 const PROGRAMME: &[&str] = &["after"];
+const COMMANDS: &[&str] = &["allow", "key"];
+const DESIRED: &[&str] = &["accept", "within"];
 const MQTT: &[&str] = &[
     "broker",
     "brokers",
@@ -85,6 +90,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("remedies", REMEDIES),
     ("callback", CALLBACK),
     ("programme", PROGRAMME),
+    ("commands", COMMANDS),
+    ("desired", DESIRED),
     ("mqtt", MQTT),
     ("store", STORE),
     ("status", STATUS),
@@ -380,6 +387,8 @@ impl Reader<'_> {
         let remedies = self.remedies(&root);
         let callback = self.callback(&root);
         let programme = self.programme(&root);
+        let commands = self.commands(&root);
+        let desired = self.desired(&root);
         let mqtt = self.mqtt(&root);
         let store = self.store(&root);
         let socket = self.status(&root);
@@ -394,6 +403,8 @@ impl Reader<'_> {
             remedies: remedies?,
             callback,
             programme,
+            commands,
+            desired,
             mqtt,
             store,
             socket,
@@ -815,6 +826,41 @@ impl Reader<'_> {
         Programme { after: if given { after } else { bounds::PROGRAMME_DEFAULT.to_vec() } }
     }
 
+    fn commands(&mut self, root: &Section<'_>) -> Commands {
+        let section = self.section(root, "commands");
+        let written = self.list(&section, "allow", bounds::COMMANDS, "commands", Show::Open);
+        let names = CommandName::ALL.map(CommandName::name);
+        let mut allow: Vec<CommandName> = Vec::new();
+        let given = written.is_some();
+        for (path, value) in written.unwrap_or_default() {
+            match CommandName::ALL.into_iter().find(|c| value.as_str() == Some(c.name())) {
+                None => self.must(&path, &alternatives(&names), value, Show::Open),
+                Some(name) if allow.contains(&name) => {
+                    self.fault(&path, format!("is allowed already, is {}", quoted(name.name())));
+                }
+                Some(name) => allow.push(name),
+            }
+        }
+        let mut key = None;
+        self.text(&section, "key", Show::Open, |text| {
+            key = hex::<32>(text);
+            let must = "an Ed25519 public key, 64 hexadecimal digits";
+            key.map(|_| ()).ok_or_else(|| must.to_owned())
+        });
+        self.unknown(&section, COMMANDS);
+        Commands { allow: if given { allow } else { bounds::COMMANDS_DEFAULT.to_vec() }, key }
+    }
+
+    fn desired(&mut self, root: &Section<'_>) -> Desired {
+        let section = self.section(root, "desired");
+        let desired = Desired {
+            accept: self.flag(&section, "accept", true),
+            within: self.quantity(&section, "within", bounds::WITHIN).unwrap_or(bounds::WITHIN_DEFAULT),
+        };
+        self.unknown(&section, DESIRED);
+        desired
+    }
+
     fn mqtt(&mut self, root: &Section<'_>) -> Option<Mqtt> {
         let section = self.section(root, "mqtt");
         section.map?;
@@ -938,6 +984,20 @@ impl Reader<'_> {
         self.unknown(&section, STATUS);
         socket.unwrap_or_else(|| PathBuf::from(bounds::SOCKET_DEFAULT))
     }
+}
+
+/// So many bytes, written as twice as many hexadecimal digits.
+pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        *byte = digit(pair[0])? * 16 + digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 /// `, is …`: what was written, if it may be repeated.

@@ -4,6 +4,7 @@
 //! the simulator and the golden tests are one loop.
 
 pub mod callback;
+pub mod command;
 pub mod dates;
 pub mod diagnosis;
 pub mod incident;
@@ -23,6 +24,7 @@ use crate::message::{
 use crate::observation::{Memory, Observation, Part, Receipt, ReceiptState, RemedyResult, Started, TargetId};
 use crate::units::{Mono, Span};
 use callback::Callback;
+use command::Commands;
 use dates::Dates;
 use incident::Incident;
 use ladder::{Ladder, Next};
@@ -78,6 +80,8 @@ struct State {
     promise: Promise,
     #[serde(default)]
     programme: Programme,
+    #[serde(default)]
+    commands: Commands,
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -173,6 +177,7 @@ impl Judge {
             broker: false,
             promise: Promise::new(),
             programme: Programme::default(),
+            commands: Commands::default(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -266,6 +271,8 @@ impl Judge {
             }
             Observation::BrokerSeen { connected } => self.state.broker = *connected,
             Observation::ReceiptCame(receipt) => self.receipt(now, receipt),
+            Observation::Commanded(came) => self.commanded(now, came),
+            Observation::CommandRefused(came) => self.command_refused(now, came),
             Observation::CallbackAsked { reason } => self.asked(now, short(reason)),
             Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref().map(short)),
             Observation::Stopping => {
@@ -277,7 +284,9 @@ impl Judge {
         self.state.watch.advance(now, &self.config, &mut probes, &mut turns);
         self.out.append(&mut probes);
         for turn in turns {
-            self.turn(now, turn);
+            if let Some(turn) = self.state.commands.shield(turn) {
+                self.turn(now, turn);
+            }
         }
         self.revise(now);
         self.hold(now);
@@ -285,7 +294,9 @@ impl Judge {
         self.escalate(now);
         self.promised(now, saw);
         self.follow_up(now);
+        self.re_check(now);
         self.ask_again(now);
+        self.obey(now, saw);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
         }
@@ -333,6 +344,7 @@ impl Judge {
         state.promise.wake().into_iter().for_each(&mut sooner);
         let due = state.programme.wake(&self.config, |wall| state.dates.at(wall));
         due.into_iter().for_each(&mut sooner);
+        state.commands.wake().into_iter().for_each(&mut sooner);
         for c in &state.callbacks {
             if c.last.state == CallbackState::Requested {
                 c.again.into_iter().for_each(&mut sooner);
@@ -385,6 +397,7 @@ impl Judge {
                 c.again = Some(now + receipt);
             }
         }
+        self.commands_started(now, rebooted);
         let settle = self.config.remedies.limits(Rung::Reboot).settle;
         if let Some(running) = &mut self.state.ladder.running {
             let rung = running.rung;
@@ -794,7 +807,7 @@ impl Judge {
             self.config.remedies.limits(rung).per_day
         );
         self.event(now, EventName::RemedyBegun, now, &why, Some(record));
-        self.out.push(Action::Repair(Repair { remedy, rung, incident: Box::new(public), limit }));
+        self.out.push(Action::Repair(Repair { remedy, rung, incident: Some(Box::new(public)), limit }));
     }
 
     /// The effect of the running remedy is known.
@@ -804,7 +817,10 @@ impl Judge {
             Outcome::NoEffect => Some(false),
             Outcome::Failed | Outcome::Pretended | Outcome::Interrupted => None,
         };
+        let ordered = self.state.ladder.running.as_ref().map(|r| r.remedy);
+        let helped = helped.filter(|_| !ordered.is_some_and(|r| self.state.commands.was_on_whole_line(r)));
         let Some(running) = self.state.ladder.finish(helped) else { return };
+        self.commanded_remedy_over(now, running.remedy, running.rung, outcome, &running.detail);
         if outcome == Outcome::Interrupted {
             self.state.ladder.forgive(running.rung);
         }

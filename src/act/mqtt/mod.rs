@@ -574,7 +574,7 @@ impl Keeper {
                     continue;
                 }
             };
-            let age = age(&self.wiring.time.stamp(), time_of(&message));
+            let age = age(&self.wiring.time.stamp(), message.time());
             if age.is_none_or(|age| age > LATE_AFTER) {
                 value["late"] = true.into();
             }
@@ -948,13 +948,6 @@ fn jitter(cap: Span) -> Span {
 fn name(broker: &Broker) -> String {
     let scheme = if broker.tls { "mqtts" } else { "mqtt" };
     format!("{scheme}://{}:{}", broker.host, broker.port)
-}
-
-fn time_of(message: &Message) -> &Stamp {
-    match message {
-        Message::Callback(callback) => &callback.time,
-        Message::Event(event) => &event.time,
-    }
 }
 
 /// How long ago `then` was; `None` when that was in another boot.

@@ -1,9 +1,10 @@
 //! Remedies by any program.
 //!
 //! It is called with the name of the rung as its argument, the remedy as JSON on standard input, and
-//! `LINEKEEPER_RUNG`, `LINEKEEPER_INCIDENT` and `LINEKEEPER_DEVICE` in its environment. Exit code 0 says that the
-//! remedy was carried out; any other that it was not, and the last line it printed says why. At its limit it is killed
-//! with all its process group. What it starts in the background should redirect its output.
+//! `LINEKEEPER_RUNG`, `LINEKEEPER_INCIDENT` (empty where the platform ordered it without one) and `LINEKEEPER_DEVICE` in
+//! its environment. Exit code 0 says that the remedy was carried out; any other that it was not, and the last line it
+//! printed says why. At its limit it is killed with all its process group. What it starts in the background should
+//! redirect its output.
 
 use super::command::{End, run};
 use crate::action::{Repair, Rung};
@@ -43,7 +44,7 @@ impl Script {
         let rung = repair.rung.name();
         let env = [
             ("LINEKEEPER_RUNG", rung),
-            ("LINEKEEPER_INCIDENT", repair.incident.id.as_str()),
+            ("LINEKEEPER_INCIDENT", repair.incident.as_ref().map_or("", |i| i.id.as_str())),
             ("LINEKEEPER_DEVICE", self.device.as_str()),
         ];
         let limit = repair.limit.into();

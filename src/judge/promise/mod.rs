@@ -25,6 +25,7 @@
 
 pub mod bnetza;
 pub mod budget;
+pub mod commanded;
 pub mod ctu;
 pub mod fcc;
 pub mod guard;

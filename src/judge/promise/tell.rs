@@ -204,6 +204,8 @@ impl Judge {
         let mut turns = Vec::new();
         // Taken out for the time: it is told of the rest of the state and never looks for itself.
         let mut promise = std::mem::take(&mut self.state.promise);
+        let mut commands = std::mem::take(&mut self.state.commands);
+        let wall = self.state.dates.trusted(now);
         let mut scene = self.scene(now);
         if matches!(saw, Observation::Stopping) {
             (scene.free, scene.calm) = (false, false);
@@ -224,8 +226,10 @@ impl Judge {
             Observation::SpeedEnded(ended) => promise.ended(&scene, ended, &mut turns),
             _ => {}
         }
+        commands.tests(&scene, wall, &mut promise, saw, &mut turns);
         promise.advance(&scene, &mut turns);
         self.state.promise = promise;
+        self.state.commands = commands;
         for turn in turns {
             match turn {
                 Turn::Measure { order, reserved } => {
