@@ -434,6 +434,9 @@ impl Agent {
             offset_minutes: 480,
             outbox: Arc::clone(&outbox),
             state: body,
+            command_key: None,
+            desired: None,
+            reported: watch::channel(Value::Null).1,
             saw: into,
             time: Arc::new(Clock { boot_at }),
         });

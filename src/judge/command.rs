@@ -572,6 +572,25 @@ impl Judge {
         found
     }
 
+    /// A new life began, perhaps under another configuration than the last: what is known of a host or a server goes
+    /// with it, and is not taken for another's.
+    pub(super) fn reconfigured(&mut self) {
+        let hosts: Vec<String> = self.config.probe.targets.iter().map(|t| t.host.clone()).collect();
+        let servers = self.config.speed.servers.clone();
+        let (old_hosts, old_servers) = std::mem::replace(&mut self.state.asked, (hosts.clone(), servers.clone()));
+        if !old_hosts.is_empty() && old_hosts != hosts {
+            self.state.watch.retarget(&old_hosts, &hosts);
+        }
+        if !old_servers.is_empty() && old_servers != servers {
+            self.state.promise.servers_changed();
+        }
+    }
+
+    /// Something is being done to the line: not the moment to begin anew.
+    pub fn is_acting(&self) -> bool {
+        self.state.ladder.running.is_some() || self.state.promise.is_running()
+    }
+
     /// A new life began, perhaps by our own reboot. Before the ladder looks at it.
     pub(super) fn commands_started(&mut self, now: Mono, rebooted: bool) {
         self.state.commands.started();

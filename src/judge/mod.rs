@@ -82,6 +82,10 @@ struct State {
     programme: Programme,
     #[serde(default)]
     commands: Commands,
+    /// The hosts that `watch` is about, and the servers that `promise` is about: the configuration may change between two
+    /// lives. Empty in snapshots of older versions.
+    #[serde(default)]
+    asked: (Vec<String>, Vec<String>),
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -178,6 +182,7 @@ impl Judge {
             promise: Promise::new(),
             programme: Programme::default(),
             commands: Commands::default(),
+            asked: Default::default(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -386,6 +391,7 @@ impl Judge {
                 self.note(Level::Warn, "started; the memory could not be read and begins anew".into());
             }
         }
+        self.reconfigured();
         self.state.watch.started(now, started.uptime, &self.config);
         self.state.programme.started(started);
         self.state.broker = false;

@@ -9,6 +9,7 @@
 //! does. Waits between attempts are uniform between nothing and their cap (full jitter), so that a fleet does not come
 //! back as a herd.
 
+pub mod command;
 pub mod receipt;
 mod tls;
 
@@ -133,6 +134,12 @@ pub struct Wiring {
     pub outbox: Arc<Mutex<Outbox>>,
     /// The body of the retained state; schema, ids, time, `online` and `dropped` are added here.
     pub state: watch::Receiver<Value>,
+    /// The key by which commands are signed, if there is one.
+    pub command_key: Option<[u8; 32]>,
+    /// Where what comes on `config/desired` goes, unread.
+    pub desired: Option<mpsc::Sender<Vec<u8>>>,
+    /// The body of the retained `config/reported`; ids and time are added here. Null: nothing to report.
+    pub reported: watch::Receiver<Value>,
     /// Where observations go.
     pub saw: mpsc::Sender<Observation>,
     /// The clock.
@@ -264,7 +271,10 @@ struct Connection {
     window: usize,
     largest: usize,
     cursor: Option<Place>,
+    /// Subscriptions that are not answered yet.
+    asked_for: VecDeque<&'static str>,
     state_due: bool,
+    reported_due: bool,
     state_at: Option<Mono>,
     dropped: Dropped,
     _polling: Polling,
@@ -432,7 +442,9 @@ impl Keeper {
             window: WINDOW,
             largest: LARGEST_OUTGOING,
             cursor: None,
+            asked_for: VecDeque::new(),
             state_due: true,
+            reported_due: true,
             state_at: None,
             dropped: Dropped::default(),
             _polling: Polling(tokio::spawn(poll(event_loop, into))),
@@ -482,6 +494,7 @@ impl Keeper {
         let nudge = Arc::clone(&self.nudge);
         let new = Arc::clone(&self.new);
         let mut body_lives = true;
+        let mut reported_lives = true;
         loop {
             let mut wake = None;
             if connection.up.is_some() {
@@ -519,6 +532,10 @@ impl Keeper {
                 changed = self.wiring.state.changed(), if body_lives => {
                     body_lives = changed.is_ok();
                     connection.state_due |= body_lives;
+                }
+                changed = self.wiring.reported.changed(), if reported_lives => {
+                    reported_lives = changed.is_ok();
+                    connection.reported_due |= reported_lives;
                 }
                 () = new.notified() => {}
                 () = sleep(wait.into()) => {}
@@ -562,6 +579,12 @@ impl Keeper {
                 connection.dropped = dropped;
             } else if !busy {
                 wake_at(ready);
+            }
+        }
+        if connection.reported_due && !connection.under_way().any(|s| s.place.is_none()) {
+            connection.reported_due = false;
+            if let Some(reported) = self.reported(&connection.session) {
+                self.publish(connection, "config/reported", &reported, true, None)?;
             }
         }
         let window = if self.careful > 0 { 1 } else { connection.window };
@@ -632,9 +655,11 @@ impl Keeper {
         retain: bool,
         place: Option<Place>,
     ) -> Result<(), String> {
+        let correlation = payload.get("correlation").and_then(Value::as_str).and_then(command::bytes);
         let about = PublishProperties {
             payload_format_indicator: Some(1),
             content_type: Some("application/json".into()),
+            correlation_data: correlation.map(Into::into),
             ..PublishProperties::default()
         };
         connection
@@ -675,6 +700,16 @@ impl Keeper {
         body
     }
 
+    /// The retained report on the configuration: the runner's body, and what only this side knows.
+    fn reported(&mut self, session: &str) -> Option<Value> {
+        let Value::Object(fields) = self.wiring.reported.borrow().clone() else { return None };
+        let mut body = Value::Object(fields);
+        self.states = self.states.wrapping_add(1);
+        body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.states).into();
+        body["time"] = json!(self.wiring.time.stamp());
+        Some(body)
+    }
+
     async fn happened(
         &mut self,
         broker: &Broker,
@@ -688,11 +723,13 @@ impl Keeper {
             Event::Incoming(Incoming::PubAck(puback)) => self.answered(connection, &puback).await,
             Event::Incoming(Incoming::Publish(publish)) => self.received(connection, &publish).await,
             Event::Incoming(Incoming::SubAck(suback)) => {
+                // One subscription each, answered in order.
+                let topic = connection.asked_for.pop_front().unwrap_or("?");
                 for code in &suback.return_codes {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
                         warn!(
-                            "the broker does not let us subscribe to {}callback/receipt ({code:?}): receipts will not \
-                             come; check the broker's access list",
+                            "the broker does not let us subscribe to {}{topic} ({code:?}): what the platform says there \
+                             will not come; check the broker's access list",
                             self.root
                         );
                     }
@@ -733,10 +770,14 @@ impl Keeper {
             if connack.session_present { "it kept our session" } else { "a new session" }
         );
         self.last_failure = None;
-        connection
-            .client
-            .try_subscribe(format!("{}callback/receipt", self.root), QoS::AtLeastOnce)
-            .map_err(|_| "the client takes no more requests".to_owned())?;
+        let wanted = ["callback/receipt", "command", "config/desired"];
+        for topic in wanted.into_iter().filter(|t| *t != "config/desired" || self.wiring.desired.is_some()) {
+            connection
+                .client
+                .try_subscribe(format!("{}{topic}", self.root), QoS::AtLeastOnce)
+                .map_err(|_| "the client takes no more requests".to_owned())?;
+            connection.asked_for.push_back(topic);
+        }
         self.tell(Observation::BrokerSeen { connected: true }).await;
         Ok(())
     }
@@ -845,9 +886,14 @@ impl Keeper {
     /// Whether the message is done with.
     async fn taken_in(&mut self, publish: &Publish) -> bool {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
-        if topic != format!("{}callback/receipt", self.root) {
-            debug!("a message on {topic:?}, which we did not ask for, is passed over");
-            return true;
+        match topic.strip_prefix(&self.root) {
+            Some("callback/receipt") => {}
+            Some("command") => return self.commanded(publish).await,
+            Some("config/desired") => return self.desired(publish).await,
+            _ => {
+                debug!("a message on {topic:?}, which we did not ask for, is passed over");
+                return true;
+            }
         }
         let wrong = if publish.retain {
             format!(
@@ -860,13 +906,49 @@ impl Keeper {
                 Err(why) => format!("receipt on {topic} refused: {why}"),
             }
         };
+        self.warn_once(wrong);
+        true
+    }
+
+    /// One line for what is new, none for what comes again.
+    fn warn_once(&mut self, wrong: String) {
         if self.last_refusal.as_ref() == Some(&wrong) {
             debug!("{wrong}");
         } else {
             warn!("{wrong}");
             self.last_refusal = Some(wrong);
         }
-        true
+    }
+
+    /// A command goes to the judge, which keeps its journal; what is none is refused where it can be.
+    async fn commanded(&mut self, publish: &Publish) -> bool {
+        let properties = publish.properties.as_ref();
+        let envelope = command::Envelope {
+            retained: publish.retain,
+            correlation: properties.and_then(|p| p.correlation_data.as_deref()),
+            expiry_s: properties.and_then(|p| p.message_expiry_interval),
+        };
+        let key = self.wiring.command_key.as_ref();
+        match command::read(&publish.payload, envelope, &self.wiring.device_id, key) {
+            command::Read::Command(came) => self.tell(Observation::Commanded(came)).await,
+            command::Read::Refused(refused) => self.tell(Observation::CommandRefused(refused)).await,
+            command::Read::Unreadable(why) => {
+                let size = publish.payload.len();
+                self.warn_once(format!("a command of {size} bytes is passed over, for it {why}"));
+                true
+            }
+        }
+    }
+
+    /// What configuration the platform wants is the runner's to read.
+    async fn desired(&mut self, publish: &Publish) -> bool {
+        let Some(desired) = &self.wiring.desired else { return true };
+        let mut stopped = self.stopped.clone();
+        tokio::select! {
+            biased;
+            sent = desired.send(publish.payload.to_vec()) => sent.is_ok(),
+            _ = asked_to_end(&mut stopped) => false,
+        }
     }
 
     /// Tells the runner; `false` when it does not listen any more.

@@ -64,6 +64,19 @@ impl Promise {
         Asked::Began((before + 1..=self.tests).map(TestId).collect())
     }
 
+    /// Other servers are configured than before: what was found about and by the old ones says nothing of the new.
+    pub fn servers_changed(&mut self) {
+        self.servers.clear();
+        for direction in Direction::ALL {
+            self.side_mut(direction).begin_anew();
+        }
+    }
+
+    /// Whether a test runs.
+    pub fn is_running(&self) -> bool {
+        self.running.is_some()
+    }
+
     /// Whether a test runs or is still to come in the round that runs.
     pub fn runs(&self, test: TestId) -> bool {
         let in_round =
