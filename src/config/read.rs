@@ -8,8 +8,8 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Commands, Config, Desired, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage, Probe, Programme,
-    Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
+    Broker, Callback, Commands, Config, Desired, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage,
+    Probe, Programme, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
 };
 use crate::action::Rung;
 use crate::message::CommandName;

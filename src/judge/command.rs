@@ -200,8 +200,7 @@ impl Commands {
                 entry.doing = Doing::Nothing;
                 entry.last.result = json!({ "tests": found });
                 entry.last.state = CommandState::Done;
-                entry.last.outcome =
-                    Some(if measured { CommandOutcome::Ok } else { CommandOutcome::Failed });
+                entry.last.outcome = Some(if measured { CommandOutcome::Ok } else { CommandOutcome::Failed });
                 entry.last.reason = (!measured).then_some(Reason::Failed);
                 entry.last.detail = match (measured, all) {
                     (true, true) => "measured".into(),
@@ -316,7 +315,8 @@ impl Judge {
             return true;
         };
         if !looked_at {
-            let why = format!("more than {RATE} commands came within {RATE_WINDOW}; give it again with another id");
+            let why =
+                format!("more than {RATE} commands came within {RATE_WINDOW}; give it again with another id");
             self.refuse(now, id, name, correlation, Reason::TooMany, &why);
             return true;
         }
@@ -345,7 +345,8 @@ impl Judge {
         }
         match came.signature {
             Signature::Bad => {
-                let why = "its signature is not by commands.key over this device, id, command, expiry and argument";
+                let why =
+                    "its signature is not by commands.key over this device, id, command, expiry and argument";
                 return Err((Reason::BadSignature, why.into()));
             }
             Signature::Good if command.expires.is_none() => {
@@ -551,7 +552,8 @@ impl Judge {
     fn what_is_known(&self, now: Mono) -> Value {
         let mut found = self.brief_check(now);
         let incident = self.state.incident.as_ref();
-        let cause = incident.filter(|i| i.broken.is_some()).map(|i| i.cause).or(self.state.watch.link_fault());
+        let cause =
+            incident.filter(|i| i.broken.is_some()).map(|i| i.cause).or(self.state.watch.link_fault());
         let facts = match (incident.filter(|i| i.broken.is_some()), cause) {
             (Some(incident), _) => incident.facts.clone(),
             (None, Some(cause)) => self.facts(now, cause),
@@ -577,7 +579,8 @@ impl Judge {
     pub(super) fn reconfigured(&mut self) {
         let hosts: Vec<String> = self.config.probe.targets.iter().map(|t| t.host.clone()).collect();
         let servers = self.config.speed.servers.clone();
-        let (old_hosts, old_servers) = std::mem::replace(&mut self.state.asked, (hosts.clone(), servers.clone()));
+        let (old_hosts, old_servers) =
+            std::mem::replace(&mut self.state.asked, (hosts.clone(), servers.clone()));
         if !old_hosts.is_empty() && old_hosts != hosts {
             self.state.watch.retarget(&old_hosts, &hosts);
         }
@@ -630,14 +633,16 @@ impl Judge {
         let Some(id) = self.ordered(remedy) else { return };
         let up = self.state.watch.line == LineState::Up;
         let result = json!({ "outcome": outcome, "line": self.state.watch.line });
-        let words = |what: &str| if detail.is_empty() { what.to_string() } else { format!("{what}: {detail}") };
+        let words =
+            |what: &str| if detail.is_empty() { what.to_string() } else { format!("{what}: {detail}") };
         match outcome {
             Outcome::NoEffect if rung == Rung::Reboot => {
                 let why = words("the gateway did not go down");
                 self.done(now, &id, Err((Reason::Failed, &why)), result);
             }
             Outcome::Healed | Outcome::NoEffect => {
-                let words = words(if up { "carried out, the line is up" } else { "carried out, the line is not up" });
+                let words =
+                    words(if up { "carried out, the line is up" } else { "carried out, the line is not up" });
                 self.done(now, &id, Ok(&words), result);
             }
             Outcome::Failed => {

@@ -99,7 +99,10 @@ impl Desk {
                     Some(kept) => desk.kept = kept,
                     None => {
                         let aside = durable::set_aside(path);
-                        warn!("{} is damaged; {aside}. The gateway's own configuration is in force", path.display());
+                        warn!(
+                            "{} is damaged; {aside}. The gateway's own configuration is in force",
+                            path.display()
+                        );
                     }
                 },
                 Err(e) => warn!("{}", durable::words("cannot read", path, &e)),
@@ -201,11 +204,8 @@ impl Desk {
 
     /// Begins the trial, if one is due; the configuration is in force from now.
     pub fn begin(&mut self, now: Mono) {
-        self.trial = self.kept.trial.is_some().then(|| Trial {
-            until: now + self.within,
-            broker: false,
-            echo: false,
-        });
+        self.trial =
+            self.kept.trial.is_some().then(|| Trial { until: now + self.within, broker: false, echo: false });
     }
 
     /// When the trial ends, if one is in course.

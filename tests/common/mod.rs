@@ -129,10 +129,7 @@ impl Referee {
         let in_day = used(&|u| u.2 + day > at.world.0);
         assert!(in_day <= allowed, "{at:?}: {rung:?} taken {in_day} times within 24 h, {allowed} allowed");
         if rung == Rung::Reboot {
-            assert!(
-                self.rebooted_in.insert(incident.id.clone()),
-                "{at:?}: a second reboot for one incident"
-            );
+            assert!(self.rebooted_in.insert(incident.id.clone()), "{at:?}: a second reboot for one incident");
         }
     }
 

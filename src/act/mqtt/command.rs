@@ -49,7 +49,8 @@ pub fn read(payload: &[u8], envelope: Envelope<'_>, device_id: &str, key: Option
         Err(e) => return Read::Unreadable(format!("is not JSON: {e}")),
     };
     let Value::Object(fields) = &value else { return Read::Unreadable("is no JSON object".into()) };
-    let visible = |id: &str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|b| b.is_ascii_graphic());
+    let visible =
+        |id: &str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|b| b.is_ascii_graphic());
     let id = match fields.get("id") {
         Some(Value::String(id)) if visible(id) => id.clone(),
         _ => return Read::Unreadable(format!("has no id of 1 to {LONGEST_ID} visible ASCII characters")),
@@ -84,9 +85,8 @@ pub fn read(payload: &[u8], envelope: Envelope<'_>, device_id: &str, key: Option
             let expires = fields.get("expires").and_then(Value::as_str).unwrap_or_default();
             let text = signed_text(device_id, &command.id, command.command, expires, &command.arguments);
             let signature = signature.as_str().and_then(hex::<64>);
-            let good = signature.is_some_and(|s| {
-                UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &s).is_ok()
-            });
+            let good = signature
+                .is_some_and(|s| UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &s).is_ok());
             if good { Signature::Good } else { Signature::Bad }
         }
     };
@@ -145,7 +145,11 @@ fn command(fields: &Map<String, Value>, id: String) -> Result<Command, String> {
     })
 }
 
-fn argument<T: DeserializeOwned>(of: &Map<String, Value>, name: &str, wanted: &str) -> Result<Option<T>, String> {
+fn argument<T: DeserializeOwned>(
+    of: &Map<String, Value>,
+    name: &str,
+    wanted: &str,
+) -> Result<Option<T>, String> {
     match of.get(name).filter(|v| !v.is_null()) {
         None => Ok(None),
         Some(value) => match T::deserialize(value) {
@@ -164,4 +168,135 @@ pub fn digits(bytes: &[u8]) -> String {
 pub fn bytes(digits: &str) -> Option<Vec<u8>> {
     let pairs = digits.as_bytes().chunks(2);
     pairs.map(|pair| std::str::from_utf8(pair).ok().and_then(hex::<1>).map(|[byte]| byte)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use ring::signature::{Ed25519KeyPair, KeyPair};
+    use serde_json::json;
+
+    fn pair() -> (Ed25519KeyPair, [u8; 32]) {
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+        let key = pair.public_key().as_ref().try_into().unwrap();
+        (pair, key)
+    }
+
+    fn signature(value: &Value, key: Option<&[u8; 32]>) -> Signature {
+        match read(value.to_string().as_bytes(), Envelope::default(), "gw-1", key) {
+            Read::Command(came) => came.signature,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_signature_is_over_device_id_command_expiry_and_argument() {
+        let (pair, key) = pair();
+        let expires = "2026-11-20T12:00:00+08:00";
+        let text = "linekeeper.command.v1\ngw-1\nC1\nremedy\n2026-11-20T12:00:00+08:00\nrenew";
+        let signed = digits(pair.sign(text.as_bytes()).as_ref());
+        let good = json!({
+            "id": "C1", "command": "remedy", "expires": expires, "arguments": { "rung": "renew" },
+            "signature": signed, "unknown": { "deep": [1] },
+        });
+        assert_eq!(signature(&good, Some(&key)), Signature::Good);
+        assert_eq!(signature(&good, None), Signature::Unchecked);
+        for (field, other) in [
+            ("id", json!("C2")),
+            ("command", json!("diagnose")),
+            ("expires", json!("2026-11-21T12:00:00+08:00")),
+            // The same moment in other words is not what was signed.
+            ("expires", json!("2026-11-20T04:00:00Z")),
+            ("arguments", json!({ "rung": "power-modem" })),
+            ("arguments", json!({ "rung": "renew", "delay_s": 60 })),
+            ("signature", json!("00".repeat(64))),
+            ("signature", json!(signed[..126])),
+            ("signature", json!(7)),
+        ] {
+            let mut bad = good.clone();
+            bad[field] = other;
+            assert_eq!(signature(&bad, Some(&key)), Signature::Bad, "{field}");
+        }
+        let mut unsigned = good.clone();
+        unsigned["signature"] = Value::Null;
+        assert_eq!(signature(&unsigned, Some(&key)), Signature::Absent);
+        // For another gateway it is none.
+        let read = read(good.to_string().as_bytes(), Envelope::default(), "gw-2", Some(&key));
+        assert!(matches!(read, Read::Command(c) if c.signature == Signature::Bad));
+        let mut other_key = key;
+        other_key[0] ^= 1;
+        assert_eq!(signature(&good, Some(&other_key)), Signature::Bad);
+    }
+
+    #[test]
+    fn what_cannot_be_obeyed_is_answered_where_its_id_can_be_read() {
+        let with = |more: &str| format!(r#"{{"id":"C1","command":"check"{more}}}"#);
+        for (payload, reason, word) in [
+            (with(&format!(r#","x":"{}""#, "y".repeat(5_000))), Reason::TooLarge, "at most 4096"),
+            (r#"{"id":"C1"}"#.into(), Reason::Malformed, "command is none of check, speedtest"),
+            (r#"{"id":"C1","command":"format"}"#.into(), Reason::Malformed, "command is none of"),
+            (with(r#","schema":"linekeeper.command.v2""#), Reason::Malformed, "schema"),
+            (with(r#","expires":"tomorrow""#), Reason::Malformed, "expires is not a date"),
+            (with(r#","valid_s":-1"#), Reason::Malformed, "valid_s"),
+            (with(r#","valid_s":1.5"#), Reason::Malformed, "valid_s"),
+            (with(r#","arguments":[]"#), Reason::Malformed, "arguments"),
+            (with(r#","arguments":{"rung":"hammer"}"#), Reason::Malformed, "arguments.rung"),
+            (with(r#","device_id":"gw-2""#), Reason::OtherDevice, "another gateway"),
+            (with(r#","device_id":3"#), Reason::Malformed, "device_id is no text"),
+        ] {
+            match read(payload.as_bytes(), Envelope::default(), "gw-1", None) {
+                Read::Refused(refused) => {
+                    assert_eq!((refused.id.as_str(), refused.reason), ("C1", reason), "{payload}");
+                    assert!(refused.detail.contains(word), "{refused:?}");
+                }
+                other => panic!("{payload}: {other:?}"),
+            }
+        }
+        for payload in ["", "[]", "{}", "\"C1\"", r#"{"id":""}"#, r#"{"id":"a b"}"#, r#"{"id":7}"#, "{"] {
+            let read = read(payload.as_bytes(), Envelope::default(), "gw-1", None);
+            assert!(matches!(read, Read::Unreadable(_)), "{payload}: {read:?}");
+        }
+        let long = [0u8; LONGEST_CORRELATION + 1];
+        let envelope = Envelope { correlation: Some(&long), ..Envelope::default() };
+        assert!(matches!(read(with("").as_bytes(), envelope, "gw-1", None), Read::Refused(_)));
+    }
+
+    #[test]
+    fn the_envelope_comes_along() {
+        let payload = br#"{"id":"C1","command":"programme","arguments":{"delay_s":60,"x":1},"issued":"2026-11-20T04:00:00Z"}"#;
+        let envelope = Envelope { retained: true, correlation: Some(b"\x00\xfe"), expiry_s: Some(9) };
+        let Read::Command(came) = read(payload, envelope, "gw-1", None) else { panic!() };
+        assert_eq!((came.retained, came.broker_left), (true, Some(Span::seconds(9))));
+        assert_eq!(came.correlation.as_deref(), Some("00fe"));
+        assert_eq!(bytes("00fe"), Some(vec![0, 0xfe]));
+        assert_eq!((bytes("0"), bytes("zz"), bytes("é")), (None, None, None));
+        assert_eq!(came.command.arguments.delay_s, Some(60));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_bytes_break_it(
+            noise in prop::collection::vec(any::<u8>(), 0..200),
+            at in 0usize..200,
+            byte in any::<u8>(),
+            correlation in prop::option::of(prop::collection::vec(any::<u8>(), 0..80)),
+        ) {
+            let (_, key) = pair();
+            let envelope = Envelope { retained: false, correlation: correlation.as_deref(), expiry_s: None };
+            let _ = read(&noise, envelope, "gw-1", Some(&key));
+            // One byte of a good one changed.
+            let mut payload = br#"{"id":"C1","command":"remedy","arguments":{"rung":"renew"},"expires":"2026-11-20T12:00:00+08:00","valid_s":60,"signature":"00"}"#.to_vec();
+            if let Some(place) = payload.get_mut(at) {
+                *place = byte;
+            }
+            match read(&payload, envelope, "gw-1", Some(&key)) {
+                Read::Command(c) => prop_assert!(c.command.id.len() <= LONGEST_ID),
+                Read::Refused(r) => prop_assert!(!r.id.is_empty() && r.id.len() <= LONGEST_ID),
+                Read::Unreadable(why) => prop_assert!(!why.is_empty()),
+            }
+        }
+    }
 }

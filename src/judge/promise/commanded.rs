@@ -36,7 +36,9 @@ impl Promise {
             .filter(|d| direction.is_none_or(|wanted| wanted == *d) && bar(config, *d).is_some())
             .collect();
         if legs.is_empty() {
-            return never("nothing was sold in that direction, so that what a test costs has no bound (promise)");
+            return never(
+                "nothing was sold in that direction, so that what a test costs has no bound (promise)",
+            );
         }
         if self.port.found {
             return never("the port negotiated less than was sold: a test would measure the cable");
