@@ -291,7 +291,8 @@ proptest! {
         }
         let snapshot = judge.snapshot().unwrap();
         let size = snapshot.to_string().len();
-        prop_assert!(size <= 65_536, "a snapshot of {size} bytes");
+        // Most of it is a link with 500 addresses, callbacks with long reasons, and a full journal of commands.
+        prop_assert!(size <= 81_920, "a snapshot of {size} bytes");
         let restored = Judge::restore(config, &snapshot).unwrap();
         prop_assert_eq!(restored.snapshot().unwrap(), snapshot);
         judge.status(now);

@@ -7,7 +7,8 @@
 //!   forgotten only when it is over and its validity too; while no place is free of such, others are refused.
 //! * What is over after its time is not begun. By civil time where that is trusted; else by the time since it came, for
 //!   as long as it was to be valid, or as the broker says it still is ([`VALID_DEFAULT`] where nobody says). A command
-//!   that waited here is held against both again before it is begun.
+//!   that waited here is held against both again before it is begun. (How long it lay in a connection that stalls
+//!   nobody can say without a date: at most one and a half keep-alives, then the broker takes it back.)
 //! * A retained command is refused: brokers give it to each new connection, years after.
 //! * Commands that are not on `commands.allow` are refused. With `commands.key`, `remedy` and `reboot` must be signed;
 //!   and whatever bears a wrong signature is refused.
@@ -33,8 +34,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 
-/// Commands remembered. 32: with a validity of minutes that is more than [`RATE`] lets in; about 20 kB of snapshot.
-pub const JOURNAL: usize = 32;
+/// Commands remembered. 24: with a validity of minutes that is more than [`RATE`] lets in; at most some 20 kB of snapshot.
+pub const JOURNAL: usize = 24;
 /// Commands, repeated and refused ones too, that are looked at in [`RATE_WINDOW`].
 ///
 /// 20: one every half a minute; a person who looks into one gateway gives five. Each costs up to three answers of half
@@ -49,7 +50,9 @@ pub const VALID_DEFAULT: Span = Span::minutes(5);
 /// The longest validity that is taken. A day: what was ordered yesterday was ordered about yesterday's line.
 pub const VALID_MOST: Span = Span::days(1);
 /// Answers' bodies are kept up to so many bytes in all, the latest; beyond, a repeated command gets its answer without.
-const BODIES: usize = 8 * 1024;
+const BODIES: usize = 4 * 1024;
+/// Words of others (a driver, the reader of commands) are kept in an answer up to so many bytes.
+const WORDS: usize = 160;
 /// How far in the future a re-check may be ordered, seconds. A complaint that was handled three months ago is another.
 pub const DELAY_S: std::ops::RangeInclusive<u64> = 60..=90 * 86_400;
 
@@ -234,6 +237,12 @@ impl Commands {
     }
 }
 
+/// The beginning of what others say.
+fn brief(text: &str) -> &str {
+    let end = (0..=WORDS.min(text.len())).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
+}
+
 /// What one test found, for the answer.
 fn told(ended: &SpeedEnded) -> Value {
     let mut told = match &ended.outcome {
@@ -249,7 +258,7 @@ fn told(ended: &SpeedEnded) -> Value {
             "rpm": f.rpm,
         }),
         SpeedOutcome::Failed { reason, detail, .. } => {
-            json!({ "outcome": "failed", "reason": reason, "detail": super::short(detail) })
+            json!({ "outcome": "failed", "reason": reason, "detail": brief(detail) })
         }
     };
     told["direction"] = json!(ended.direction);
@@ -298,7 +307,7 @@ impl Judge {
     /// Something came as a command that is none.
     pub(super) fn command_refused(&mut self, now: Mono, came: &CommandRefused) {
         if !self.known(now, &came.id, None, &came.correlation) {
-            self.refuse(now, &came.id, None, &came.correlation, came.reason, super::short(&came.detail));
+            self.refuse(now, &came.id, None, &came.correlation, came.reason, brief(&came.detail));
         }
     }
 
@@ -633,6 +642,7 @@ impl Judge {
         let Some(id) = self.ordered(remedy) else { return };
         let up = self.state.watch.line == LineState::Up;
         let result = json!({ "outcome": outcome, "line": self.state.watch.line });
+        let detail = brief(detail);
         let words =
             |what: &str| if detail.is_empty() { what.to_string() } else { format!("{what}: {detail}") };
         match outcome {
