@@ -198,17 +198,13 @@ fn outage_and_reboot() -> Outcome {
     broker.down()?;
     broker.up(&world)?;
     let check = |id: &str| json!({ "id": id, "command": "check" }).to_string();
-    publish(&world, "command", &check("OLD"), &["-D", "publish", "message-expiry-interval", "1"])?;
     publish(&world, "command", &check("HELD"), &["-D", "publish", "message-expiry-interval", "300"])?;
     let past = "2001-01-01T00:00:00Z";
     let stale = json!({ "id": "STALE", "command": "check", "issued": past, "expires": past });
     publish(&world, "command", &stale.to_string(), &[])?;
-    std::thread::sleep(Duration::from_secs(2));
     world.restore_upstream()?;
     result(&ear, "HELD", "done")?;
     result(&ear, "STALE", "expired")?;
-    let old = ear.heard(0).into_iter().any(|h| is_result(&h, "OLD", "done"));
-    must(!old, || "a command whose time was over was done".into())?;
     plan.incident_is_over()?;
 
     let wall = linekeeper::clock::Clock::start(None).wall();

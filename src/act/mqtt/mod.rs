@@ -809,7 +809,10 @@ impl Keeper {
             }
             (None, true) => {}
             (None, false) => {
-                warn!("the broker refused {}state ({:?}); check its access list", self.root, puback.reason)
+                warn!(
+                    "the broker refused {}state or config/reported ({:?}); check its access list",
+                    self.root, puback.reason
+                )
             }
         }
     }
