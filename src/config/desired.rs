@@ -32,6 +32,7 @@ pub const LOCAL_ONLY: &[(&str, &str)] = &[
     ("mqtt.key", "by what it proves itself stands in its own configuration"),
     ("mqtt.username", "by what it proves itself stands in its own configuration"),
     ("mqtt.password_file", "by what it proves itself stands in its own configuration"),
+    ("mqtt.tls", "what it trusts stands in its own configuration"),
     ("remedies.dhcp_client", "which programs it runs stands in its own configuration"),
     ("remedies.dhcp_pidfile", "which processes it signals stands in its own configuration"),
     ("remedies.power_modem", "which programs it runs stands in its own configuration"),

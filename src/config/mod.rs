@@ -446,6 +446,10 @@ pub struct Mqtt {
     pub client: Option<(PathBuf, PathBuf)>,
     /// User name and the file that holds the password (its first line).
     pub login: Option<(String, PathBuf)>,
+    /// The oldest version of TLS that is spoken, for `mqtts`.
+    ///
+    /// Default 1.2: what a broker of 2016 speaks. The fleet's own broker speaks 1.3, and who knows that pins it.
+    pub tls: TlsVersion,
     /// MQTT keep-alive. Default 30 s: a dead connection is noticed within twice that by the protocol, and sooner by
     /// an acknowledgement that does not come.
     pub keep_alive: Span,
@@ -455,6 +459,15 @@ pub struct Mqtt {
     pub reconnect: Span,
     /// How long the broker keeps our session (and the receipts in it) while we are away. Default 1 day.
     pub session: Span,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// `1.2` (RFC 5246).
+    V12,
+    /// `1.3` (RFC 8446).
+    V13,
 }
 
 /// Where one broker is.

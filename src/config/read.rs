@@ -9,7 +9,8 @@ use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
     Broker, Callback, Commands, Config, Desired, Device, Driver, Language, Line, LinuxDriver, Mqtt, Outage,
-    Probe, Programme, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, host,
+    Probe, Programme, Promise, Quiet, Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target,
+    TlsVersion, host,
 };
 use crate::action::Rung;
 use crate::message::CommandName;
@@ -72,6 +73,7 @@ const MQTT: &[&str] = &[
     "key",
     "username",
     "password_file",
+    "tls",
     "keep_alive",
     "reconnect",
     "session",
@@ -875,6 +877,8 @@ impl Reader<'_> {
             }
             Ok(())
         });
+        let versions = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
+        let tls = self.choice(&section, "tls", &versions).unwrap_or(TlsVersion::V12);
         let keep_alive = self.quantity(&section, "keep_alive", bounds::KEEP_ALIVE);
         let reconnect = self.quantity(&section, "reconnect", bounds::RECONNECT);
         let session = self.quantity(&section, "session", bounds::SESSION);
@@ -890,7 +894,7 @@ impl Reader<'_> {
         self.together(&section, "username", "password_file");
         if let Some(brokers) = &brokers {
             if !brokers.iter().any(|broker| broker.tls) {
-                for key in ["ca", "certificate", "key"].into_iter().filter(|key| section.has(key)) {
+                for key in ["ca", "certificate", "key", "tls"].into_iter().filter(|key| section.has(key)) {
                     self.fault(
                         &section.path(key),
                         "belongs to mqtts://, and the broker is reached by mqtt://",
@@ -909,6 +913,7 @@ impl Reader<'_> {
             ca,
             client: certificate.zip(key),
             login: username.map(str::to_owned).zip(password_file),
+            tls,
             keep_alive: keep_alive.unwrap_or(bounds::KEEP_ALIVE_DEFAULT),
             reconnect: reconnect.unwrap_or(bounds::RECONNECT_DEFAULT),
             session: session.unwrap_or(bounds::SESSION_DEFAULT),

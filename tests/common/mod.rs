@@ -114,7 +114,7 @@ impl Referee {
     }
 
     fn repair(&mut self, at: Moment, repair: &Repair) {
-        let incident = repair.incident.as_ref().expect("nobody orders remedies here");
+        let Some(incident) = &repair.incident else { panic!("{at:?}: nobody orders remedies here") };
         let (rung, domain) = (repair.rung, incident.fault_domain);
         assert!(makes_sense(domain, rung), "{at:?}: {rung:?} in domain {domain:?}");
         assert!(self.config.remedies.ladder.contains(&rung), "{at:?}: {rung:?} is not on the ladder");

@@ -270,6 +270,8 @@ struct Connection {
     acknowledged: bool,
     window: usize,
     largest: usize,
+    /// The broker keeps retained messages.
+    retain: bool,
     cursor: Option<Place>,
     /// Subscriptions that are not answered yet.
     asked_for: VecDeque<&'static str>,
@@ -441,6 +443,7 @@ impl Keeper {
             acknowledged: false,
             window: WINDOW,
             largest: LARGEST_OUTGOING,
+            retain: true,
             cursor: None,
             asked_for: VecDeque::new(),
             state_due: true,
@@ -667,7 +670,7 @@ impl Keeper {
             .try_publish_with_properties(
                 format!("{}{topic}", self.root),
                 QoS::AtLeastOnce,
-                retain,
+                retain && connection.retain,
                 payload.to_string(),
                 about,
             )
@@ -755,6 +758,15 @@ impl Keeper {
         connection.up = Some(now);
         connection.progress = now;
         if let Some(properties) = &connack.properties {
+            if properties.max_qos == Some(0) {
+                return Err(
+                    "it takes messages at QoS 0 only, by which they may be lost; it must take QoS 1".into()
+                );
+            }
+            if properties.retain_available == Some(0) && connection.retain {
+                connection.retain = false;
+                warn!("the broker keeps no retained messages: who subscribes late will not see the state");
+            }
             if let Some(most) = properties.receive_max {
                 // One place is the state's.
                 connection.window = WINDOW.min(usize::from(most).saturating_sub(1)).max(1);
