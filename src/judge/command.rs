@@ -285,7 +285,6 @@ impl Judge {
                 }
                 let last =
                     self.answer(now, id, name, correlation, CommandState::Accepted, None, String::new());
-                self.note(Level::Info, format!("command {id}: {} is accepted", command.command.name()));
                 self.state.commands.journal.push_back(Entry {
                     name,
                     arguments: command.arguments,
