@@ -20,6 +20,7 @@ use crate::observation::{Observation, TargetId};
 use crate::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::path::PathBuf;
 use tracing::{info, warn};
 
@@ -27,6 +28,14 @@ const FILE: &str = "desired.json";
 const FORMAT: &str = "linekeeper.desired.v1";
 /// The largest file that is read: two patches of the largest size, and what became of them.
 const LARGEST: u64 = 256 * 1024;
+
+/// New desired configurations that are looked at in [`LOOKS_WINDOW`]; of more, the latest waits.
+///
+/// Six: a person who mends slips needs no more, and at three writes of some kilobytes each a platform that never ends
+/// costs 100 writes an hour.
+const LOOKS: usize = 6;
+/// See [`LOOKS`].
+const LOOKS_WINDOW: Span = Span::minutes(10);
 
 /// What is to be done now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,6 +92,8 @@ pub struct Desk {
     path: Option<PathBuf>,
     kept: Kept,
     trial: Option<Trial>,
+    /// When new ones were looked at.
+    looks: VecDeque<Mono>,
 }
 
 impl Desk {
@@ -90,7 +101,8 @@ impl Desk {
     pub fn open(own: Value, config: &Config, idle: bool) -> Desk {
         let path = (!idle && config.desired.accept).then(|| config.store.directory.join(FILE));
         let (accept, within) = (path.is_some(), config.desired.within);
-        let mut desk = Desk { own, accept, within, path, kept: Kept::default(), trial: None };
+        let mut desk =
+            Desk { own, accept, within, path, kept: Kept::default(), trial: None, looks: VecDeque::new() };
         if let Some(path) = &desk.path {
             durable::clear_temporary(path);
             match durable::read_bounded(path, LARGEST) {
@@ -139,12 +151,21 @@ impl Desk {
         cautious(laid)
     }
 
+    /// Whether another desired configuration may be looked at: a platform that never ends wears out the flash.
+    pub fn may_look(&self, now: Mono) -> bool {
+        self.looks.len() < LOOKS || self.looks.front().is_some_and(|at| now.since(*at) >= LOOKS_WINDOW)
+    }
+
     /// Something came on `config/desired`.
-    pub fn came(&mut self, payload: &[u8]) -> Next {
+    pub fn came(&mut self, now: Mono, payload: &[u8]) -> Next {
         let print = (crc32fast::hash(payload), payload.len());
         if self.kept.last.as_ref().is_some_and(|last| last.print == print) {
             return Next::Nothing;
         }
+        if self.looks.len() >= LOOKS {
+            self.looks.pop_front();
+        }
+        self.looks.push_back(now);
         let verdict = |version, state, rejected, reason| Verdict { version, print, state, rejected, reason };
         let wanted = match desired::message(payload) {
             Err(why) => {

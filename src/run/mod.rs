@@ -43,9 +43,6 @@ const WAITING: usize = 64;
 /// How long we wait for a remedy in course when we are told to end: procd kills after 5 s.
 const LAST_REMEDY: Span = Span::seconds(2);
 
-/// Desired configurations waiting to be looked at. One is looked at at once; two are already more than a platform gives.
-const DESIRED_WAITING: usize = 2;
-
 /// How to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
@@ -93,7 +90,7 @@ struct Past {
 struct Daemon {
     desk: Desk,
     /// What the platform wants configured.
-    wanted: mpsc::Receiver<Vec<u8>>,
+    wanted: watch::Receiver<Vec<u8>>,
     reported: watch::Sender<Value>,
     /// Another configuration is to be put in force.
     restart: bool,
@@ -192,7 +189,7 @@ impl Daemon {
         tokio::spawn(clock::watch(clock.clone(), report.clone()));
         let (state, states) = watch::channel(json!({}));
         let (reported, reports_out) = watch::channel(desk.report(&config.device.id));
-        let (want, wanted) = mpsc::channel(DESIRED_WAITING);
+        let (want, wanted) = watch::channel(Vec::new());
         let now = clock.now();
         desk.begin(now);
         let mut daemon = Daemon {
@@ -273,8 +270,10 @@ impl Daemon {
                     self.desk.failed();
                     return Ok(Some(self.begin_anew().await));
                 }
-                Some(payload) = self.wanted.recv() => {
-                    let next = self.desk.came(&payload);
+                // While it may not be looked at, the next tick asks again.
+                Ok(()) = self.wanted.changed(), if self.desk.may_look(self.clock.now()) => {
+                    let payload = self.wanted.borrow_and_update().clone();
+                    let next = self.desk.came(self.clock.now(), &payload);
                     self.next(next);
                 }
                 Some(observation) = self.reports.recv() => self.step(observation),

@@ -136,8 +136,8 @@ pub struct Wiring {
     pub state: watch::Receiver<Value>,
     /// The key by which commands are signed, if there is one.
     pub command_key: Option<[u8; 32]>,
-    /// Where what comes on `config/desired` goes, unread.
-    pub desired: Option<mpsc::Sender<Vec<u8>>>,
+    /// Where what comes on `config/desired` goes, unread; only the latest counts. `None`: it is not asked for.
+    pub desired: Option<watch::Sender<Vec<u8>>>,
     /// The body of the retained `config/reported`; ids and time are added here. Null: nothing to report.
     pub reported: watch::Receiver<Value>,
     /// Where observations go.
@@ -175,6 +175,7 @@ impl Mqtt {
             careful: 0,
             states: 0,
             disk_again: Mono(0),
+            report_again: Mono(0),
         };
         Mqtt { nudge, stop, task: tokio::spawn(keeper.run()) }
     }
@@ -253,6 +254,8 @@ struct Keeper {
     /// Numbers the states.
     states: u32,
     disk_again: Mono,
+    /// The broker refused the report on the configuration: not before.
+    report_again: Mono,
 }
 
 /// One connection.
@@ -284,8 +287,10 @@ struct Connection {
 
 #[derive(Debug, Clone, Copy)]
 struct Sent {
-    /// `None`: the state.
+    /// `None`: the state, or the report on the configuration.
     place: Option<Place>,
+    /// It is that report.
+    report: bool,
     at: Mono,
 }
 
@@ -584,7 +589,12 @@ impl Keeper {
                 wake_at(ready);
             }
         }
-        if connection.reported_due && !connection.under_way().any(|s| s.place.is_none()) {
+        // mosquitto closes the connection of whoever publishes what it may not: an access list that does not know the
+        // report yet must not cost more than that.
+        let may_report = now >= self.report_again;
+        if connection.reported_due && !may_report {
+            wake_at(self.report_again);
+        } else if connection.reported_due && !connection.under_way().any(|s| s.place.is_none()) {
             connection.reported_due = false;
             if let Some(reported) = self.reported(&connection.session) {
                 self.publish(connection, "config/reported", &reported, true, None)?;
@@ -675,7 +685,8 @@ impl Keeper {
                 about,
             )
             .map_err(|_| "the client takes no more requests".to_owned())?;
-        connection.given.push_back(Sent { place, at: self.wiring.time.now() });
+        let report = topic == "config/reported";
+        connection.given.push_back(Sent { place, report, at: self.wiring.time.now() });
         Ok(())
     }
 
@@ -820,11 +831,17 @@ impl Keeper {
                 self.refused(place, &format!("{:?}", puback.reason), by_rights(puback.reason))
             }
             (None, true) => {}
-            (None, false) => {
-                warn!(
-                    "the broker refused {}state or config/reported ({:?}); check its access list",
+            (None, false) if sent.report => {
+                self.report_again = self.wiring.time.now() + REFUSED_LONGEST;
+                connection.reported_due = true;
+                self.warn_once(format!(
+                    "the broker refused {}config/reported ({:?}); check its access list. It is tried again in \
+                     {REFUSED_LONGEST}",
                     self.root, puback.reason
-                )
+                ));
+            }
+            (None, false) => {
+                warn!("the broker refused {}state ({:?}); check its access list", self.root, puback.reason)
             }
         }
     }
@@ -904,7 +921,13 @@ impl Keeper {
         match topic.strip_prefix(&self.root) {
             Some("callback/receipt") => {}
             Some("command") => return self.commanded(publish).await,
-            Some("config/desired") => return self.desired(publish).await,
+            Some("config/desired") => {
+                // What it says is the runner's to read.
+                if let Some(desired) = &self.wiring.desired {
+                    desired.send_replace(publish.payload.to_vec());
+                }
+                return true;
+            }
             _ => {
                 debug!("a message on {topic:?}, which we did not ask for, is passed over");
                 return true;
@@ -952,17 +975,6 @@ impl Keeper {
                 self.warn_once(format!("a command of {size} bytes is passed over, for it {why}"));
                 true
             }
-        }
-    }
-
-    /// What configuration the platform wants is the runner's to read.
-    async fn desired(&mut self, publish: &Publish) -> bool {
-        let Some(desired) = &self.wiring.desired else { return true };
-        let mut stopped = self.stopped.clone();
-        tokio::select! {
-            biased;
-            sent = desired.send(publish.payload.to_vec()) => sent.is_ok(),
-            _ = asked_to_end(&mut stopped) => false,
         }
     }
 
