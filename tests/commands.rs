@@ -271,7 +271,7 @@ fn the_same_id_is_the_same_command_and_gets_the_same_answer_in_any_life() {
     assert_eq!(first[1].started_boot_id.as_deref(), Some("boot-1"));
     // In course: again what was said last.
     let again = gateway.order(remedy("C1", Rung::Renew));
-    assert_eq!(again, [first[1].clone()]);
+    assert_eq!(again, std::slice::from_ref(&first[1]));
     assert_eq!(gateway.repairs.len(), 1, "it is not done again");
     let remedy_id = gateway.repairs[0].remedy;
     gateway.see(Observation::RemedyEnded {
@@ -292,7 +292,7 @@ fn the_same_id_is_the_same_command_and_gets_the_same_answer_in_any_life() {
         repeated.correlation = Some("07".into());
         let mut again = gateway.order(repeated);
         assert_eq!(again[0].correlation.take().as_deref(), Some("07"), "its own correlation");
-        assert_eq!(again, [done.clone()], "{life}");
+        assert_eq!(again, std::slice::from_ref(&done), "{life}");
     }
     gateway.pass(Span::minutes(1));
     assert_eq!(gateway.repairs.len(), 1);
