@@ -61,6 +61,7 @@ fn told(report: &Report) -> Vec<(u64, String)> {
                 format!("{} {name:?} {:?} {:?}", e.incident.id, e.incident.finding, e.incident.fault_domain)
             }
         },
+        Message::CommandResult(r) => format!("{} {:?}", r.command_id, r.state),
         Message::Callback(c) => {
             format!("{} {:?} {:?}", c.callback_id, c.state, c.issues.last().map(|i| &i.code))
         }

@@ -8,11 +8,12 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Group, Health, HookOn, Hooks, Language, Limits, Line,
-    LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Probe, Programme, Promise, Protocol, Quiet, Rates,
-    Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry, Web, host,
+    Broker, Callback, Commands, Config, Desired, Device, Driver, Group, Health, HookOn, Hooks, Language,
+    Limits, Line, LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Probe, Programme, Promise, Protocol, Quiet,
+    Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry, TlsVersion, Web, host,
 };
 use crate::action::Rung;
+use crate::message::CommandName;
 use crate::units::{LocalTime, Span};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -34,10 +35,12 @@ const SECTIONS: &[&str] = &[
     "callback",
     "programme",
     "telemetry",
+    "commands",
     "mqtt",
     "hooks",
     "store",
     "status",
+    "desired",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
 const LINE: &[&str] = &["device", "interface", "metered", "protocol"];
@@ -76,6 +79,8 @@ const RUNGS: &[&str] =
 const CALLBACK: &[&str] = &["after", "receipt"];
 const TELEMETRY: &[&str] = &["every", "fields"];
 const PROGRAMME: &[&str] = &["after"];
+const COMMANDS: &[&str] = &["allow", "key"];
+const DESIRED: &[&str] = &["accept", "within"];
 const MQTT: &[&str] = &[
     "broker",
     "brokers",
@@ -84,6 +89,7 @@ const MQTT: &[&str] = &[
     "key",
     "username",
     "password_file",
+    "tls",
     "keep_alive",
     "reconnect",
     "session",
@@ -107,6 +113,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("callback", CALLBACK),
     ("programme", PROGRAMME),
     ("telemetry", TELEMETRY),
+    ("commands", COMMANDS),
+    ("desired", DESIRED),
     ("mqtt", MQTT),
     ("hooks", HOOKS),
     ("store", STORE),
@@ -116,7 +124,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
 /// The keys that only the `linux` driver has.
 const LINUX_ONLY: &[&str] = &["dhcp_client", "dhcp_pidfile", "restart_network", "reboot"];
 /// The keys of the drivers that run commands for what netifd does not do.
-const COMMANDS: &[&str] = &["other_resolver", "power_modem"];
+const RUN_KEYS: &[&str] = &["other_resolver", "power_modem"];
 
 /// Turns a tree into a configuration.
 ///
@@ -437,6 +445,8 @@ impl Reader<'_> {
         let callback = self.callback(&root);
         let programme = self.programme(&root);
         let telemetry = self.telemetry(&root);
+        let commands = self.commands(&root);
+        let desired = self.desired(&root);
         let mqtt = self.mqtt(&root);
         if name.known.is_empty() {
             name.known = known_name(&speed, mqtt.as_ref(), &probe);
@@ -459,6 +469,8 @@ impl Reader<'_> {
             callback,
             programme,
             telemetry,
+            commands,
+            desired,
             mqtt,
             hooks,
             store,
@@ -945,7 +957,7 @@ impl Reader<'_> {
             self.fault(&section.path(key), "belongs to remedies.driver = \"linux\"");
         }
         let runs = matches!(name, Name::Linux | Name::OpenWrt);
-        for key in COMMANDS.iter().filter(|key| section.has(key) && !runs) {
+        for key in RUN_KEYS.iter().filter(|key| section.has(key) && !runs) {
             self.fault(&section.path(key), "belongs to remedies.driver = \"linux\" or \"openwrt\"");
         }
         if section.has("program") && name != Name::Script {
@@ -1068,6 +1080,41 @@ impl Reader<'_> {
         Telemetry { every, fields }
     }
 
+    fn commands(&mut self, root: &Section<'_>) -> Commands {
+        let section = self.section(root, "commands");
+        let written = self.list(&section, "allow", bounds::COMMANDS, "commands", Show::Open);
+        let names = CommandName::ALL.map(CommandName::name);
+        let mut allow: Vec<CommandName> = Vec::new();
+        let given = written.is_some();
+        for (path, value) in written.unwrap_or_default() {
+            match CommandName::ALL.into_iter().find(|c| value.as_str() == Some(c.name())) {
+                None => self.must(&path, &alternatives(&names), value, Show::Open),
+                Some(name) if allow.contains(&name) => {
+                    self.fault(&path, format!("is allowed already, is {}", quoted(name.name())));
+                }
+                Some(name) => allow.push(name),
+            }
+        }
+        let mut key = None;
+        self.text(&section, "key", Show::Open, |text| {
+            key = hex::<32>(text);
+            let must = "an Ed25519 public key, 64 hexadecimal digits";
+            key.map(|_| ()).ok_or_else(|| must.to_owned())
+        });
+        self.unknown(&section, COMMANDS);
+        Commands { allow: if given { allow } else { bounds::COMMANDS_DEFAULT.to_vec() }, key }
+    }
+
+    fn desired(&mut self, root: &Section<'_>) -> Desired {
+        let section = self.section(root, "desired");
+        let desired = Desired {
+            accept: self.flag(&section, "accept", true),
+            within: self.quantity(&section, "within", bounds::WITHIN).unwrap_or(bounds::WITHIN_DEFAULT),
+        };
+        self.unknown(&section, DESIRED);
+        desired
+    }
+
     fn mqtt(&mut self, root: &Section<'_>) -> Option<Mqtt> {
         let section = self.section(root, "mqtt");
         section.map?;
@@ -1082,6 +1129,8 @@ impl Reader<'_> {
             }
             Ok(())
         });
+        let versions = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
+        let tls = self.choice(&section, "tls", &versions).unwrap_or(TlsVersion::V12);
         let keep_alive = self.quantity(&section, "keep_alive", bounds::KEEP_ALIVE);
         let reconnect = self.quantity(&section, "reconnect", bounds::RECONNECT);
         let session = self.quantity(&section, "session", bounds::SESSION);
@@ -1097,7 +1146,7 @@ impl Reader<'_> {
         self.together(&section, "username", "password_file");
         if let Some(brokers) = &brokers {
             if !brokers.iter().any(|broker| broker.tls) {
-                for key in ["ca", "certificate", "key"].into_iter().filter(|key| section.has(key)) {
+                for key in ["ca", "certificate", "key", "tls"].into_iter().filter(|key| section.has(key)) {
                     self.fault(
                         &section.path(key),
                         "belongs to mqtts://, and the broker is reached by mqtt://",
@@ -1116,6 +1165,7 @@ impl Reader<'_> {
             ca,
             client: certificate.zip(key),
             login: username.map(str::to_owned).zip(password_file),
+            tls,
             keep_alive: keep_alive.unwrap_or(bounds::KEEP_ALIVE_DEFAULT),
             reconnect: reconnect.unwrap_or(bounds::RECONNECT_DEFAULT),
             session: session.unwrap_or(bounds::SESSION_DEFAULT),
@@ -1239,6 +1289,20 @@ fn known_name(speed: &Speed, mqtt: Option<&Mqtt>, probe: &Probe) -> String {
     let targets = probe.targets.iter().map(|target| target.host.as_str());
     let mut all = servers.chain(brokers).chain(targets);
     all.find(|host| host::name(host).is_ok()).unwrap_or(bounds::KNOWN_DEFAULT).to_owned()
+}
+
+/// So many bytes, written as twice as many hexadecimal digits.
+pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        *byte = digit(pair[0])? * 16 + digit(pair[1])?;
+    }
+    Some(bytes)
 }
 
 /// `, is …`: what was written, if it may be repeated.

@@ -137,6 +137,8 @@ impl Spectator for Watcher {
                         found.told = c.issues.last().map(|i| i.description.clone());
                     }
                 }
+                // A log gives no orders.
+                Message::CommandResult(_) => {}
             },
             _ => {}
         }

@@ -336,6 +336,13 @@ impl Watch {
         }
     }
 
+    /// The list of targets changed from one life to the next: what is known of a host goes with it to its new place.
+    pub fn retarget(&mut self, was: &[String], are: &[String]) {
+        let known = std::mem::take(&mut self.targets);
+        let of = |host: &String| was.iter().position(|h| h == host).and_then(|at| known.get(at).cloned());
+        self.targets = are.iter().map(|host| of(host).unwrap_or_default()).collect();
+    }
+
     /// A new life of the process: what was in flight is void, what was known of the line is unknown.
     pub fn started(&mut self, now: Mono, uptime: Span, config: &Config) {
         self.targets.resize(config.probe.targets.len(), TargetState::default());

@@ -542,6 +542,10 @@ impl Story {
                     self.stage.say(Speaker::Platform, &line, &data);
                 }
             }
+            Some(Message::CommandResult(result)) => {
+                let words = format!("command {} is {}, {arrival}", result.command_id, result.state.name());
+                self.stage.say(Speaker::Platform, &words, &data);
+            }
             None if received.kind == "state" => {
                 self.stage.say(Speaker::Platform, &state_words(received), &data);
             }

@@ -421,6 +421,7 @@ impl Simulation {
                             *self.report.outcomes.entry((remedy.name, outcome)).or_default() += 1;
                         }
                     }
+                    Message::CommandResult(_) => {}
                 }
                 // The outbox knows by the number what it already has.
                 if message.number > self.wire.watermark {

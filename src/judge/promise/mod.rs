@@ -27,6 +27,7 @@
 
 pub mod bnetza;
 pub mod budget;
+pub mod commanded;
 pub mod ctu;
 pub mod fcc;
 pub mod guard;
@@ -272,7 +273,12 @@ impl Promise {
         // A configuration that changed meanwhile.
         self.servers.resize(config.speed.servers.len(), Server::default());
         for direction in Direction::ALL {
+            let was = self.side(direction).broken;
             self.side_mut(direction).sold(bar(config, direction));
+            if was && !self.side(direction).broken {
+                // Measured against another promise, or none: the old one's incident is over.
+                turns.push(Turn::Back(Cause::of(direction)));
+            }
             self.side_mut(direction).heard.get_or_insert(now);
         }
         if lost {

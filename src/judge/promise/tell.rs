@@ -202,7 +202,8 @@ impl Judge {
             free: quiet && watch.line == LineState::Up && now.since(watch.since) >= UP_FOR,
             calm: quiet && watch.line != LineState::Down,
         };
-        let promise = &mut self.state.promise;
+        let wall = self.state.dates.trusted(now);
+        let (promise, commands) = (&mut self.state.promise, &mut self.state.commands);
         match saw {
             Observation::Started(started) => {
                 // A wiped memory is told by an outbox that has seen messages.
@@ -219,6 +220,7 @@ impl Judge {
             Observation::SpeedEnded(ended) => promise.ended(&scene, ended, &mut turns),
             _ => {}
         }
+        commands.tests(&scene, wall, promise, saw, &mut turns);
         promise.advance(&scene, &mut turns);
         for turn in turns {
             match turn {
