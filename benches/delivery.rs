@@ -118,6 +118,7 @@ fn start(
         keep_alive: Span::seconds(30),
         reconnect: Span::seconds(1),
         session: Span::days(1),
+        tls: linekeeper::config::TlsVersion::V12,
     };
     let (state, body) = watch::channel(json!({ "line": "up" }));
     let (saw, seen) = mpsc::channel(100_000);
@@ -129,6 +130,9 @@ fn start(
         outbox: Arc::clone(outbox),
         state: body,
         routine: Arc::default(),
+        command_key: None,
+        desired: None,
+        reported: watch::channel(serde_json::Value::Null).1,
         saw,
         time: Arc::new(Clock),
     });

@@ -18,8 +18,16 @@ fn cpu() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-fn watch(world: &World, days: u64) -> (Duration, Report, usize) {
-    let tree = json!({
+/// The most memory that this process ever held, kB: simulator and judge together.
+fn memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse().unwrap_or_default()
+}
+
+/// `sold`: with a promise that is tested ten times a day.
+fn watch(world: &World, days: u64, sold: bool) -> (Duration, Report, usize) {
+    let mut tree = json!({
         "device": { "id": "gw-0001" },
         "probe": { "targets": [
             { "host": "198.51.100.10", "role": "anchor" },
@@ -28,6 +36,12 @@ fn watch(world: &World, days: u64) -> (Duration, Report, usize) {
             { "host": "203.0.113.54", "role": "world" },
         ] },
     });
+    if sold {
+        tree["promise"] = json!({
+            "download": { "normal": "90 Mbit/s", "maximum": "100 Mbit/s" }, "upload": { "normal": "18 Mbit/s" }
+        });
+        tree["speed"] = json!({ "servers": ["http://a.example/", "http://b.example/"] });
+    }
     let config = match read(&tree, &Places::default()) {
         Ok(config) => config,
         Err(faults) => {
@@ -50,15 +64,18 @@ impl Spectator for Quiet {}
 fn main() {
     let days = std::env::var("LINEKEEPER_BENCH_DAYS").ok().and_then(|d| d.parse().ok()).unwrap_or(36);
     let year = |took: Duration| took.as_secs_f64() * 365.0 / days as f64;
-    let (quiet, report, snapshot) = watch(&World::quiet(), days);
+    let (quiet, report, snapshot) = watch(&World::quiet(), days, false);
+    let (promised, _, _) = watch(&World::quiet(), days, true);
     let lossy = World::quiet().with(Span::ZERO, Span::days(days), Trouble::Loss(Permille(200)));
-    let (lossy, _, _) = watch(&lossy, days);
+    let (lossy, _, _) = watch(&lossy, days, false);
     println!("{days} days watched, {} observations; CPU time of one core", report.observations);
     println!("figure judge.line_year_s {:.1} s", year(quiet));
+    println!("figure judge.promised_year_s {:.1} s", year(promised));
     println!("figure judge.lossy_year_s {:.1} s", year(lossy));
     println!(
         "figure judge.observations_per_s {:.0} 1/s",
         report.observations as f64 / quiet.as_secs_f64().max(0.01)
     );
     println!("figure judge.snapshot_bytes {snapshot} B");
+    println!("figure judge.memory_mb {:.1} MB", memory() as f64 / 1e3);
 }

@@ -160,6 +160,7 @@ impl Bench {
         let told_at_once = |r: &&Received| match r.message() {
             Some(Message::Event(e)) => e.event != EventName::IncidentUpdated,
             Some(Message::Callback(_)) => true,
+            Some(Message::CommandResult(_)) => false,
             None => false,
         };
         let critical = received.iter().filter(|r| !r.repeated).filter(told_at_once);

@@ -105,6 +105,7 @@ async fn measure() -> ExitCode {
                 keep_alive: Span::seconds(30),
                 reconnect: CAP,
                 session: Span::days(1),
+                tls: linekeeper::config::TlsVersion::V12,
             },
             device_id: format!("gw-{n:04}"),
             area: None,
@@ -112,6 +113,9 @@ async fn measure() -> ExitCode {
             outbox: Arc::new(Mutex::new(outbox)),
             state: body,
             routine: Arc::default(),
+            command_key: None,
+            desired: None,
+            reported: watch::channel(serde_json::Value::Null).1,
             saw,
             time: Arc::new(Clock),
         });

@@ -60,8 +60,8 @@ pub struct Repair {
     pub remedy: RemedyId,
     /// What to do.
     pub rung: Rung,
-    /// For which incident, as it is now.
-    pub incident: Box<Incident>,
+    /// For which incident, as it is now. `None`: the platform ordered it, and there is none.
+    pub incident: Option<Box<Incident>>,
     /// How long it may take before it is ended by force.
     pub limit: Span,
     /// For [`Rung::OtherResolver`]: one that was seen to answer.

@@ -26,6 +26,9 @@ pub mod units;
 pub mod act;
 #[cfg(feature = "daemon")]
 pub mod clock;
+// Reads what people write, and runs side by side: no part of a router's build, which has no `toml`.
+#[cfg(feature = "toml")]
+pub mod ground;
 #[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "daemon")]

@@ -34,6 +34,8 @@ Usage: linekeeper VERB [OPTIONS]
   callback   ask the operator to call (the customer asks)
   speedtest  measure how fast the line is, now
   replay     decide a recorded trace again and print the actions
+  simulate   live through years of simulated lines and say how good the judgement was (built with `toml`)
+  backtest   judge a log of a real line, and say what would have been found on it (built with `toml`)
   lab        play a minute of a line's life in network namespaces (built with the feature `lab`)
 
   linekeeper VERB --help says more; linekeeper --version says which.
@@ -114,6 +116,36 @@ Usage: linekeeper replay TRACE
 Exit code 0 at the end of the trace, 65 where a line is not one of a trace.
 ";
 
+const SIMULATE_HELP: &str = "\
+Lives through years of simulated lines, and says what was found, missed, mended and asked for.
+
+Usage: linekeeper simulate [WORLD...] [--years N] [--seeds N] [--full] [--json]
+
+  WORLD      a world's description (TOML, see config/worlds), or the name of one that comes with the program
+             (default: all of those)
+  --years N  how long each seed lasts, 1 to 100 (default 1)
+  --seeds N  how many seeds each world has, 1 to 10000 (default 10)
+  --full     live through the quiet times too, second by second (about ten times as long; the same outcome)
+
+Exit code 0 at the end, 66 if a world cannot be read, 78 if one is wrong.
+";
+
+const BACKTEST_HELP: &str = "\
+Judges logs of real lines as if they happened now, and says what would have been found and what it would have cost.
+
+Usage: linekeeper backtest LOG... [--config FILE] [--against FILE] [--promise DOWN[/UP]] [--plot FILE.svg] [--json]
+
+  LOG              CSV with a first line of time,download_mbps,upload_mbps,latency_ms or time,target,rtt_ms or time,up
+                   or time,value (times RFC 3339 or seconds since 1970), or a trace.jsonl of `run --record`
+  --config FILE    judge by this configuration (default: the defaults; for a trace, its own)
+  --against FILE   judge by this one as well, side by side
+  --promise 50/10  what was sold, Mbit/s down and up, instead of what the configurations say
+  --plot FILE.svg  draw the log with what was found (of one log)
+
+Exit code 0 at the end, 65 if a log is wrong (with line and column), 66 if a file cannot be read, 78 if a
+configuration is wrong.
+";
+
 fn main() -> ExitCode {
     let mut words: Vec<String> = Vec::new();
     for word in std::env::args_os().skip(1) {
@@ -133,12 +165,17 @@ fn main() -> ExitCode {
         "diagnose" => diagnose(rest),
         "speedtest" => speedtest(rest),
         "replay" => replay(rest),
+        "simulate" => simulate(rest),
+        "backtest" => backtest(rest),
         "lab" => lab(rest),
         "-h" | "--help" | "help" => print(HELP),
         "-V" | "--version" => print(concat!("linekeeper ", env!("CARGO_PKG_VERSION"), "\n")),
         other => misused(format!("{other:?} is not a verb")),
     }
 }
+
+/// As many plain words as are given.
+const ANY: usize = usize::MAX;
 
 /// What a verb was given: `--name`, `--name value`, and words.
 struct Words<'a> {
@@ -182,7 +219,7 @@ impl<'a> Words<'a> {
                 read.plain.push(word);
             }
         }
-        if read.plain.len() != plain {
+        if read.plain.len() != plain && plain != ANY {
             let wanted = match plain {
                 0 => "nothing more is wanted".to_string(),
                 1 => "one word is wanted".to_string(),
@@ -193,12 +230,22 @@ impl<'a> Words<'a> {
         Ok(read)
     }
 
-    #[cfg(feature = "daemon")]
+    #[cfg(any(feature = "daemon", feature = "toml"))]
     fn has(&self, flag: &str) -> bool {
         self.flags.contains(&flag)
     }
 
-    #[cfg(feature = "daemon")]
+    /// A whole number at `--name`.
+    #[cfg(feature = "toml")]
+    fn number(&self, name: &str, default: u32, most: u32) -> Result<u32, ExitCode> {
+        let Some(text) = self.value(name) else { return Ok(default) };
+        match text.parse::<u32>() {
+            Ok(n) if (1..=most).contains(&n) => Ok(n),
+            _ => Err(misused(format!("{name} is a whole number of 1 to {most}, is {text:?}"))),
+        }
+    }
+
+    #[cfg(any(feature = "daemon", feature = "toml"))]
     fn value(&self, name: &str) -> Option<&'a str> {
         self.values.iter().rev().find(|(n, _)| *n == name).map(|(_, v)| *v)
     }
@@ -489,7 +536,123 @@ fn speedtest(words: &[String]) -> ExitCode {
     }
 }
 
-#[cfg(not(feature = "daemon"))]
+#[cfg(feature = "toml")]
+fn ground_failed(failure: &linekeeper::ground::Failure) -> ExitCode {
+    use linekeeper::ground::Failure;
+    let code = match failure {
+        Failure::NoInput(_) => exit::NO_INPUT,
+        Failure::Wrong(_) => exit::CONFIG,
+        Failure::Data(_) => exit::DATA,
+        Failure::NoOutput(_) => exit::IO,
+    };
+    failed(code, failure)
+}
+
+#[cfg(feature = "toml")]
+fn simulate(words: &[String]) -> ExitCode {
+    use linekeeper::ground::simulate::{Options, json, show, simulate};
+    use std::io::IsTerminal;
+    let words = match Words::read(words, SIMULATE_HELP, &["--json", "--full"], &["--years", "--seeds"], ANY) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let (years, seeds) = match (words.number("--years", 1, 100), words.number("--seeds", 10, 10_000)) {
+        (Ok(years), Ok(seeds)) => (years, seeds),
+        (Err(code), _) | (_, Err(code)) => return code,
+    };
+    let worlds = words.plain.iter().map(|w| w.to_string()).collect();
+    let terminal = std::io::stderr().is_terminal();
+    let progress = |done: usize, of: usize| {
+        if terminal {
+            let done_years = done * years as usize;
+            eprint!(
+                "\r{done_years} of {} line-years{}",
+                of * years as usize,
+                if done == of { "\r\x1b[K" } else { "" }
+            );
+        }
+    };
+    match simulate(&Options { worlds, years, seeds, full: words.has("--full") }, progress) {
+        Ok(outcomes) if words.has("--json") => print(&format!("{}\n", json(&outcomes))),
+        Ok(outcomes) => print(&show(&outcomes)),
+        Err(failure) => ground_failed(&failure),
+    }
+}
+
+/// `50/10` in Mbit/s.
+#[cfg(feature = "toml")]
+fn promise(text: &str) -> Option<(linekeeper::units::Rate, Option<linekeeper::units::Rate>)> {
+    let rate = |text: &str| {
+        let n = text.parse::<f64>().ok().filter(|n| (0.064..=100_000.0).contains(n))?;
+        Some(linekeeper::units::Rate((n * 1e6).round() as u64))
+    };
+    match text.split_once('/') {
+        Some((down, up)) => Some((rate(down)?, Some(rate(up)?))),
+        None => Some((rate(text)?, None)),
+    }
+}
+
+#[cfg(feature = "toml")]
+fn backtest(words: &[String]) -> ExitCode {
+    use linekeeper::ground::backtest::{Options, backtest, json, show};
+    let values = ["--config", "--against", "--promise", "--plot"];
+    let words = match Words::read(words, BACKTEST_HELP, &["--json"], &values, ANY) {
+        Ok(words) => words,
+        Err(code) => return code,
+    };
+    let sold = match words.value("--promise").map(|text| (text, promise(text))) {
+        None => None,
+        Some((_, Some(sold))) => Some(sold),
+        Some((text, None)) => {
+            return misused(format!("--promise is DOWN or DOWN/UP in Mbit/s, 0.064 to 100000, is {text:?}"));
+        }
+    };
+    let plot = words.value("--plot").map(PathBuf::from);
+    match words.plain.len() {
+        0 => return misused("no log is named".into()),
+        1 => {}
+        n if plot.is_some() => return misused(format!("--plot draws one log, {n} are named")),
+        _ => {}
+    }
+    let mut text = String::new();
+    for (at, log) in words.plain.iter().enumerate() {
+        let options = Options {
+            log: PathBuf::from(log),
+            config: words.value("--config").map(PathBuf::from),
+            against: words.value("--against").map(PathBuf::from),
+            promise: sold,
+            plot: plot.clone(),
+        };
+        match backtest(&options) {
+            Ok((log, judged)) if words.has("--json") => {
+                text += &format!("{}\n", json(&options.log, &log, &judged));
+            }
+            Ok((log, judged)) => {
+                text += if at > 0 { "\n" } else { "" };
+                text += &show(&options.log, &log, &judged);
+            }
+            Err(failure) => {
+                print(&text);
+                return ground_failed(&failure);
+            }
+        }
+    }
+    print(&text)
+}
+
+#[cfg(not(feature = "toml"))]
+fn backtest(_: &[String]) -> ExitCode {
+    let _ = BACKTEST_HELP;
+    without("backtest", "toml")
+}
+
+#[cfg(not(feature = "toml"))]
+fn simulate(_: &[String]) -> ExitCode {
+    let _ = (SIMULATE_HELP, ANY);
+    without("simulate", "toml")
+}
+
+#[cfg(not(all(feature = "daemon", feature = "toml")))]
 fn without(verb: &str, feature: &str) -> ExitCode {
     failed(
         exit::UNAVAILABLE,

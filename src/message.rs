@@ -39,6 +39,8 @@ pub enum Message {
     Callback(Box<Callback>),
     /// Topic `event`.
     Event(Box<Event>),
+    /// Topic `command/result`.
+    CommandResult(Box<CommandResult>),
 }
 
 impl Message {
@@ -47,6 +49,7 @@ impl Message {
         match self {
             Message::Callback(c) => &c.id,
             Message::Event(e) => &e.id,
+            Message::CommandResult(r) => &r.id,
         }
     }
 
@@ -55,6 +58,16 @@ impl Message {
         match self {
             Message::Callback(_) => "callback",
             Message::Event(_) => "event",
+            Message::CommandResult(_) => "command/result",
+        }
+    }
+
+    /// When its fact was.
+    pub fn time(&self) -> &Stamp {
+        match self {
+            Message::Callback(c) => &c.time,
+            Message::Event(e) => &e.time,
+            Message::CommandResult(r) => &r.time,
         }
     }
 }
@@ -67,6 +80,14 @@ pub const CALLBACK_SCHEMA: &str = "linekeeper.callback.v1";
 pub const TELEMETRY_SCHEMA: &str = "linekeeper.telemetry.v1";
 /// Schema name of the retained `state`.
 pub const STATE_SCHEMA: &str = "linekeeper.state.v1";
+/// Schema name of [`Command`].
+pub const COMMAND_SCHEMA: &str = "linekeeper.command.v1";
+/// Schema name of [`CommandResult`].
+pub const COMMAND_RESULT_SCHEMA: &str = "linekeeper.command-result.v1";
+/// Schema name of [`DesiredConfig`].
+pub const CONFIG_DESIRED_SCHEMA: &str = "linekeeper.config-desired.v1";
+/// Schema name of [`ReportedConfig`].
+pub const CONFIG_REPORTED_SCHEMA: &str = "linekeeper.config-reported.v1";
 
 /// Schema name of an operator's notice for an area ([`crate::check::AreaNotice`]).
 pub const NOTICE_SCHEMA: &str = "linekeeper.notice.v1";
@@ -524,6 +545,293 @@ pub struct VerdictSummary {
     /// Why it is inconclusive, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+}
+
+/// An order of the platform, on topic `command`.
+///
+/// Each order has an id of its own; the same id again is the same order again and gets the same answer. Fields that are
+/// not named here are passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Command {
+    /// [`COMMAND_SCHEMA`]; may be absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The platform's number of the order: 1 to 64 visible ASCII characters, never used twice.
+    pub id: String,
+    /// For which gateway; absent: for that of the topic.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_id: Option<String>,
+    /// What is to be done.
+    pub command: CommandName,
+    /// With what.
+    #[serde(default)]
+    pub arguments: Arguments,
+    /// When it was given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<LocalTime>,
+    /// From when on it must not be begun any more. A signed one must have it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<LocalTime>,
+    /// The same as a length of time from `issued`, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub valid_s: Option<u64>,
+    /// Ed25519 over [`signed_text`], 128 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+/// What may be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandName {
+    /// Say how the line does.
+    Check,
+    /// Measure how fast it is, within the budgets.
+    Speedtest,
+    /// Say where a fault lies, and what shows it.
+    Diagnose,
+    /// Take one rung of the ladder, within its budget.
+    Remedy,
+    /// Reboot the gateway, within that rung's budget.
+    Reboot,
+    /// Ask for a callback some time from now: a complaint was handled, and somebody shall ask whether it is well.
+    Programme,
+}
+
+impl CommandName {
+    /// All.
+    pub const ALL: [CommandName; 6] = [
+        CommandName::Check,
+        CommandName::Speedtest,
+        CommandName::Diagnose,
+        CommandName::Remedy,
+        CommandName::Reboot,
+        CommandName::Programme,
+    ];
+
+    /// As configuration and messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CommandName::Check => "check",
+            CommandName::Speedtest => "speedtest",
+            CommandName::Diagnose => "diagnose",
+            CommandName::Remedy => "remedy",
+            CommandName::Reboot => "reboot",
+            CommandName::Programme => "programme",
+        }
+    }
+
+    /// It interrupts the customer.
+    pub const fn is_destructive(self) -> bool {
+        matches!(self, CommandName::Remedy | CommandName::Reboot)
+    }
+}
+
+/// What a command is to be done with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Arguments {
+    /// `remedy`: which rung (`reboot` has a command of its own).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rung: Option<Rung>,
+    /// `speedtest`: one direction; absent: each in which something was sold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub direction: Option<Direction>,
+    /// `programme`: in how many seconds, 60 to 90 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub delay_s: Option<u64>,
+}
+
+/// The text that a command's signature is over: schema, device, command's id, command, expiry and argument, each on a
+/// line of its own (the last without an end). None of them can hold a line end. `expires` as the message writes it, empty
+/// if it has none; the argument is the rung's name, the direction's, the delay in seconds, or empty.
+pub fn signed_text(
+    device_id: &str,
+    id: &str,
+    command: CommandName,
+    expires: &str,
+    arguments: &Arguments,
+) -> String {
+    let argument = match (arguments.rung, arguments.direction, arguments.delay_s) {
+        (None, None, None) => String::new(),
+        (rung, direction, delay) => [
+            rung.map(|r| r.name().to_string()),
+            direction.map(|d| d.name().to_string()),
+            delay.map(|d| d.to_string()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(","),
+    };
+    format!("{COMMAND_SCHEMA}\n{device_id}\n{id}\n{}\n{expires}\n{argument}", command.name())
+}
+
+/// How far a command is, on topic `command/result`. A later state says the earlier ones too.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandResult {
+    /// [`COMMAND_RESULT_SCHEMA`].
+    pub schema: String,
+    /// Stable over retries and reboots; an answer to a repeated command has the id of the first answer.
+    pub id: String,
+    /// Which gateway.
+    pub device_id: String,
+    /// Which command.
+    pub command_id: String,
+    /// What was ordered; `null` where that could not be read.
+    pub command: Option<CommandName>,
+    /// How far it is.
+    pub state: CommandState,
+    /// When it came to that.
+    pub time: Stamp,
+    /// The boot in which it was begun.
+    pub started_boot_id: Option<String>,
+    /// With `done`: what came of it.
+    pub outcome: Option<CommandOutcome>,
+    /// Why it was refused, expired or failed: for machines.
+    pub reason: Option<Reason>,
+    /// In words, English.
+    pub detail: String,
+    /// What was found, by command.
+    pub result: Value,
+    /// The correlation data of MQTT 5, hexadecimal; given back as such too.
+    pub correlation: Option<String>,
+}
+
+/// The life of a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandState {
+    /// It will be begun as soon as that is possible.
+    Accepted,
+    /// It is being done.
+    Started,
+    /// It is over.
+    Done,
+    /// It will not be done.
+    Refused,
+    /// Its time was over before it could be begun.
+    Expired,
+}
+
+impl CommandState {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CommandState::Accepted => "accepted",
+            CommandState::Started => "started",
+            CommandState::Done => "done",
+            CommandState::Refused => "refused",
+            CommandState::Expired => "expired",
+        }
+    }
+
+    /// Nothing follows.
+    pub const fn is_end(self) -> bool {
+        matches!(self, CommandState::Done | CommandState::Refused | CommandState::Expired)
+    }
+}
+
+/// What came of a command that is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandOutcome {
+    /// It was carried out.
+    Ok,
+    /// It was begun and could not be carried out.
+    Failed,
+}
+
+/// Why a command was not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// Not as the schema wants it.
+    Malformed,
+    /// Larger than a command may be.
+    TooLarge,
+    /// It names another gateway.
+    OtherDevice,
+    /// It was retained by the broker: it may be of long ago.
+    Retained,
+    /// The configuration does not allow it.
+    NotAllowed,
+    /// It must be signed, and is not.
+    Unsigned,
+    /// Its signature is wrong.
+    BadSignature,
+    /// Its time is over.
+    Expired,
+    /// Too many commands in too short a time.
+    TooMany,
+    /// The budget is spent.
+    Budget,
+    /// Somebody works on the gateway.
+    HandsOff,
+    /// It cannot be done here.
+    Unsupported,
+    /// It was begun and went wrong.
+    Failed,
+    /// The process or the gateway died in the middle of it.
+    Interrupted,
+}
+
+/// The configuration that the platform wants, on topic `config/desired` (retained).
+///
+/// `config` is laid over the gateway's own configuration as a JSON Merge Patch (RFC 7396): what it does not name stays,
+/// `null` brings the default back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DesiredConfig {
+    /// [`CONFIG_DESIRED_SCHEMA`]; may be absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<String>,
+    /// The platform's name for it: 1 to 64 visible ASCII characters.
+    pub version: String,
+    /// Sections and keys as in the configuration file.
+    pub config: Value,
+}
+
+/// What became of it, on topic `config/reported` (retained).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedConfig {
+    /// [`CONFIG_REPORTED_SCHEMA`].
+    pub schema: String,
+    /// Which gateway.
+    pub device_id: String,
+    /// The version in force; `null`: the gateway's own configuration alone.
+    pub version: Option<String>,
+    /// The version that was last desired, where its name could be read.
+    pub desired: Option<String>,
+    /// What became of it.
+    pub state: ConfigState,
+    /// What of it is not in force, and why.
+    pub rejected: Vec<Rejected>,
+    /// Why it was returned from or refused, in words.
+    pub reason: Option<String>,
+}
+
+/// What became of a desired configuration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfigState {
+    /// None is desired: the gateway's own configuration holds.
+    Local,
+    /// It is in force on trial.
+    Trying,
+    /// It is in force for good.
+    Applied,
+    /// It was tried, did not prove itself, and the last good one is in force again.
+    Returned,
+    /// Nothing of it can be put in force; what was in force stays.
+    Refused,
+}
+
+/// One key that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Its path, as `linekeeper check` writes it.
+    pub key: String,
+    /// Why not.
+    pub reason: String,
 }
 
 /// Corrects every [`Stamp`] inside `message` that was made before the clock was set in the same boot.

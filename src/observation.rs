@@ -5,6 +5,7 @@
 
 use crate::check::{AreaNotice, Checked, DeviceSeen};
 use crate::judge::ledger::Charge;
+use crate::message::{Command, Reason};
 use crate::speed::SpeedEnded;
 use crate::units::{Mono, Rate, Span, Wall};
 use serde::{Deserialize, Serialize};
@@ -95,6 +96,10 @@ pub enum Observation {
     },
     /// The platform answered a callback.
     ReceiptCame(Receipt),
+    /// The platform gave a command.
+    Commanded(Box<Commanded>),
+    /// Something came as a command that is none, and its id could be read.
+    CommandRefused(CommandRefused),
     /// The customer asked to be called.
     CallbackAsked {
         /// In the customer's words; may be empty.
@@ -265,6 +270,52 @@ pub enum ReceiptState {
     Closed,
     /// The platform does not want it.
     Refused,
+}
+
+/// A command as it came.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Commanded {
+    /// What is ordered. Its signature was looked at and left out.
+    pub command: Command,
+    /// What its signature is worth.
+    pub signature: Signature,
+    /// The broker had kept it as retained.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub retained: bool,
+    /// For how long it is valid yet, as the broker says (MQTT 5 message expiry interval, less the time it waited there).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broker_left: Option<Span>,
+    /// Its correlation data, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<String>,
+}
+
+/// What a command's signature is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Signature {
+    /// It has none.
+    Absent,
+    /// No key is configured to look at it with.
+    Unchecked,
+    /// By the configured key, over this command for this device.
+    Good,
+    /// Not by the configured key, or over something else.
+    Bad,
+}
+
+/// What came as a command and is none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommandRefused {
+    /// Its id.
+    pub id: String,
+    /// Its correlation data, hexadecimal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation: Option<String>,
+    /// Why.
+    pub reason: Reason,
+    /// The same in words.
+    pub detail: String,
 }
 
 /// A part of the agent that can fail by itself.

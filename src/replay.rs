@@ -106,7 +106,7 @@ impl Replay {
 }
 
 /// What serde_json says, without its own place (we say it better).
-fn words(e: &serde_json::Error) -> String {
+pub(crate) fn words(e: &serde_json::Error) -> String {
     let text = e.to_string();
     match text.rfind(" at line ") {
         Some(at) => text[..at].to_string(),

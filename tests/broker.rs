@@ -71,6 +71,7 @@ fn main() -> ExitCode {
         trial!(a_broker_that_blames_a_message_gets_the_others, nothing),
         trial!(what_is_no_broker_is_told_in_words, nothing),
         trial!(tls_with_good_and_bad_certificates, openssl),
+        trial!(a_pinned_tls_version_is_not_gone_below, openssl),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }
@@ -406,6 +407,7 @@ fn to(brokers: &[config::Broker]) -> config::Mqtt {
         ca: None,
         client: None,
         login: None,
+        tls: config::TlsVersion::V12,
         keep_alive: Span::seconds(30),
         // Short, so that no trial waits long for its turn.
         reconnect: Span::seconds(1),
@@ -447,6 +449,9 @@ impl Agent {
             outbox: Arc::clone(&outbox),
             state: body,
             routine: Arc::clone(&routine),
+            command_key: None,
+            desired: None,
+            reported: watch::channel(Value::Null).1,
             saw: into,
             time: Arc::new(Clock { boot_at }),
         });
@@ -1103,4 +1108,38 @@ async fn tls_with_good_and_bad_certificates() {
         "cafile {at}/ours.pem\ncertfile {at}/old.pem\nkeyfile {at}/old.key\nrequire_certificate true\n"
     ));
     agent.connected().await;
+}
+
+async fn a_pinned_tls_version_is_not_gone_below() {
+    let files = tempfile::tempdir().unwrap();
+    certificates(files.path());
+    let port = free_port();
+    let file = |name: &str| files.path().join(name);
+    // mosquitto's own setting is a minimum: this server speaks 1.2 and nothing else.
+    let mut server = Command::new("openssl")
+        .args(["s_server", "-quiet", "-tls1_2", "-accept", &port.to_string()])
+        .args(["-cert".as_ref(), file("good.pem").as_os_str(), "-key".as_ref(), file("good.key").as_os_str()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    for oldest in [config::TlsVersion::V13, config::TlsVersion::V12] {
+        let mut mqtt = to(&[config::Broker { host: "127.0.0.1".into(), port, tls: true }]);
+        mqtt.ca = Some(file("ours.pem"));
+        mqtt.tls = oldest;
+        let agent = Agent::start(mqtt);
+        match oldest {
+            config::TlsVersion::V13 => {
+                agent.log.wait_for("speaks no version of TLS that we accept (mqtt.tls is the oldest)").await;
+            }
+            // It came through, to one that is no broker.
+            config::TlsVersion::V12 => {
+                agent.log.wait_for("no answer within 10 s").await;
+                assert!(!agent.log.text().contains("TLS that we accept"), "{}", agent.log.text());
+            }
+        }
+    }
+    let _ = server.kill();
+    let _ = server.wait();
 }

@@ -240,7 +240,7 @@ fn told(referee: &Referee) -> Vec<(EventName, Span, Finding, Domain)> {
     let of = |(at, action): &(linekeeper::simulate::Moment, Action)| match action {
         Action::Publish(c) => match &c.message {
             Message::Event(e) => Some((e.event, at.world, e.incident.finding, e.incident.fault_domain)),
-            Message::Callback(_) => None,
+            Message::Callback(_) | Message::CommandResult(_) => None,
         },
         _ => None,
     };
@@ -251,7 +251,7 @@ fn callbacks(referee: &Referee) -> Vec<(Span, Callback)> {
     let of = |(at, action): &(linekeeper::simulate::Moment, Action)| match action {
         Action::Publish(c) => match &c.message {
             Message::Callback(c) => Some((at.world, (**c).clone())),
-            Message::Event(_) => None,
+            Message::Event(_) | Message::CommandResult(_) => None,
         },
         _ => None,
     };
@@ -640,7 +640,8 @@ impl Desk {
                         }
                     }
                     Action::Repair(repair) => {
-                        let (domain, rung) = (repair.incident.fault_domain, repair.rung);
+                        let incident = repair.incident.as_ref().expect("nobody orders anything here");
+                        let (domain, rung) = (incident.fault_domain, repair.rung);
                         assert!(makes_sense(domain, rung), "{rung:?} in {domain:?}");
                         assert!(fits(self.config.line.protocol, rung), "{rung:?}");
                         assert!(self.config.remedies.ladder.contains(&rung), "{rung:?}");

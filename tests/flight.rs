@@ -29,7 +29,7 @@ fn callbacks(keeper: &Keeper) -> Vec<Callback> {
     let said = keeper.done.iter().filter_map(|d| match &d.action {
         Action::Publish(c) => match &c.message {
             Message::Callback(c) => Some((**c).clone()),
-            Message::Event(_) => None,
+            Message::Event(_) | Message::CommandResult(_) => None,
         },
         _ => None,
     });

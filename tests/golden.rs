@@ -62,7 +62,7 @@ impl Told {
             .iter()
             .filter_map(|m| match m {
                 Message::Callback(c) => Some((c.state, c.id.as_str())),
-                Message::Event(_) => None,
+                Message::Event(_) | Message::CommandResult(_) => None,
             })
             .collect()
     }

@@ -36,7 +36,7 @@ fn events(report: &Report) -> Vec<&Event> {
         .filter(|d| !d.repeated)
         .filter_map(|d| match &d.message.message {
             Message::Event(e) => Some(&**e),
-            Message::Callback(_) => None,
+            Message::Callback(_) | Message::CommandResult(_) => None,
         })
         .collect()
 }
@@ -595,7 +595,7 @@ fn callback_messages(report: &Report) -> Vec<(CallbackState, &str, Span)> {
         .filter(|d| !d.repeated)
         .filter_map(|d| match &d.message.message {
             Message::Callback(c) => Some((c.state, c.id.as_str(), d.at)),
-            Message::Event(_) => None,
+            Message::Event(_) | Message::CommandResult(_) => None,
         })
         .collect()
 }
@@ -668,7 +668,7 @@ fn the_customer_is_heard_at_once_and_the_incident_joins_the_same_callback() {
         .iter()
         .filter_map(|d| match &d.message.message {
             Message::Callback(c) => Some(c),
-            Message::Event(_) => None,
+            Message::Event(_) | Message::CommandResult(_) => None,
         })
         .next_back()
         .unwrap();

@@ -109,7 +109,13 @@ fn wait<T>(future: impl Future<Output = T>) -> T {
 fn order(rung: Rung, seconds: u64) -> Repair {
     let Message::Event(event) = messages::event(1, "boot-1", 1_000, 0).message else { panic!("no event") };
     let incident = Box::new(event.incident);
-    Repair { remedy: RemedyId(1), rung, incident, limit: Span::seconds(seconds), resolver: None }
+    Repair {
+        remedy: RemedyId(1),
+        rung,
+        incident: Some(incident),
+        limit: Span::seconds(seconds),
+        resolver: None,
+    }
 }
 
 fn repair(driver: &OpenWrt, rung: Rung, seconds: u64) -> (RemedyResult, String) {

@@ -57,7 +57,7 @@ impl Told {
     fn callbacks(&self, trigger: &str) -> Vec<&Callback> {
         let callbacks = self.messages().filter_map(|m| match m {
             Message::Callback(c) => Some(&**c),
-            Message::Event(_) => None,
+            Message::Event(_) | Message::CommandResult(_) => None,
         });
         callbacks.filter(|c| c.trigger.name == trigger).collect()
     }

@@ -74,7 +74,7 @@ fn driver(which: config::Driver, device: &str) -> Driver {
 
 fn repair(rung: Rung, limit: Span) -> Repair {
     let Message::Event(event) = messages::event(1, "b", 0, 0).message else { panic!("an event is an event") };
-    Repair { remedy: RemedyId(7), rung, incident: Box::new(event.incident), limit, resolver: None }
+    Repair { remedy: RemedyId(7), rung, incident: Some(Box::new(event.incident)), limit, resolver: None }
 }
 
 fn run<T>(work: impl Future<Output = T>) -> T {
@@ -167,7 +167,7 @@ fn input_that_nobody_reads_is_no_fault() {
     let room = tempfile::tempdir().unwrap();
     let mut large = repair(Rung::Reboot, LONG);
     // More than a pipe holds, and less than an environment variable may have.
-    large.incident.id = "x".repeat(100_000);
+    large.incident.as_mut().unwrap().id = "x".repeat(100_000);
     for (body, expected) in [("exec <&-; exit 0", RemedyResult::Done), ("exit 4", RemedyResult::Failed)] {
         let program = script(room.path(), body);
         let (result, said) = run(driver(config::Driver::Script { program }, "wan0").repair(&large));

@@ -63,7 +63,9 @@ impl Hook {
 
     /// Something was said to the platform, about the line on `device`. Returns at once.
     pub fn tell(&mut self, message: &Message, device: &str) {
-        if !self.on.contains(&kind(message)) || self.seen.iter().any(|id| id == message.id()) {
+        if kind(message).is_none_or(|kind| !self.on.contains(&kind))
+            || self.seen.iter().any(|id| id == message.id())
+        {
             return;
         }
         if self.seen.len() >= REMEMBERED {
@@ -101,8 +103,10 @@ impl Drop for Hook {
     }
 }
 
-const fn kind(message: &Message) -> HookOn {
-    match message {
+/// `None`: not for hooks. What the platform ordered it knows by itself.
+const fn kind(message: &Message) -> Option<HookOn> {
+    let kind = match message {
+        Message::CommandResult(_) => return None,
         Message::Callback(_) => HookOn::Callback,
         Message::Event(event) => match event.event {
             EventName::IncidentOpened | EventName::IncidentUpdated | EventName::IncidentClosed => {
@@ -110,7 +114,8 @@ const fn kind(message: &Message) -> HookOn {
             }
             EventName::RemedyBegun | EventName::RemedyEnded => HookOn::Remedy,
         },
-    }
+    };
+    Some(kind)
 }
 
 struct Runner {
@@ -172,6 +177,7 @@ impl Runner {
 /// The event in the environment's words. All are always there, so that a script need not ask whether.
 fn variables(message: &Message, device: &str, device_id: &str) -> Vec<(&'static str, String)> {
     let (action, incident, finding, domain, remedy, outcome, callback) = match message {
+        Message::CommandResult(_) => return Vec::new(),
         Message::Event(event) => {
             let action = match event.event {
                 EventName::IncidentOpened => "opened",
@@ -217,7 +223,7 @@ fn variables(message: &Message, device: &str, device_id: &str) -> Vec<(&'static 
         ("ACTION", action.to_owned()),
         ("INTERFACE", device.to_owned()),
         ("DEVICE", device.to_owned()),
-        ("LINEKEEPER_EVENT", kind(message).name().to_owned()),
+        ("LINEKEEPER_EVENT", kind(message).map_or("", HookOn::name).to_owned()),
         ("LINEKEEPER_ID", message.id().to_owned()),
         ("LINEKEEPER_DEVICE_ID", device_id.to_owned()),
         ("LINEKEEPER_INCIDENT", or_empty(incident)),

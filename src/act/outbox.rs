@@ -51,7 +51,7 @@ pub struct Place {
 /// What was given up, since the outbox was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dropped {
-    /// Events, for want of room.
+    /// Events and command results, for want of room.
     pub events: u64,
     /// Callbacks, for want of room.
     pub callbacks: u64,
@@ -480,8 +480,9 @@ impl Outbox {
     }
 }
 
+/// What goes before a callback goes.
 fn is_event(topic: &str) -> bool {
-    topic == "event"
+    topic != "callback"
 }
 
 /// What a line says.

@@ -5,6 +5,7 @@
 
 use super::{Limits, RungLimits};
 use crate::action::Rung;
+use crate::message::CommandName;
 use crate::units::{Bytes, Millicelsius, Permille, Rate, Span};
 
 /// The least and the most that a key may hold, both allowed.
@@ -17,7 +18,7 @@ pub struct Bounds<T> {
 }
 
 impl<T> Bounds<T> {
-    const fn new(least: T, most: T) -> Bounds<T> {
+    pub(crate) const fn new(least: T, most: T) -> Bounds<T> {
         Bounds { least, most }
     }
 }
@@ -208,6 +209,16 @@ pub const EVERY: Bounds<Span> = Bounds::new(Span::minutes(5), Span::days(1));
 pub const EVERY_DEFAULT: Span = Span::hours(1);
 /// `telemetry.fields`: as many as there are; none is no telemetry.
 pub const GROUPS: Bounds<usize> = Bounds::new(0, super::Group::ALL.len());
+
+/// `commands.allow`: none, or all there are.
+pub const COMMANDS: Bounds<usize> = Bounds::new(0, CommandName::ALL.len());
+/// See [`Commands::allow`](super::Commands::allow).
+pub const COMMANDS_DEFAULT: [CommandName; 4] =
+    [CommandName::Check, CommandName::Speedtest, CommandName::Diagnose, CommandName::Programme];
+/// `desired.within`: a restart, a TLS handshake and a lost SYN or two take 10 s; for an hour nobody may be cut off.
+pub const WITHIN: Bounds<Span> = Bounds::new(Span::seconds(10), Span::hours(1));
+/// See [`Desired::within`](super::Desired::within).
+pub const WITHIN_DEFAULT: Span = Span::minutes(3);
 
 /// `mqtt.brokers`: one, and one in reserve. A longer list makes each round of attempts longer and helps no one.
 pub const BROKERS: Bounds<usize> = Bounds::new(1, 2);

@@ -4,14 +4,16 @@
 //! [`read`](read::read()) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
 
 use crate::action::Rung;
+use crate::message::CommandName;
 use crate::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 pub mod bounds;
+pub mod desired;
 pub mod fault;
 mod host;
-mod quantity;
+pub(crate) mod quantity;
 pub mod read;
 mod text;
 #[cfg(feature = "toml")]
@@ -50,6 +52,10 @@ pub struct Config {
     pub programme: Programme,
     /// What is told in ordinary times.
     pub telemetry: Telemetry,
+    /// What the platform may order.
+    pub commands: Commands,
+    /// What the platform may configure.
+    pub desired: Desired,
     /// Where to tell it. `None`: nowhere (a gateway that only repairs).
     pub mqtt: Option<Mqtt>,
     /// What program is run when something changes. `None`: none.
@@ -602,6 +608,33 @@ impl Group {
     }
 }
 
+/// What the platform may order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Commands {
+    /// The commands that are obeyed.
+    ///
+    /// Default check, speedtest, diagnose and programme: they ask, stay within the budget of tests, or ask for a call.
+    /// What interrupts the customer (remedy, reboot) is the operator's to allow.
+    pub allow: Vec<CommandName>,
+    /// The Ed25519 public key by which `remedy` and `reboot` must be signed. `None`: they need no signature, and who may
+    /// publish to the device's topic may give them.
+    pub key: Option<[u8; 32]>,
+}
+
+/// What the platform may configure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// Whether `config/desired` is looked at at all.
+    ///
+    /// Default true. What it may never touch is in [`desired::LOCAL_ONLY`].
+    pub accept: bool,
+    /// A new configuration is kept when within this time the broker was connected and an echo came back.
+    ///
+    /// Default 3 min: the connection's first attempts come within 1, 2, 4, 8 … s, so that some eight are made; an echo
+    /// comes within a second. A gateway that was cut off is back before anybody has asked for it.
+    pub within: Span,
+}
+
 /// Where the platform is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mqtt {
@@ -613,6 +646,10 @@ pub struct Mqtt {
     pub client: Option<(PathBuf, PathBuf)>,
     /// User name and the file that holds the password (its first line).
     pub login: Option<(String, PathBuf)>,
+    /// The oldest version of TLS that is spoken, for `mqtts`.
+    ///
+    /// Default 1.2: what a broker of 2016 speaks. The fleet's own broker speaks 1.3, and who knows that pins it.
+    pub tls: TlsVersion,
     /// MQTT keep-alive. Default 30 s: a dead connection is noticed within twice that by the protocol, and sooner by
     /// an acknowledgement that does not come.
     pub keep_alive: Span,
@@ -622,6 +659,15 @@ pub struct Mqtt {
     pub reconnect: Span,
     /// How long the broker keeps our session (and the receipts in it) while we are away. Default 1 day.
     pub session: Span,
+}
+
+/// A version of TLS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum TlsVersion {
+    /// `1.2` (RFC 5246).
+    V12,
+    /// `1.3` (RFC 8446).
+    V13,
 }
 
 /// Where one broker is.

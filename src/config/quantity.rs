@@ -4,7 +4,7 @@ use crate::units::{Bytes, Millicelsius, Permille, Rate, Span};
 use std::fmt;
 
 /// A kind of quantity, and the units it is written in.
-pub(super) trait Quantity: Copy + Ord + fmt::Display {
+pub(crate) trait Quantity: Copy + Ord + fmt::Display {
     /// Units and their size in the finest step that is kept.
     const UNITS: &[(&str, u64)];
     /// The units in words.
@@ -64,7 +64,7 @@ impl Quantity for Millicelsius {
 
 /// Why a text is no quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// Does not begin with a decimal number.
     NotANumber,
     /// A number alone.
@@ -79,7 +79,7 @@ pub(super) enum Refusal {
 
 impl Refusal {
     /// What to try, to be added to what must be and what is.
-    pub(super) fn advice<Q: Quantity>(self) -> String {
+    pub(crate) fn advice<Q: Quantity>(self) -> String {
         match self {
             Refusal::NotANumber => format!(": write it like \"{}\"", Q::EXAMPLE),
             Refusal::NoUnit => format!(": name the unit, as in \"{}\"", Q::EXAMPLE),
@@ -94,7 +94,7 @@ impl Refusal {
 const DIGITS: usize = 12;
 
 /// Reads a decimal number and its unit; spaces around both are free, the unit's case is not (`mbit` is not `Mbit`).
-pub(super) fn parse<Q: Quantity>(text: &str) -> Result<Q, Refusal> {
+pub(crate) fn parse<Q: Quantity>(text: &str) -> Result<Q, Refusal> {
     let text = text.trim();
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

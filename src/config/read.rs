@@ -8,11 +8,12 @@ use super::bounds::{self, Bounds};
 use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
-    Broker, Callback, Config, Device, Driver, Group, Health, HookOn, Hooks, Language, Limits, Line,
-    LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Probe, Programme, Promise, Protocol, Quiet, Rates,
-    Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry, Web, host,
+    Broker, Callback, Commands, Config, Desired, Device, Driver, Group, Health, HookOn, Hooks, Language,
+    Limits, Line, LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Probe, Programme, Promise, Protocol, Quiet,
+    Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry, TlsVersion, Web, host,
 };
 use crate::action::Rung;
+use crate::message::CommandName;
 use crate::units::{LocalTime, Span};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -34,10 +35,12 @@ const SECTIONS: &[&str] = &[
     "callback",
     "programme",
     "telemetry",
+    "commands",
     "mqtt",
     "hooks",
     "store",
     "status",
+    "desired",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
 const LINE: &[&str] = &["device", "interface", "metered", "protocol"];
@@ -76,6 +79,8 @@ const RUNGS: &[&str] =
 const CALLBACK: &[&str] = &["after", "receipt"];
 const TELEMETRY: &[&str] = &["every", "fields"];
 const PROGRAMME: &[&str] = &["after"];
+const COMMANDS: &[&str] = &["allow", "key"];
+const DESIRED: &[&str] = &["accept", "within"];
 const MQTT: &[&str] = &[
     "broker",
     "brokers",
@@ -84,6 +89,7 @@ const MQTT: &[&str] = &[
     "key",
     "username",
     "password_file",
+    "tls",
     "keep_alive",
     "reconnect",
     "session",
@@ -107,6 +113,8 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("callback", CALLBACK),
     ("programme", PROGRAMME),
     ("telemetry", TELEMETRY),
+    ("commands", COMMANDS),
+    ("desired", DESIRED),
     ("mqtt", MQTT),
     ("hooks", HOOKS),
     ("store", STORE),
@@ -116,7 +124,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
 /// The keys that only the `linux` driver has.
 const LINUX_ONLY: &[&str] = &["dhcp_client", "dhcp_pidfile", "restart_network", "reboot"];
 /// The keys of the drivers that run commands for what netifd does not do.
-const COMMANDS: &[&str] = &["other_resolver", "power_modem"];
+const RUN_KEYS: &[&str] = &["other_resolver", "power_modem"];
 
 /// Turns a tree into a configuration.
 ///
@@ -125,7 +133,7 @@ const COMMANDS: &[&str] = &["other_resolver", "power_modem"];
 /// # Errors
 /// Every fault there is, each with its key, what must be, what is, and where.
 pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
-    let mut reader = Reader { faults: Vec::new(), places };
+    let mut reader = Reader { faults: Vec::new(), places, keys: KEYS };
     let config = reader.config(tree);
     match config {
         Some(config) if reader.faults.is_empty() => Ok(config),
@@ -134,28 +142,28 @@ pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
 }
 
 /// One table of the tree.
-struct Section<'t> {
-    path: String,
+pub(crate) struct Section<'t> {
+    pub(crate) path: String,
     /// `None`: it was not written.
-    map: Option<&'t Map<String, Value>>,
+    pub(crate) map: Option<&'t Map<String, Value>>,
 }
 
 impl<'t> Section<'t> {
-    fn get(&self, key: &str) -> Option<&'t Value> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'t Value> {
         self.map?.get(key)
     }
 
-    fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    fn path(&self, key: &str) -> String {
+    pub(crate) fn path(&self, key: &str) -> String {
         join(&self.path, key)
     }
 }
 
 /// `key` inside `path`, as faults and [`Places`] write it; a key that is no plain word stands in quotes.
-pub(super) fn join(path: &str, key: &str) -> String {
+pub(crate) fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty()
         && key.len() <= 64
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -165,26 +173,28 @@ pub(super) fn join(path: &str, key: &str) -> String {
 
 /// Whether a value may be repeated in a fault.
 #[derive(Clone, Copy, PartialEq)]
-enum Show {
+pub(crate) enum Show {
     Open,
     /// It may be a secret, or one pasted in the wrong place.
     Secret,
 }
 
-struct Reader<'p> {
-    faults: Vec<Fault>,
-    places: &'p Places,
+pub(crate) struct Reader<'p> {
+    pub(crate) faults: Vec<Fault>,
+    pub(crate) places: &'p Places,
+    /// Each section with its keys: where a stray key may have been meant to stand.
+    pub(crate) keys: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Reader<'_> {
     // ---- telling faults ----
 
-    fn fault(&mut self, path: &str, words: impl Into<String>) {
+    pub(crate) fn fault(&mut self, path: &str, words: impl Into<String>) {
         let line = self.places.line(path);
         self.faults.push(Fault { path: path.to_owned(), words: words.into(), line, column: None });
     }
 
-    fn missing(&mut self, path: &str, why: &str) {
+    pub(crate) fn missing(&mut self, path: &str, why: &str) {
         let line = self.places.nearest(path);
         self.faults.push(Fault {
             path: path.to_owned(),
@@ -194,14 +204,14 @@ impl Reader<'_> {
         });
     }
 
-    fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
+    pub(crate) fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
         self.fault(path, format!("must be {must}{}", said(is, show)));
     }
 
     // ---- the shape of the tree ----
 
     /// The table at `key`; none if it was not written. Anything else there is a fault.
-    fn section<'t>(&mut self, parent: &Section<'t>, key: &str) -> Section<'t> {
+    pub(crate) fn section<'t>(&mut self, parent: &Section<'t>, key: &str) -> Section<'t> {
         let path = parent.path(key);
         let map = match parent.get(key) {
             None => None,
@@ -215,7 +225,7 @@ impl Reader<'_> {
     }
 
     /// Tells the keys of `section` that are not `known`, in the order of the text.
-    fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
+    pub(crate) fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
         let Some(map) = section.map else { return };
         let mut strays: Vec<(Option<u32>, &String)> = map
             .keys()
@@ -225,7 +235,7 @@ impl Reader<'_> {
         strays.sort();
         for (_, key) in strays {
             // The same word in another section is a better guess than a similar word in this one.
-            let elsewhere = KEYS.iter().find(|(_, keys)| keys.contains(&key.as_str()));
+            let elsewhere = self.keys.iter().find(|(_, keys)| keys.contains(&key.as_str()));
             let meant = match (elsewhere, nearest_word(key, known)) {
                 (Some((other, _)), _) => Some(join(other, key)),
                 (None, near) => near.map(|word| section.path(word)),
@@ -241,7 +251,7 @@ impl Reader<'_> {
     }
 
     /// The elements of a list with their paths; at most the bounds' most of them are looked at.
-    fn list<'t>(
+    pub(crate) fn list<'t>(
         &mut self,
         section: &Section<'t>,
         key: &str,
@@ -273,7 +283,7 @@ impl Reader<'_> {
     // ---- values ----
 
     /// The text at `key`, if there is one and it passes `check`; `check` says what it must be.
-    fn text<'t>(
+    pub(crate) fn text<'t>(
         &mut self,
         section: &Section<'t>,
         key: &str,
@@ -296,7 +306,12 @@ impl Reader<'_> {
     }
 
     /// The word at `key`, one of a few.
-    fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
+    pub(crate) fn choice<T: Copy>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        choices: &[(&str, T)],
+    ) -> Option<T> {
         let value = section.get(key)?;
         let found = value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
         if found.is_none() {
@@ -306,7 +321,7 @@ impl Reader<'_> {
         found.map(|(_, choice)| *choice)
     }
 
-    fn flag(&mut self, section: &Section<'_>, key: &str, default: bool) -> bool {
+    pub(crate) fn flag(&mut self, section: &Section<'_>, key: &str, default: bool) -> bool {
         match section.get(key) {
             None => default,
             Some(Value::Bool(flag)) => *flag,
@@ -317,7 +332,13 @@ impl Reader<'_> {
         }
     }
 
-    fn count(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<u32>, default: u32) -> u32 {
+    pub(crate) fn count(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        bounds: Bounds<u32>,
+        default: u32,
+    ) -> u32 {
         let Some(value) = section.get(key) else { return default };
         let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
         match count.filter(|n| (bounds.least..=bounds.most).contains(n)) {
@@ -330,11 +351,22 @@ impl Reader<'_> {
         }
     }
 
-    fn quantity<Q: Quantity>(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<Q>) -> Option<Q> {
+    pub(crate) fn quantity<Q: Quantity>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        bounds: Bounds<Q>,
+    ) -> Option<Q> {
         self.quantity_at(&section.path(key), section.get(key)?, bounds)
     }
 
-    fn quantity_at<Q: Quantity>(&mut self, path: &str, value: &Value, bounds: Bounds<Q>) -> Option<Q> {
+    /// The quantity that stands at `path`.
+    pub(crate) fn quantity_at<Q: Quantity>(
+        &mut self,
+        path: &str,
+        value: &Value,
+        bounds: Bounds<Q>,
+    ) -> Option<Q> {
         let refused = match value {
             Value::String(text) => quantity::parse::<Q>(text),
             Value::Number(_) => Err(quantity::Refusal::NoUnit),
@@ -413,6 +445,8 @@ impl Reader<'_> {
         let callback = self.callback(&root);
         let programme = self.programme(&root);
         let telemetry = self.telemetry(&root);
+        let commands = self.commands(&root);
+        let desired = self.desired(&root);
         let mqtt = self.mqtt(&root);
         if name.known.is_empty() {
             name.known = known_name(&speed, mqtt.as_ref(), &probe);
@@ -435,6 +469,8 @@ impl Reader<'_> {
             callback,
             programme,
             telemetry,
+            commands,
+            desired,
             mqtt,
             hooks,
             store,
@@ -921,7 +957,7 @@ impl Reader<'_> {
             self.fault(&section.path(key), "belongs to remedies.driver = \"linux\"");
         }
         let runs = matches!(name, Name::Linux | Name::OpenWrt);
-        for key in COMMANDS.iter().filter(|key| section.has(key) && !runs) {
+        for key in RUN_KEYS.iter().filter(|key| section.has(key) && !runs) {
             self.fault(&section.path(key), "belongs to remedies.driver = \"linux\" or \"openwrt\"");
         }
         if section.has("program") && name != Name::Script {
@@ -1044,6 +1080,41 @@ impl Reader<'_> {
         Telemetry { every, fields }
     }
 
+    fn commands(&mut self, root: &Section<'_>) -> Commands {
+        let section = self.section(root, "commands");
+        let written = self.list(&section, "allow", bounds::COMMANDS, "commands", Show::Open);
+        let names = CommandName::ALL.map(CommandName::name);
+        let mut allow: Vec<CommandName> = Vec::new();
+        let given = written.is_some();
+        for (path, value) in written.unwrap_or_default() {
+            match CommandName::ALL.into_iter().find(|c| value.as_str() == Some(c.name())) {
+                None => self.must(&path, &alternatives(&names), value, Show::Open),
+                Some(name) if allow.contains(&name) => {
+                    self.fault(&path, format!("is allowed already, is {}", quoted(name.name())));
+                }
+                Some(name) => allow.push(name),
+            }
+        }
+        let mut key = None;
+        self.text(&section, "key", Show::Open, |text| {
+            key = hex::<32>(text);
+            let must = "an Ed25519 public key, 64 hexadecimal digits";
+            key.map(|_| ()).ok_or_else(|| must.to_owned())
+        });
+        self.unknown(&section, COMMANDS);
+        Commands { allow: if given { allow } else { bounds::COMMANDS_DEFAULT.to_vec() }, key }
+    }
+
+    fn desired(&mut self, root: &Section<'_>) -> Desired {
+        let section = self.section(root, "desired");
+        let desired = Desired {
+            accept: self.flag(&section, "accept", true),
+            within: self.quantity(&section, "within", bounds::WITHIN).unwrap_or(bounds::WITHIN_DEFAULT),
+        };
+        self.unknown(&section, DESIRED);
+        desired
+    }
+
     fn mqtt(&mut self, root: &Section<'_>) -> Option<Mqtt> {
         let section = self.section(root, "mqtt");
         section.map?;
@@ -1058,6 +1129,8 @@ impl Reader<'_> {
             }
             Ok(())
         });
+        let versions = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
+        let tls = self.choice(&section, "tls", &versions).unwrap_or(TlsVersion::V12);
         let keep_alive = self.quantity(&section, "keep_alive", bounds::KEEP_ALIVE);
         let reconnect = self.quantity(&section, "reconnect", bounds::RECONNECT);
         let session = self.quantity(&section, "session", bounds::SESSION);
@@ -1073,7 +1146,7 @@ impl Reader<'_> {
         self.together(&section, "username", "password_file");
         if let Some(brokers) = &brokers {
             if !brokers.iter().any(|broker| broker.tls) {
-                for key in ["ca", "certificate", "key"].into_iter().filter(|key| section.has(key)) {
+                for key in ["ca", "certificate", "key", "tls"].into_iter().filter(|key| section.has(key)) {
                     self.fault(
                         &section.path(key),
                         "belongs to mqtts://, and the broker is reached by mqtt://",
@@ -1092,6 +1165,7 @@ impl Reader<'_> {
             ca,
             client: certificate.zip(key),
             login: username.map(str::to_owned).zip(password_file),
+            tls,
             keep_alive: keep_alive.unwrap_or(bounds::KEEP_ALIVE_DEFAULT),
             reconnect: reconnect.unwrap_or(bounds::RECONNECT_DEFAULT),
             session: session.unwrap_or(bounds::SESSION_DEFAULT),
@@ -1217,6 +1291,20 @@ fn known_name(speed: &Speed, mqtt: Option<&Mqtt>, probe: &Probe) -> String {
     all.find(|host| host::name(host).is_ok()).unwrap_or(bounds::KNOWN_DEFAULT).to_owned()
 }
 
+/// So many bytes, written as twice as many hexadecimal digits.
+pub fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digits = text.as_bytes();
+    if digits.len() != 2 * N {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        let digit = |d: u8| char::from(d).to_digit(16).and_then(|d| u8::try_from(d).ok());
+        *byte = digit(pair[0])? * 16 + digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
 /// `, is …`: what was written, if it may be repeated.
 fn said(value: &Value, show: Show) -> String {
     let is = match value {
@@ -1232,7 +1320,7 @@ fn said(value: &Value, show: Show) -> String {
 }
 
 /// `a, b or c`
-fn alternatives(names: &[&str]) -> String {
+pub(crate) fn alternatives(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [one] => (*one).to_owned(),

@@ -45,9 +45,9 @@ impl Dates {
         self.clock.is_some_and(|(_, _, synced)| synced)
     }
 
-    /// Civil time at a moment, while it can be trusted.
+    /// Civil time at a moment of the present boot, if it is to be trusted.
     pub fn trusted(&self, at: Mono) -> Option<Wall> {
-        self.wall(at).filter(|_| self.synced())
+        if self.synced() { self.wall(at) } else { None }
     }
 
     /// The label of a moment of the present boot.

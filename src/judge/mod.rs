@@ -7,6 +7,7 @@ pub mod area;
 mod books;
 pub mod callback;
 pub mod checks;
+pub mod command;
 pub mod dates;
 pub mod device;
 pub mod diagnosis;
@@ -36,6 +37,7 @@ use crate::units::{Mono, Span};
 use area::{Area, Change};
 use callback::Callback;
 use checks::Checks;
+use command::Commands;
 use dates::Dates;
 use flight::{Cut, Flight};
 use incident::Incident;
@@ -108,6 +110,12 @@ struct State {
     /// Why nothing may be done to the gateway now.
     #[serde(default)]
     hands_off: Option<String>,
+    #[serde(default)]
+    commands: Commands,
+    /// The hosts that `watch` is about, and the servers that `promise` is about: the configuration may change between two
+    /// lives. Empty in snapshots of older versions.
+    #[serde(default)]
+    asked: (Vec<String>, Vec<String>),
     messages: u64,
     /// Keeps message ids of one memory apart from those of another that was wiped.
     memory: String,
@@ -254,6 +262,8 @@ impl Judge {
             checks: Checks::default(),
             area: Area::default(),
             hands_off: None,
+            commands: Commands::default(),
+            asked: Default::default(),
             messages: 0,
             memory: String::new(),
             saved: Mono(0),
@@ -384,6 +394,8 @@ impl Judge {
             }
             Observation::BrokerSeen { connected } => self.state.broker = *connected,
             Observation::ReceiptCame(receipt) => self.receipt(now, receipt),
+            Observation::Commanded(came) => self.commanded(now, came),
+            Observation::CommandRefused(came) => self.command_refused(now, came),
             Observation::CallbackAsked { reason } => self.asked(now, short(reason)),
             Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref().map(short)),
             Observation::Stopping => {
@@ -392,12 +404,13 @@ impl Judge {
                 self.note(Level::Info, "asked to end".into());
             }
         }
-        let mut probes = Vec::new();
-        self.state.watch.advance(now, &self.config, &mut probes, &mut turns);
-        self.flight.asked(probes.len());
-        self.out.append(&mut probes);
+        let asked = self.out.len();
+        self.state.watch.advance(now, &self.config, &mut self.out, &mut turns);
+        self.flight.asked(self.out.len() - asked);
         for turn in turns {
-            self.turn(now, turn);
+            if let Some(turn) = self.state.commands.shield(turn) {
+                self.turn(now, turn);
+            }
         }
         let of_access = |c: &Checked| matches!(c.ask, Ask::Neighbour | Ask::Dhcp | Ask::Pppoe);
         // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
@@ -420,9 +433,11 @@ impl Judge {
         self.look(now);
         self.promised(now, saw);
         self.follow_up(now);
+        self.re_check(now);
         self.summarise(now, saw, line);
         self.device(now, saw);
         self.ask_again(now);
+        self.obey(now, saw);
         self.charge(now);
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
@@ -437,8 +452,13 @@ impl Judge {
 
     /// When a [`Observation::Ticked`] is wanted at the latest.
     pub fn wake(&self) -> Mono {
+        self.state.watch.wake(&self.config).min(self.due())
+    }
+
+    /// When something is to be done that time alone brings, beside the watching of the line.
+    fn due(&self) -> Mono {
         let state = &self.state;
-        let mut at = state.watch.wake(&self.config).min(state.saved + SAVE_EVERY);
+        let mut at = state.saved + SAVE_EVERY;
         let mut sooner = |m: Mono| at = at.min(m);
         if state.watch.line == LineState::Up {
             sooner(state.checks.quiet_until());
@@ -480,12 +500,39 @@ impl Judge {
         state.promise.wake().into_iter().for_each(&mut sooner);
         let due = state.programme.wake(&self.config, |wall| state.dates.at(wall));
         due.into_iter().chain(self.summary_due()).for_each(&mut sooner);
+        state.commands.wake().into_iter().for_each(&mut sooner);
         for c in &state.callbacks {
             if c.last.state == CallbackState::Requested {
                 c.again.into_iter().for_each(&mut sooner);
             }
         }
         at
+    }
+
+    /// For simulators: until when a whole line changes nothing here but how late it is, and in which steps of time
+    /// that may be passed over with [`rested`](Judge::rested). `None`: what is seen next may matter.
+    ///
+    /// That holds where the line is up for a while, nothing is suspected, no remedy runs, no test runs or waits for
+    /// a quiet line, and the customer's traffic proves nothing; it ends where something is due: a test, the end of
+    /// a hold-down, a repetition, a snapshot. A part of the judge that learns from what a quiet line shows must refuse
+    /// it here.
+    pub fn rests(&self, now: Mono) -> Option<(Mono, Span)> {
+        let state = &self.state;
+        let broken = state.incident.as_ref().is_some_and(|i| i.broken.is_some());
+        let settled = now.since(state.watch.since) > promise::UP_FOR;
+        let held = state.incident.is_some();
+        let rests = state.promise.rests(now, &self.config, held);
+        if broken || !settled || state.ladder.running.is_some() || !rests {
+            return None;
+        }
+        let step = state.watch.rotation(&self.config)?;
+        Some((self.due(), step)).filter(|(until, _)| *until > now)
+    }
+
+    /// So much time has passed as [`rests`](Judge::rests) allows.
+    pub fn rested(&mut self, by: Span) {
+        self.state.watch.rested(by);
+        self.state.promise.rested(by);
     }
 
     fn note(&mut self, level: Level, text: String) {
@@ -527,6 +574,7 @@ impl Judge {
                 self.note(Level::Warn, "started; the memory could not be read and begins anew".into());
             }
         }
+        self.reconfigured();
         self.state.watch.started(now, started.uptime, &self.config);
         self.state.programme.started(started);
         self.state.checks.started(now, lost);
@@ -547,6 +595,7 @@ impl Judge {
                 c.again = Some(now + receipt);
             }
         }
+        self.commands_started(now, rebooted);
         let settle = self.config.remedies.limits(Rung::Reboot).settle;
         if let Some(running) = &mut self.state.ladder.running {
             let rung = running.rung;
@@ -1093,7 +1142,8 @@ impl Judge {
             self.config.remedies.limits(rung).per_day
         );
         self.event(now, EventName::RemedyBegun, now, &why, Some(record));
-        self.out.push(Action::Repair(Repair { remedy, rung, incident: Box::new(public), limit, resolver }));
+        let incident = Some(Box::new(public));
+        self.out.push(Action::Repair(Repair { remedy, rung, incident, limit, resolver }));
     }
 
     /// The effect of the running remedy is known.
@@ -1103,7 +1153,10 @@ impl Judge {
             Outcome::NoEffect => Some(false),
             Outcome::Failed | Outcome::Pretended | Outcome::Interrupted => None,
         };
+        let ordered = self.state.ladder.running.as_ref().map(|r| r.remedy);
+        let helped = helped.filter(|_| !ordered.is_some_and(|r| self.state.commands.was_on_whole_line(r)));
         let Some(running) = self.state.ladder.finish(now, helped) else { return };
+        self.commanded_remedy_over(now, running.remedy, running.rung, outcome, &running.detail);
         if outcome == Outcome::Interrupted {
             self.state.ladder.forgive(running.rung);
         }

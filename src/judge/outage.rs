@@ -77,6 +77,8 @@ pub const QUICKEST: Span = Span::millis(100);
 const FLIGHTS: usize = 256;
 /// After this an echo is forgotten even if the sensor never told its end.
 const FORGET: Span = Span::seconds(10);
+/// A rotation longer than this is not worth resting in: ten minutes.
+const ROTATION_MOST: Span = Span::minutes(10);
 /// Without a reading for so long the counters are not waited for: they come every second.
 const COUNTERS_LATE: Span = Span::millis(2_500);
 /// Packets per second, beside our own answers, below which incoming bytes are not traffic: ARP and stray scans.
@@ -238,8 +240,6 @@ struct Flight {
     probe: ProbeId,
     target: TargetId,
     sent: Mono,
-    /// Its limit has passed, or it could not be sent.
-    silent: bool,
     /// Its silence was weighed: a miss of its target, or part of a break of the line.
     weighed: bool,
 }
@@ -280,7 +280,12 @@ pub struct Watch {
     pub link_mended: Option<Mono>,
     suspicion: Option<Suspicion>,
     confirming: Option<Mono>,
+    /// Echoes within their limit, in the order of sending.
     flights: Vec<Flight>,
+    /// Echoes whose limit has passed, or that could not be sent, in the order of sending. Beside the others, because on
+    /// a lossy line there are a hundred of them and each step looks at those in flight.
+    #[serde(default)]
+    silent: Vec<Flight>,
     probes: u64,
     rotation: usize,
     next_round: Mono,
@@ -316,6 +321,7 @@ impl Watch {
             suspicion: None,
             confirming: None,
             flights: Vec::new(),
+            silent: Vec::new(),
             probes: 0,
             rotation: 0,
             next_round: Mono(0),
@@ -328,6 +334,13 @@ impl Watch {
             blind: false,
             loaded: false,
         }
+    }
+
+    /// The list of targets changed from one life to the next: what is known of a host goes with it to its new place.
+    pub fn retarget(&mut self, was: &[String], are: &[String]) {
+        let known = std::mem::take(&mut self.targets);
+        let of = |host: &String| was.iter().position(|h| h == host).and_then(|at| known.get(at).cloned());
+        self.targets = are.iter().map(|host| of(host).unwrap_or_default()).collect();
     }
 
     /// A new life of the process: what was in flight is void, what was known of the line is unknown.
@@ -355,6 +368,7 @@ impl Watch {
         self.suspicion = None;
         self.confirming = None;
         self.flights.clear();
+        self.silent.clear();
         self.faulty_link = self.link.as_ref().and_then(Cause::of).map(|c| (c, now));
         self.own_answers = 0;
         self.busy_windows = 0;
@@ -385,11 +399,8 @@ impl Watch {
     ) {
         self.blind = false;
         self.own_answers += 1;
-        let sent = match self.flights.iter().position(|f| f.probe == probe) {
-            Some(at) => self.flights.swap_remove(at).sent,
-            // From before a gap: it proves nothing about now, and the flight is no longer known.
-            None => return,
-        };
+        // From before a gap it proves nothing about now, and the flight is no longer known.
+        let Some(Flight { sent, .. }) = self.landed(probe) else { return };
         let loaded = self.loaded;
         let Some(state) = self.state_of(target) else { return };
         if !loaded {
@@ -412,6 +423,22 @@ impl Watch {
             }
         }
         self.life(now, sent, turns);
+    }
+
+    /// Takes an echo out, whether it is late or not.
+    fn landed(&mut self, probe: ProbeId) -> Option<Flight> {
+        for flights in [&mut self.flights, &mut self.silent] {
+            if let Some(at) = flights.iter().position(|f| f.probe == probe) {
+                return Some(flights.remove(at));
+            }
+        }
+        None
+    }
+
+    /// An echo is silent from now on.
+    fn silenced(&mut self, flight: Flight) {
+        let at = self.silent.partition_point(|f| f.sent <= flight.sent);
+        self.silent.insert(at, flight);
     }
 
     /// Something that was sent (or a window that began) at `from` proves life.
@@ -467,7 +494,8 @@ impl Watch {
 
     /// What was asked before `now` and is silent says nothing about its target.
     fn excuse(&mut self, now: Mono) {
-        self.flights.iter_mut().filter(|f| f.sent < now).for_each(|f| f.weighed = true);
+        let all = self.flights.iter_mut().chain(&mut self.silent);
+        all.filter(|f| f.sent < now).for_each(|f| f.weighed = true);
     }
 
     /// Charges silences to their targets where another target answered an echo sent no earlier.
@@ -479,8 +507,11 @@ impl Watch {
             self.excuse(now);
             return;
         }
+        if self.silent.iter().all(|f| f.weighed) {
+            return;
+        }
         let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
-        for flight in self.flights.iter_mut().filter(|f| f.silent && !f.weighed) {
+        for flight in self.silent.iter_mut().filter(|f| !f.weighed) {
             let at = usize::from(flight.target.0);
             let others = self.targets.iter().enumerate().filter(|(other, _)| *other != at);
             if !others.filter_map(|(_, t)| t.answered_sent).any(|sent| sent >= flight.sent) {
@@ -507,8 +538,9 @@ impl Watch {
 
     /// The sensor gave an echo up: as silent as can be, also where our own limit is longer than the sensor's.
     pub fn lost(&mut self, probe: ProbeId) {
-        if let Some(flight) = self.flights.iter_mut().find(|f| f.probe == probe) {
-            flight.silent = true;
+        if let Some(at) = self.flights.iter().position(|f| f.probe == probe) {
+            let flight = self.flights.remove(at);
+            self.silenced(flight);
         }
     }
 
@@ -516,15 +548,11 @@ impl Watch {
     pub fn not_sent(&mut self, probe: ProbeId, obstacle: Obstacle) {
         match obstacle {
             // The kernel sees no way out: as silent as can be.
-            Obstacle::NoWay => {
-                if let Some(flight) = self.flights.iter_mut().find(|f| f.probe == probe) {
-                    flight.silent = true;
-                }
-            }
+            Obstacle::NoWay => self.lost(probe),
             // Our own blindness is not evidence.
             Obstacle::NoAddress | Obstacle::NotAllowed | Obstacle::Busy => {
                 self.blind |= obstacle == Obstacle::NotAllowed;
-                self.flights.retain(|f| f.probe != probe);
+                self.landed(probe);
             }
         }
     }
@@ -618,23 +646,22 @@ impl Watch {
         if self.line == LineState::Down {
             return;
         }
-        if let (Some((cause, since)), Some(at)) = (self.link_fault_since(), self.link_decides(config))
-            && now >= at
+        if let Some((cause, since)) = self.link_fault_since()
+            && now >= self.link_decides(cause, since, config)
         {
             self.down(now, since, cause, turns);
         }
     }
 
     /// When a fault of the link makes the line down.
-    fn link_decides(&self, config: &Config) -> Option<Mono> {
-        let (cause, since) = self.link_fault_since()?;
+    fn link_decides(&self, cause: Cause, since: Mono, config: &Config) -> Mono {
         let wait = match self.line {
             // Nobody was asked yet: an answer may still disprove it.
             LineState::Unknown => config.outage.patience,
             LineState::Up | LineState::Down if cause.at_once() => Span::ZERO,
             LineState::Up | LineState::Down => RENUMBER,
         };
-        Some((since + wait).max(self.grace_until))
+        (since + wait).max(self.grace_until)
     }
 
     fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
@@ -648,25 +675,24 @@ impl Watch {
     }
 
     fn judge_flights(&mut self, now: Mono, config: &Config) {
-        let mut first_silent: Option<Mono> = None;
-        for flight in &mut self.flights {
-            let state = if flight.target == TargetId::GATEWAY {
-                &self.gateway
-            } else if let Some(state) = self.targets.get(usize::from(flight.target.0)) {
-                state
+        let mut at = 0;
+        while let Some(flight) = self.flights.get(at) {
+            let limit = self.known(flight.target).map(|state| state.limit(config));
+            if limit.is_some_and(|limit| now.since(flight.sent) >= limit) {
+                let flight = self.flights.remove(at);
+                self.silenced(flight);
             } else {
-                continue;
-            };
-            if !flight.silent && now.since(flight.sent) >= state.limit(config) {
-                flight.silent = true;
-            }
-            // The gateway may filter echoes, and a bad target is known to be bad: neither starts a suspicion.
-            let counts = flight.target != TargetId::GATEWAY && state.benched.is_none();
-            if flight.silent && counts && first_silent.is_none_or(|f| flight.sent < f) {
-                first_silent = Some(flight.sent);
+                at += 1;
             }
         }
-        self.flights.retain(|f| now.since(f.sent) < FORGET);
+        // The gateway may filter echoes, and a bad target is known to be bad: neither starts a suspicion.
+        let counts =
+            |f: &&Flight| self.targets.get(usize::from(f.target.0)).is_some_and(|t| t.benched.is_none());
+        let first_silent = self.silent.iter().find(counts).map(|f| f.sent);
+        for flights in [&mut self.flights, &mut self.silent] {
+            let old = flights.iter().take_while(|f| now.since(f.sent) >= FORGET).count();
+            flights.drain(..old);
+        }
         if self.line == LineState::Down || self.suspicion.is_some() {
             return;
         }
@@ -691,12 +717,11 @@ impl Watch {
 
     /// The first silent echo of a target in rotation that was sent after `life`.
     fn silent_after(&self, life: Option<Mono>) -> Option<Mono> {
-        self.flights
+        let from = self.silent.partition_point(|f| life.is_some_and(|l| f.sent <= l));
+        self.silent[from..]
             .iter()
-            .filter(|f| f.silent && life.is_none_or(|l| f.sent > l))
-            .filter(|f| self.targets.get(usize::from(f.target.0)).is_some_and(|t| t.benched.is_none()))
+            .find(|f| self.targets.get(usize::from(f.target.0)).is_some_and(|t| t.benched.is_none()))
             .map(|f| f.sent)
-            .min()
     }
 
     fn judge_suspicion(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
@@ -711,15 +736,11 @@ impl Watch {
             self.next_round = now;
             return;
         };
-        let mut asked = 0;
-        for flight in &self.flights {
-            if flight.sent == round && flight.target != TargetId::GATEWAY {
-                if !flight.silent {
-                    return;
-                }
-                asked += 1;
-            }
+        let of_round = |f: &&Flight| f.sent == round && f.target != TargetId::GATEWAY;
+        if self.flights.iter().any(|f| of_round(&f)) {
+            return;
         }
+        let asked = self.silent.iter().rev().take_while(|f| f.sent >= round).filter(of_round).count();
         let since = suspicion.since;
         let weighed = self.counted.is_none_or(|(began, at)| began >= since || now.since(at) >= COUNTERS_LATE);
         if asked > 0 && !weighed {
@@ -783,16 +804,11 @@ impl Watch {
                 self.next_gateway = now + GATEWAY_EVERY;
                 self.ask_gateway(now, config, out);
             }
-            let due: Vec<usize> = self
-                .targets
-                .iter()
-                .enumerate()
-                .filter(|(_, t)| t.benched.is_some_and(|b| now >= b))
-                .map(|(at, _)| at)
-                .collect();
-            for at in due {
-                self.targets[at].benched = Some(now + BENCH_RETRY);
-                self.send(now, TargetId(at as u8), out);
+            for at in 0..self.targets.len() {
+                if self.targets[at].benched.is_some_and(|b| now >= b) {
+                    self.targets[at].benched = Some(now + BENCH_RETRY);
+                    self.send(now, TargetId(at as u8), out);
+                }
             }
         }
     }
@@ -829,13 +845,21 @@ impl Watch {
     }
 
     fn send(&mut self, now: Mono, target: TargetId, out: &mut Vec<Action>) {
-        if self.flights.len() >= FLIGHTS {
+        if self.flights.len() + self.silent.len() >= FLIGHTS {
             return;
         }
         self.probes += 1;
         let probe = ProbeId(self.probes);
-        self.flights.push(Flight { probe, target, sent: now, silent: false, weighed: false });
+        self.flights.push(Flight { probe, target, sent: now, weighed: false });
         out.push(Action::Probe { probe, target });
+    }
+
+    fn known(&self, target: TargetId) -> Option<&TargetState> {
+        if target == TargetId::GATEWAY {
+            Some(&self.gateway)
+        } else {
+            self.targets.get(usize::from(target.0))
+        }
     }
 
     fn state_of(&mut self, target: TargetId) -> Option<&mut TargetState> {
@@ -850,18 +874,15 @@ impl Watch {
     pub fn wake(&self, config: &Config) -> Mono {
         let mut at = self.next_round.min(self.seen + WATCHED);
         let mut sooner = |m: Mono| at = at.min(m);
-        for flight in self.flights.iter().filter(|f| !f.silent) {
-            let state = if flight.target == TargetId::GATEWAY {
-                &self.gateway
-            } else if let Some(state) = self.targets.get(usize::from(flight.target.0)) {
-                state
-            } else {
-                continue;
-            };
-            sooner(flight.sent + state.limit(config));
+        for flight in &self.flights {
+            if let Some(state) = self.known(flight.target) {
+                sooner(flight.sent + state.limit(config));
+            }
         }
-        if self.line != LineState::Down {
-            self.link_decides(config).into_iter().for_each(&mut sooner);
+        if self.line != LineState::Down
+            && let Some((cause, since)) = self.link_fault_since()
+        {
+            sooner(self.link_decides(cause, since, config));
         }
         if self.suspicion.as_ref().is_some_and(|s| s.last_round.is_none()) {
             self.decides(config).into_iter().for_each(&mut sooner);
@@ -871,6 +892,49 @@ impl Watch {
             self.targets.iter().filter_map(|t| t.benched).for_each(sooner);
         }
         at
+    }
+
+    /// How long it takes until the quiet rotation stands where it stands now: every target in it asked, the gateway
+    /// asked, a whole second of counters. `None`: it is not the quiet rotation, something may come of what is seen.
+    pub fn rotation(&self, config: &Config) -> Option<Span> {
+        let told = |t: &TargetState| t.benched.is_none() || t.told;
+        let blamed = |f: &Flight| {
+            let of = self.targets.get(usize::from(f.target.0));
+            of.is_none_or(|t| t.benched.is_some())
+        };
+        let quiet = self.line == LineState::Up
+            && self.suspicion.is_none()
+            && self.confirming.is_none()
+            && self.faulty_link.is_none()
+            && !self.blind
+            && !self.loaded
+            && self.targets.iter().all(told)
+            && self.silent.iter().all(blamed);
+        let asked = self.targets.iter().filter(|t| t.benched.is_none()).count() as u64;
+        let round = config.probe.interval.times(asked).0.max(1);
+        let (mut a, mut b) = (round, GATEWAY_EVERY.0);
+        while b > 0 {
+            (a, b) = (b, a % b);
+        }
+        let whole = Span(round / a).times(GATEWAY_EVERY.0);
+        (quiet && asked > 0 && whole <= ROTATION_MOST).then_some(whole)
+    }
+
+    /// So much time has passed in the quiet rotation, with nothing but answers: what was seen, was seen so much later.
+    pub fn rested(&mut self, by: Span) {
+        let later = |at: &mut Mono| *at = *at + by;
+        for target in self.targets.iter_mut().chain([&mut self.gateway]) {
+            if target.benched.is_none() {
+                target.answered.iter_mut().chain(&mut target.answered_sent).for_each(later);
+            }
+            target.benched.iter_mut().for_each(later);
+        }
+        self.flights.iter_mut().chain(&mut self.silent).for_each(|f| later(&mut f.sent));
+        if let Some((began, ended)) = &mut self.counted {
+            later(began);
+            later(ended);
+        }
+        [&mut self.next_round, &mut self.next_gateway, &mut self.seen].into_iter().for_each(later);
     }
 
     /// Whether the gateway answered an echo that was sent at `from` or later.
@@ -890,8 +954,9 @@ impl Watch {
 
     /// The same with its beginning. What an answer to a later echo disproved is no fault.
     pub fn link_fault_since(&self) -> Option<(Cause, Mono)> {
-        let answered = self.targets.iter().filter_map(|t| t.answered_sent).max();
-        self.faulty_link.filter(|(_, since)| answered.is_none_or(|sent| sent <= *since))
+        let (cause, since) = self.faulty_link?;
+        let disproved = self.targets.iter().filter_map(|t| t.answered_sent).any(|sent| sent > since);
+        (!disproved).then_some((cause, since))
     }
 
     /// Since when the line is silent without being declared down.

@@ -46,6 +46,24 @@ pub struct Programme {
     trusted: Option<Mono>,
     /// It is not known what an earlier life called.
     forgetful: bool,
+    /// What the platform ordered beside it.
+    rechecks: Vec<Recheck>,
+}
+
+/// Re-checks that may be ordered at a time. Eight: who has that many complaints needs a visit.
+pub const RECHECKS: usize = 8;
+
+/// A callback that the platform ordered for later: a complaint was handled, and somebody is to ask whether it is well.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Recheck {
+    /// The command that ordered it.
+    command: String,
+    /// When it was ordered, by our own clock.
+    ordered: Mono,
+    /// How long after that it is due.
+    delay: Span,
+    /// The civil time at which it is due, once that is known.
+    due: Option<Wall>,
 }
 
 /// One due date of the programme, as told in the status.
@@ -113,8 +131,53 @@ impl Programme {
         (ripe, over)
     }
 
+    /// Orders a callback in `delay`. Gives back when that is, where civil time (`wall`) is trusted.
+    ///
+    /// # Errors
+    /// When there are [`RECHECKS`] already.
+    pub(super) fn recheck(
+        &mut self,
+        now: Mono,
+        wall: Option<Wall>,
+        command: &str,
+        delay: Span,
+    ) -> Result<Option<Wall>, &'static str> {
+        if self.rechecks.len() >= RECHECKS {
+            return Err("eight re-checks are ordered already");
+        }
+        let due = wall.map(|wall| due(wall, delay));
+        self.rechecks.push(Recheck { command: command.to_string(), ordered: now, delay, due });
+        Ok(due)
+    }
+
+    /// Takes out what the platform ordered for now or earlier.
+    ///
+    /// Our own clock stands still while the gateway is off, so by it nothing is early; civil time, where it is trusted
+    /// for [`TRUST_AFTER`], says what came due meanwhile.
+    pub(super) fn rechecks_due(&mut self, now: Mono, wall: Option<Wall>) -> Vec<Recheck> {
+        let trusted = self.trusted.is_some_and(|since| now.since(since) >= TRUST_AFTER);
+        let wall = wall.filter(|_| trusted);
+        for ordered in self.rechecks.iter_mut().filter(|r| r.due.is_none()) {
+            let ago = i64::try_from(now.since(ordered.ordered).0).unwrap_or(i64::MAX);
+            ordered.due = wall.map(|wall| due(Wall(wall.0.saturating_sub(ago)), ordered.delay));
+        }
+        let ripe = |r: &mut Recheck| {
+            now >= r.ordered + r.delay || wall.zip(r.due).is_some_and(|(wall, due)| wall >= due)
+        };
+        self.rechecks.extract_if(.., ripe).collect()
+    }
+
     /// When the next due date may have come, `wall_at` telling our own clock's moment of a civil time.
     pub fn wake(&self, config: &Config, wall_at: impl Fn(Wall) -> Option<Mono>) -> Option<Mono> {
+        let ordered = self.rechecks.iter().map(|r| {
+            let trusted = self.trusted.map(|since| since + TRUST_AFTER);
+            let by_date = r.due.and_then(&wall_at).zip(trusted).map(|(at, trusted)| at.max(trusted));
+            by_date.into_iter().chain([r.ordered + r.delay]).min().unwrap_or(r.ordered)
+        });
+        self.next(config, &wall_at).into_iter().chain(ordered).min()
+    }
+
+    fn next(&self, config: &Config, wall_at: impl Fn(Wall) -> Option<Mono>) -> Option<Mono> {
         let installed = config.device.installed?.wall;
         let trusted = self.trusted? + TRUST_AFTER;
         let known = self.installed == Some(installed);
@@ -156,6 +219,32 @@ impl Judge {
         for after in ripe {
             self.call_as_due(now, wall, after);
         }
+    }
+
+    /// Asks for the callback that the platform ordered.
+    pub(super) fn call_to_recheck(&mut self, now: Mono, ordered: &Recheck) {
+        let incident = self.state.incident.as_ref().filter(|i| i.broken.is_some());
+        let description = words::recheck(self.config.device.language, incident.is_some());
+        let issue = Issue { kind: "follow_up".into(), code: "programme.recheck".into(), description };
+        let status = self.status(now);
+        let summary = json!({
+            "command_id": ordered.command,
+            "after_s": ordered.delay.whole_seconds(),
+            "line": status.line,
+            "disconnects": status.disconnects,
+            "incidents": status.recent,
+        });
+        let evidence = Evidence {
+            finding: incident.map(|i| i.finding),
+            fault_domain: incident.map_or(Domain::Unknown, |i| i.domain),
+            facts: Vec::new(),
+            samples: vec![summary],
+            rule: format!("the platform ordered a re-check in {}", ordered.delay),
+            recorder: None,
+        };
+        let trigger = Trigger { dimension: Dimension::Event, name: "recheck".into() };
+        let opened = self.stamp(now);
+        self.open_callback(now, trigger, Severity::Routine, issue, evidence, opened, now, None, Vec::new());
     }
 
     fn call_as_due(&mut self, now: Mono, wall: Wall, after: Span) {

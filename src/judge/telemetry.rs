@@ -74,8 +74,8 @@ impl Telemetry {
     fn begin(&mut self, now: Mono, every: Span, device_id: &str, disconnects: u64) {
         let number = self.number;
         // To the next of the moments that lie a whole number of intervals after the device's own phase.
-        let phase = phase(device_id) % every.0.max(1);
-        let into = (now.0 + every.0 - phase) % every.0.max(1);
+        let every_ms = every.0.max(1);
+        let into = (now.0 % every_ms + every_ms - phase(device_id) % every_ms) % every_ms;
         *self = Telemetry { since: now, seen: now, number, disconnects, ..Telemetry::default() };
         self.due = Some(now + Span(every.0 - into));
     }

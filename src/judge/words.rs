@@ -127,6 +127,19 @@ pub fn follow_up(language: Language, name: &str, broken: bool) -> String {
     text + if broken { "（目前线路存在故障）。" } else { "。" }
 }
 
+/// The platform ordered to ask again, some time after a complaint was handled.
+pub fn recheck(language: Language, broken: bool) -> String {
+    let text = match (language, broken) {
+        (Language::En, false) => "Follow-up call after a complaint: does the line do well now?",
+        (Language::En, true) => {
+            "Follow-up call after a complaint: does the line do well now? At this moment it is disturbed."
+        }
+        (Language::ZhCn, false) => "投诉处理后回访：了解宽带目前是否正常。",
+        (Language::ZhCn, true) => "投诉处理后回访：了解宽带目前是否正常（目前线路存在故障）。",
+    };
+    text.into()
+}
+
 /// One direction of the line is slower than was sold.
 pub fn short_rate(
     language: Language,

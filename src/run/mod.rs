@@ -1,6 +1,7 @@
 //! The wiring: sensors, judge, actors, the one clock, recorder, status socket, shutdown. The only place that names both
 //! sides.
 
+pub mod desired;
 pub mod diagnose;
 pub mod heartbeat;
 pub mod recorder;
@@ -29,6 +30,7 @@ use crate::sense::throughput::{self, Stop};
 use crate::sense::{counters, device, echo, link};
 use crate::speed::{SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
+use desired::{Desk, Next};
 use heartbeat::Heartbeat;
 use recorder::Recorder;
 use serde_json::{Value, json};
@@ -63,25 +65,43 @@ pub struct Options {
 /// # Errors
 /// In words, when not even the runtime can be made, or when another linekeeper is at work. Everything else is said in the
 /// log and lived with.
-pub fn run(tree: Value, mut config: Config, options: Options) -> Result<(), String> {
-    if options.dry_run {
-        config.remedies.driver = config::Driver::None;
-        config.mqtt = None;
-    }
+pub fn run(tree: Value, config: Config, options: Options) -> Result<(), String> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| format!("cannot start: the kernel gives no event queue: {e}"))?;
     let result = runtime.block_on(async {
-        let daemon = Daemon::start(tree, config, &options)?;
-        daemon.watch().await
+        let desk = Desk::open(tree, &config, options.dry_run || config.mqtt.is_none());
+        let mut past = Past { desk, asked: None, judge: None };
+        loop {
+            // Another configuration is put in force by beginning anew.
+            match Daemon::start(past, &options)?.watch().await? {
+                Some(next) => past = next,
+                None => return Ok(()),
+            }
+        }
     });
     // A name lookup may hold a thread for as long as the resolver takes; it is of no use any more.
     runtime.shutdown_background();
     result
 }
 
+/// What one life under a configuration leaves to the next in the same process.
+struct Past {
+    desk: Desk,
+    /// The status socket, once it is open.
+    asked: Option<mpsc::Receiver<socket::Asked>>,
+    /// What the judge knew.
+    judge: Option<Value>,
+}
+
 struct Daemon {
+    desk: Desk,
+    /// What the platform wants configured.
+    wanted: watch::Receiver<Vec<u8>>,
+    reported: watch::Sender<Value>,
+    /// Another configuration is to be put in force.
+    restart: bool,
     judge: Judge,
     tree: Value,
     clock: Clock,
@@ -120,9 +140,15 @@ struct Daemon {
 }
 
 impl Daemon {
-    fn start(tree: Value, config: Config, options: &Options) -> Result<Daemon, String> {
+    fn start(past: Past, options: &Options) -> Result<Daemon, String> {
+        let Past { mut desk, asked, judge: known } = past;
+        let (tree, mut config) = desk.in_force()?;
+        if options.dry_run {
+            config.remedies.driver = config::Driver::None;
+            config.mqtt = None;
+        }
         // First of all: two at one store would write over each other's messages.
-        let asked = match socket::listen(&config.socket) {
+        let asked = match asked.map_or_else(|| socket::listen(&config.socket), Ok) {
             Ok(asked) => Some(asked),
             Err(socket::Deaf::Another(why)) if !options.dry_run => return Err(why),
             Err(socket::Deaf::Another(why) | socket::Deaf::Trouble(why)) => {
@@ -146,9 +172,12 @@ impl Daemon {
             saved_at: k.saved_at,
         }));
         let mut restored = None;
-        if let Some(kept) = &found.kept {
-            match Judge::restore(config.clone(), &kept.judge) {
-                Ok(judge) => restored = Some(judge),
+        if let Some(known) = known.as_ref().or(found.kept.as_ref().map(|k| &k.judge)) {
+            match Judge::restore(config.clone(), known) {
+                Ok(judge) => {
+                    restored = Some(judge);
+                    memory = Memory::Restored;
+                }
                 Err(why) => {
                     warn!("{why}; the judge begins anew");
                     memory = Memory::Lost;
@@ -180,10 +209,17 @@ impl Daemon {
         device::spawn(config.health.every, config.store.directory.clone(), roots, report.clone());
         tokio::spawn(clock::watch(clock.clone(), report.clone()));
         let (state, states) = watch::channel(json!({}));
+        let (reported, reports_out) = watch::channel(desk.report(&config.device.id));
+        let (want, wanted) = watch::channel(Vec::new());
         let now = clock.now();
         let (heartbeat, beat) =
             if options.dry_run { (None, None) } else { Heartbeat::start(&config.socket, clock.boot_id()) };
+        desk.begin(now);
         let mut daemon = Daemon {
+            desk,
+            wanted,
+            reported,
+            restart: false,
             judge,
             tree,
             began: now,
@@ -237,6 +273,9 @@ impl Daemon {
                 outbox: Arc::clone(outbox),
                 state: states,
                 routine: Arc::clone(&daemon.routine),
+                command_key: config.commands.key,
+                desired: daemon.desk.accepts().then_some(want),
+                reported: reports_out,
                 saw: daemon.report.clone(),
                 time: Arc::new(Labels { clock: daemon.clock.clone(), offset_minutes }),
             }));
@@ -245,7 +284,8 @@ impl Daemon {
         Ok(daemon)
     }
 
-    async fn watch(mut self) -> Result<(), String> {
+    /// Watches until it is told to end, or (`Some`) until another configuration is to be put in force.
+    async fn watch(mut self) -> Result<Option<Past>, String> {
         let signals = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
         let mut terminate = signals(SignalKind::terminate())?;
         let mut interrupt = signals(SignalKind::interrupt())?;
@@ -253,12 +293,26 @@ impl Daemon {
             while let Some(observation) = self.own.pop_front() {
                 self.step(observation);
             }
+            if self.restart && !self.judge.is_acting() {
+                return Ok(Some(self.begin_anew().await));
+            }
             let wake = self.judge.wake();
             let leap = self.leaps_over_waiting();
+            let trial = self.desk.deadline();
             tokio::select! {
                 biased;
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
+                () = self.clock.sleep_until(trial.unwrap_or_default()), if trial.is_some() => {
+                    self.desk.failed();
+                    return Ok(Some(self.begin_anew().await));
+                }
+                // While it may not be looked at, the next tick asks again.
+                Ok(()) = self.wanted.changed(), if self.desk.may_look(self.clock.now()) => {
+                    let payload = self.wanted.borrow_and_update().clone();
+                    let next = self.desk.came(self.clock.now(), &payload);
+                    self.next(next);
+                }
                 Some(observation) = self.reports.recv() => self.step(observation),
                 Some((request, answer)) = asked(&mut self.asked) => {
                     let reply = self.answer(request);
@@ -268,12 +322,51 @@ impl Daemon {
                 () = waited(&self.clock, wake, leap) => self.step(Observation::Ticked),
             }
         }
-        self.end().await;
-        Ok(())
+        let socket = self.asked.is_some().then(|| self.judge.config().socket.clone());
+        self.end("stopped").await;
+        if let Some(socket) = socket {
+            // Else it is another's.
+            let _ = std::fs::remove_file(socket);
+        }
+        info!("linekeeper ends");
+        Ok(None)
+    }
+
+    /// Ends in order, and leaves what the next life in this process goes on with.
+    async fn begin_anew(self) -> Past {
+        info!("beginning anew with another configuration");
+        self.end("another configuration").await
+    }
+
+    /// What follows from something about the desired configuration.
+    fn next(&mut self, next: Next) {
+        if next == Next::Nothing {
+            return;
+        }
+        self.restart |= next == Next::Restart;
+        let report = self.desk.report(&self.judge.config().device.id);
+        self.reported.send_replace(report);
+    }
+
+    /// The trial was passed: what was held back on trial holds from now.
+    fn trust(&mut self) {
+        let restored = self.desk.in_force().and_then(|(tree, config)| {
+            let judge = Judge::restore(config, &self.judge.snapshot()?)?;
+            Ok((tree, judge))
+        });
+        match restored {
+            Ok((tree, judge)) => {
+                (self.tree, self.judge) = (tree, judge);
+                self.begin_recording();
+            }
+            // The next start puts it right.
+            Err(why) => warn!("the configuration stays as on trial: {why}"),
+        }
+        self.next(Next::Report);
     }
 
     /// Ends in order: memory on flash, no interface left down, the platform told.
-    async fn end(mut self) {
+    async fn end(mut self, why: &str) -> Past {
         self.step(Observation::Stopping);
         if let Some((_, stop)) = self.speed.take() {
             let _ = stop.send(Stop::Aborted);
@@ -286,16 +379,12 @@ impl Daemon {
             warn!("{} was cut short by our end: {said}", rung.name());
         }
         if let Some(mqtt) = self.mqtt.take() {
-            mqtt.end("stopped").await;
+            mqtt.end(why).await;
         }
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.end();
         }
-        if self.asked.is_some() {
-            // Else it is another's.
-            let _ = std::fs::remove_file(&self.judge.config().socket);
-        }
-        info!("linekeeper ends");
+        Past { desk: self.desk, asked: self.asked, judge: self.judge.snapshot().ok() }
     }
 
     fn step(&mut self, observation: Observation) {
@@ -323,6 +412,9 @@ impl Daemon {
             && let Err(why) = recorder.did(now, &actions)
         {
             self.stop_recording(why);
+        }
+        if self.desk.saw(&observation) == Next::Report {
+            self.trust();
         }
         let clock_set = matches!(observation, Observation::ClockSet { synced: true, .. });
         let told = actions.iter().any(|a| !matches!(a, Action::Probe { .. }));

@@ -7,7 +7,7 @@
 use crate::observation::{Link, Observation, Part};
 use crate::sense::netlink::{
     Events, Kernel, Question, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
-    Reading, attributes, u32_at,
+    Reading, attributes, next_message, u32_at,
 };
 use crate::sense::port;
 use std::collections::{BTreeMap, BTreeSet};
@@ -248,6 +248,20 @@ fn judge(kind: u16, body: &[u8], watched: u32, name: Option<&[u8]>) -> News {
         // Of the routes only default ones matter, whoever's: destination length 0.
         RTM_NEWROUTE | RTM_DELROUTE if body.get(1) == Some(&0) => News::Change,
         _ => News::Nothing,
+    }
+}
+
+/// Reads messages as if the kernel had sent them, and throws away what they say: the door for tests with hostile bytes.
+pub fn swallow(mut bytes: &[u8]) {
+    let mut tables = Tables::default();
+    while let Some((kind, _, _, body)) = next_message(&mut bytes) {
+        judge(kind, body, 2, Some(b"eth1"));
+        tables.add_link(body);
+        tables.add_address(body);
+        tables.add_route(body);
+    }
+    for (index, device) in &tables.devices {
+        tables.link(*index, device);
     }
 }
 

@@ -201,7 +201,7 @@ impl Events {
 }
 
 /// Takes one message off `rest`: type, flags, sequence number, body.
-fn next_message<'a>(rest: &mut &'a [u8]) -> Option<(u16, u16, u32, &'a [u8])> {
+pub(super) fn next_message<'a>(rest: &mut &'a [u8]) -> Option<(u16, u16, u32, &'a [u8])> {
     let message = NetlinkBuffer::new_checked(*rest).ok()?;
     let length = message.length() as usize;
     let (kind, flags, sequence) = (message.message_type(), message.flags(), message.sequence_number());

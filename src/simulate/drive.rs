@@ -4,15 +4,16 @@ use super::layers::look;
 use super::line::{Fate, Line};
 use super::platform::{Answer, Receipts, Waiting, Wire};
 use super::random::Random;
-use super::report::{Break, Report};
-use super::world::{Trouble, World};
+use super::report::{Break, Report, Request};
+use super::world::{Recorded, Trouble, World};
 use super::{Moment, Spectator};
 use crate::action::{Action, Level, Repair, Rung};
 use crate::check::{AreaNotice, Checked};
 use crate::config::{Config, Driver};
 use crate::judge::Judge;
-use crate::judge::outage::LineState;
-use crate::message::{EventName, Message};
+use crate::judge::outage::{self, LineState};
+use crate::judge::promise::rule;
+use crate::message::{CallbackState, EventName, Finding, Message};
 use crate::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, Receipt, ReceiptState, RemedyId, RemedyResult,
     Started, TargetId,
@@ -59,6 +60,18 @@ const MODEM_BACK: u64 = 40_000;
 const DROPPED: u64 = 2_000;
 /// From the line's return to an answer of the time server.
 const TIME_SERVER: u64 = 5_000;
+/// No time is passed over that would end closer than this before something is due: what is due at a moment is looked
+/// at on the way to it.
+const BEFORE: u64 = 2_000;
+/// After something happened no time is passed over until whole readings of the counters have shown it.
+const SEEN: u64 = 2_500;
+/// From one look whether time may be passed over to the next.
+const LOOK_AGAIN: u64 = 1_000;
+/// How long a logged test takes that failed.
+const LOGGED_FAILS: u64 = 1_000;
+/// A logged speed test answers one that is asked for so long before it, at most: two days, the longest that a result
+/// speaks for the line.
+const LOGGED_LATER: u64 = 2 * 86_400_000;
 /// A declaration this soon after the line's return still belongs to the break.
 const AFTERGLOW: u64 = 1_000;
 
@@ -119,7 +132,7 @@ pub struct Simulation {
     behind: u64,
     judge: Option<Judge>,
     life: u64,
-    saved: Option<Value>,
+    saved: Option<Judge>,
     saved_at: u64,
     powered: bool,
     boot_began: i64,
@@ -138,11 +151,22 @@ pub struct Simulation {
     leasing: bool,
     /// The speed test in course: from, until, bytes a millisecond in and out.
     test: Option<(TestId, u64, u64, u64, u64)>,
+    /// The logged tests that answered last, down and up.
+    answered: (Option<Span>, Option<Span>),
+    /// What our own tests moved since the last reading of the counters, in and out.
+    tested: (u64, u64),
     wire: Wire,
     /// The kernel's civil time is this much ahead of the truth.
     clock_off: i64,
     believed: LineState,
     whole: bool,
+    /// A remedy took the line down, and it has not been whole since.
+    ours: bool,
+    ours_since: Option<u64>,
+    /// Whether time may be passed over, and when that is looked at next.
+    rests: bool,
+    rest_at: u64,
+    keeps_deliveries: bool,
     report: Report,
 }
 
@@ -169,27 +193,85 @@ impl Simulation {
             replies: 0,
             echoes: VecDeque::new(),
             rare: Vec::new(),
-            line: Line::new(),
+            line: Line::new(world.port),
             link: Link::default(),
             lasting: Vec::new(),
             leasing: false,
             test: None,
+            answered: (None, None),
+            tested: (0, 0),
             wire: Wire::default(),
             clock_off: 0,
             believed: LineState::Unknown,
             whole: true,
+            ours: false,
+            ours_since: None,
+            rests: false,
+            rest_at: 0,
+            keeps_deliveries: true,
             report: Report { boots: 1, ..Report::default() },
         };
+        let begins = world.faults.iter().enumerate().map(|(place, fault)| (fault.at.0, Rare::Begin(place)));
+        simulation.rare = begins.collect();
+        // Latest first, and among equals the first of the list last, so that it comes first.
+        simulation.rare.reverse();
+        simulation.rare.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
         simulation.rare.push((0, Rare::Start(Memory::None)));
-        for (place, fault) in world.faults.iter().enumerate() {
-            simulation.schedule(fault.at.0, Rare::Begin(place));
-        }
         simulation
+    }
+
+    /// Passes over the time in which nothing can happen, as the judge allows it ([`Judge::rests`]): the echoes of
+    /// a whole rotation come and go like those of the last one. What is passed over is told in
+    /// [`Report::skipped`]; spectators see nothing of it.
+    #[must_use]
+    pub fn resting(mut self) -> Simulation {
+        self.rests = true;
+        self
+    }
+
+    /// Keeps no messages: [`Report::delivered`] stays empty. A year of a bad line has thousands.
+    #[must_use]
+    pub fn forgetting(mut self) -> Simulation {
+        self.keeps_deliveries = false;
+        self
+    }
+
+    /// Passes over time in which nothing can happen, if this is such a moment.
+    fn rest(&mut self, until: u64) {
+        self.rest_at = self.now + LOOK_AGAIN;
+        let rare = self.rare.last().map_or(u64::MAX, |(at, _)| *at);
+        let awake = self.frozen_until <= self.now && self.stalled.is_empty() && self.test.is_none();
+        if !awake || !self.line.calm() {
+            return;
+        }
+        let now = self.mono();
+        let Some(judge) = &mut self.judge else { return };
+        let Some((due, step)) = judge.rests(now) else { return };
+        let end = rare.min(until).min(self.now + due.since(now).0).saturating_sub(BEFORE);
+        let by = end.saturating_sub(self.now) / step.0 * step.0;
+        if by == 0 {
+            return;
+        }
+        judge.rested(Span(by));
+        self.now += by;
+        self.rest_at = self.now + LOOK_AGAIN;
+        self.wake_at = self.wake_at.saturating_add(by);
+        self.counted_at = self.counted_at.saturating_add(by);
+        self.counted_last += by;
+        self.echoes.iter_mut().for_each(|e| (e.at, e.sent) = (e.at + by, e.sent + by));
+        self.line.rested(by);
+        let asks = by / self.config.probe.interval.0.max(1);
+        let gateway = if self.config.probe.gateway { by / outage::GATEWAY_EVERY.0 } else { 0 };
+        self.report.probes += asks + gateway;
+        self.report.skipped += Span(by);
     }
 
     /// Lets the world run until `until`.
     pub fn run(&mut self, until: Span, spectator: &mut impl Spectator) {
         loop {
+            if self.rests && self.now >= self.rest_at {
+                self.rest(until.0);
+            }
             let rare = self.rare.last().map_or(u64::MAX, |(at, _)| *at);
             let (mut echo, mut counted, mut wake) = (u64::MAX, u64::MAX, u64::MAX);
             if self.judge.is_some() {
@@ -205,6 +287,7 @@ impl Simulation {
             self.now = self.now.max(at);
             if rare == at {
                 if let Some((_, rare)) = self.rare.pop() {
+                    self.rest_at = self.now + SEEN;
                     self.happen(rare, spectator);
                 }
             } else if echo == at {
@@ -227,6 +310,7 @@ impl Simulation {
     /// What came of it.
     pub fn into_report(mut self) -> Report {
         self.report.waiting = self.wire.outbox.len();
+        self.snapshot();
         self.report
     }
 
@@ -316,8 +400,18 @@ impl Simulation {
             Action::MeasureSpeed(order) => self.measure(&order),
             Action::AbortSpeed { test } => self.abort(test),
             Action::Publish(message) => {
+                self.report.published += 1;
                 match &message.message {
                     Message::Callback(c) => {
+                        if c.state == CallbackState::Requested
+                            && !self.report.requests.contains_key(&c.callback_id)
+                        {
+                            let (name, right) =
+                                (c.trigger.name.clone(), self.is_so(&c.trigger.name, AFTERGLOW));
+                            let at = Span(self.now);
+                            let request = Request { at, name, right, arrived: None, late: false };
+                            self.report.requests.insert(c.callback_id.clone(), request);
+                        }
                         self.report.callbacks.insert(c.callback_id.clone(), c.state);
                     }
                     Message::Event(e) => {
@@ -327,6 +421,7 @@ impl Simulation {
                             *self.report.outcomes.entry((remedy.name, outcome)).or_default() += 1;
                         }
                     }
+                    Message::CommandResult(_) => {}
                 }
                 // The outbox knows by the number what it already has.
                 if message.number > self.wire.watermark {
@@ -338,11 +433,11 @@ impl Simulation {
             }
             Action::Save => {
                 self.report.saves += 1;
-                if let Some(Ok(snapshot)) = self.judge.as_ref().map(Judge::snapshot) {
-                    let size = snapshot.to_string().len();
-                    self.report.largest_snapshot = self.report.largest_snapshot.max(size);
-                    self.saved = Some(snapshot);
-                    self.saved_at = self.mono().0;
+                // Written out when a life begins with it: in a bad year thousands are never read.
+                self.saved.clone_from(&self.judge);
+                self.saved_at = self.mono().0;
+                if self.keeps_deliveries {
+                    self.snapshot();
                 }
             }
             Action::Note { level, .. } => {
@@ -353,6 +448,13 @@ impl Simulation {
                 }] += 1;
             }
         }
+    }
+
+    /// What was last saved, as it lies on flash.
+    fn snapshot(&mut self) -> Option<Value> {
+        let snapshot = self.saved.as_ref()?.snapshot().ok()?;
+        self.report.largest_snapshot = self.report.largest_snapshot.max(snapshot.to_string().len());
+        Some(snapshot)
     }
 
     fn probe(&mut self, probe: ProbeId, target: TargetId) {
@@ -372,7 +474,18 @@ impl Simulation {
             Direction::Download => self.world.rates.0,
             Direction::Upload => self.world.rates.1,
         };
-        let line = Rate(full.0 * u64::from(self.line.gives) / 1_000);
+        let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
+        let line = match self.recorded(order.direction) {
+            Ok(recorded) => recorded.unwrap_or(self.line.port.map_or(gives, |port| gives.min(port))),
+            Err((reason, why)) => {
+                let outcome = SpeedOutcome::Failed { reason, detail: why.into(), retry_after: None };
+                let SpeedOrder { test, server, direction, .. } = *order;
+                let (cost, took) = (Bytes(0), Span(LOGGED_FAILS));
+                let ended = SpeedEnded { test, server, direction, cost, took, outcome };
+                self.after(LOGGED_FAILS, Rare::Measured(self.life, Box::new(ended)));
+                return;
+            }
+        };
         let per_ms = (line.0 / 8_000).max(1);
         let enough = order.enough.is_some_and(|enough| line >= enough);
         let most = if enough { ENOUGH_AFTER.min(order.seconds_most.0) } else { order.seconds_most.0 };
@@ -381,6 +494,7 @@ impl Simulation {
             Direction::Download => (per_ms, per_ms / 40),
             Direction::Upload => (per_ms / 40, per_ms),
         };
+        self.add_tested();
         self.test = Some((order.test, self.now, self.now + took, rx, tx));
         self.line.testing = true;
         let customer = self.line.load;
@@ -422,11 +536,38 @@ impl Simulation {
         self.after(took, Rare::Measured(self.life, Box::new(ended)));
     }
 
+    /// What the log says of a test that begins now; `None`: this line is not a logged one. Each logged test answers once:
+    /// a low one that answered three times would be three low ones.
+    fn recorded(&mut self, direction: Direction) -> Result<Option<Rate>, (SpeedFailure, &'static str)> {
+        let log = &self.world.recorded;
+        if log.is_empty() {
+            return Ok(None);
+        }
+        let rate = |r: &Recorded| match direction {
+            Direction::Download => r.download,
+            Direction::Upload => r.upload,
+        };
+        let from = log.partition_point(|r| r.at.0 < self.now);
+        let near = log[from..].iter().take_while(|r| r.at.0 - self.now <= LOGGED_LATER);
+        // A row of the other direction alone is no answer; one without any is a test that failed.
+        let mut answers = near.filter(|r| rate(r).is_some() || (r.download, r.upload) == (None, None));
+        let next = answers.next().ok_or((SpeedFailure::Local, "the log has no test here"))?;
+        let answered = match direction {
+            Direction::Download => &mut self.answered.0,
+            Direction::Upload => &mut self.answered.1,
+        };
+        if answered.replace(next.at) == Some(next.at) {
+            return Err((SpeedFailure::Local, "the log has no other test yet"));
+        }
+        rate(next).map(Some).ok_or((SpeedFailure::ServerUnreachable, "the logged test failed"))
+    }
+
     fn abort(&mut self, test: TestId) {
         let Some((_, from, until, rx, tx)) = self.test.filter(|t| t.0 == test && self.now < t.2) else {
             return;
         };
         self.test = Some((test, from, self.now, rx, tx));
+        self.add_tested();
         let life = self.life;
         let at = self.rare.iter().position(|(at, rare)| {
             *at == until && matches!(rare, Rare::Measured(of, ended) if *of == life && ended.test == test)
@@ -442,14 +583,16 @@ impl Simulation {
         self.after(1, Rare::Measured(life, ended));
     }
 
-    /// Our own test's bytes of the last `over` milliseconds, in and out.
-    fn tested(&mut self, over: u64) -> (u64, u64) {
-        let Some((_, from, until, rx, tx)) = self.test else { return (0, 0) };
-        let overlap = until.min(self.now).saturating_sub(from.max(self.now - over));
+    /// Adds up what our own test moved since the last reading of the counters, or since it began.
+    fn add_tested(&mut self) {
+        let Some((_, from, until, rx, tx)) = self.test else { return };
+        let overlap = until.min(self.now).saturating_sub(from.max(self.counted_last));
         if self.now >= until {
             self.test = None;
         }
-        if self.line.far() { (rx * overlap, tx * overlap) } else { (0, 0) }
+        if self.line.far() {
+            self.tested = (self.tested.0 + rx * overlap, self.tested.1 + tx * overlap);
+        }
     }
 
     fn fly(&mut self, echo: Echo) {
@@ -477,12 +620,13 @@ impl Simulation {
 
     fn count(&mut self, spectator: &mut impl Spectator) {
         let over = self.now - self.counted_last;
+        self.add_tested();
+        let (test_rx, test_tx) = std::mem::take(&mut self.tested);
         self.counted_last = self.now;
         let late = if self.world.late.0 > 0 { self.random.below(self.world.late.0 as u32 + 1) } else { 0 };
         self.counted_at = self.now + COUNTED_EVERY + u64::from(late);
         let replies = std::mem::take(&mut self.replies);
         let customer = self.line.take_carried(self.now);
-        let (test_rx, test_tx) = self.tested(over);
         let stray = if self.line.far() { self.world.stray.0 * over / 8_000 } else { 0 };
         let packets =
             replies + customer / 1_400 + stray / STRAY_BYTES + (test_rx.max(test_tx)).div_ceil(1_514);
@@ -507,6 +651,7 @@ impl Simulation {
             Rare::Beat(place, on) => self.beat(place, on, spectator),
             Rare::AdminDown(life) => {
                 if life == self.life {
+                    self.ours = true;
                     self.line.change(self.now, |l| (l.admin_up, l.leased) = (false, false));
                     self.line_changed(spectator);
                 }
@@ -518,6 +663,7 @@ impl Simulation {
             }
             Rare::MakeSafe => self.admin_up(spectator),
             Rare::Unpower => {
+                self.ours = true;
                 self.line.change(self.now, |l| l.unpowered = true);
                 self.line_changed(spectator);
             }
@@ -528,6 +674,8 @@ impl Simulation {
             Rare::Lease => self.lease(spectator),
             Rare::Measured(life, ended) => {
                 self.line.testing = false;
+                let (tests, bytes) = self.report.tests;
+                self.report.tests = (tests + 1, Bytes(bytes.0.saturating_add(ended.cost.0)));
                 if life == self.life {
                     self.tell(&Observation::SpeedEnded(*ended), spectator);
                 }
@@ -548,6 +696,7 @@ impl Simulation {
             Rare::GoDown(life) => {
                 if life == self.life && self.judge.is_some() {
                     self.tell(&Observation::Stopping, spectator);
+                    self.ours = true;
                     self.die();
                     self.line.change(self.now, |l| (l.admin_up, l.leased) = (false, false));
                     self.line_changed(spectator);
@@ -655,6 +804,9 @@ impl Simulation {
                 self.line.change(self.now, |l| (l.admin_up, l.leased) = (false, false));
             }
             Trouble::Frozen => {
+                if let Some(b) = self.report.breaks.last_mut().filter(|b| b.returned.is_none()) {
+                    b.unwatched = true;
+                }
                 self.frozen_until = self.now + fault.lasts.map_or(0, |l| l.0);
                 self.schedule(self.frozen_until, Rare::Thaw);
             }
@@ -692,7 +844,7 @@ impl Simulation {
 
     fn settle(&mut self, spectator: &mut impl Spectator) {
         let faults = &self.world.faults;
-        self.line.settle(self.now, self.lasting.iter().map(|&place| &faults[place].trouble));
+        self.line.settle(self.now, self.world.port, self.lasting.iter().map(|&place| &faults[place].trouble));
         self.line_changed(spectator);
         if self.wire.connected && self.lasts(|t| *t == Trouble::BrokerAway) {
             self.after(1, Rare::Drop(self.wire.session));
@@ -754,9 +906,18 @@ impl Simulation {
     /// Tells what the kernel tells of a change, and what follows from it.
     fn line_changed(&mut self, spectator: &mut impl Spectator) {
         let whole = self.line.far();
+        let faulted = self.faulted();
+        let now = self.now;
+        if let Some(since) = self.ours_since.take() {
+            self.report.self_inflicted += Span(now - since);
+        }
+        self.ours &= !whole;
+        if self.ours && !faulted {
+            self.ours_since = Some(now);
+        }
         if whole != self.whole {
             self.whole = whole;
-            let now = Span(self.now);
+            let now = Span(now);
             if whole {
                 if let Some(b) = self.report.breaks.last_mut() {
                     b.returned = Some(now);
@@ -766,7 +927,14 @@ impl Simulation {
                 self.reach_broker();
                 self.pump();
             } else {
-                self.report.breaks.push(Break { broke: now, declared: None, returned: None, restored: None });
+                self.report.breaks.push(Break {
+                    own: !faulted,
+                    unwatched: self.judge.is_none() || self.frozen_until > self.now,
+                    broke: now,
+                    declared: None,
+                    returned: None,
+                    restored: None,
+                });
                 if self.wire.connected {
                     self.after(DROPPED, Rare::Drop(self.wire.session));
                 }
@@ -783,7 +951,55 @@ impl Simulation {
         }
     }
 
+    /// Something that is not the gateway's own doing keeps data from passing.
+    fn faulted(&self) -> bool {
+        self.line.faulted() || self.lasts(|t| matches!(t, Trouble::Address | Trouble::PowerCut))
+    }
+
+    /// Whether what a callback says is so, or was until so long ago.
+    fn is_so(&self, name: &str, glow: u64) -> bool {
+        if name == Finding::Outage.name() {
+            // Healed in this very moment, it is withdrawn in the next.
+            let late = |b: &Break| b.returned.is_none_or(|at| at.0 + glow >= self.now);
+            self.report.breaks.last().is_some_and(|b| !b.own && late(b))
+        } else if name == Finding::Flapping.name() {
+            let outage = &self.config.outage;
+            let (mut breaks, mut next) = (0, Span(self.now));
+            for b in self.report.breaks.iter().rev().filter(|b| !b.own) {
+                let returned = b.returned.unwrap_or(next);
+                if next.0.saturating_sub(returned.0) > outage.hold_down.0 + AFTERGLOW {
+                    break;
+                }
+                breaks += u32::from(returned.0 - b.broke.0 >= outage.patience.0);
+                next = b.broke;
+            }
+            breaks >= outage.flapping
+        } else if name == Finding::ShortRate.name() {
+            let slow = |direction: Direction, full: Rate| {
+                let promise = &self.config.promise;
+                let rates = match direction {
+                    Direction::Download => &promise.download,
+                    Direction::Upload => &promise.upload,
+                };
+                let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
+                rule::enough(promise, rates).is_some_and(|bar| gives < bar)
+            };
+            let (down, up) = self.world.rates;
+            let sold = self.config.promise.download.highest().max(self.config.promise.upload.highest());
+            let port = self.line.port.is_some_and(|port| sold.is_some_and(|sold| port < sold));
+            // A recorded line is its own truth.
+            port || !self.world.recorded.is_empty()
+                || slow(Direction::Download, down)
+                || slow(Direction::Upload, up)
+        } else {
+            true
+        }
+    }
+
     fn die(&mut self) {
+        if let Some(b) = self.report.breaks.last_mut().filter(|b| b.returned.is_none()) {
+            b.unwatched = true;
+        }
         self.judge = None;
         self.life += 1;
         self.echoes.clear();
@@ -824,7 +1040,8 @@ impl Simulation {
         if memory != Memory::Restored {
             self.saved = None;
         }
-        let judge = match &self.saved {
+        let saved = self.snapshot();
+        let judge = match &saved {
             Some(snapshot) => Judge::restore(self.config.clone(), snapshot).ok(),
             None => None,
         };
@@ -837,7 +1054,7 @@ impl Simulation {
         self.counted_last = self.now;
         self.counted_at = if self.world.counters { self.now + COUNTED_EVERY } else { u64::MAX };
         self.line.take_carried(self.now);
-        spectator.begins(self.moment(), self.saved.as_ref());
+        spectator.begins(self.moment(), saved.as_ref());
         let uptime = Span((self.now as i64 - self.boot_began).max(0) as u64);
         let boot_id = format!("5eed0000-0000-4000-8000-{:012}", self.report.boots);
         let watermark = self.wire.watermark;
@@ -952,7 +1169,19 @@ impl Simulation {
         };
         let (delivery, answer) = self.wire.arrive(Span(self.now), waiting, receipts);
         spectator.delivered(&delivery);
-        self.report.delivered.push(delivery);
+        if let Message::Callback(c) = &delivery.message.message
+            && let Some(name) = self.report.requests.get(&c.callback_id).map(|r| r.name.clone())
+        {
+            let so = self.is_so(&name, 0);
+            if let Some(request) = self.report.requests.get_mut(&c.callback_id)
+                && request.arrived.is_none()
+            {
+                (request.arrived, request.late) = (Some(delivery.at), !so);
+            }
+        }
+        if self.keeps_deliveries {
+            self.report.delivered.push(delivery);
+        }
         let receipt = |id: String, state, reason: Option<&str>| {
             Rare::Receipt(Receipt {
                 callback_id: id,

@@ -97,7 +97,6 @@ pub(super) struct Line {
     /// A login page stands in between.
     pub portal: bool,
     pub server_dead: bool,
-    port: Option<Rate>,
     upstream: bool,
     filters: bool,
     dead: u16,
@@ -108,6 +107,10 @@ pub(super) struct Line {
     pub testing: bool,
     /// The share of its rates that it gives.
     pub gives: u16,
+    /// What the port negotiated.
+    pub port: Option<Rate>,
+    /// What the customer takes in without filling it, bit/s.
+    uses: u64,
     unseen: bool,
     /// Pulled down for a moment by a break that repeats.
     pub beat: bool,
@@ -122,7 +125,7 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub fn new() -> Line {
+    pub fn new(port: Option<Rate>) -> Line {
         Line {
             carrier: true,
             admin_up: true,
@@ -134,7 +137,6 @@ impl Line {
             names: Said::Answered,
             portal: false,
             server_dead: false,
-            port: None,
             upstream: true,
             filters: false,
             dead: 0,
@@ -143,6 +145,8 @@ impl Line {
             load: false,
             testing: false,
             gives: 1_000,
+            port,
+            uses: 0,
             unseen: false,
             beat: false,
             unpowered: false,
@@ -155,15 +159,15 @@ impl Line {
     }
 
     /// Works out the state from what lasts.
-    pub fn settle<'f>(&mut self, now: u64, lasting: impl Iterator<Item = &'f Trouble>) {
+    pub fn settle<'f>(&mut self, now: u64, port: Option<Rate>, lasting: impl Iterator<Item = &'f Trouble>) {
         self.account(now);
         let near_before = self.near();
         let far_before = self.far();
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
-        self.gives = 1_000;
+        (self.gives, self.port, self.uses) = (1_000, port, 0);
         (self.dhcp, self.pppoe, self.names) = (Said::Answered, Said::Answered, Said::Answered);
-        (self.routed, self.portal, self.server_dead, self.port) = (true, false, false, None);
+        (self.routed, self.portal, self.server_dead) = (true, false, false);
         let mut bursts = None;
         for trouble in lasting {
             if trouble.takes_address() {
@@ -183,14 +187,15 @@ impl Line {
                 Trouble::NamesForged => self.names = Said::Forged,
                 Trouble::Portal => self.portal = true,
                 Trouble::ServerDead => self.server_dead = true,
-                Trouble::Port(rate) => self.port = Some(*rate),
                 Trouble::Loss(permille) => self.loss = permille.0,
                 Trouble::Bursts { loss, mean } => bursts = Some((loss.0, mean.0)),
                 Trouble::DeadTarget(at) => self.dead |= 1u16.checked_shl(u32::from(*at)).unwrap_or(0),
                 Trouble::GatewayFilters => self.filters = true,
                 Trouble::Unseen => self.unseen = true,
                 Trouble::Load => self.load = true,
-                Trouble::Slow(share) => self.gives = share.0,
+                Trouble::Slow(share) => self.gives = self.gives.min(share.0),
+                Trouble::Uses(rate) => self.uses = self.uses.saturating_add(rate.0),
+                Trouble::Port(rate) => self.port = Some(self.port.map_or(*rate, |p| p.min(*rate))),
                 Trouble::Breaks { .. }
                 | Trouble::BrokerAway
                 | Trouble::BackupLost
@@ -240,6 +245,22 @@ impl Line {
     /// The way to the far targets is whole.
     pub fn far(&self) -> bool {
         self.near() && self.routed && self.upstream && !self.beat
+    }
+
+    /// Something that is no doing of the gateway's own keeps data from passing. (A lost address is known above.)
+    pub fn faulted(&self) -> bool {
+        self.carrier_lost || !self.access || !self.upstream || self.beat
+    }
+
+    /// Whole, and every echo of a living target comes back; the customer leaves it alone, or uses it evenly.
+    pub fn calm(&self) -> bool {
+        let lossless = self.loss == 0 && self.bursts.is_none();
+        self.far() && lossless && !self.load && !self.testing
+    }
+
+    /// So much time passed in which it was [`calm`](Line::calm).
+    pub fn rested(&mut self, by: u64) {
+        self.carries_since += by;
     }
 
     /// The operator gives addresses.
@@ -313,7 +334,7 @@ impl Line {
     /// Adds up what came in while the line carried, in units of 1/8000 byte (bit/s times milliseconds).
     fn account(&mut self, now: u64) {
         if self.far() {
-            self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { 0 };
+            self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { self.uses };
         }
         self.carries_since = now;
     }

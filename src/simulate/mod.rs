@@ -8,15 +8,18 @@
 mod drive;
 mod layers;
 mod line;
+pub mod log;
+pub mod plan;
 mod platform;
 pub mod random;
 mod report;
 pub mod story;
+pub mod tally;
 mod world;
 
 pub use drive::Simulation;
-pub use report::{Break, Delivery, Report};
-pub use world::{Fault, Platform, Trouble, World};
+pub use report::{Break, Delivery, Report, Request};
+pub use world::{Fault, Platform, Recorded, Trouble, World};
 
 use crate::action::Action;
 use crate::config::Config;

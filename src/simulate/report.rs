@@ -2,7 +2,7 @@
 
 use crate::action::Rung;
 use crate::message::{CallbackState, Critical, Outcome};
-use crate::units::Span;
+use crate::units::{Bytes, Span};
 use std::collections::BTreeMap;
 
 /// What came of it, in figures and in the order in which the platform learnt it.
@@ -10,8 +10,18 @@ use std::collections::BTreeMap;
 pub struct Report {
     /// Observations given to the judge.
     pub observations: u64,
-    /// Echoes asked for.
+    /// Echoes asked for, those that were passed over included.
     pub probes: u64,
+    /// Time that was passed over while nothing could happen ([`Judge::rests`](crate::judge::Judge::rests)).
+    pub skipped: Span,
+    /// Time without a line by nothing but the remedies' doing.
+    pub self_inflicted: Span,
+    /// Speed tests that came to an end, and the bytes that they moved.
+    pub tests: (u64, Bytes),
+    /// Messages handed to the outbox.
+    pub published: u64,
+    /// Calls that were asked for, by the callback's id.
+    pub requests: BTreeMap<String, Request>,
     /// Lives of the process.
     pub lives: u32,
     /// Boots of the gateway, the first included.
@@ -42,9 +52,28 @@ pub struct Report {
     pub notes: [u64; 3],
 }
 
+/// A call that was asked for, held against the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// When it was first asked for.
+    pub at: Span,
+    /// What set it off.
+    pub name: String,
+    /// It was so.
+    pub right: bool,
+    /// When it first reached the platform.
+    pub arrived: Option<Span>,
+    /// It was not so any more when it arrived there.
+    pub late: bool,
+}
+
 /// A true break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Break {
+    /// Of the gateway's own doing: nothing was wrong when it began.
+    pub own: bool,
+    /// Nobody could watch, for a part of it at least: the agent did not run.
+    pub unwatched: bool,
     /// When the line broke.
     pub broke: Span,
     /// When the line was declared down.

@@ -156,6 +156,7 @@ impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
                     (None, _) => format!("{name}: {}", e.incident.id),
                 }
             }
+            Message::CommandResult(r) => format!("command {} {}", r.command_id, r.state.name()),
             Message::Callback(c) => {
                 let words = c.issues.last().map_or("", |i| &i.description);
                 match c.state {

@@ -27,6 +27,11 @@ pub struct World {
     pub counters: bool,
     /// What the line gives towards the customer and from the customer, at the IP layer.
     pub rates: (Rate, Rate),
+    /// What the port negotiates, where it is told.
+    pub port: Option<Rate>,
+    /// Speeds that were once measured on a real line, in the order of time: the next one answers a test. Empty: the
+    /// line gives what [`World::rates`] and its troubles say.
+    pub recorded: Vec<Recorded>,
     /// Messages find another way out while the line is down (a mobile modem beside it).
     pub failover: bool,
     /// Rungs that this gateway cannot carry out, and what the driver says of it.
@@ -48,6 +53,17 @@ pub struct Fault {
     pub healed_by: Vec<Rung>,
     /// What.
     pub trouble: Trouble,
+}
+
+/// A speed that was measured once. No rate: that direction's test failed, or was not made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// When.
+    pub at: Span,
+    /// Towards the customer.
+    pub download: Option<Rate>,
+    /// From the customer.
+    pub upload: Option<Rate>,
 }
 
 /// What may befall.
@@ -79,8 +95,6 @@ pub enum Trouble {
     Portal,
     /// The speed test's and the web probe's server is dead.
     ServerDead,
-    /// The port negotiated this rate.
-    Port(Rate),
     /// Each round trip is lost with this chance.
     Loss(Permille),
     /// Losses come in bursts (Gilbert and Elliott): inside one, nine of ten are lost.
@@ -106,6 +120,10 @@ pub enum Trouble {
     Unseen,
     /// The customer fills the line: queues of more than a second, most echoes lost, counters high.
     Load,
+    /// The customer takes in as much, and the line carries it without a queue.
+    Uses(Rate),
+    /// The port negotiates this rate, and the line gives no more.
+    Port(Rate),
     /// The line gives only this share of [`World::rates`].
     Slow(Permille),
     /// The other way out of [`World::failover`] is dead.
@@ -180,6 +198,8 @@ impl World {
             stray: Rate(2_000),
             counters: true,
             rates: (Rate(100_000_000), Rate(20_000_000)),
+            port: None,
+            recorded: Vec::new(),
             failover: false,
             cannot: BTreeMap::new(),
             faults: Vec::new(),

@@ -114,7 +114,8 @@ impl Referee {
     }
 
     fn repair(&mut self, at: Moment, repair: &Repair) {
-        let (rung, domain) = (repair.rung, repair.incident.fault_domain);
+        let Some(incident) = &repair.incident else { panic!("{at:?}: nobody orders remedies here") };
+        let (rung, domain) = (repair.rung, incident.fault_domain);
         assert!(makes_sense(domain, rung), "{at:?}: {rung:?} in domain {domain:?}");
         assert!(self.config.remedies.ladder.contains(&rung), "{at:?}: {rung:?} is not on the ladder");
         assert_eq!(self.repairing, None, "{at:?}: a second remedy while one runs");
@@ -128,10 +129,7 @@ impl Referee {
         let in_day = used(&|u| u.2 + day > at.world.0);
         assert!(in_day <= allowed, "{at:?}: {rung:?} taken {in_day} times within 24 h, {allowed} allowed");
         if rung == Rung::Reboot {
-            assert!(
-                self.rebooted_in.insert(repair.incident.id.clone()),
-                "{at:?}: a second reboot for one incident"
-            );
+            assert!(self.rebooted_in.insert(incident.id.clone()), "{at:?}: a second reboot for one incident");
         }
     }
 
@@ -157,6 +155,7 @@ impl Referee {
                 EventName::RemedyBegun => {}
                 EventName::RemedyEnded => self.repairing = None,
             },
+            Message::CommandResult(_) => panic!("{at:?}: nobody gave a command"),
             Message::Callback(c) => {
                 if let Some(incident) = &c.incident_id {
                     let id = self.callbacks_of.entry(incident.clone()).or_insert(c.callback_id.clone());

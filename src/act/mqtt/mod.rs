@@ -9,6 +9,7 @@
 //! does. Waits between attempts are uniform between nothing and their cap (full jitter), so that a fleet does not come
 //! back as a herd.
 
+pub mod command;
 pub mod notice;
 pub mod receipt;
 mod tls;
@@ -162,6 +163,12 @@ pub struct Wiring {
     pub state: watch::Receiver<Value>,
     /// Routine summaries.
     pub routine: Arc<Mutex<Routine>>,
+    /// The key by which commands are signed, if there is one.
+    pub command_key: Option<[u8; 32]>,
+    /// Where what comes on `config/desired` goes, unread; only the latest counts. `None`: it is not asked for.
+    pub desired: Option<watch::Sender<Vec<u8>>>,
+    /// The body of the retained `config/reported`; ids and time are added here. Null: nothing to report.
+    pub reported: watch::Receiver<Value>,
     /// Where observations go.
     pub saw: mpsc::Sender<Observation>,
     /// The clock.
@@ -201,6 +208,7 @@ impl Mqtt {
             telling: None,
             states: 0,
             disk_again: Mono(0),
+            report_again: Mono(0),
         };
         Mqtt { nudge, stop, task: tokio::spawn(keeper.run()) }
     }
@@ -288,6 +296,8 @@ struct Keeper {
     states: u32,
     disk_again: Mono,
     notices: Notices,
+    /// The broker refused the report on the configuration: not before.
+    report_again: Mono,
 }
 
 /// One connection.
@@ -305,8 +315,11 @@ struct Connection {
     acknowledged: bool,
     window: usize,
     largest: usize,
+    /// The broker keeps retained messages.
+    retain: bool,
     cursor: Option<Place>,
     state_due: bool,
+    reported_due: bool,
     state_at: Option<Mono>,
     dropped: Dropped,
     _polling: Polling,
@@ -323,6 +336,8 @@ struct Sent {
 enum What {
     /// The retained state.
     State,
+    /// The retained report on the configuration.
+    Report,
     /// The first of the routine summaries.
     Routine,
     /// A message of the outbox.
@@ -333,7 +348,7 @@ impl What {
     fn place(self) -> Option<Place> {
         match self {
             What::Critical(place) => Some(place),
-            What::State | What::Routine => None,
+            What::State | What::Report | What::Routine => None,
         }
     }
 }
@@ -493,8 +508,10 @@ impl Keeper {
             acknowledged: false,
             window: WINDOW,
             largest: LARGEST_OUTGOING,
+            retain: true,
             cursor: None,
             state_due: true,
+            reported_due: true,
             state_at: None,
             dropped: Dropped::default(),
             _polling: Polling(tokio::spawn(poll(event_loop, into))),
@@ -545,6 +562,7 @@ impl Keeper {
         let new = Arc::clone(&self.new);
         let summary = Arc::clone(&self.summary);
         let mut body_lives = true;
+        let mut reported_lives = true;
         loop {
             let mut wake = None;
             if connection.up.is_some() {
@@ -582,6 +600,10 @@ impl Keeper {
                 changed = self.wiring.state.changed(), if body_lives => {
                     body_lives = changed.is_ok();
                     connection.state_due |= body_lives;
+                }
+                changed = self.wiring.reported.changed(), if reported_lives => {
+                    reported_lives = changed.is_ok();
+                    connection.reported_due |= reported_lives;
                 }
                 () = new.notified() => {}
                 () = summary.notified() => {}
@@ -630,6 +652,17 @@ impl Keeper {
                 wake_at(ready);
             }
         }
+        // mosquitto closes the connection of whoever publishes what it may not: an access list that does not know the
+        // report yet must not cost more than that.
+        let may_report = now >= self.report_again;
+        if connection.reported_due && !may_report {
+            wake_at(self.report_again);
+        } else if connection.reported_due && !connection.under_way().any(|s| s.what == What::Report) {
+            connection.reported_due = false;
+            if let Some(reported) = self.reported(&connection.session) {
+                self.publish(connection, "config/reported", &reported, true, What::Report)?;
+            }
+        }
         let window = if self.careful > 0 { 1 } else { connection.window };
         while connection.messages().count() < window {
             let Some((place, message)) = self.next(connection, now) else { break };
@@ -640,7 +673,7 @@ impl Keeper {
                     continue;
                 }
             };
-            let age = age(&self.wiring.time.stamp(), time_of(&message));
+            let age = age(&self.wiring.time.stamp(), message.time());
             if age.is_none_or(|age| age > LATE_AFTER) {
                 value["late"] = true.into();
             }
@@ -718,9 +751,11 @@ impl Keeper {
         retain: bool,
         what: What,
     ) -> Result<(), String> {
+        let correlation = payload.get("correlation").and_then(Value::as_str).and_then(command::bytes);
         let about = PublishProperties {
             payload_format_indicator: Some(1),
             content_type: Some("application/json".into()),
+            correlation_data: correlation.map(Into::into),
             ..PublishProperties::default()
         };
         connection
@@ -728,7 +763,7 @@ impl Keeper {
             .try_publish_with_properties(
                 format!("{}{topic}", self.root),
                 QoS::AtLeastOnce,
-                retain,
+                retain && connection.retain,
                 payload.to_string(),
                 about,
             )
@@ -763,6 +798,16 @@ impl Keeper {
         body
     }
 
+    /// The retained report on the configuration: the runner's body, and what only this side knows.
+    fn reported(&mut self, session: &str) -> Option<Value> {
+        let Value::Object(fields) = self.wiring.reported.borrow().clone() else { return None };
+        let mut body = Value::Object(fields);
+        self.states = self.states.wrapping_add(1);
+        body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.states).into();
+        body["time"] = json!(self.wiring.time.stamp());
+        Some(body)
+    }
+
     async fn happened(
         &mut self,
         broker: &Broker,
@@ -779,11 +824,9 @@ impl Keeper {
                 let topics = self.subscriptions();
                 for (topic, code) in topics.iter().zip(&suback.return_codes) {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
-                        let what =
-                            if self.notices.area_of(topic).is_some() { "area notices" } else { "receipts" };
                         warn!(
-                            "the broker does not let us subscribe to {topic} ({code:?}): {what} will not come; check \
-                             the broker's access list"
+                            "the broker does not let us subscribe to {topic} ({code:?}): what the platform says there \
+                             will not come; check the broker's access list"
                         );
                     }
                 }
@@ -809,6 +852,15 @@ impl Keeper {
         connection.up = Some(now);
         connection.progress = now;
         if let Some(properties) = &connack.properties {
+            if properties.max_qos == Some(0) {
+                return Err(
+                    "it takes messages at QoS 0 only, by which they may be lost; it must take QoS 1".into()
+                );
+            }
+            if properties.retain_available == Some(0) && connection.retain {
+                connection.retain = false;
+                warn!("the broker keeps no retained messages: who subscribes late will not see the state");
+            }
             if let Some(most) = properties.receive_max {
                 // One place is the state's.
                 connection.window = WINDOW.min(usize::from(most).saturating_sub(1)).max(1);
@@ -835,7 +887,9 @@ impl Keeper {
 
     /// What we listen for, in one packet on every connection: the broker gives its answers in this order.
     fn subscriptions(&self) -> Vec<String> {
-        std::iter::once(format!("{}callback/receipt", self.root)).chain(self.notices.topics()).collect()
+        let own = ["callback/receipt", "command", "config/desired"];
+        let own = own.into_iter().filter(|t| *t != "config/desired" || self.wiring.desired.is_some());
+        own.map(|topic| format!("{}{topic}", self.root)).chain(self.notices.topics()).collect()
     }
 
     async fn answered(&mut self, connection: &mut Connection, puback: &PubAck) {
@@ -863,8 +917,17 @@ impl Keeper {
             (What::Critical(place), false) => {
                 self.refused(place, &format!("{:?}", puback.reason), by_rights(puback.reason))
             }
-            (What::State, true) => {}
+            (What::State | What::Report, true) => {}
             (What::Routine, taken) => self.told_routine(taken, puback),
+            (What::Report, false) => {
+                self.report_again = self.wiring.time.now() + REFUSED_LONGEST;
+                connection.reported_due = true;
+                self.warn_once(format!(
+                    "the broker refused {}config/reported ({:?}); check its access list. It is tried again in \
+                     {REFUSED_LONGEST}",
+                    self.root, puback.reason
+                ));
+            }
             (What::State, false) => {
                 warn!("the broker refused {}state ({:?}); check its access list", self.root, puback.reason)
             }
@@ -969,14 +1032,25 @@ impl Keeper {
         if let Some(area) = self.notices.area_of(&topic).map(str::to_owned) {
             match self.notices.came(&area, &publish.payload) {
                 Ok(()) => self.tell_notice().await,
-                Err(why) => self.refuse(format!("notice on {topic} refused: {why}")),
+                Err(why) => self.warn_once(format!("notice on {topic} refused: {why}")),
             }
             // What could not be told is told later: the broker keeps the notice anyway.
             return true;
         }
-        if topic != format!("{}callback/receipt", self.root) {
-            debug!("a message on {topic:?}, which we did not ask for, is passed over");
-            return true;
+        match topic.strip_prefix(&self.root) {
+            Some("callback/receipt") => {}
+            Some("command") => return self.commanded(publish).await,
+            Some("config/desired") => {
+                // What it says is the runner's to read.
+                if let Some(desired) = &self.wiring.desired {
+                    desired.send_replace(publish.payload.to_vec());
+                }
+                return true;
+            }
+            _ => {
+                debug!("a message on {topic:?}, which we did not ask for, is passed over");
+                return true;
+            }
         }
         let wrong = if publish.retain {
             format!(
@@ -989,17 +1063,37 @@ impl Keeper {
                 Err(why) => format!("receipt on {topic} refused: {why}"),
             }
         };
-        self.refuse(wrong);
+        self.warn_once(wrong);
         true
     }
 
-    /// One line for what is new, none for what is sent again and again.
-    fn refuse(&mut self, wrong: String) {
+    /// One line for what is new, none for what comes again.
+    fn warn_once(&mut self, wrong: String) {
         if self.last_refusal.as_ref() == Some(&wrong) {
             debug!("{wrong}");
         } else {
             warn!("{wrong}");
             self.last_refusal = Some(wrong);
+        }
+    }
+
+    /// A command goes to the judge, which keeps its journal; what is none is refused where it can be.
+    async fn commanded(&mut self, publish: &Publish) -> bool {
+        let properties = publish.properties.as_ref();
+        let envelope = command::Envelope {
+            retained: publish.retain,
+            correlation: properties.and_then(|p| p.correlation_data.as_deref()),
+            expiry_s: properties.and_then(|p| p.message_expiry_interval),
+        };
+        let key = self.wiring.command_key.as_ref();
+        match command::read(&publish.payload, envelope, &self.wiring.device_id, key) {
+            command::Read::Command(came) => self.tell(Observation::Commanded(came)).await,
+            command::Read::Refused(refused) => self.tell(Observation::CommandRefused(refused)).await,
+            command::Read::Unreadable(why) => {
+                let size = publish.payload.len();
+                self.warn_once(format!("a command of {size} bytes is passed over, for it {why}"));
+                true
+            }
         }
     }
 
@@ -1082,13 +1176,6 @@ fn jitter(cap: Span) -> Span {
 fn name(broker: &Broker) -> String {
     let scheme = if broker.tls { "mqtts" } else { "mqtt" };
     format!("{scheme}://{}:{}", broker.host, broker.port)
-}
-
-fn time_of(message: &Message) -> &Stamp {
-    match message {
-        Message::Callback(callback) => &callback.time,
-        Message::Event(event) => &event.time,
-    }
 }
 
 /// How long ago `then` was; `None` when that was in another boot.

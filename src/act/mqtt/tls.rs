@@ -4,7 +4,8 @@ use crate::config;
 use rumqttc::v5::{ConnectionError, TlsError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
-use rustls::{CertificateError, ClientConfig, RootCertStore};
+use rustls::version::{TLS12, TLS13};
+use rustls::{AlertDescription, CertificateError, ClientConfig, RootCertStore, SupportedProtocolVersion};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ pub fn configuration(mqtt: &config::Mqtt) -> Result<Arc<ClientConfig>, String> {
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions(mqtt.tls))
         .map_err(|e| format!("TLS cannot be set up: {e}"))?
         .with_root_certificates(roots);
     let Some((certificate, key)) = &mqtt.client else { return Ok(Arc::new(builder.with_no_client_auth())) };
@@ -41,6 +42,18 @@ pub fn configuration(mqtt: &config::Mqtt) -> Result<Arc<ClientConfig>, String> {
         )
     })?;
     Ok(Arc::new(tls))
+}
+
+/// From the oldest that may be spoken.
+static FROM_12: [&SupportedProtocolVersion; 2] = [&TLS13, &TLS12];
+/// See [`FROM_12`].
+static FROM_13: [&SupportedProtocolVersion; 1] = [&TLS13];
+
+fn versions(oldest: config::TlsVersion) -> &'static [&'static SupportedProtocolVersion] {
+    match oldest {
+        config::TlsVersion::V12 => &FROM_12,
+        config::TlsVersion::V13 => &FROM_13,
+    }
 }
 
 fn certificates(name: &str, file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
@@ -96,11 +109,14 @@ pub fn words(error: &ConnectionError) -> Option<String> {
             CertificateError::Revoked => "the broker's certificate is revoked",
             _ => "the broker's certificate is not accepted",
         },
+        rustls::Error::AlertReceived(AlertDescription::ProtocolVersion)
+        | rustls::Error::PeerIncompatible(_) => {
+            "the broker speaks no version of TLS that we accept (mqtt.tls is the oldest)"
+        }
         rustls::Error::AlertReceived(_) => {
             "the broker ended the TLS handshake: it may want another client certificate (mqtt.certificate)"
         }
         rustls::Error::InvalidMessage(_) => "what answers there does not speak TLS; is the port right?",
-        rustls::Error::PeerIncompatible(_) => "the broker speaks no version of TLS that we accept (1.2, 1.3)",
         _ => "the TLS handshake failed",
     };
     Some(format!("{advice} ({tls})"))
@@ -117,6 +133,7 @@ mod tests {
             ca: ca.map(Path::to_owned),
             client: client.map(|(c, k)| (c.to_owned(), k.to_owned())),
             login: None,
+            tls: config::TlsVersion::V12,
             keep_alive: Span::seconds(30),
             reconnect: Span::minutes(5),
             session: Span::days(1),

@@ -1,10 +1,10 @@
 //! Remedies by any program.
 //!
 //! It is called with the name of the rung as its argument, the remedy as JSON on standard input, and
-//! `LINEKEEPER_RUNG`, `LINEKEEPER_INCIDENT`, `LINEKEEPER_DEVICE` and, for `other-resolver`, `LINEKEEPER_RESOLVER` in its
-//! environment. Exit code 0 says that the
-//! remedy was carried out; any other that it was not, and the last line it printed says why. At its limit it is killed
-//! with all its process group. What it starts in the background should redirect its output.
+//! `LINEKEEPER_RUNG`, `LINEKEEPER_INCIDENT` (empty where the platform ordered it without one), `LINEKEEPER_DEVICE` and,
+//! for `other-resolver`, `LINEKEEPER_RESOLVER` in its environment. Exit code 0 says that the remedy was carried out; any
+//! other that it was not, and the last line it printed says why. At its limit it is killed with all its process group.
+//! What it starts in the background should redirect its output.
 
 use super::command::{End, run};
 use crate::action::{Repair, Rung};
@@ -45,7 +45,7 @@ impl Script {
         let resolver = repair.resolver.map_or(String::new(), |r| r.to_string());
         let env = [
             ("LINEKEEPER_RUNG", rung),
-            ("LINEKEEPER_INCIDENT", repair.incident.id.as_str()),
+            ("LINEKEEPER_INCIDENT", repair.incident.as_ref().map_or("", |i| i.id.as_str())),
             ("LINEKEEPER_DEVICE", self.device.as_str()),
             ("LINEKEEPER_RESOLVER", resolver.as_str()),
         ];

@@ -60,6 +60,11 @@ impl Guard {
         self.earnest = 0;
     }
 
+    /// What was read, was read so much later.
+    pub fn rested(&mut self, by: Span) {
+        self.windows.iter_mut().for_each(|w| w.0 = w.0.saturating_add(by.0));
+    }
+
     /// Takes in a reading. `keep`: the longest window that anybody will ask for.
     pub fn counted(&mut self, now: Mono, counted: &Counted, keep: Span) {
         if counted.reset || counted.over == Span::ZERO {
@@ -90,6 +95,16 @@ impl Guard {
     /// Whether both directions are at or below these rates. `None`: not known.
     pub fn quiet(&self, now: Mono, window: Span, most: (Rate, Rate)) -> Option<bool> {
         self.mean(now, window).map(|(down, up)| down <= most.0 && up <= most.1)
+    }
+
+    /// Whether every reading of the last `window` is above these rates in one direction (`true`), or none is: what goes
+    /// on like that stays busy, or quiet. `None`: some are, or not all of it is known.
+    pub fn evenly_busy(&self, now: Mono, window: Span, most: (Rate, Rate)) -> Option<bool> {
+        self.mean(now, window)?;
+        let from = now - window;
+        let last = || self.windows.iter().rev().take_while(|w| w.0 > from.0);
+        let busy = |w: &Window| rate(w.2, w.1) > most.0 || rate(w.3, w.1) > most.1;
+        if last().all(busy) { Some(true) } else { (!last().any(busy)).then_some(false) }
     }
 
     /// The rate that the line has shown just now in one direction, if it is at least `bar`.

@@ -27,6 +27,7 @@
 
 pub mod bnetza;
 pub mod budget;
+pub mod commanded;
 pub mod ctu;
 pub mod fcc;
 pub mod guard;
@@ -214,8 +215,19 @@ fn bar(config: &Config, direction: Direction) -> Option<Rate> {
 
 /// There is something to test, somewhere to test it, and leave to do it.
 fn active(config: &Config) -> bool {
-    let sold = Direction::ALL.into_iter().any(|d| bar(config, d).is_some());
-    sold && !config.speed.servers.is_empty() && !config.line.metered
+    let sold = || Direction::ALL.into_iter().any(|d| bar(config, d).is_some());
+    !config.speed.servers.is_empty() && !config.line.metered && sold()
+}
+
+/// The rates up to which the line is quiet, towards and from the customer.
+fn quiet_most(config: &Config) -> (Rate, Rate) {
+    let highest = |d| rates(config, d).highest();
+    let sold = |d: Direction, other: Direction| highest(d).or(highest(other)).unwrap_or_default();
+    let share = config.speed.quiet.share;
+    (
+        rule::part(sold(Direction::Download, Direction::Upload), share),
+        rule::part(sold(Direction::Upload, Direction::Download), share),
+    )
 }
 
 /// A number that differs from device to device and from round to round, below `below`.
@@ -261,7 +273,12 @@ impl Promise {
         // A configuration that changed meanwhile.
         self.servers.resize(config.speed.servers.len(), Server::default());
         for direction in Direction::ALL {
+            let was = self.side(direction).broken;
             self.side_mut(direction).sold(bar(config, direction));
+            if was && !self.side(direction).broken {
+                // Measured against another promise, or none: the old one's incident is over.
+                turns.push(Turn::Back(Cause::of(direction)));
+            }
             self.side_mut(direction).heard.get_or_insert(now);
         }
         if lost {
@@ -286,6 +303,32 @@ impl Promise {
     /// Our own test fills the line, or just did: delays and losses say nothing.
     pub fn loads(&self, now: Mono) -> bool {
         self.running.is_some() || self.ended.is_some_and(|at| now.since(at) < AFTERGLOW)
+    }
+
+    /// A whole and quiet line changes nothing here until what [`wake`](Promise::wake) tells.
+    ///
+    /// `held`: an incident keeps it from testing, and its end is due as well.
+    pub fn rests(&self, now: Mono, config: &Config, held: bool) -> bool {
+        // Which looks at each round trip of an evening.
+        if self.loads(now) || self.port.since.is_some() || config.promise.rule == Rule::Fcc8080 {
+            return false;
+        }
+        let shows = |d| bar(config, d).is_some_and(|bar| self.guard.shown(now, d, bar).is_some());
+        if Direction::ALL.into_iter().any(shows) {
+            return false;
+        }
+        let Some(wanted) = self.wanted() else { return true };
+        // Later it is to be seen of as long a time whether the line is quiet.
+        let busy = self.guard.evenly_busy(now, config.speed.quiet.window, quiet_most(config));
+        // A round that waits for quiet goes on waiting while the line is as busy as it is.
+        let settled = now.since(self.started) > SETTLE && self.ended.is_none_or(|at| now.since(at) > APART);
+        let waits = settled && (held || busy == Some(true));
+        busy.is_some() && (wanted > now || waits)
+    }
+
+    /// So much time has passed in which the counters went on as before.
+    pub fn rested(&mut self, by: Span) {
+        self.guard.rested(by);
     }
 
     /// The counters moved.
@@ -784,14 +827,8 @@ impl Promise {
     /// Whether the line is quiet enough: `Ok(true)` when it is not and the test is made all the same.
     fn quiet(&self, scene: &Scene<'_>, legs: &[Direction], given_up: bool) -> Result<bool, Reason> {
         let Scene { now, config, .. } = *scene;
-        let quiet = config.speed.quiet;
-        let highest = |d| rates(config, d).highest();
-        let sold = |d: Direction, other: Direction| highest(d).or(highest(other)).unwrap_or_default();
-        let most = (
-            rule::part(sold(Direction::Download, Direction::Upload), quiet.share),
-            rule::part(sold(Direction::Upload, Direction::Download), quiet.share),
-        );
-        if self.guard.quiet(now, quiet.window, most).ok_or(Reason::Local)? {
+        let window = config.speed.quiet.window;
+        if self.guard.quiet(now, window, quiet_most(config)).ok_or(Reason::Local)? {
             return Ok(false);
         }
         let long = |since: Option<Mono>, most: Span| since.is_none_or(|at| now.since(at) >= most);

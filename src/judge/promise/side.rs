@@ -101,6 +101,11 @@ impl Side {
         }
     }
 
+    /// What was found so far counts no more, but for whether it is broken: that is for new results to end.
+    pub fn begin_anew(&mut self) {
+        *self = Side { bar: self.bar, broken: self.broken, ..Side::default() };
+    }
+
     /// Takes in a conclusive result.
     pub fn take(&mut self, sample: Sample, law: &Law<'_>) -> Vec<Change> {
         let mut changes = Vec::new();

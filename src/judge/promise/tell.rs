@@ -180,34 +180,30 @@ impl Promise {
 }
 
 impl Judge {
-    fn scene(&self, now: Mono) -> Scene<'_> {
-        let watch = &self.state.watch;
-        let quiet = self.state.incident.is_none() && self.state.ladder.running.is_none();
-        Scene {
-            now,
-            config: &self.config,
-            local: self.local(now),
-            free: quiet && watch.line == LineState::Up && now.since(watch.since) >= UP_FOR,
-            calm: quiet && watch.line != LineState::Down,
-        }
-    }
-
     /// Civil time at the line in seconds, as if it were UTC, when it can be trusted.
     fn local(&self, now: Mono) -> Option<i64> {
-        let stamp = self.stamp(now);
-        let local = stamp.wall.filter(|_| stamp.synced)?;
-        Some(local.wall.0.saturating_add(i64::from(local.offset_minutes) * 60_000).div_euclid(1_000))
+        let offset = i64::from(self.offset()) * 60_000;
+        let wall = self.state.dates.trusted(now)?;
+        Some(wall.0.saturating_add(offset).div_euclid(1_000))
     }
 
     /// What concerns the promise in this step, after all that concerns the line itself.
     pub(in crate::judge) fn promised(&mut self, now: Mono, saw: &Observation) {
         let mut turns = Vec::new();
-        // Taken out for the time: it is told of the rest of the state and never looks for itself.
-        let mut promise = std::mem::take(&mut self.state.promise);
-        let mut scene = self.scene(now);
-        if matches!(saw, Observation::Stopping) {
-            (scene.free, scene.calm) = (false, false);
-        }
+        let local = self.local(now);
+        let watch = &self.state.watch;
+        let quiet = self.state.incident.is_none() && self.state.ladder.running.is_none();
+        // Who is asked to end begins nothing and lets nothing go on.
+        let quiet = quiet && !matches!(saw, Observation::Stopping);
+        let scene = Scene {
+            now,
+            config: &self.config,
+            local,
+            free: quiet && watch.line == LineState::Up && now.since(watch.since) >= UP_FOR,
+            calm: quiet && watch.line != LineState::Down,
+        };
+        let wall = self.state.dates.trusted(now);
+        let (promise, commands) = (&mut self.state.promise, &mut self.state.commands);
         match saw {
             Observation::Started(started) => {
                 // A wiped memory is told by an outbox that has seen messages.
@@ -224,8 +220,8 @@ impl Judge {
             Observation::SpeedEnded(ended) => promise.ended(&scene, ended, &mut turns),
             _ => {}
         }
+        commands.tests(&scene, wall, promise, saw, &mut turns);
         promise.advance(&scene, &mut turns);
-        self.state.promise = promise;
         for turn in turns {
             match turn {
                 Turn::Measure { order, reserved } => {

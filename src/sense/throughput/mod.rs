@@ -32,7 +32,7 @@
 
 mod cpu;
 mod figures;
-mod head;
+pub mod head;
 mod stream;
 mod tcp;
 

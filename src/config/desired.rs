@@ -1,0 +1,226 @@
+//! The configuration that the platform wants, laid over the gateway's own.
+//!
+//! Policy, in prose:
+//!
+//! * It is a JSON Merge Patch (RFC 7396) over what the gateway was given: keys it does not name stay as they are, `null`
+//!   brings a key's default back.
+//! * Who the gateway is, where it keeps its files, by what it proves itself to the broker, which programs it runs, and what
+//!   the platform may order or configure at all are the gateway's own ([`LOCAL_ONLY`]): an operator whose platform or
+//!   broker is taken over must not lose the gateways too.
+//! * What remains is checked as `linekeeper check` does. A key with a fault is left out and named with the fault, and the
+//!   rest is taken: one slip of the pen does not hold back the rest. A fault for which no desired key can be found to
+//!   blame takes the desired keys of its section with it.
+
+use super::{Config, Faults, Places, read};
+use crate::message::{CONFIG_DESIRED_SCHEMA, DesiredConfig, Rejected};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+
+/// The largest desired configuration, bytes: it must fit in one packet that a gateway takes (32 KiB), and the commented
+/// sample with every key is 9 kB.
+pub const LARGEST: usize = 30 * 1024;
+/// As many rejected keys are named: there are about eighty keys in all, and a message of 10 kB says enough.
+const REJECTED: usize = 100;
+/// The longest name of a version, bytes: a date and a commit.
+const LONGEST_VERSION: usize = 64;
+
+/// Keys and whole sections that only the gateway's own file may hold, and why.
+pub const LOCAL_ONLY: &[(&str, &str)] = &[
+    ("device.id", "who the gateway is stands in its own configuration"),
+    ("mqtt.ca", "what it trusts stands in its own configuration"),
+    ("mqtt.certificate", "by what it proves itself stands in its own configuration"),
+    ("mqtt.key", "by what it proves itself stands in its own configuration"),
+    ("mqtt.username", "by what it proves itself stands in its own configuration"),
+    ("mqtt.password_file", "by what it proves itself stands in its own configuration"),
+    ("mqtt.tls", "what it trusts stands in its own configuration"),
+    ("remedies.dhcp_client", "which programs it runs stands in its own configuration"),
+    ("remedies.dhcp_pidfile", "which processes it signals stands in its own configuration"),
+    ("remedies.power_modem", "which programs it runs stands in its own configuration"),
+    ("remedies.reboot", "which programs it runs stands in its own configuration"),
+    ("remedies.program", "which programs it runs stands in its own configuration"),
+    ("hooks", "which programs it runs stands in its own configuration"),
+    ("commands", "what may be ordered stands in its own configuration"),
+    ("desired", "what may be configured stands in its own configuration"),
+    ("store", "where it keeps its files stands in its own configuration"),
+    ("status", "where it keeps its files stands in its own configuration"),
+];
+
+/// What became of a desired configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Laid {
+    /// The gateway's own configuration with all of it that can be taken.
+    pub tree: Value,
+    /// The same, read.
+    pub config: Config,
+    /// The keys that were taken.
+    pub taken: Vec<String>,
+    /// Those that were not.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Reads what came on `config/desired`. `None`: it was taken back (an empty message).
+///
+/// # Errors
+/// What is wrong and what is expected, in words that follow "it".
+pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    if payload.len() > LARGEST {
+        return Err(format!("has {} bytes, at most {LARGEST} are taken", payload.len()));
+    }
+    let desired: DesiredConfig = serde_json::from_slice(payload)
+        .map_err(|e| format!("is not an object with version and config: {:.200}", e.to_string()))?;
+    if desired.schema.as_deref().is_some_and(|s| s != CONFIG_DESIRED_SCHEMA) {
+        return Err(format!("has another schema, expected {CONFIG_DESIRED_SCHEMA:?}"));
+    }
+    let version = desired.version.as_bytes();
+    if version.is_empty() || version.len() > LONGEST_VERSION || !version.iter().all(u8::is_ascii_graphic) {
+        return Err(format!(
+            "has a version that is not as wanted: 1 to {LONGEST_VERSION} visible ASCII characters"
+        ));
+    }
+    if !desired.config.is_object() {
+        return Err("has a config that is no object with sections".into());
+    }
+    Ok(Some(desired))
+}
+
+/// Lays `desired` over `own`, the gateway's own tree, and leaves out what cannot be taken.
+///
+/// # Errors
+/// Only if `own` alone has faults.
+pub fn lay(own: &Value, desired: &Value) -> Result<Laid, Faults> {
+    let mut keys = split(desired);
+    let mut rejected = Vec::new();
+    keys.retain(|(key, value)| match forbidden(own, key, value) {
+        Some(why) => {
+            rejected.push(Rejected { key: key.clone(), reason: why.into() });
+            false
+        }
+        None => true,
+    });
+    loop {
+        let mut tree = own.clone();
+        for (key, value) in &keys {
+            merge(&mut tree, &wrapped(key, value));
+        }
+        let faults = match read(&tree, &Places::none()) {
+            Ok(config) => {
+                rejected.sort();
+                rejected.dedup();
+                if rejected.len() > REJECTED {
+                    let more = rejected.len() - REJECTED;
+                    rejected.truncate(REJECTED);
+                    rejected.push(Rejected { key: String::new(), reason: format!("and {more} more") });
+                }
+                let taken = keys.into_iter().map(|(key, _)| key).collect();
+                return Ok(Laid { tree, config, taken, rejected });
+            }
+            Err(faults) => faults,
+        };
+        let mut blamed = BTreeSet::new();
+        for fault in &faults.0 {
+            let key = unit(&fault.path);
+            let section = key.split('.').next().unwrap_or_default();
+            let near = |wanted: &dyn Fn(&str) -> bool| -> Vec<String> {
+                keys.iter().map(|(k, _)| k).filter(|k| wanted(k)).cloned().collect()
+            };
+            let mut found = near(&|k| k == key);
+            if found.is_empty() {
+                found = near(&|k| k.split('.').next() == Some(section));
+            }
+            for key in found {
+                blamed.insert((key, fault.to_string()));
+            }
+        }
+        if blamed.is_empty() {
+            if keys.is_empty() {
+                return Err(faults);
+            }
+            // Nothing of its own section: the whole does not go together.
+            let words = faults.0.first().map_or_else(String::new, ToString::to_string);
+            blamed = keys.iter().map(|(key, _)| (key.clone(), words.clone())).collect();
+        }
+        for (key, reason) in blamed {
+            keys.retain(|(k, _)| *k != key);
+            rejected.push(Rejected { key, reason });
+        }
+    }
+}
+
+/// Why a key is not the platform's to set.
+fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
+    let section = key.split('.').next().unwrap_or_default();
+    // A section of which a part is local cannot be taken away or replaced as a whole.
+    let within = |name: &str| !key.contains('.') && name.split('.').next() == Some(key);
+    let local = LOCAL_ONLY.iter().find(|(name, _)| *name == key || *name == section || within(name));
+    if let Some((_, why)) = local {
+        return Some(why);
+    }
+    let plain = |v: &Value| match v {
+        Value::String(url) => url.starts_with("mqtt://"),
+        Value::Array(urls) => urls.iter().any(|u| u.as_str().is_some_and(|u| u.starts_with("mqtt://"))),
+        _ => false,
+    };
+    let ours = ["broker", "brokers"].iter().filter_map(|k| own.get("mqtt")?.get(k)).any(plain);
+    if (key == "mqtt.broker" || key == "mqtt.brokers") && plain(value) && !ours {
+        return Some("the gateway's own broker is reached by mqtts://, and another must be too");
+    }
+    None
+}
+
+/// The desired keys, one for each key of a section. (A section that is no table stays whole, for its fault to be told.)
+fn split(desired: &Value) -> Vec<(String, Value)> {
+    let mut keys = Vec::new();
+    for (section, content) in desired.as_object().into_iter().flatten() {
+        match content {
+            Value::Object(content) => {
+                for (key, value) in content {
+                    keys.push((format!("{section}.{key}"), value.clone()));
+                }
+            }
+            other => keys.push((section.clone(), other.clone())),
+        }
+    }
+    // The broker's two spellings exclude each other: the one that is desired takes the place of the other.
+    for (one, other) in [("mqtt.broker", "mqtt.brokers"), ("mqtt.brokers", "mqtt.broker")] {
+        let has = |keys: &[(String, Value)], key: &str| keys.iter().any(|(k, v)| k == key && !v.is_null());
+        if has(&keys, one) && !keys.iter().any(|(k, _)| k == other) {
+            keys.push((other.to_owned(), Value::Null));
+        }
+    }
+    keys
+}
+
+/// The section and key that a fault's path lies in.
+fn unit(path: &str) -> &str {
+    path.match_indices(['.', '[']).nth(1).map_or(path, |(end, _)| &path[..end])
+}
+
+fn wrapped(key: &str, value: &Value) -> Value {
+    let of = |key: &str, value: Value| Value::Object(Map::from_iter([(key.to_owned(), value)]));
+    match key.split_once('.') {
+        Some((section, key)) => of(section, of(key, value.clone())),
+        None => of(key, value.clone()),
+    }
+}
+
+/// RFC 7396, section 2.
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(target) = target else { return };
+    for (key, value) in patch {
+        if value.is_null() {
+            target.remove(key);
+        } else {
+            merge(target.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+}

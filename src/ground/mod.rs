@@ -1,0 +1,34 @@
+//! The proving ground: how good the judgement is, on worlds that never were and on logs of lines that are.
+//!
+//! What is simulated and read is in `simulate`; here are the files, the threads, the tables.
+
+pub mod backtest;
+mod plot;
+pub mod simulate;
+mod table;
+
+use std::fmt;
+
+/// Why a verb of the proving ground gave nothing, for its exit code.
+#[derive(Debug)]
+pub enum Failure {
+    /// A file is not there or not readable.
+    NoInput(String),
+    /// A configuration or a world is there and not what it should be.
+    Wrong(String),
+    /// A log is there and not what it should be.
+    Data(String),
+    /// A file cannot be written.
+    NoOutput(String),
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::NoInput(words)
+            | Failure::Wrong(words)
+            | Failure::Data(words)
+            | Failure::NoOutput(words) => f.write_str(words),
+        }
+    }
+}

@@ -1,0 +1,483 @@
+//! A world as people describe it: how often what befalls a line, and for how long. A seed makes a [`World`] of it.
+//!
+//! The description is a tree of values (TOML in `config/worlds`, JSON does as well). Each `[[fault]]` is a process of its
+//! own with its own stream of chance, so that one more of them changes none of the others:
+//!
+//! * `per_year` of them come in a year, at any moment, or only in `hours` of the day; with `grows` their rate rises
+//!   evenly, to so many times as many at the end of the time;
+//! * or `every` so long one begins, from `first` on: a nightly re-dial, a busy hour;
+//! * each lasts for `lasts`, or for something between two lengths, as likely in each of their doublings as in the next:
+//!   most are short, few are long;
+//! * and ends sooner at the end of a remedy in `healed_by`. Without `lasts` nothing else ends it.
+
+use super::random::Random;
+use super::world::{Fault, Platform, Trouble, World};
+use crate::action::Rung;
+use crate::config::bounds::Bounds;
+use crate::config::read::{Reader, Section, Show, alternatives};
+use crate::config::{Config, Faults, Places, read};
+use crate::judge::outage::phase;
+use crate::observation::Memory;
+use crate::units::{LocalTime, Permille, Rate, Span, Wall};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+const WORLD: &[&str] = &["about"];
+const LINE: &[&str] = &[
+    "download",
+    "upload",
+    "round_trip",
+    "gateway_round_trip",
+    "jitter",
+    "stray",
+    "port",
+    "counters",
+    "backup",
+    "clock",
+    "uptime",
+];
+const PLATFORM: &[&str] = &["connects", "travels", "acknowledges", "receipt", "calls"];
+const FAULT: &[&str] = &[
+    "what",
+    "per_year",
+    "every",
+    "first",
+    "hours",
+    "grows",
+    "lasts",
+    "healed_by",
+    "share",
+    "mean",
+    "length",
+    "apart",
+    "rate",
+    "target",
+    "off",
+    "reason",
+];
+const RUNGS: &[&str] = &["renew", "restart-interface", "power-modem", "reboot"];
+const SECTIONS: &[&str] = &["world", "line", "platform", "agent", "cannot", "fault"];
+const KEYS: &[(&str, &[&str])] = &[("line", LINE), ("platform", PLATFORM), ("fault", FAULT)];
+
+/// A year as it is counted here: 365 days.
+pub const YEAR: Span = Span::days(365);
+/// Processes in one world, at most: far more than anybody tells apart in its report.
+const PROCESSES: Bounds<usize> = Bounds::new(0, 64);
+/// The most events of one process in a year: one each five minutes. More is a state, not an event.
+const PER_YEAR: Bounds<u32> = Bounds::new(1, 105_120);
+/// How much more often at the end than at the beginning, at most.
+const GROWS: Bounds<u32> = Bounds::new(1, 1_000);
+/// Any length of time that a world can have: a year at most.
+const LENGTH: Bounds<Span> = Bounds::new(Span::millis(1), YEAR);
+/// Waits in it that may be none.
+const WAIT: Bounds<Span> = Bounds::new(Span::ZERO, YEAR);
+/// Round-trip times: up to what the sensor waits for.
+const TRIP: Bounds<Span> = Bounds::new(Span::millis(1), Span::seconds(5));
+/// Rates of a line.
+const RATE: Bounds<Rate> = Bounds::new(Rate(1_000), Rate(100_000_000_000));
+/// Shares.
+const SHARE: Bounds<Permille> = Bounds::new(Permille(1), Permille(1_000));
+
+/// A described world.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// What it is, in a sentence.
+    pub about: String,
+    /// The agent's configuration.
+    pub config: Config,
+    base: World,
+    processes: Vec<Process>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Process {
+    trouble: Kind,
+    when: When,
+    /// The shortest and the longest.
+    lasts: Option<(Span, Span)>,
+    healed_by: Vec<Rung>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Kind {
+    Plain(Trouble),
+    /// The clock is set wrong by as much, early (`true`) or late, and not trusted.
+    Clock(Span, bool),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum When {
+    /// So many a year, in these hours (from, to) if given, so many times more at the end.
+    PerYear {
+        events: u32,
+        hours: Option<(u32, u32)>,
+        grows: u32,
+    },
+    Every {
+        every: Span,
+        first: Span,
+    },
+}
+
+impl Plan {
+    /// Reads a description.
+    ///
+    /// `places` says on which line of the text each key stands, so far as that is known.
+    ///
+    /// # Errors
+    /// Every fault of the description, or those of the agent's configuration in it.
+    pub fn read(tree: &Value, places: &Places) -> Result<Plan, Faults> {
+        let mut reader = Reader { faults: Vec::new(), places, keys: KEYS };
+        let root = Section { path: String::new(), map: tree.as_object() };
+        if root.map.is_none() {
+            return Err(Faults::text("a world is a table of sections".into(), None, None));
+        }
+        reader.unknown(&root, SECTIONS);
+        let about = about(&mut reader, &root);
+        let base = base(&mut reader, &root);
+        let processes = processes(&mut reader, &root);
+        let agent = reader.section(&root, "agent");
+        let config = agent_config(agent.map);
+        if !reader.faults.is_empty() {
+            return Err(Faults(reader.faults));
+        }
+        let config = config.map_err(|mut faults| {
+            for fault in &mut faults.0 {
+                fault.path = format!("agent.{}", fault.path);
+                fault.line = places.nearest(&fault.path);
+            }
+            faults
+        })?;
+        Ok(Plan { about, config, base, processes })
+    }
+
+    /// The world of one seed, for so long.
+    pub fn world(&self, seed: u64, lasts: Span) -> World {
+        let mut world = self.base.clone();
+        for (place, process) in self.processes.iter().enumerate() {
+            // Streams of one seed have nothing to do with each other.
+            let mut random = Random::new(seed ^ phase(&format!("{} {place}", self.about)));
+            process.befall(lasts, &world.clock, &mut random, &mut world.faults);
+        }
+        world.faults.sort_by_key(|f| f.at);
+        world
+    }
+}
+
+impl Process {
+    fn befall(&self, lasts: Span, clock: &Option<Wall>, random: &mut Random, out: &mut Vec<Fault>) {
+        match self.when {
+            When::Every { every, first } => {
+                let mut at = first;
+                while at < lasts {
+                    self.one(at, clock, random, out);
+                    at += every;
+                }
+            }
+            When::PerYear { events, hours, grows } => {
+                // Slots so short that in each there is seldom more than one; where in its slot it lies is any moment.
+                let slot =
+                    (YEAR.0 / (u64::from(events) * u64::from(grows.max(1)) * 4)).clamp(60_000, 3_600_000);
+                // The mean over the whole time is what was asked for, whatever the hours and the growth.
+                let open = hours.map_or(24, |(from, to)| u64::from((to + 24 - from) % 24).max(1));
+                let mean = u128::from(slot) * u128::from(events) * 24 * (1 << 32)
+                    / u128::from(open)
+                    / u128::from(YEAR.0);
+                let mut at = 0;
+                while at < lasts.0 {
+                    let share = 2_000
+                        * (1_000 + (u128::from(grows) - 1) * 1_000 * u128::from(at) / u128::from(lasts.0))
+                        / (1_000 + u128::from(grows) * 1_000);
+                    let chance = mean * share / 1_000;
+                    let (drawn, within) = (random.next(), random.below(slot as u32));
+                    let hour = (at / 3_600_000 % 24) as u32;
+                    let open = hours.is_none_or(|(from, to)| (hour + 24 - from) % 24 < (to + 24 - from) % 24);
+                    if open && u128::from(drawn) < chance {
+                        self.one(Span(at + u64::from(within)), clock, random, out);
+                    }
+                    at += slot;
+                }
+            }
+        }
+    }
+
+    fn one(&self, at: Span, clock: &Option<Wall>, random: &mut Random, out: &mut Vec<Fault>) {
+        let lasts = self.lasts.map(|(least, most)| {
+            // As many doublings, and a place in one of them.
+            let doublings = (most.0.max(1) / least.0.max(1)).max(1).ilog2();
+            let low = least.0 << random.below(doublings + 1);
+            Span((low + low * u64::from(random.below(1_000)) / 1_000).min(most.0))
+        });
+        let trouble = match &self.trouble {
+            Kind::Plain(trouble) => trouble.clone(),
+            Kind::Clock(off, early) => {
+                let truth = clock.map_or(0, |c| c.0) + at.0 as i64;
+                let off = if *early { -(off.0 as i64) } else { off.0 as i64 };
+                Trouble::ClockSet { to: Wall(truth + off), synced: false }
+            }
+        };
+        out.push(Fault { at, lasts, healed_by: self.healed_by.clone(), trouble });
+    }
+}
+
+/// What the agents of described worlds have in common: a device, four targets, a driver that does things.
+fn agent_config(over: Option<&Map<String, Value>>) -> Result<Config, Faults> {
+    let mut tree = json!({
+        "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7" },
+        "probe": { "targets": [
+            { "host": "198.51.100.10", "role": "anchor" },
+            { "host": "198.51.100.11", "role": "anchor" },
+            { "host": "203.0.113.53", "role": "world" },
+            { "host": "203.0.113.54", "role": "world" },
+        ] },
+        "remedies": { "driver": "script", "program": "/usr/lib/linekeeper/remedy" },
+    });
+    if let (Some(tree), Some(over)) = (tree.as_object_mut(), over) {
+        for (name, section) in over {
+            match (tree.get_mut(name).and_then(Value::as_object_mut), section.as_object()) {
+                (Some(under), Some(keys)) => under.extend(keys.clone()),
+                _ => {
+                    tree.insert(name.clone(), section.clone());
+                }
+            }
+        }
+    }
+    read(&tree, &Places::none())
+}
+
+fn about(reader: &mut Reader<'_>, root: &Section<'_>) -> String {
+    let section = reader.section(root, "world");
+    reader.unknown(&section, WORLD);
+    let some = |text: &str| match text.trim() {
+        "" => Err("a sentence".to_string()),
+        _ => Ok(()),
+    };
+    reader.text(&section, "about", Show::Open, some).unwrap_or_default().to_string()
+}
+
+/// A whole number of milliseconds as microseconds.
+fn micro(span: Span) -> u32 {
+    u32::try_from(span.0 * 1_000).unwrap_or(u32::MAX)
+}
+
+fn base(reader: &mut Reader<'_>, root: &Section<'_>) -> World {
+    let mut world = World::quiet();
+    let line = reader.section(root, "line");
+    reader.unknown(&line, LINE);
+    let read = |reader: &mut Reader<'_>, key: &str, of: &mut Rate| {
+        *of = reader.quantity(&line, key, RATE).unwrap_or(*of);
+    };
+    read(reader, "download", &mut world.rates.0);
+    read(reader, "upload", &mut world.rates.1);
+    read(reader, "stray", &mut world.stray);
+    world.port = reader.quantity(&line, "port", RATE);
+    if let Some(trip) = reader.quantity(&line, "round_trip", TRIP) {
+        world.rtt_us = vec![micro(trip)];
+    }
+    if let Some(trip) = reader.quantity(&line, "gateway_round_trip", TRIP) {
+        world.gateway_rtt_us = micro(trip);
+    }
+    if let Some(jitter) = reader.quantity(&line, "jitter", WAIT) {
+        world.jitter_us = micro(jitter);
+    }
+    world.uptime = reader.quantity(&line, "uptime", WAIT).unwrap_or(world.uptime);
+    world.counters = reader.flag(&line, "counters", world.counters);
+    world.failover = reader.flag(&line, "backup", world.failover);
+    let date = |text: &str| {
+        let never = text == "never";
+        if never {
+            Ok(())
+        } else {
+            LocalTime::parse(text).map(drop).map_err(|why| format!("never, or a date: this is {why}"))
+        }
+    };
+    if let Some(text) = reader.text(&line, "clock", Show::Open, date) {
+        world.clock = LocalTime::parse(text).ok().map(|t| t.wall);
+    }
+    platform(reader, root, &mut world.platform);
+    let cannot = reader.section(root, "cannot");
+    reader.unknown(&cannot, RUNGS);
+    for rung in Rung::ALL {
+        if let Some(words) = reader.text(&cannot, rung.name(), Show::Open, |_| Ok(())) {
+            world.cannot.insert(rung, words.to_string());
+        }
+    }
+    world
+}
+
+fn platform(reader: &mut Reader<'_>, root: &Section<'_>, platform: &mut Platform) {
+    let section = reader.section(root, "platform");
+    reader.unknown(&section, PLATFORM);
+    let mut wait = |key: &str, of: &mut Span| *of = reader.quantity(&section, key, WAIT).unwrap_or(*of);
+    wait("connects", &mut platform.connects);
+    wait("travels", &mut platform.travels);
+    wait("acknowledges", &mut platform.acknowledges);
+    wait("receipt", &mut platform.receipt);
+    platform.calls = reader.quantity(&section, "calls", LENGTH);
+}
+
+fn processes(reader: &mut Reader<'_>, root: &Section<'_>) -> Vec<Process> {
+    let Some(items) = reader.list(root, "fault", PROCESSES, "faults", Show::Open) else { return Vec::new() };
+    let mut processes = Vec::new();
+    for (path, item) in items {
+        let Value::Object(map) = item else {
+            reader.must(&path, "a table, written [[fault]]", item, Show::Open);
+            continue;
+        };
+        let section = Section { path, map: Some(map) };
+        reader.unknown(&section, FAULT);
+        processes.extend(process(reader, &section));
+    }
+    processes
+}
+
+fn process(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Process> {
+    let before = reader.faults.len();
+    let trouble = kind(reader, section);
+    let when = when(reader, section);
+    let lasts = lasts(reader, section);
+    let healed_by = healed_by(reader, section);
+    if let Some(Kind::Plain(Trouble::PowerCut | Trouble::Killed(_) | Trouble::Frozen)) = &trouble
+        && (lasts.is_none() || !healed_by.is_empty())
+    {
+        reader.fault(&section.path("lasts"), "is needed here, and nothing can heal it: nobody is there to");
+    }
+    if reader.faults.len() > before {
+        return None;
+    }
+    Some(Process { trouble: trouble?, when: when?, lasts, healed_by })
+}
+
+fn kind(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Kind> {
+    type Make = fn(&mut Reader<'_>, &Section<'_>) -> Option<Trouble>;
+    fn share(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Permille> {
+        need(reader, section, "share");
+        reader.quantity(section, "share", SHARE)
+    }
+    fn span(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<Span> {
+        need(reader, section, key);
+        reader.quantity(section, key, LENGTH)
+    }
+    fn rate(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Rate> {
+        need(reader, section, "rate");
+        reader.quantity(section, "rate", RATE)
+    }
+    const KINDS: &[(&str, Make)] = &[
+        ("upstream", |_, _| Some(Trouble::Upstream)),
+        ("access", |_, _| Some(Trouble::Access)),
+        ("carrier", |_, _| Some(Trouble::Carrier)),
+        ("address", |_, _| Some(Trouble::Address)),
+        ("loss", |r, s| share(r, s).map(Trouble::Loss)),
+        ("bursts", |r, s| Some(Trouble::Bursts { loss: share(r, s)?, mean: span(r, s, "mean")? })),
+        ("breaks", |r, s| {
+            Some(Trouble::Breaks { length: span(r, s, "length")?, every: span(r, s, "apart")? })
+        }),
+        ("dead-target", |r, s| {
+            need(r, s, "target");
+            Some(Trouble::DeadTarget(r.count(s, "target", Bounds::new(0, 15), 0) as u8))
+        }),
+        ("gateway-filters", |_, _| Some(Trouble::GatewayFilters)),
+        ("unseen", |_, _| Some(Trouble::Unseen)),
+        ("load", |_, _| Some(Trouble::Load)),
+        ("uses", |r, s| rate(r, s).map(Trouble::Uses)),
+        ("slow", |r, s| share(r, s).map(Trouble::Slow)),
+        ("port", |r, s| rate(r, s).map(Trouble::Port)),
+        ("backup-lost", |_, _| Some(Trouble::BackupLost)),
+        ("broker-away", |_, _| Some(Trouble::BrokerAway)),
+        ("receipts-lost", |_, _| Some(Trouble::ReceiptsLost)),
+        ("receipts-refused", |_, _| Some(Trouble::ReceiptsRefused)),
+        ("power-cut", |_, _| Some(Trouble::PowerCut)),
+        ("killed", |_, _| Some(Trouble::Killed(Memory::Restored))),
+        ("frozen", |_, _| Some(Trouble::Frozen)),
+        ("asks", |r, s| {
+            let reason = r.text(s, "reason", Show::Open, |_| Ok(())).unwrap_or("please call me");
+            Some(Trouble::Asks(reason.to_string()))
+        }),
+    ];
+    need(reader, section, "what");
+    if let Some(early) = match section.get("what").and_then(Value::as_str) {
+        Some("clock-early") => Some(true),
+        Some("clock-late") => Some(false),
+        _ => None,
+    } {
+        return span(reader, section, "off").map(|off| Kind::Clock(off, early));
+    }
+    let make = reader.choice(section, "what", KINDS)?;
+    make(reader, section).map(Kind::Plain)
+}
+
+fn need(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) {
+    if !section.has(key) {
+        reader.missing(&section.path(key), "this kind of fault needs it");
+    }
+}
+
+fn when(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<When> {
+    let (often, every) = (section.has("per_year"), section.has("every"));
+    if often == every {
+        let words = "is needed, or every; not both: how often it befalls the line";
+        reader.fault(&section.path("per_year"), words);
+        return None;
+    }
+    if often {
+        let events = reader.count(section, "per_year", PER_YEAR, 1);
+        let grows = reader.count(section, "grows", GROWS, 1);
+        let hours = hours(reader, section);
+        return Some(When::PerYear { events, hours, grows });
+    }
+    for key in ["hours", "grows"].into_iter().filter(|key| section.has(key)) {
+        reader.fault(&section.path(key), "belongs to per_year");
+    }
+    let every = reader.quantity(section, "every", Bounds::new(Span::seconds(10), YEAR))?;
+    let first = reader.quantity(section, "first", WAIT).unwrap_or_default();
+    Some(When::Every { every, first })
+}
+
+/// `[19, 23]`: from 19:00 to 23:00 of the simulated day.
+fn hours(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<(u32, u32)> {
+    let items = reader.list(section, "hours", Bounds::new(2, 2), "hours of the day", Show::Open)?;
+    let hour = |at: usize| items.get(at)?.1.as_u64().filter(|h| *h <= 24).map(|h| h as u32);
+    match (hour(0), hour(1)) {
+        (Some(from), Some(to)) if from % 24 != to % 24 => Some((from % 24, to % 24)),
+        _ => {
+            reader.fault(&section.path("hours"), "must be two different whole hours of 0 to 24, from and to");
+            None
+        }
+    }
+}
+
+fn lasts(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<(Span, Span)> {
+    match section.get("lasts")? {
+        Value::Array(_) => {
+            let items = reader.list(section, "lasts", Bounds::new(2, 2), "lengths", Show::Open)?;
+            let mut ends = Vec::new();
+            for (path, item) in &items {
+                ends.extend(reader.quantity_at(path, item, LENGTH));
+            }
+            match ends[..] {
+                [least, most] if least <= most => Some((least, most)),
+                [_, _] => {
+                    reader.fault(&section.path("lasts"), "must have the shorter length first");
+                    None
+                }
+                _ => None,
+            }
+        }
+        _ => reader.quantity(section, "lasts", LENGTH).map(|length| (length, length)),
+    }
+}
+
+fn healed_by(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Rung> {
+    let Some(items) = reader.list(section, "healed_by", Bounds::new(1, 4), "remedies", Show::Open) else {
+        return Vec::new();
+    };
+    let names: BTreeMap<&str, Rung> = Rung::ALL.into_iter().map(|rung| (rung.name(), rung)).collect();
+    let mut rungs = Vec::new();
+    for (path, item) in items {
+        match item.as_str().and_then(|name| names.get(name)) {
+            Some(rung) => rungs.push(*rung),
+            None => reader.must(&path, &alternatives(RUNGS), item, Show::Open),
+        }
+    }
+    rungs
+}

@@ -1,0 +1,181 @@
+//! The configuration that the platform wants, laid over the gateway's own: what is taken, what is not, and why.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+use linekeeper::config::desired::{LARGEST, LOCAL_ONLY, Laid, lay, message};
+use linekeeper::config::read::KEYS;
+use linekeeper::config::{Places, read};
+use linekeeper::units::{Rate, Span};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+fn own() -> Value {
+    json!({
+        "device": { "id": "gw-1", "customer": "CUST1" },
+        "promise": { "download": { "normal": "50 Mbit/s", "maximum": "60 Mbit/s" } },
+        "probe": { "targets": [{ "host": "192.0.2.1", "role": "anchor" }], "interval": "1 s" },
+        "outage": { "hold_down": "1 min" },
+        "remedies": { "driver": "script", "program": "/usr/sbin/mend" },
+        "mqtt": { "broker": "mqtts://broker.isp.example", "ca": "/etc/ca.pem" },
+    })
+}
+
+fn laid(desired: Value) -> Laid {
+    lay(&own(), &desired).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn rejected(laid: &Laid) -> Vec<&str> {
+    laid.rejected.iter().map(|r| r.key.as_str()).collect()
+}
+
+#[test]
+fn it_is_a_merge_patch() {
+    let of = laid(json!({
+        "promise": { "download": { "normal": "40 Mbit/s" }, "upload": { "normal": "10 Mbit/s" } },
+        "probe": { "interval": null },
+        "outage": { "patience": "3 s" },
+    }));
+    assert_eq!(of.rejected, []);
+    assert_eq!(of.config.promise.download.normal, Some(Rate(40_000_000)));
+    assert_eq!(of.config.promise.download.maximum, Some(Rate(60_000_000)), "what is not named stays");
+    assert_eq!(of.config.promise.upload.normal, Some(Rate(10_000_000)));
+    assert_eq!(of.config.probe.interval, Span::millis(500), "null: the default");
+    assert_eq!((of.config.outage.patience, of.config.outage.hold_down), (Span::seconds(3), Span::minutes(1)));
+    assert_eq!(of.config.device.customer.as_deref(), Some("CUST1"));
+    assert_eq!(read(&of.tree, &Places::none()).unwrap(), of.config);
+    assert_eq!(laid(json!({})).config, read(&own(), &Places::none()).unwrap());
+}
+
+#[test]
+fn what_has_a_fault_is_left_out_with_the_fault_and_the_rest_is_taken() {
+    let of = laid(json!({
+        "outage": { "patience": "3 s", "flapping": 1_000 },
+        "probe": { "intervall": "1 s", "timeout": "2 s", "targets": [{ "host": "192.0.2.9", "role": "isp" }] },
+        "weather": { "rain": true },
+        "speed": 7,
+    }));
+    assert_eq!(
+        rejected(&of),
+        ["outage.flapping", "probe.intervall", "probe.targets", "speed", "weather.rain"]
+    );
+    assert!(of.rejected[2].reason.contains("anchor or world"), "{:?}", of.rejected);
+    assert_eq!((of.config.outage.patience, of.config.probe.timeout), (Span::seconds(3), Span::seconds(2)));
+    assert_eq!(of.config.probe.targets[0].host, "192.0.2.1");
+    // The fault is told at a key of the gateway's own: the desired one that contradicts it goes.
+    let of = laid(json!({ "outage": { "patience": "2 min" }, "probe": { "timeout": "2 s" } }));
+    assert_eq!(rejected(&of), ["outage.patience"]);
+    let of = laid(json!({ "remedies": { "ladder": ["reboot", "hammer"] }, "probe": { "timeout": "2 s" } }));
+    assert_eq!(
+        (rejected(&of), of.taken.as_slice()),
+        (vec!["remedies.ladder"], &["probe.timeout".to_string()][..])
+    );
+}
+
+#[test]
+fn what_is_the_gateways_own_stays_its_own() {
+    for (key, _) in LOCAL_ONLY.iter().filter(|(k, _)| k.contains('.')) {
+        let (section, name) = key.split_once('.').unwrap();
+        if let Some((_, keys)) = KEYS.iter().find(|(s, _)| s == &section) {
+            assert!(keys.contains(&name), "{key} is no key");
+        }
+        for value in [json!("/tmp/x"), Value::Null, json!(["x"]), json!({ "x": 1 })] {
+            let of = laid(json!({ section: { name: value } }));
+            assert_eq!(rejected(&of), [*key]);
+            assert_eq!(of.config, laid(json!({})).config, "{key}");
+        }
+        // Nor by taking its section away.
+        let of = laid(json!({ section: null }));
+        assert_eq!(rejected(&of), [section]);
+        assert_eq!(of.config, laid(json!({})).config, "{section}");
+    }
+    let of = laid(json!({
+        "commands": { "allow": ["reboot"] }, "store": { "directory": "/tmp" }, "desired": { "within": "1 h" },
+        "status": { "socket": "/tmp/s" }, "mqtt": { "keep_alive": "40 s" },
+    }));
+    assert_eq!(rejected(&of), ["commands.allow", "desired.within", "status.socket", "store.directory"]);
+    assert_eq!(of.config.mqtt.unwrap().keep_alive, Span::seconds(40));
+}
+
+#[test]
+fn another_broker_may_be_named_but_not_a_plain_one() {
+    let of = laid(json!({ "mqtt": { "brokers": ["mqtts://a.example", "mqtts://b.example"] } }));
+    assert_eq!(of.rejected, []);
+    assert_eq!(of.config.mqtt.unwrap().brokers.len(), 2);
+    for plain in
+        [json!({ "broker": "mqtt://a.example" }), json!({ "brokers": ["mqtts://a.example", "mqtt://b"] })]
+    {
+        let of = laid(json!({ "mqtt": plain }));
+        assert!(of.rejected.iter().any(|r| r.reason.contains("mqtts://")), "{:?}", of.rejected);
+        assert_eq!(of.config.mqtt.unwrap().brokers[0].host, "broker.isp.example");
+    }
+}
+
+#[test]
+fn the_message_is_read_leniently_and_bounded() {
+    assert_eq!(message(b""), Ok(None), "taken back");
+    let good = br#"{"schema":"linekeeper.config-desired.v1","version":"7","config":{},"by":"ops"}"#;
+    assert_eq!(message(good).unwrap().unwrap().version, "7");
+    for (bad, word) in [
+        (&b"{"[..], "not an object"),
+        (br#"{"config":{}}"#, "version"),
+        (br#"{"version":"","config":{}}"#, "version"),
+        (br#"{"version":"a b","config":{}}"#, "version"),
+        (br#"{"version":"1","config":[]}"#, "no object"),
+        (br#"{"version":"1","config":{},"schema":"x"}"#, "schema"),
+        (&[b' '; LARGEST + 1], "at most"),
+    ] {
+        let said = message(bad).unwrap_err();
+        assert!(said.contains(word), "{said}");
+    }
+}
+
+/// Any tree with the words of a configuration in it, and some others.
+fn desired() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[0-9]{1,3} (s|min|h|kbit/s|Mbit/s|MB|%)".prop_map(Value::from),
+        "\\PC{0,12}".prop_map(Value::from),
+        Just(json!(["renew"])),
+        Just(json!([{ "host": "192.0.2.5", "role": "world" }])),
+        Just(json!({ "normal": "5 Mbit/s" })),
+    ];
+    let key = prop::sample::select(
+        KEYS.iter()
+            .flat_map(|(s, keys)| keys.iter().map(move |k| (s.to_string(), k.to_string())))
+            .collect::<Vec<_>>(),
+    );
+    let entry = prop_oneof![12 => key, 1 => ("[a-z.\\[\"]{0,6}", "[a-z.\\[\"]{0,6}")];
+    prop::collection::vec((entry, leaf, any::<u8>()), 0..12).prop_map(|entries| {
+        let mut tree = json!({});
+        for ((section, key), value, whole) in entries {
+            if whole == 0 {
+                tree[section] = value;
+            } else {
+                if !tree[&section].is_object() {
+                    tree[&section] = json!({});
+                }
+                tree[section][key] = value;
+            }
+        }
+        tree
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// Whatever is desired, what comes out is right, and is the gateway's own where it must be.
+    #[test]
+    fn nothing_desired_breaks_the_gateway(desired in desired()) {
+        let of = laid(desired);
+        prop_assert_eq!(&read(&of.tree, &Places::none()).unwrap(), &of.config);
+        let before = laid(json!({})).config;
+        let mqtt = of.config.mqtt.as_ref().unwrap();
+        prop_assert_eq!(&of.config.device.id, "gw-1");
+        prop_assert_eq!(mqtt.ca.as_deref(), Some(std::path::Path::new("/etc/ca.pem")));
+        prop_assert!(mqtt.brokers.iter().all(|b| b.tls));
+        prop_assert_eq!((&of.config.store, &of.config.commands), (&before.store, &before.commands));
+        prop_assert_eq!(&of.config.socket, &before.socket);
+    }
+}
