@@ -62,6 +62,7 @@ fn main() -> ExitCode {
         ("the_plugin_passes_answers_and_errors_on", plugin_status),
         ("the_plugin_diagnoses_with_the_daemons_configuration", plugin_diagnose),
         ("the_plugin_passes_a_reason_on_as_it_is", plugin_callback),
+        ("commands_whose_key_is_bad_are_not_obeyed_unsigned", commands_without_their_key_are_left_out),
         ("none_is_an_empty_list_where_that_means_something", none_is_an_empty_list),
         ("the_plugin_tests_the_speed_in_the_background", plugin_speedtest),
     ];
@@ -787,15 +788,37 @@ fn plugin_diagnose() {
     assert_eq!(serde_json::from_slice::<Value>(&listed).unwrap()["diagnose"], json!({}));
 }
 
-/// UCI has no empty list, and two of ours mean something when they are empty.
+/// Left out alone, a key that nobody can read would let orders through that are not signed.
+fn commands_without_their_key_are_left_out() {
+    let uci = "config commands\n\tlist allow 'reboot'\n\toption key 'd75a'\n";
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    assert!(gateway.log().contains("; left out: commands\n"), "{}", gateway.log());
+    assert_eq!(gateway.json().get("commands"), None);
+    // A command that there is not is left out alone; `allow` keeps what it names besides, and the key.
+    let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let uci = format!(
+        "config commands\n\tlist allow 'reboot'\n\tlist allow 'format'\n\toption key '{key}'\n\
+         config desired\n\toption accept '0'\n"
+    );
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    assert!(gateway.log().contains("; left out: commands.allow#1\n"), "{}", gateway.log());
+    assert_eq!(gateway.json()["commands"], json!({ "allow": ["reboot"], "key": key }));
+    assert_eq!(gateway.json()["desired"], json!({ "accept": false }));
+}
+
+/// UCI has no empty list, and three of ours mean something when they are empty.
 fn none_is_an_empty_list() {
-    let uci = "config programme\n\tlist after 'none'\nconfig telemetry\n\toption fields 'none'\n";
+    let uci = "config programme\n\tlist after 'none'\nconfig telemetry\n\toption fields 'none'\n\
+               config commands\n\tlist allow 'none'\n";
     let gateway = Gateway::new(&format!("{LEAST}{uci}"));
     gateway.init("start");
     assert_eq!(gateway.log(), "");
     let built = gateway.json();
     assert_eq!(built["programme"], json!({ "after": [] }));
     assert_eq!(built["telemetry"], json!({ "fields": [] }));
+    assert_eq!(built["commands"], json!({ "allow": [] }));
     // Only where that is so; elsewhere it is a word like any other.
     let gateway = Gateway::new(&format!("{LEAST}config remedies\n\tlist ladder 'none'\n"));
     gateway.init("start");

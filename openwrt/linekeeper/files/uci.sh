@@ -53,13 +53,17 @@ linekeeper_utf8() {
 # ---- the table ----
 
 # Reads `options` into the variables _k_SECTION_OPTION (kind), _t_SECTION (tables), _d_SECTION (dashed tables),
-# _r_SECTION_OPTION (rows), _e_SECTION_OPTION (may be empty) and _c_TYPE (records).
+# _r_SECTION_OPTION (rows), _e_SECTION_OPTION (may be empty), _w_SECTION_OPTION (goes with its
+# section) and _c_TYPE (records).
 linekeeper_table() {
 	local kind section rest word
 	while read -r kind section rest; do
 		case $kind in
 		bool | int | list | words)
 			for word in $rest; do eval "_k_${section}_$word=$kind"; done
+			;;
+		whole)
+			for word in $rest; do eval "_w_${section}_$word=$section"; done
 			;;
 		none)
 			for word in $rest; do eval "_e_${section}_$word=1"; done
@@ -214,7 +218,8 @@ _put() {
 		json_close_array
 		;;
 	*)
-		_note "$path"
+		eval "rest=\$_w_${section}_$name"
+		_note "$path" "$rest"
 		_value "$kind" "$key" "$value"
 		;;
 	esac

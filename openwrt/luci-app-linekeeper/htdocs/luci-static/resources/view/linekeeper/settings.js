@@ -13,6 +13,7 @@ const UNITS = {
 	share: [ /^\d+(\.\d+)? ?%$/, _('a share: 0.5 %, 80 %') ],
 	id: [ /^[A-Za-z0-9._-]{1,64}$/, _('1 to 64 of A-Z a-z 0-9 . _ -') ],
 	area: [ /^[A-Za-z0-9._-]+(\/[A-Za-z0-9._-]+)*$/, _('A-Z a-z 0-9 . _ -, with single / between the levels') ],
+	digits: [ /^[0-9A-Fa-f]{64}$/, _('64 hexadecimal digits') ],
 	date: [ /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d)$/, _('a date like 2026-11-20T09:00:00+08:00') ],
 	path: [ /^\//, _('an absolute path') ],
 	broker: [ /^mqtts?:\/\/[^\/@]+\/?$/, _('mqtts://HOST or mqtt://HOST, with :PORT if need be') ],
@@ -237,6 +238,19 @@ return view.extend({
 		for (const pair of [ [ 'line', _('Line') ], [ 'echo', _('Round trips and loss') ], [ 'traffic', _('Traffic') ], [ 'speed', _('Speed tests') ], [ 'none', _('none') ] ])
 			o.value(pair[0], pair[1]);
 
+		s = section('commands', _('Orders'), _('What the operator may order by MQTT.'));
+		o = list(s, 'allow', null, _('Obeyed'), _('Repairs and reboots interrupt you and are only obeyed where named here. Empty: the first four; none for none.'));
+		for (const pair of [
+			[ 'check', _('Check the line') ], [ 'speedtest', _('Test the speed') ], [ 'diagnose', _('Find the fault') ],
+			[ 'programme', _('Ask for a call later') ], [ 'remedy', _('Repair') ], [ 'reboot', _('Reboot the gateway') ], [ 'none', _('none') ]
+		])
+			o.value(pair[0], pair[1]);
+		text(s, 'key', 'digits', _('Public key'), '', _('Ed25519: with it, repairs and reboots must be signed.'));
+
+		s = section('desired', _('Remote settings'), _("What the operator may set by MQTT; it is laid over these settings and not shown here."));
+		flag(s, 'accept', '1', _('Accept them'), _('Never who this gateway is, its files and programs, its credentials, and what may be ordered or set.'));
+		text(s, 'within', 'time', _('Kept if it works within'), '3 min', _('10 s to 1 h.'));
+
 		s = section('mqtt', _('Operator'), _('Without a broker nobody is told.'));
 		list(s, 'brokers', 'broker', _('Broker'), _('One, and one in reserve.'));
 		text(s, 'ca', 'path', _('Authority'), '', _("The PEM file of who signed the broker's certificate. mqtts:// needs it."));
@@ -244,6 +258,7 @@ return view.extend({
 		text(s, 'key', 'path', _('Key'), '', _('Its key, PEM.'));
 		text(s, 'username', null, _('User name'));
 		text(s, 'password_file', 'path', _('File with the password'));
+		choice(s, 'tls', _('Oldest TLS'), [ [ '1.2', 'TLS 1.2' ], [ '1.3', 'TLS 1.3' ] ]);
 		text(s, 'keep_alive', 'time', _('Keep-alive'), '30 s');
 		text(s, 'reconnect', 'time', _('Longest wait to connect again'), '5 min');
 		text(s, 'session', 'time', _('The broker keeps messages for'), '1 d');
