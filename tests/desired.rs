@@ -95,6 +95,29 @@ fn what_is_the_gateways_own_stays_its_own() {
     assert_eq!(of.config.mqtt.unwrap().keep_alive, Span::seconds(40));
 }
 
+/// Whatever the driver: a key that is added later and names a file or a program is not forgotten in [`LOCAL_ONLY`].
+#[test]
+fn no_key_brings_a_file_or_a_program_of_somebody_elses() {
+    for driver in ["none", "linux", "openwrt", "script"] {
+        let mut base = own();
+        base["remedies"] = json!({ "driver": driver, "ladder": [] });
+        if driver == "script" {
+            base["remedies"]["program"] = "/usr/sbin/mend".into();
+        }
+        for (section, key) in KEYS.iter().flat_map(|(s, keys)| keys.iter().map(move |k| (*s, *k))) {
+            // The customer's reference may look like anything.
+            if (section, key) == ("device", "customer") {
+                continue;
+            }
+            for value in [json!("/tmp/theirs"), json!(["/tmp/theirs"])] {
+                let desired = json!({ section: { key: value } });
+                let of = lay(&base, &desired).unwrap_or_else(|faults| panic!("{faults}"));
+                assert!(!format!("{:?}", of.config).contains("theirs"), "{section}.{key} with {driver}");
+            }
+        }
+    }
+}
+
 #[test]
 fn another_broker_may_be_named_but_not_a_plain_one() {
     let of = laid(json!({ "mqtt": { "brokers": ["mqtts://a.example", "mqtts://b.example"] } }));

@@ -11,6 +11,7 @@
 
 use libtest_mimic::{Arguments, Trial};
 use linekeeper::judge::Status;
+use linekeeper::judge::outage::LineState;
 use linekeeper::judge::promise::rule::Verdict;
 use linekeeper::message::CallbackState;
 use linekeeper::replay::Replay;
@@ -115,11 +116,22 @@ const STATES: &[State] = &[
                 "last test",
                 "operator reached",
                 "None so far",
+                "99.987 %",
+                "Follow-up calls after the installation: 24 h: done · 7 d: 2026-11-27 09:00",
             ],
-            &["正常", "下行", "达标", "测试次数不足", "已连接运营商"],
+            &[
+                "正常",
+                "下行",
+                "达标",
+                "测试次数不足",
+                "已连接运营商",
+                "可用率",
+                "99.987 %",
+                "24 小时: 已完成",
+            ],
         ],
         tile: ["Promise, Download", "签约承诺（下行）"],
-        never: &["Nobody watches", "not set"],
+        never: &["Nobody watches", "not set", "99.988", "NaN"],
     },
     State {
         name: "outage_in_course",
@@ -173,6 +185,37 @@ const STATES: &[State] = &[
         ],
         tile: ["Requested, no receipt yet", "已请求，尚无回执"],
         never: &[],
+    },
+    State {
+        name: "warned",
+        status: warned,
+        enabled: true,
+        says: [
+            &[
+                "The operator knows of a fault in this area: fibre cut &lt;until noon&gt;",
+                "Nothing that disturbs is done now: sysupgrade is at work",
+                "Flash free: ",
+                "4 % of the flash are free, for 2 h 0 min",
+                "What repairs did for this line",
+                "1 of 1",
+                "0 of 7 · left out: it never helped",
+                "Covered by the operator's notice",
+                "Follow-up call, 7 d after the installation",
+                "Unexpected restarts: 2 of this gateway, 1 of the watch alone",
+            ],
+            &[
+                "运营商已获知本区域的故障",
+                "闪存剩余",
+                "已持续 2 小时 0 分",
+                "各修复手段对本线路的效果",
+                "0/7 · 不再尝试：从未奏效",
+                "已包含在运营商公告中",
+                "回访，安装后 7 天",
+                "意外重启：网关 2 次",
+            ],
+        ],
+        tile: ["Up", "正常"],
+        never: &["undefined", "NaN"],
     },
     State {
         name: "clock_not_set",
@@ -258,6 +301,32 @@ fn healthy() -> Value {
     ] {
         status[key] = value;
     }
+    let tally = |up: u64, line: u64, remedies: u64, unknown: u64, ppm: u64| {
+        json!({
+            "available_ppm": ppm, "up_ms": up, "line_ms": line, "remedies_ms": remedies, "tests_ms": 0,
+            "power_ms": 0, "unknown_ms": unknown,
+        })
+    };
+    let dated = |date: &str, mut of: Value| {
+        of["date"] = date.into();
+        of
+    };
+    // 999879 is 99.9879 %: what is not all is not rounded up to more than it is.
+    let whole = tally(96 * HOUR, 41_000, 0, 41_000, 999_879);
+    status["availability"] = json!({
+        "total": whole,
+        "days": [
+            dated("2026-11-19", tally(24 * HOUR, 41_000, 0, 0, 999_525)),
+            dated("2026-11-20", tally(24 * HOUR, 0, 0, 41_000, 1_000_000)),
+            dated("2026-11-21", tally(14 * HOUR, 0, 0, 0, 1_000_000)),
+        ],
+        "months": [dated("2026-11", whole.clone())],
+    });
+    status["programme"] = json!([
+        { "name": "24h", "due": "2026-11-21T09:00:00.000+08:00", "done": true },
+        { "name": "7d", "due": "2026-11-27T09:00:00.000+08:00", "done": false },
+        { "name": "30d", "due": "2026-12-20T09:00:00.000+08:00", "done": false },
+    ]);
     status["promise"]["directions"] = json!([
         side("download", json!({ "verdict": "kept" }), 47, 90_000_000, &[20, 21, 34]),
         side("upload", json!({ "verdict": "inconclusive", "reason": "too_few" }), 6, 18_000_000, &[]),
@@ -269,6 +338,32 @@ fn healthy() -> Value {
     let typed: Status = serde_json::from_value(status.clone()).unwrap();
     assert_eq!(&serde_json::to_value(&typed).unwrap(), status);
     answer(typed, 96 * HOUR)
+}
+
+/// All that warns, besides what a restart of the interface mended.
+fn warned() -> Value {
+    let mut told = status_of("02-healed-by-restart", |s| {
+        s.rungs.iter().any(|r| r.healed == 1) && s.line == LineState::Up
+    });
+    let status = &mut told["status"];
+    status["notice"] = "fibre cut <until noon>".into();
+    status["hands_off"] = "sysupgrade is at work".into();
+    status["warnings"] =
+        json!([{ "name": "flash", "text": "4 % of the flash are free", "since_ms": 7_200_000 }]);
+    status["unasked"] = json!({ "crashes": 1, "power_cuts": 2 });
+    status["callbacks"] = json!([
+        { "callback_id": "CB20261120-001", "state": "covered", "trigger": "no_names",
+          "description": "Names are not resolved although the line carries." },
+        { "callback_id": "CB20261127-001", "state": "received", "trigger": "7d",
+          "description": "The new line has been in use for seven days." },
+    ]);
+    let left_out = json!({
+        "rung": "reboot", "domain": "access", "tried": 7, "healed": 0, "heal_ms": null, "left_out": true,
+    });
+    status["rungs"].as_array_mut().unwrap().push(left_out);
+    let typed: Status = serde_json::from_value(status.clone()).unwrap();
+    assert_eq!(&serde_json::to_value(&typed).unwrap(), status);
+    answer(typed, 7_200_000)
 }
 
 /// The app's JavaScript: module name → text.
@@ -354,6 +449,14 @@ fn browse(language: &str, page: &Page<'_>) -> String {
     let answers = json!({
         "status": page.status,
         "callback": { "callback_id": "CB20261121-002" },
+        "diagnose": {
+            "fault_domain": "link", "carried_by": "eth1 has no carrier",
+            "advice": "look at the cable, and at the modem and its power",
+            "layers": [
+                { "layer": "device", "asked": "this gateway", "came_back": "cpu 3 %", "verdict": "ok" },
+                { "layer": "link", "asked": "eth1", "came_back": "no <carrier>", "verdict": "missing" },
+            ],
+        },
         "speedtest": { "state": "done", "result": { "tests": [
             { "direction": "download", "outcome": { "outcome": "measured", "line": 89_100_000 } },
             { "direction": "upload", "outcome": { "outcome": "failed", "detail": "x" } },
@@ -417,7 +520,11 @@ fn browse(language: &str, page: &Page<'_>) -> String {
 fn shows(state: &State, language: &str) {
     let page = Page {
         show: &["view.linekeeper.status"],
-        clicks: if (state.status)()["status"].is_object() { &["lk-call", "lk-speed"] } else { &[] },
+        clicks: if (state.status)()["status"].is_object() {
+            &["lk-find", "lk-call", "lk-speed"]
+        } else {
+            &[]
+        },
         status: (state.status)(),
         uci: uci(state.enabled),
         tab: 0,
@@ -436,6 +543,10 @@ fn shows(state: &State, language: &str) {
         assert!(body.contains(r#"["callback","very slow &lt;b&gt;since&lt;/b&gt; Monday"]"#), "{body}");
         assert!(body.contains(r#"["speedtest",true]"#) && body.contains("CB20261121-002"), "{body}");
         assert!(body.contains("89.1 Mbit/s"), "{body}");
+        let found =
+            ["Fault lies in: cable or modem", "故障位置：线缆或调制解调器"][usize::from(language != "en")];
+        assert!(body.contains(found) && body.contains("look at the cable"), "{body}");
+        assert!(body.contains("no &lt;carrier&gt;"), "{body}");
     }
     // The tile says the same in short. Nobody clicks: this is the picture.
     let tile = Page { show: &["view.status.include.35_linekeeper"], clicks: &[], picture: "", ..page };
@@ -443,8 +554,16 @@ fn shows(state: &State, language: &str) {
     let said = state.tile[usize::from(language != "en")];
     assert!(body.contains(said), "the tile does not say {said:?} in {language}:\n{body}");
     if std::env::var_os("LINEKEEPER_PICTURES").is_some() {
-        let height = if state.name == "healthy" { 1190 } else { 1000 };
-        browse(language, &Page { show: &["view.linekeeper.status"], picture: state.name, height, ..tile });
+        let height = match state.name {
+            "healthy" => 1380,
+            "warned" => 1670,
+            "never_started" => 300,
+            _ => 1350,
+        };
+        // What a look for the fault shows stands in one of them.
+        let clicks: &[&str] = if state.name == "warned" { &["lk-find"] } else { &[] };
+        let status = Page { show: &["view.linekeeper.status"], clicks, picture: state.name, height, ..tile };
+        browse(language, &status);
         let name = format!("{}-tile", state.name);
         let tile = Page {
             show: &["view.status.include.35_linekeeper"],

@@ -60,7 +60,10 @@ fn main() -> ExitCode {
         ("the_button_asks_for_a_call_when_it_is_held", button),
         ("the_plugin_lists_its_methods", plugin_lists),
         ("the_plugin_passes_answers_and_errors_on", plugin_status),
+        ("the_plugin_diagnoses_with_the_daemons_configuration", plugin_diagnose),
         ("the_plugin_passes_a_reason_on_as_it_is", plugin_callback),
+        ("commands_whose_key_is_bad_are_not_obeyed_unsigned", commands_without_their_key_are_left_out),
+        ("none_is_an_empty_list_where_that_means_something", none_is_an_empty_list),
         ("the_plugin_tests_the_speed_in_the_background", plugin_speedtest),
     ];
     let mut trials: Vec<Trial> =
@@ -649,9 +652,9 @@ fn shipped_file() {
     let mut tree = gateway.json();
     let read = |tree: &Value| config::load_text(&tree.to_string(), Format::Json).unwrap();
     let written = read(&tree);
-    for section in ["promise", "speed", "outage", "remedies", "callback", "line"] {
-        tree.as_object_mut().unwrap().remove(section);
-    }
+    // All but what has no default here: who this is, whom to ask, whom to tell, and where things lie.
+    let kept = ["device", "probe", "mqtt", "store", "status"];
+    tree.as_object_mut().unwrap().retain(|section, _| kept.contains(&section.as_str()));
     tree["probe"] = json!({ "targets": tree["probe"]["targets"] });
     let defaults = read(&tree);
     assert_eq!(format!("{written:?}"), format!("{defaults:?}"), "an option shows another default than holds");
@@ -765,6 +768,61 @@ fn plugin_lists() {
     assert_eq!(list(&gateway), without);
     gateway.program("echo '  diagnose   where'\n");
     assert_eq!(list(&gateway)["diagnose"], json!({}));
+}
+
+/// It needs no daemon, so it has to be told which configuration the daemon would have. Exit code 1 is a fault found.
+fn plugin_diagnose() {
+    let mut gateway = Gateway::new("");
+    gateway.program("echo \"$@\" >\"$STUB_OUT/words\"\necho '{\"fault_domain\":\"link\"}'\nexit 1\n");
+    assert_eq!(gateway.call("diagnose", "{}"), json!({ "fault_domain": "link" }));
+    let words = gateway.text("out/words");
+    assert!(
+        words.starts_with("diagnose --config ") && words.ends_with("run/linekeeper/config.json --json\n"),
+        "{words}"
+    );
+    gateway.program("echo 'cannot read the configuration' >&2\nexit 66\n");
+    assert_eq!(gateway.call("diagnose", "{}")["error"], "cannot read the configuration");
+    // The real one knows this verb and lists it as the plugin expects.
+    gateway.variables.insert("LINEKEEPER_PROGRAM".into(), PROGRAM.into());
+    let listed = gateway.script("linekeeper.rpcd", &["list"], "").stdout;
+    assert_eq!(serde_json::from_slice::<Value>(&listed).unwrap()["diagnose"], json!({}));
+}
+
+/// Left out alone, a key that nobody can read would let orders through that are not signed.
+fn commands_without_their_key_are_left_out() {
+    let uci = "config commands\n\tlist allow 'reboot'\n\toption key 'd75a'\n";
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    assert!(gateway.log().contains("; left out: commands\n"), "{}", gateway.log());
+    assert_eq!(gateway.json().get("commands"), None);
+    // A command that there is not is left out alone; `allow` keeps what it names besides, and the key.
+    let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
+    let uci = format!(
+        "config commands\n\tlist allow 'reboot'\n\tlist allow 'format'\n\toption key '{key}'\n\
+         config desired\n\toption accept '0'\n"
+    );
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    assert!(gateway.log().contains("; left out: commands.allow#1\n"), "{}", gateway.log());
+    assert_eq!(gateway.json()["commands"], json!({ "allow": ["reboot"], "key": key }));
+    assert_eq!(gateway.json()["desired"], json!({ "accept": false }));
+}
+
+/// UCI has no empty list, and three of ours mean something when they are empty.
+fn none_is_an_empty_list() {
+    let uci = "config programme\n\tlist after 'none'\nconfig telemetry\n\toption fields 'none'\n\
+               config commands\n\tlist allow 'none'\n";
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    assert_eq!(gateway.log(), "");
+    let built = gateway.json();
+    assert_eq!(built["programme"], json!({ "after": [] }));
+    assert_eq!(built["telemetry"], json!({ "fields": [] }));
+    assert_eq!(built["commands"], json!({ "allow": [] }));
+    // Only where that is so; elsewhere it is a word like any other.
+    let gateway = Gateway::new(&format!("{LEAST}config remedies\n\tlist ladder 'none'\n"));
+    gateway.init("start");
+    assert!(gateway.log().contains("left out: remedies.ladder#0"), "{}", gateway.log());
 }
 
 fn plugin_status() {

@@ -53,13 +53,20 @@ linekeeper_utf8() {
 # ---- the table ----
 
 # Reads `options` into the variables _k_SECTION_OPTION (kind), _t_SECTION (tables), _d_SECTION (dashed tables),
-# _r_SECTION_OPTION (rows) and _c_TYPE (records).
+# _r_SECTION_OPTION (rows), _e_SECTION_OPTION (may be empty), _w_SECTION_OPTION (goes with its
+# section) and _c_TYPE (records).
 linekeeper_table() {
 	local kind section rest word
 	while read -r kind section rest; do
 		case $kind in
 		bool | int | list | words)
 			for word in $rest; do eval "_k_${section}_$word=$kind"; done
+			;;
+		whole)
+			for word in $rest; do eval "_w_${section}_$word=$section"; done
+			;;
+		none)
+			for word in $rest; do eval "_e_${section}_$word=1"; done
 			;;
 		table) eval "_t_$section=\"\$_t_$section \$rest\"" ;;
 		dashed) eval "_t_$section=\"\$_t_$section \$rest\" _d_$section=\"\$_d_$section \$rest\"" ;;
@@ -186,7 +193,16 @@ _put() {
 		_note "$section.$table"
 		_into object "$table"
 	fi
+	eval "rest=\$_e_${section}_$name"
+	case $rest:$value in
+	1:none) kind=none ;;
+	esac
 	case $kind:$listed in
+	none:*)
+		_note "$path"
+		_into array "$key"
+		json_close_array
+		;;
 	list:0)
 		set -f
 		for word in $value; do _element "$path" "$key" "$word"; done
@@ -202,7 +218,8 @@ _put() {
 		json_close_array
 		;;
 	*)
-		_note "$path"
+		eval "rest=\$_w_${section}_$name"
+		_note "$path" "$rest"
 		_value "$kind" "$key" "$value"
 		;;
 	esac

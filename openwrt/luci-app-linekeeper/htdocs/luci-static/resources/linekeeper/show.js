@@ -88,6 +88,11 @@ return baseclass.extend({
 		return '%d bit/s'.format(bps);
 	},
 
+	/* Never rounded up: a line that was away for a moment was not there all the time. */
+	ppm(n) {
+		return n == null ? '–' : '%s %%'.format((Math.floor(n / 10) / 1000).toFixed(3));
+	},
+
 	bytes(n) {
 		for (const [ unit, factor ] of [ [ 'GB', 1e9 ], [ 'MB', 1e6 ], [ 'kB', 1e3 ] ])
 			if (n >= factor)
@@ -121,7 +126,10 @@ return baseclass.extend({
 		return {
 			outage: _('Outage'),
 			flapping: _('Many short outages'),
-			short_rate: _('Slower than promised')
+			short_rate: _('Slower than promised'),
+			no_names: _('Names are not resolved'),
+			portal: _('A login page in between'),
+			device: _('This gateway does badly')
 		}[name] || name;
 	},
 
@@ -163,6 +171,7 @@ return baseclass.extend({
 
 	callback(state) {
 		return {
+			covered: _("Covered by the operator's notice"),
 			requested: _('Requested, no receipt yet'),
 			received: _('Received by the operator'),
 			scheduled: _('A call is planned'),
@@ -173,11 +182,31 @@ return baseclass.extend({
 	},
 
 	trigger(name) {
+		/* The programme's are named after their time: 24h, 7d. */
+		if (/^\d+(d|h|min|s)$/.test(name))
+			return _('Follow-up call, %s after the installation').format(this.after(name));
 		return {
 			outage: _('Outage'),
 			flapping: _('Many short outages'),
+			no_names: _('Names are not resolved'),
+			portal: _('A login page in between'),
 			speed: _('Slower than promised'),
 			customer: _('You asked')
+		}[name] || name;
+	},
+
+	after(name) {
+		const n = parseInt(name);
+		return { d: _('%d d'), h: _('%d h'), min: _('%d min'), s: _('%d s') }[name.replace(/\d+/, '')].format(n);
+	},
+
+	health(name) {
+		return {
+			cpu: _('Processor in use'),
+			memory: _('Memory available'),
+			flash: _('Flash free'),
+			temperature: _('Hottest sensor'),
+			conntrack: _('Connection table in use')
 		}[name] || name;
 	},
 

@@ -21,6 +21,12 @@ const callSpeedtest = rpc.declare({
 	expect: { '': {} }
 });
 
+const callDiagnose = rpc.declare({
+	object: 'linekeeper',
+	method: 'diagnose',
+	expect: { '': {} }
+});
+
 function table(titles, rows, none) {
 	if (!rows.length)
 		return E('p', { 'class': 'lk-quiet' }, [ E('em', {}, [ none ]) ]);
@@ -49,11 +55,15 @@ return view.extend({
 		return Promise.all([ show.load(), L.resolveDefault(uci.load('linekeeper')) ]);
 	},
 
+	off() {
+		return uci.get('linekeeper', 'main', 'enabled') === '0';
+	},
+
 	/* What is not as it should be, before anything else. */
 	warnings(answer) {
 		const s = answer.status, parts = [];
 		if (!s) {
-			const off = uci.get('linekeeper', 'main', 'enabled') === '0';
+			const off = this.off();
 			const words = off
 				? _('The watch is switched off. Name at least one target and switch it on in the settings.')
 				: answer.error
@@ -74,6 +84,15 @@ return view.extend({
 		if (s && !s.clock_synced)
 			parts.push(alert('notice', [
 				_('The clock of this gateway is not set yet. Times below may be wrong; they are corrected in what the operator gets once it is.')
+			]));
+		if (s && s.notice)
+			parts.push(alert('notice', [ _('The operator knows of a fault in this area: %s').format(s.notice) ]));
+		if (s && s.hands_off)
+			parts.push(alert('notice', [ _('Nothing that disturbs is done now: %s').format(s.hands_off) ]));
+		for (const w of (s && s.warnings || []))
+			parts.push(alert('warning', [
+				E('strong', {}, [ '%s: '.format(show.health(w.name)) ]),
+				_('%s, for %s').format(w.text, show.span(w.since_ms))
 			]));
 		for (const part in (s ? s.troubles : {}))
 			parts.push(alert('warning', [ '%s: %s'.format(part, s.troubles[part]) ]));
@@ -133,6 +152,14 @@ return view.extend({
 			s.recent.slice().reverse().map(i => [
 				show.finding(i.finding), show.domain(i.fault_domain), show.when(i.opened), show.span(i.down_ms)
 			]), _('None so far')));
+		const record = s.rungs.filter(r => r.tried);
+		if (record.length)
+			parts.push(table([ _('What repairs did for this line'), _('Fault lay in'), _('Healed'), _('Took about') ],
+				record.map(r => [
+					show.rung(r.rung), show.domain(r.domain),
+					_('%d of %d').format(r.healed, r.tried) + (r.left_out ? ' · ' + _('left out: it never helped') : ''),
+					r.heal_ms == null ? '–' : show.span(r.heal_ms)
+				])));
 		if (s.budgets.length)
 			parts.push(E('p', { 'class': 'lk-quiet' }, [
 				_('Repairs in the last 24 hours:') + ' ' + s.budgets.map(b => _('%s %d of %d').format(show.rung(b[0]), b[1], b[2])).join(' · ')
@@ -176,13 +203,40 @@ return view.extend({
 		return section(_('Promise'), parts);
 	},
 
+	availability(s) {
+		const a = s.availability, latest = (periods, n) => periods.filter(p => p.date).slice(-n).reverse();
+		if (!a)
+			return '';
+		const cell = ms => ms ? show.span(ms) : '–';
+		const row = (name, p) => [ name, show.ppm(p.available_ppm) ].concat(
+			[ p.line_ms, p.remedies_ms, p.tests_ms, p.power_ms, p.unknown_ms ].map(cell));
+		const parts = [ table([ '', _('Available'), _('Down'), _('Our repairs'), _('Our tests'), _('No power'), _('Not watched') ],
+			latest(a.days, 3).concat(latest(a.months, 2)).map(p => row(p.date, p)).concat([ row(_('in all'), a.total) ])) ];
+		const u = s.unasked || {};
+		if (u.power_cuts || u.crashes)
+			parts.push(E('p', { 'class': 'lk-quiet' }, [
+				_('Unexpected restarts: %d of this gateway, %d of the watch alone').format(u.power_cuts, u.crashes)
+			]));
+		return section(_('Availability'), parts);
+	},
+
+	/* When the calls of a new installation are due. */
+	programme(s) {
+		if (!s.programme || !s.programme.length)
+			return '';
+		const each = s.programme.map(d => '%s: %s'.format(show.after(d.name),
+			d.done ? _('done') : d.due.replace('T', ' ').replace(/:00(\.\d+)?([+-]\d\d:\d\d|Z)$/, '')));
+		return E('p', { 'class': 'lk-quiet' }, [ _('Follow-up calls after the installation:') + ' ' + each.join(' · ') ]);
+	},
+
 	callbacks(s) {
 		const tone = { requested: 'lk-wait', received: 'lk-good', scheduled: 'lk-good', refused: 'lk-bad' };
 		return section(_('Calls by the operator'), [
 			table([ _('Number'), _('State'), _('Because of'), _('What you will be told') ],
 				s.callbacks.slice().reverse().map(c => [
 					E('span', { 'class': 'lk-id' }, [ c.callback_id ]), show.badge(tone[c.state] || '', show.callback(c.state)), show.trigger(c.trigger), c.description
-				]), _('None so far'))
+				]), _('None so far')),
+			this.programme(s)
 		]);
 	},
 
@@ -203,8 +257,10 @@ return view.extend({
 		const s = answer.status;
 		dom.content(this.top, this.warnings(answer).concat(s ? [ this.lineNow(answer), this.incident(s), this.callbacks(s) ] : []));
 		dom.content(this.sold, s ? this.promise(s) : []);
-		dom.content(this.bottom, s ? this.targets(s) : []);
+		dom.content(this.bottom, s ? [ this.availability(s), this.targets(s) ] : []);
 		this.middle.style.display = this.test.style.display = s ? '' : 'none';
+		/* It needs no daemon, but a configuration, which there is not while it is switched off. */
+		this.find.style.display = s || !this.off() ? '' : 'none';
 		dom.content(this.foot, s ? [ _('linekeeper %s watches for %s, running for %s').format(answer.version, answer.device_id, show.span(answer.running_ms)) ] : []);
 	},
 
@@ -243,6 +299,34 @@ return view.extend({
 		}, this));
 	},
 
+	/* What was asked and came back is in the daemon's own words. */
+	findings(answer) {
+		if (answer.error)
+			return [ show.badge('lk-bad', answer.error) ];
+		const tone = { ok: 'lk-good', warning: 'lk-wait', 'not checked': 'lk-wait' };
+		const domain = answer.fault_domain;
+		return [
+			E('p', {}, [
+				domain
+					? show.badge('lk-bad', _('Fault lies in: %s').format(show.domain(domain)))
+					: show.badge('lk-good', _('No fault found')),
+				' · ' + answer.carried_by,
+				domain ? E('br') : '',
+				domain ? _('What to do: %s').format(answer.advice) : ''
+			]),
+			table([ _('Layer'), _('Asked'), _('Came back'), _('Verdict') ], (answer.layers || []).map(l => [
+				l.layer, l.asked, l.came_back, show.badge(tone[l.verdict] || 'lk-bad', l.verdict)
+			]))
+		];
+	},
+
+	handleDiagnose(ev) {
+		dom.content(this.found, [ show.badge('lk-wait', _('Asking every layer, some seconds …')) ]);
+		return callDiagnose().then(L.bind(function(answer) {
+			dom.content(this.found, this.findings(answer));
+		}, this));
+	},
+
 	render(loaded) {
 		const may = L.hasViewPermission();
 		this.top = E('div');
@@ -251,6 +335,7 @@ return view.extend({
 		this.foot = E('p', { 'class': 'lk-quiet' });
 		this.said = E('div', { 'class': 'lk-said' });
 		this.speed = E('span', { 'class': 'lk-said' });
+		this.found = E('div', { 'class': 'lk-said' });
 		this.reason = E('textarea', {
 			'id': 'lk-reason', 'maxlength': 500, 'disabled': may ? null : true,
 			'placeholder': _('What troubles you? The operator reads it before the call. It may be left empty.')
@@ -274,10 +359,17 @@ return view.extend({
 			}, [ _('Test the speed now') ]), ' ',
 			this.speed
 		]);
+		this.find = E('div', { 'class': 'cbi-section' }, [
+			E('button', {
+				'class': 'btn cbi-button', 'id': 'lk-find', 'disabled': may ? null : true,
+				'click': ui.createHandlerFn(this, 'handleDiagnose')
+			}, [ _('Find the fault now') ]),
+			this.found
+		]);
 		this.update(loaded[0]);
 		poll.add(L.bind(function() {
 			return show.load().then(L.bind(this.update, this));
 		}, this), 5);
-		return E('div', {}, [ show.style(), E('h2', {}, [ _('Broadband line') ]), this.top, this.middle, this.sold, this.test, this.bottom, this.foot ]);
+		return E('div', {}, [ show.style(), E('h2', {}, [ _('Broadband line') ]), this.top, this.find, this.middle, this.sold, this.test, this.bottom, this.foot ]);
 	}
 });
