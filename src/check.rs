@@ -1,6 +1,7 @@
 //! Checks of one layer of the line: what is asked, and what came back. The judge orders them when a fault has to be
 //! placed; `linekeeper diagnose` carries out all of them.
 
+use crate::config::Protocol;
 use crate::units::Span;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,18 @@ pub enum Ask {
 impl Ask {
     /// All, from near to far.
     pub const ALL: [Ask; 5] = [Ask::Neighbour, Ask::Dhcp, Ask::Pppoe, Ask::Name, Ask::Web];
+
+    /// Whether there is such a layer on a line that gets its address this way.
+    pub const fn is_of(self, protocol: Protocol) -> bool {
+        match (self, protocol) {
+            (Ask::Name | Ask::Web, _) => true,
+            // At the other end of a session nobody has a link-layer address.
+            (Ask::Neighbour, Protocol::Dhcp | Protocol::Static) => true,
+            (Ask::Dhcp, Protocol::Dhcp) | (Ask::Pppoe, Protocol::Pppoe) => true,
+            (Ask::Neighbour | Ask::Dhcp, Protocol::Pppoe) => false,
+            (Ask::Pppoe, Protocol::Dhcp) | (Ask::Dhcp | Ask::Pppoe, Protocol::Static) => false,
+        }
+    }
 
     /// As messages write it.
     pub const fn name(self) -> &'static str {

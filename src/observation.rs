@@ -3,6 +3,7 @@
 //! An observation carries no time of its own: the one clock stamps it where it enters the judge, and the trace
 //! keeps that stamp. Names are in the past tense.
 
+use crate::action::Rung;
 use crate::check::{AreaNotice, Checked, DeviceSeen};
 use crate::judge::ledger::Charge;
 use crate::message::{Command, Reason};
@@ -147,6 +148,10 @@ pub struct Started {
     /// The last heartbeat of a life before this one in the same boot, where one was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beat: Option<Beat>,
+    /// How often each rung had been taken within 24 hours when one was last taken, by a record of its own beside the
+    /// snapshot. `None`: there is no such record either.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<Vec<(Rung, u32)>>,
 }
 
 /// What the process leaves in memory once a minute, so that its successor in the same boot knows how long it lived and

@@ -151,7 +151,14 @@ impl Gateway {
             None => Judge::new(self.config.clone()),
         };
         self.now += 1_000;
-        self.see(Observation::Started(Started { boot_id, uptime, memory, watermark: 0, beat: None }));
+        self.see(Observation::Started(Started {
+            boot_id,
+            uptime,
+            memory,
+            watermark: 0,
+            beat: None,
+            taken: None,
+        }));
         self.see(Observation::LinkSeen(up()));
     }
 

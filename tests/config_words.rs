@@ -102,9 +102,15 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!((config.speed.day, config.speed.month), (Bytes(1_000_000_000), Bytes(20_000_000_000)));
     assert_eq!((config.speed.seconds, config.speed.per_day), (Span::seconds(10), 10));
     assert_eq!(config.speed.quiet, Quiet { window: Span::seconds(10), share: Permille(100) });
-    let asked = Name { resolvers: vec![], resolv_conf: None, independent: None, known: "example.com".into() };
+    let asked = Name {
+        resolvers: vec![],
+        resolv_conf: None,
+        independent: None,
+        known: "example.com".into(),
+        every: Span::minutes(5),
+    };
     assert_eq!(config.name, asked);
-    assert_eq!(config.web, Web { url: None, status: 204, body: None });
+    assert_eq!(config.web, Web { url: None, status: 204, body: None, every: Span::minutes(15) });
     assert_eq!(config.health, Health::default());
     assert_eq!((config.health.every, config.health.readings), (Span::seconds(60), 5));
     let limits =
@@ -188,7 +194,9 @@ fn the_docs_name_the_defaults() {
         ("known: String", "`example.com`"),
         ("url: Option<String>", "Default: none is asked"),
         ("status: u16", "Default 204"),
-        ("every: Span", "Default 60 s"),
+        ("every: Span,\n}\n\n/// Which web page", "Default 5 min"),
+        ("every: Span,\n}\n\n/// When the gateway", "Default 15 min"),
+        ("every: Span,\n    /// As many", "Default 60 s"),
         ("readings: u32", "Default 5:"),
         ("cpu: Limits<Permille>", "fails at 95 %, recovers at 80 %"),
         ("memory: Limits<Permille>", "fails at 8 %, recovers at 15 %"),
@@ -237,9 +245,9 @@ fn everything_that_may_be_written_is_read() {
         },
         "name": {
             "resolvers": ["192.0.2.53", "2001:db8::53"], "resolv_conf": "/run/resolv.conf",
-            "independent": "203.0.113.53", "exists": "resolves.example",
+            "independent": "203.0.113.53", "exists": "resolves.example", "every": "1 min",
         },
-        "web": { "url": "http://web.example/x", "status": 200, "body": " success\n" },
+        "web": { "url": "http://web.example/x", "status": 200, "body": " success\n", "every": "2 min" },
         "health": {
             "every": "10 s", "readings": 3, "cpu": { "failing": "90 %", "recovering": "50 %" },
             "memory": { "recovering": "20 %" }, "temperature": { "failing": "80 °C", "recovering": "70.5 C" },
@@ -281,8 +289,8 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!((config.promise.latency, config.promise.loss), (Some(Span::millis(50)), Some(Permille(5))));
     assert!(config.line.metered);
     assert_eq!(config.line.protocol, Protocol::Static);
-    let pppoe = accepted(json!({ "line": { "protocol": "pppoe" } }));
-    assert_eq!(pppoe.line.protocol, Protocol::Pppoe);
+    let pppoe = accepted(json!({ "line": { "device": "pppoe-wan", "protocol": "pppoe", "port": "eth1" } }));
+    assert_eq!((pppoe.line.protocol, pppoe.line.port.as_deref()), (Protocol::Pppoe, Some("eth1")));
     assert_eq!(
         (config.promise.rule, config.promise.threshold),
         (Rule::Share { short: 3, of: 8 }, Permille(900))
@@ -303,7 +311,13 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(config.name.resolv_conf, Some("/run/resolv.conf".into()));
     assert_eq!(config.name.independent, Some(addresses[2]));
     assert_eq!(config.name.known, "resolves.example");
-    let page = Web { url: Some("http://web.example/x".into()), status: 200, body: Some("success".into()) };
+    assert_eq!(config.name.every, Span::minutes(1));
+    let page = Web {
+        url: Some("http://web.example/x".into()),
+        status: 200,
+        body: Some("success".into()),
+        every: Span::minutes(2),
+    };
     assert_eq!(config.web, page);
     assert_eq!((config.health.every, config.health.readings), (Span::seconds(10), 3));
     assert_eq!(config.health.cpu, Limits { failing: Permille(900), recovering: Permille(500) });
@@ -547,6 +561,18 @@ fn each_fault_has_its_words() {
         (
             json!({ "name": { "resolvers": ["192.0.2.53", "192.0.2.53"] } }),
             "name.resolvers[1] is given twice",
+        ),
+        (
+            json!({ "line": { "device": "eth1", "port": "eth1" } }),
+            "line.port is of lines with protocol = \"pppoe\" only: any other's port is its device",
+        ),
+        (
+            json!({ "line": { "port": "eth1", "protocol": "pppoe" } }),
+            "line.device is missing: name the session's device, as line.port is named",
+        ),
+        (
+            json!({ "line": { "device": "eth1", "port": "eth1", "protocol": "pppoe" } }),
+            "line.port must be another device than the session's",
         ),
         (
             json!({ "name": { "resolvers": ["192.0.2.53"], "independent": "192.0.2.53" } }),
@@ -845,7 +871,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 69, "defaults shown");
+        assert_eq!(shown, 71, "defaults shown");
     }
 
     #[test]

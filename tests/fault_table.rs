@@ -540,6 +540,9 @@ struct Desk {
     now: Mono,
     random: Random,
     saved: Option<Value>,
+    /// How often each rung was taken, as it stands beside the snapshot; and whether that is lost too.
+    taken: Option<Vec<(Rung, u32)>>,
+    forgets_all: bool,
     watermark: u64,
     boot: u32,
     /// Who answers: far targets, gateway.
@@ -558,6 +561,8 @@ impl Desk {
             now: Mono(3_600_000),
             random: Random::new(seed),
             saved: None,
+            taken: None,
+            forgets_all: true,
             watermark: 0,
             boot: 1,
             answers: (true, true),
@@ -589,12 +594,17 @@ impl Desk {
         let memory = if restored.is_none() && memory == Memory::Restored { Memory::None } else { memory };
         self.judge = restored.unwrap_or_else(|| Judge::new(self.config.clone()));
         self.hands_off = false;
+        if memory == Memory::None || memory == Memory::Lost && self.forgets_all {
+            self.taken = None;
+        }
+        let taken = self.taken.clone();
         let started = Started {
             boot_id: format!("boot-{}", self.boot),
             uptime: Span::hours(1),
             memory,
             watermark: self.watermark,
             beat: None,
+            taken,
         };
         self.tell(Observation::Started(started));
         let link = self.link(true);
@@ -662,7 +672,10 @@ impl Desk {
                         }
                     }
                     Action::Publish(message) => self.watermark = self.watermark.max(message.number),
-                    Action::Save => self.saved = self.judge.snapshot().ok(),
+                    Action::Save => {
+                        self.saved = self.judge.snapshot().ok();
+                        self.taken = self.judge.taken(self.now);
+                    }
                     Action::MakeSafe { .. }
                     | Action::Report(_)
                     | Action::MeasureSpeed(_)
@@ -721,6 +734,7 @@ impl Desk {
                 if memory != Memory::Restored {
                     self.covered = false;
                 }
+                self.forgets_all = self.random.chance(500);
                 self.start(memory);
             }
             14 => self.pass(600_000 / 64),
@@ -783,7 +797,7 @@ fn no_rung_outside_its_domains_list_in_50_000_more() {
 }
 
 #[test]
-fn a_snapshot_older_than_the_outbox_or_lost_counts_as_spent_budgets() {
+fn a_snapshot_older_than_the_outbox_or_lost_with_all_else_counts_as_spent_budgets() {
     let config = desk_config("dhcp", &RUNGS);
     for how in 0..4 {
         let mut desk = Desk::new(&config, 1);
@@ -797,7 +811,7 @@ fn a_snapshot_older_than_the_outbox_or_lost_counts_as_spent_budgets() {
         match how {
             0 => desk.start(Memory::Restored),
             1 => {
-                desk.saved = old;
+                (desk.saved, desk.taken) = (old, None);
                 desk.start(Memory::Restored);
             }
             2 => desk.start(Memory::Lost),
@@ -818,6 +832,47 @@ fn a_snapshot_older_than_the_outbox_or_lost_counts_as_spent_budgets() {
         desk.pass(60_000);
         assert!(desk.remedies > before + more, "how {how}");
     }
+}
+
+/// A gateway that lost its snapshot still helps its customer: within what is left of the day's budgets, and without a reboot.
+#[test]
+fn a_lost_snapshot_costs_only_what_was_taken_where_its_own_record_is_left() {
+    let limit = 3;
+    let mut config = desk_config("dhcp", &RUNGS);
+    config.remedies.again = Span::minutes(1);
+    config.remedies.limits.iter_mut().for_each(|l| (l.per_day, l.per_incident) = (limit, limit));
+    let mut desk = Desk::new(&config, 1);
+    desk.forgets_all = false;
+    desk.start(Memory::None);
+    desk.pass(5_000);
+    let (mut taken, mut reboots) = (vec![0; Rung::ALL.len()], 0);
+    for life in 0..6 {
+        desk.answers = (false, false);
+        desk.pass(20_000);
+        for (rung, times) in desk.judge.taken(desk.now).unwrap() {
+            assert!(times <= limit, "life {life}: {rung:?} {times} times");
+            assert!(times >= taken[rung as usize], "life {life}: {rung:?} is forgotten");
+            taken[rung as usize] = times;
+        }
+        if life == 0 {
+            reboots = taken[Rung::Reboot as usize];
+        }
+        assert_eq!(taken[Rung::Reboot as usize], reboots, "life {life}: a reboot after a loss");
+        let (before, sum) = (desk.remedies, taken.iter().sum::<u32>());
+        assert_eq!(before, u64::from(sum), "life {life}: what was taken is what is known to be");
+        if life == 0 {
+            assert!(sum > 0);
+        }
+        desk.boot += 1;
+        desk.start(Memory::Lost);
+        desk.answers = (true, true);
+        desk.pass(5_000);
+    }
+    let sum: u32 = taken.iter().sum();
+    assert!(
+        taken[Rung::Renew as usize] == limit && sum > limit,
+        "after the losses nothing was done: {taken:?}"
+    );
 }
 
 #[test]

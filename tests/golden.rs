@@ -339,8 +339,14 @@ fn sparsely(config: &Config, until: Span, customer: (u64, u64), line: fn(Span) -
     let mut judge = Judge::new(config.clone());
     let began = Span::hours(1);
     let mut now = Mono(began.0);
-    let started =
-        Started { boot_id: "boot-1".into(), uptime: began, memory: Memory::None, watermark: 0, beat: None };
+    let started = Started {
+        boot_id: "boot-1".into(),
+        uptime: began,
+        memory: Memory::None,
+        watermark: 0,
+        beat: None,
+        taken: None,
+    };
     let link = Link {
         present: true,
         admin_up: true,

@@ -141,6 +141,7 @@ fn observation() -> impl Strategy<Value = Observation> {
                 uptime: Span(uptime),
                 memory: [Memory::None, Memory::Restored, Memory::Lost][usize::from(m)],
                 watermark: watermark % 1_000_000,
+                taken: (boot % 2 == 0).then(|| vec![(Rung::Renew, uptime as u32), (Rung::Reboot, boot as u32)]),
                 beat: (boot % 3 == 0).then_some(Beat { at: Mono(uptime), charge: Charge::Line, since: Mono(boot) }),
             })
         }),

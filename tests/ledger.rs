@@ -175,7 +175,7 @@ impl Hand {
     }
     fn start(&mut self, boot_id: &str, uptime: Span, memory: Memory, beat: Option<Beat>) -> Vec<String> {
         let boot_id = boot_id.to_string();
-        self.saw(&Observation::Started(Started { boot_id, uptime, memory, watermark: 0, beat }))
+        self.saw(&Observation::Started(Started { boot_id, uptime, memory, watermark: 0, beat, taken: None }))
     }
     fn saw(&mut self, saw: &Observation) -> Vec<String> {
         let mut notes = Vec::new();

@@ -74,7 +74,13 @@ fn wan() -> Device {
 }
 
 fn asked(resolvers: &[IpAddr], independent: Option<IpAddr>) -> Name {
-    Name { resolvers: resolvers.into(), resolv_conf: None, independent, known: "www.isp.example".into() }
+    Name {
+        resolvers: resolvers.into(),
+        resolv_conf: None,
+        independent,
+        known: "www.isp.example".into(),
+        every: Span::minutes(5),
+    }
 }
 
 /// Asks from the gateway.
@@ -201,7 +207,8 @@ fn pages() -> Outcome {
     let world = build()?;
     let page = |url: &str, body: Option<&str>, limit: Span| {
         let status = if body.is_some() { 200 } else { 204 };
-        let config = Web { url: Some(url.into()), status, body: body.map(str::to_owned) };
+        let config =
+            Web { url: Some(url.into()), status, body: body.map(str::to_owned), every: Span::minutes(15) };
         let names = asked(&[ANCHOR.into()], None);
         world.within(Host::Gateway, || {
             let runtime =

@@ -95,6 +95,7 @@ impl Gateway {
             memory,
             watermark: self.called.len() as u64 * 100,
             beat: None,
+            taken: None,
         }));
     }
 

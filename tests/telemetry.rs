@@ -39,6 +39,7 @@ fn watch(config: &Config, until: Span, rtt_us: impl Fn(u64) -> Option<u32>) -> V
         memory: Memory::None,
         watermark: 0,
         beat: None,
+        taken: None,
     };
     // Answers under way.
     let mut coming: Vec<(u64, Observation)> =

@@ -4,9 +4,11 @@
 //! file is told from a good one before it is believed.
 
 use super::durable;
+use crate::action::Rung;
 use crate::message::Critical;
 use crate::observation::Memory;
 use crate::units::Mono;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -15,6 +17,11 @@ pub const VERSION: u32 = 1;
 
 const FILE: &str = "state.json";
 const FORMAT: &str = "linekeeper.state.v1";
+/// How often each rung was taken: apart, because losing the one must not cost the other.
+const TAKEN_FILE: &str = "taken.json";
+const TAKEN_FORMAT: &str = "linekeeper.taken.v1";
+/// The largest such file that is read, in bytes: ours has some two hundred.
+const TAKEN_LARGEST: u64 = 4 << 10;
 
 /// The largest snapshot that is read, in bytes.
 ///
@@ -46,6 +53,8 @@ pub struct Found {
     pub kept: Option<Kept>,
     /// The same as the judge is told it.
     pub memory: Memory,
+    /// How often each rung was taken within 24 hours when that was last written, if it could be read.
+    pub taken: Option<Vec<(Rung, u32)>>,
     /// What was wrong, one sentence each, for the log.
     pub troubles: Vec<String>,
 }
@@ -54,6 +63,9 @@ pub struct Found {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    taken_path: PathBuf,
+    /// What stands there; `None`: nothing that is known to be right.
+    taken: Option<Vec<(Rung, u32)>>,
     writes: u64,
     bytes: u64,
 }
@@ -70,8 +82,11 @@ impl Store {
         let (kept, memory) = match durable::read_bounded(&path, LARGEST) {
             Ok(None) => (None, Memory::None),
             Ok(Some((content, longer))) => {
-                let read =
-                    if longer { Err(format!("it is larger than {LARGEST} bytes")) } else { decode(&content) };
+                let read = if longer {
+                    Err(format!("it is larger than {LARGEST} bytes"))
+                } else {
+                    decode_snapshot(&content)
+                };
                 match read {
                     Ok(kept) => (Some(kept), Memory::Restored),
                     Err(why) => {
@@ -91,7 +106,62 @@ impl Store {
                 (None, Memory::Lost)
             }
         };
-        (Store { path, writes: 0, bytes: 0 }, Found { kept, memory, troubles })
+        let taken_path = directory.join(TAKEN_FILE);
+        durable::clear_temporary(&taken_path);
+        let taken = match durable::read_bounded(&taken_path, TAKEN_LARGEST) {
+            Ok(None) => None,
+            Ok(Some((content, _))) => match decode(TAKEN_FORMAT, &content) {
+                Ok(taken) => Some(taken),
+                Err(why) => {
+                    let words = format!("{} cannot be used: {why}", taken_path.display());
+                    troubles.push(format!("the record of remedies {words}"));
+                    None
+                }
+            },
+            Err(e) => {
+                troubles.push(durable::words("cannot read the record of remedies", &taken_path, &e));
+                None
+            }
+        };
+        let store = Store { path, taken_path, taken: taken.clone(), writes: 0, bytes: 0 };
+        (store, Found { kept, memory, taken, troubles })
+    }
+
+    /// Writes how often each rung was taken in the last 24 hours, where that is not what stands there already. `None`: that is
+    /// not known, and nothing may stand there.
+    ///
+    /// # Errors
+    /// As [`Store::save`]; but then nothing stands there any more, because it would be too little.
+    pub fn keep_taken(&mut self, taken: Option<&[(Rung, u32)]>) -> Result<(), String> {
+        let Some(taken) = taken else {
+            self.taken = None;
+            return match std::fs::remove_file(&self.taken_path) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    Err(durable::words("cannot remove the record of remedies", &self.taken_path, &e))
+                }
+                Ok(()) | Err(_) => Ok(()),
+            };
+        };
+        if self.taken.as_deref() == Some(taken) {
+            return Ok(());
+        }
+        self.taken = None;
+        let written = encode(TAKEN_FORMAT, &taken)
+            .map_err(|e| format!("cannot write the record of remedies as JSON: {e}"))
+            .and_then(|content| durable::replace(&self.taken_path, &content).map(|_| content.len()));
+        match written {
+            Ok(length) => {
+                self.writes += 1;
+                self.bytes += length as u64;
+                self.taken = Some(taken.to_vec());
+                Ok(())
+            }
+            Err(why) => {
+                // Not even removed, and later restored to: then the flash can be written no more, snapshot included.
+                let _ = std::fs::remove_file(&self.taken_path);
+                Err(why)
+            }
+        }
     }
 
     /// Writes a snapshot in the place of the last one. When this returns `Ok`, it survives a power cut.
@@ -99,7 +169,7 @@ impl Store {
     /// # Errors
     /// Says what could not be done, where, why, and what to try. The last snapshot is then still there.
     pub fn save(&mut self, kept: &Kept) -> Result<(), String> {
-        let content = encode(kept).map_err(|e| format!("cannot write the snapshot as JSON: {e}"))?;
+        let content = encode(FORMAT, kept).map_err(|e| format!("cannot write the snapshot as JSON: {e}"))?;
         durable::replace(&self.path, &content)?;
         self.writes += 1;
         self.bytes += content.len() as u64;
@@ -112,29 +182,32 @@ impl Store {
     }
 }
 
-fn encode(kept: &Kept) -> serde_json::Result<Vec<u8>> {
+fn encode(format: &str, kept: &impl Serialize) -> serde_json::Result<Vec<u8>> {
     let body = serde_json::to_string(kept)?;
-    Ok(format!("{FORMAT} {:08x}\n{body}\n", crc32fast::hash(body.as_bytes())).into_bytes())
+    Ok(format!("{format} {:08x}\n{body}\n", crc32fast::hash(body.as_bytes())).into_bytes())
 }
 
 /// Strict: anything but exactly what [`encode`] writes is refused, in words that continue "cannot be used:".
-fn decode(content: &[u8]) -> Result<Kept, String> {
+fn decode<T: DeserializeOwned>(wanted: &str, content: &[u8]) -> Result<T, String> {
     if content.is_empty() {
         return Err("it is empty".into());
     }
     let end = content.iter().position(|b| *b == b'\n').ok_or("its first line has no end")?;
     let head = std::str::from_utf8(&content[..end]).map_err(|_| "its first line is not text")?;
     let (format, sum) = head.split_once(' ').ok_or("its first line has no checksum")?;
-    if format != FORMAT {
-        return Err(format!("its format is {:.40?}, this version reads {FORMAT:?}", format));
+    if format != wanted {
+        return Err(format!("its format is {:.40?}, this version reads {wanted:?}", format));
     }
     let body = &content[end + 1..];
     let body = body.strip_suffix(b"\n").ok_or("it ends in the middle")?;
     if sum != format!("{:08x}", crc32fast::hash(body)) {
         return Err("its checksum does not fit its content".into());
     }
-    let kept: Kept =
-        serde_json::from_slice(body).map_err(|e| format!("its content is not as expected: {e}"))?;
+    serde_json::from_slice(body).map_err(|e| format!("its content is not as expected: {e}"))
+}
+
+fn decode_snapshot(content: &[u8]) -> Result<Kept, String> {
+    let kept: Kept = decode(FORMAT, content)?;
     if kept.version != VERSION {
         return Err(format!("its version is {}, this version reads {VERSION}", kept.version));
     }
@@ -158,28 +231,56 @@ mod tests {
     }
 
     #[test]
+    fn how_often_each_rung_was_taken_outlives_a_rotten_snapshot() {
+        let room = tempfile::tempdir().unwrap();
+        let (mut store, found) = Store::open(room.path());
+        assert_eq!(found.taken, None);
+        let taken = vec![(Rung::Renew, 3), (Rung::PowerModem, 1)];
+        store.save(&sample(1)).unwrap();
+        store.keep_taken(Some(&taken)).unwrap();
+        store.keep_taken(Some(&taken)).unwrap();
+        assert_eq!(store.wear().0, 2, "what stands there is not written again");
+        fs::write(room.path().join(FILE), "rot").unwrap();
+        let (_, found) = Store::open(room.path());
+        assert_eq!((found.memory, found.taken), (Memory::Lost, Some(taken)));
+        store.keep_taken(None).unwrap();
+        store.keep_taken(None).unwrap();
+        assert_eq!(Store::open(room.path()).1.taken, None);
+        // Too little would be worse than nothing.
+        fs::write(room.path().join(TAKEN_FILE), "rot").unwrap();
+        let (mut store, found) = Store::open(room.path());
+        assert_eq!((found.taken, found.troubles.len()), (None, 1));
+        fs::remove_file(room.path().join(TAKEN_FILE)).unwrap();
+        fs::create_dir(room.path().join(TAKEN_FILE)).unwrap();
+        assert!(store.keep_taken(Some(&[])).is_err());
+    }
+
+    #[test]
     fn the_last_snapshot_comes_back() {
         let room = tempfile::tempdir().unwrap();
         let (mut store, found) = Store::open(&room.path().join("deep/er"));
-        assert_eq!(found, Found { kept: None, memory: Memory::None, troubles: vec![] });
+        assert_eq!(found, Found { kept: None, memory: Memory::None, taken: None, troubles: vec![] });
         store.save(&sample(1)).unwrap();
         store.save(&sample(2)).unwrap();
         assert_eq!(store.wear().0, 2);
         assert!(store.wear().1 > 100);
         let (_, found) = Store::open(&room.path().join("deep/er"));
-        assert_eq!(found, Found { kept: Some(sample(2)), memory: Memory::Restored, troubles: vec![] });
+        assert_eq!(
+            found,
+            Found { kept: Some(sample(2)), memory: Memory::Restored, taken: None, troubles: vec![] }
+        );
     }
 
     #[test]
     fn a_cut_at_any_byte_or_a_flipped_bit_is_never_believed() {
-        let whole = encode(&sample(1)).unwrap();
+        let whole = encode(FORMAT, &sample(1)).unwrap();
         for at in 0..whole.len() {
-            assert!(decode(&whole[..at]).is_err(), "cut at {at}");
+            assert!(decode_snapshot(&whole[..at]).is_err(), "cut at {at}");
             let mut flipped = whole.clone();
             flipped[at] ^= 4;
-            assert!(decode(&flipped).is_err(), "flipped at {at}");
+            assert!(decode_snapshot(&flipped).is_err(), "flipped at {at}");
         }
-        assert_eq!(decode(&whole).unwrap(), sample(1));
+        assert_eq!(decode_snapshot(&whole).unwrap(), sample(1));
     }
 
     #[test]
@@ -188,11 +289,11 @@ mod tests {
         let mut foreign = sample(1);
         foreign.version = 9;
         let other_format =
-            String::from_utf8(encode(&sample(1)).unwrap()).unwrap().replace("state.v1", "state.v7");
+            String::from_utf8(encode(FORMAT, &sample(1)).unwrap()).unwrap().replace("state.v1", "state.v7");
         for (content, why) in [
             (b"".to_vec(), "empty"),
             (b"\xff\xfe\x00rubbish".to_vec(), "first line"),
-            (encode(&foreign).unwrap(), "version is 9"),
+            (encode(FORMAT, &foreign).unwrap(), "version is 9"),
             (other_format.into_bytes(), "state.v7"),
         ] {
             fs::write(room.path().join(FILE), &content).unwrap();

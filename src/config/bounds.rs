@@ -121,6 +121,13 @@ pub const WEB_STATUS: Bounds<u32> = Bounds::new(100, 599);
 pub const WEB_STATUS_DEFAULT: u32 = 204;
 /// The longest `web.body`, bytes: a word or a sentence.
 pub const LONGEST_BODY: usize = 256;
+/// `name.every` and `web.every`: what is wrong is asked again after 10 s anyway; a login page that is found after a day is found
+/// by the customer.
+pub const SERVICE_EVERY: Bounds<Span> = Bounds::new(Span::seconds(10), Span::days(1));
+/// See [`Name::every`](super::Name::every).
+pub const NAME_EVERY_DEFAULT: Span = Span::minutes(5);
+/// See [`Web::every`](super::Web::every).
+pub const WEB_EVERY_DEFAULT: Span = Span::minutes(15);
 /// `health.every`: five seconds already cost a small processor as much as all the echoes; after an hour the flash is full.
 pub const HEALTH_EVERY: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
 /// See [`Health::every`](super::Health::every).

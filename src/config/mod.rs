@@ -105,6 +105,9 @@ pub struct Line {
     ///
     /// Default `dhcp`: what most fixed lines behind a modem or an ONT use.
     pub protocol: Protocol,
+    /// The Ethernet device below a PPPoE session, whose concentrator is asked over it. The session's own device is gone with
+    /// the session, and the kernel does not tell over which one it ran. `None`: what lies below a session is not seen.
+    pub port: Option<String>,
 }
 
 /// How a line gets its address: which of the access network's machines may be asked, and which remedies there are.
@@ -349,6 +352,11 @@ pub struct Name {
     /// resolver that only knows what it knows is not found out by it. A name of the operator's own does that too if
     /// its records may be kept for a few seconds only.
     pub known: String,
+    /// How often they are asked on a line that is up.
+    ///
+    /// Default 5 min: names that are dead for longer bring the customer's own call; of a fleet of a million, three
+    /// thousand small questions a second over all resolvers, which an operator with fewer of either may want otherwise.
+    pub every: Span,
 }
 
 /// Which web page tells whether somebody is in between.
@@ -364,6 +372,11 @@ pub struct Web {
     pub status: u16,
     /// What its answer consists of, white space at both ends aside. `None`: it is not looked at.
     pub body: Option<String>,
+    /// How often it is asked on a line that is up.
+    ///
+    /// Default 15 min: a login page comes with a new session, which is looked at by itself, or with an unpaid bill, which
+    /// does not hurry.
+    pub every: Span,
 }
 
 /// When the gateway itself does badly.

@@ -43,7 +43,7 @@ const SECTIONS: &[&str] = &[
     "desired",
 ];
 const DEVICE: &[&str] = &["id", "customer", "area", "installed", "language"];
-const LINE: &[&str] = &["device", "interface", "metered", "protocol"];
+const LINE: &[&str] = &["device", "interface", "metered", "protocol", "port"];
 const PROMISE: &[&str] = &["download", "upload", "latency", "loss", "rule", "threshold", "share"];
 const SHARE: &[&str] = &["short", "of"];
 const RATES: &[&str] = &["minimum", "normal", "maximum"];
@@ -52,8 +52,8 @@ const TARGET: &[&str] = &["host", "role"];
 const SPEED: &[&str] = &["servers", "budget", "seconds", "per_day", "quiet"];
 const BUDGET: &[&str] = &["day", "month"];
 const QUIET: &[&str] = &["window", "share"];
-const NAME: &[&str] = &["resolvers", "resolv_conf", "independent", "exists"];
-const WEB: &[&str] = &["url", "status", "body"];
+const NAME: &[&str] = &["resolvers", "resolv_conf", "independent", "exists", "every"];
+const WEB: &[&str] = &["url", "status", "body", "every"];
 const HEALTH: &[&str] = &["every", "readings", "cpu", "memory", "flash", "temperature", "conntrack"];
 const LIMITS: &[&str] = &["failing", "recovering"];
 const OUTAGE: &[&str] = &["patience", "hold_down", "flapping", "veto"];
@@ -528,7 +528,7 @@ impl Reader<'_> {
 
     fn line(&mut self, root: &Section<'_>) -> Line {
         let section = self.section(root, "line");
-        let device = self.text(&section, "device", Show::Open, |text| {
+        let valid = |text: &str| {
             // The kernel's own rule: dev_valid_name().
             let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
             let longest = bounds::LONGEST_DEVICE_NAME;
@@ -536,7 +536,9 @@ impl Reader<'_> {
                 return Err(format!("a network device's name: 1 to {longest} bytes without space, / and :"));
             }
             Ok(())
-        });
+        };
+        let device = self.text(&section, "device", Show::Open, valid);
+        let port = self.text(&section, "port", Show::Open, valid);
         let interface = self.text(&section, "interface", Show::Open, |text| {
             // UCI's own rule for names, and netifd's length.
             let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
@@ -549,9 +551,17 @@ impl Reader<'_> {
         let metered = self.flag(&section, "metered", false);
         let protocols = [("dhcp", Protocol::Dhcp), ("pppoe", Protocol::Pppoe), ("static", Protocol::Static)];
         let protocol = self.choice(&section, "protocol", &protocols).unwrap_or_default();
+        let path = section.path("port");
+        if port.is_some() && protocol != Protocol::Pppoe {
+            self.fault(&path, "is of lines with protocol = \"pppoe\" only: any other's port is its device");
+        } else if port.is_some() && device.is_none() {
+            self.missing(&section.path("device"), &format!("name the session's device, as {path} is named"));
+        } else if port.is_some() && port == device {
+            self.fault(&path, "must be another device than the session's");
+        }
         self.unknown(&section, LINE);
-        let interface = interface.map(str::to_owned);
-        Line { device: device.map(str::to_owned), interface, metered, protocol }
+        let (interface, port) = (interface.map(str::to_owned), port.map(str::to_owned));
+        Line { device: device.map(str::to_owned), interface, metered, protocol, port }
     }
 
     fn promise(&mut self, root: &Section<'_>) -> Promise {
@@ -773,6 +783,9 @@ impl Reader<'_> {
             resolv_conf: self.file(&section, "resolv_conf", bounds::LONGEST_PATH, Show::Open),
             independent,
             known: exists.unwrap_or_default().to_owned(),
+            every: self
+                .quantity(&section, "every", bounds::SERVICE_EVERY)
+                .unwrap_or(bounds::NAME_EVERY_DEFAULT),
         };
         self.unknown(&section, NAME);
         name
@@ -793,7 +806,7 @@ impl Reader<'_> {
             Ok(())
         });
         let status = self.count(&section, "status", bounds::WEB_STATUS, bounds::WEB_STATUS_DEFAULT);
-        for key in ["status", "body"].into_iter().filter(|key| section.has(key)) {
+        for key in ["status", "body", "every"].into_iter().filter(|key| section.has(key)) {
             if !section.has("url") {
                 self.missing(&section.path("url"), &format!("{} needs it", section.path(key)));
             }
@@ -808,6 +821,9 @@ impl Reader<'_> {
             url: url.map(str::to_owned),
             status: u16::try_from(status).unwrap_or(u16::MAX),
             body: body.map(|text| text.trim().to_owned()),
+            every: self
+                .quantity(&section, "every", bounds::SERVICE_EVERY)
+                .unwrap_or(bounds::WEB_EVERY_DEFAULT),
         };
         self.unknown(&section, WEB);
         web

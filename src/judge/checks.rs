@@ -11,9 +11,10 @@
 //!   is gone. Without a carrier nobody is.
 //! * All of it is asked again while the break lasts, each time twice as late as before ([`FIRST`], [`MOST`]). DHCP and
 //!   PPPoE are asked [`ACCESS_PER_HOUR`] times in any hour at most, whatever breaks.
+//! * The ladder waits for the first answer that may place a break or be its evidence, [`PLACE_MOST`] at most.
 //! * What is under way when a remedy begins is not believed: the remedy takes the line down itself. Nothing is asked
 //!   while it is carried out.
-//! * On a line that is up, names are asked every [`NAMES_EVERY`] and the web every [`WEB_EVERY`], at a moment that is
+//! * On a line that is up, names are asked every `name.every` and the web every `web.every`, at a moment that is
 //!   hashed from the device; on a metered line [`METERED`] times as seldom; [`AFTER_RETURN`] after each return. What is
 //!   wrong is asked again after [`CONFIRM`] and counts when it is wrong [`CONFIRMED`] times in a row. While it lasts it
 //!   is asked again, later and later; after a remedy for it at once.
@@ -35,12 +36,6 @@ pub const SUSPECTED_FOR: Span = Span::seconds(1);
 /// DHCP and PPPoE questions in any hour. Six: at the break, and after half a minute, 1.5, 3.5, 7.5 and 15.5 min; a client
 /// that looks for a lease by RFC 2131 asks some sixty times in that hour.
 pub const ACCESS_PER_HOUR: usize = 6;
-/// How often names are asked on a line that is up. Five minutes: names that are dead for longer bring the customer's own
-/// call; of a fleet of a million, three thousand small questions a second over all resolvers.
-pub const NAMES_EVERY: Span = Span::minutes(5);
-/// How often the web is asked on a line that is up. A quarter of an hour: a login page comes with a new session, which
-/// is looked at by itself, or with an unpaid bill, which does not hurry.
-pub const WEB_EVERY: Span = Span::minutes(15);
 /// How many times as seldom on a metered line: names once an hour, some 200 kB a month.
 pub const METERED: u64 = 12;
 /// How soon after the line's return names and the web are asked: the resolver's way may be a second behind.
@@ -56,6 +51,8 @@ pub const WORD_LATE: Span = Span::seconds(3);
 /// How long the ladder waits, from when a break may be worked on, for answers that may place it. Eight seconds: two
 /// checks with their time limits.
 pub const PLACE_MOST: Span = Span::seconds(8);
+/// What a resolver's name ends with where it was asked by TCP.
+const BY_TCP: &str = "(TCP)";
 /// An hour.
 const HOUR: Span = Span::hours(1);
 
@@ -134,6 +131,8 @@ pub struct Scene {
     pub protocol: Protocol,
     /// Each byte costs money.
     pub metered: bool,
+    /// How often names and the web are asked on a line that is up.
+    pub every: (Span, Span),
     /// Spreads a fleet.
     pub phase: u64,
 }
@@ -149,14 +148,15 @@ const fn slot(ask: Ask) -> usize {
 }
 
 impl Checks {
-    /// A new life of the process: what was under way is void. `lost`: how often the access was asked is not known.
-    pub fn started(&mut self, now: Mono, lost: bool) {
+    /// A new life of the process: what was under way is void. `lost`: how often the access was asked is not known. `every`: how
+    /// often names are.
+    pub fn started(&mut self, now: Mono, lost: bool, every: Span) {
         for layer in &mut self.layers {
             layer.asked = None;
             layer.last = None;
             layer.wrong = 0;
             // Names and the web wait for the line.
-            layer.next = now + NAMES_EVERY;
+            layer.next = now + every;
         }
         self.of = None;
         self.quiet = now;
@@ -323,14 +323,15 @@ impl Checks {
     /// Whether a layer may place the break as it shows now.
     fn places(&self, ask: Ask, scene: &Scene) -> bool {
         let Some(since) = scene.broken else { return false };
-        let ppp = scene.protocol == Protocol::Pppoe;
+        if !ask.is_of(scene.protocol) {
+            return false;
+        }
         match scene.link {
             // A session's device goes with its session.
-            Some(Cause::NoDevice) => ppp && ask == Ask::Pppoe,
+            Some(Cause::NoDevice) => ask == Ask::Pppoe,
             Some(Cause::AdminDown | Cause::NoCarrier) => false,
             Some(Cause::NoAddress | Cause::NoRoute) => match ask {
-                Ask::Dhcp => scene.protocol == Protocol::Dhcp,
-                Ask::Pppoe => ppp,
+                Ask::Dhcp | Ask::Pppoe => true,
                 Ask::Neighbour | Ask::Name | Ask::Web => false,
             },
             Some(Cause::Silence) | None => {
@@ -339,13 +340,11 @@ impl Checks {
                 }
                 let neighbour = self.since(Ask::Neighbour, since).map(|v| v.said);
                 match ask {
-                    Ask::Neighbour => !ppp && scene.gateway_known,
+                    Ask::Neighbour => scene.gateway_known,
                     // Only once it is an outage: a DHCP question is dear.
-                    Ask::Pppoe => ppp && scene.line == LineState::Down,
+                    Ask::Pppoe => scene.line == LineState::Down,
                     Ask::Dhcp => {
-                        scene.protocol == Protocol::Dhcp
-                            && scene.line == LineState::Down
-                            && (neighbour.is_some() || !scene.gateway_known)
+                        scene.line == LineState::Down && (neighbour.is_some() || !scene.gateway_known)
                     }
                     Ask::Name | Ask::Web => false,
                 }
@@ -376,7 +375,7 @@ impl Checks {
                 layer.wait = (layer.wait + layer.wait).min(MOST[at]);
             }
             Ask::Name | Ask::Web => {
-                let every = if ask == Ask::Name { NAMES_EVERY } else { WEB_EVERY };
+                let every = if ask == Ask::Name { scene.every.0 } else { scene.every.1 };
                 let every = if scene.metered { every.times(METERED) } else { every };
                 // The next multiple of the period, moved by the device's phase.
                 let phase = scene.phase % every.0;
@@ -387,11 +386,10 @@ impl Checks {
         out.push(Action::Check(CheckOrder { check, ask, limit: LIMIT[at] }));
     }
 
-    /// Whether an answer is awaited that may still place the break as it shows now.
+    /// Whether an answer is awaited that may still place the break as it shows now, or that is its evidence.
     pub fn places_soon(&self, now: Mono, scene: &Scene) -> bool {
         let Some(since) = scene.broken else { return false };
-        if scene.link.is_some_and(|cause| cause != Cause::Silence) || scene.gateway == GatewayEcho::Answers {
-            // What the kernel says stands, whatever is answered.
+        if scene.gateway == GatewayEcho::Answers {
             return false;
         }
         let comes = |ask: Ask| {
@@ -400,6 +398,15 @@ impl Checks {
             self.since(ask, since).is_none()
                 && (fresh || self.places(ask, scene) && self.may(now, ask) && now >= layer.next)
         };
+        match scene.link {
+            Some(Cause::AdminDown | Cause::NoCarrier) => return false,
+            // What the kernel says stands, whatever is answered; but a restart would take the answer away, and whoever is
+            // handed the incident wants to know it.
+            Some(Cause::NoDevice | Cause::NoAddress | Cause::NoRoute) => {
+                return comes(Ask::Dhcp) || comes(Ask::Pppoe);
+            }
+            Some(Cause::Silence) | None => {}
+        }
         let alive = self.since(Ask::Neighbour, since).is_some_and(|v| v.said == Said::Answered);
         comes(Ask::Neighbour) || comes(Ask::Pppoe) || alive && comes(Ask::Dhcp)
     }
@@ -421,9 +428,11 @@ const fn is_wrong(ask: Ask, said: Said) -> bool {
 /// One that answers is enough to show a layer at work, except that a resolver which makes answers up spoils the
 /// names: which one a customer's device asks is not ours to choose. The independent resolver shows nothing about the
 /// line's own.
-fn sum_up(checked: &Checked, asked: Mono) -> Verdict {
+pub fn sum_up(checked: &Checked, asked: Mono) -> Verdict {
     let replies = &checked.replies[..checked.replies.len().min(REPLIES)];
-    let own = |r: &&Reply| !r.independent || checked.ask != Ask::Name;
+    // By UDP everybody asks: who answers by TCP alone is of no use.
+    let by_udp = |r: &&Reply| checked.ask != Ask::Name || !r.whom.ends_with(BY_TCP);
+    let own = |r: &&Reply| (!r.independent || checked.ask != Ask::Name) && by_udp(r);
     let order: [Said; 5] = match checked.ask {
         Ask::Name => [Said::Forged, Said::Answered, Said::Refused, Said::Silent, Said::NotChecked],
         Ask::Web => [Said::Answered, Said::Forged, Said::Refused, Said::Silent, Said::NotChecked],
@@ -435,7 +444,8 @@ fn sum_up(checked: &Checked, asked: Mono) -> Verdict {
     let answers = |r: &&&Reply| r.said == Said::Answered;
     let mut resolver = None;
     if checked.ask == Ask::Name {
-        let by = |independent: bool| replies.iter().filter(move |r| r.independent == independent);
+        let by =
+            |independent: bool| replies.iter().filter(by_udp).filter(move |r| r.independent == independent);
         let chosen = by(false).collect::<Vec<_>>();
         let other = by(true).collect::<Vec<_>>();
         resolver = chosen.iter().chain(&other).filter(answers).find_map(|r| address(&r.whom));

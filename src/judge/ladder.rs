@@ -17,10 +17,13 @@
 //!   die; it counts as used but not as tried.
 //! * A line that broke again after a rung healed it may be healed by it again at once, within the budgets.
 //! * Each rung has a budget in any 24 hours, whatever the incidents, and one in each incident, however long it lasts.
-//! * **A memory that was lost counts as spent budgets** ([`Ladder::forgot`]): for the next 24 hours no rung is taken. What
-//!   was done before is not known, and an agent that loses its memory every hour, or a gateway whose flash is full, would
-//!   otherwise restart the customer's line for ever. The price is that a line which breaks on the day after such a loss is
-//!   handed over without help. A snapshot that is older than the outbox counts as lost too.
+//! * **A memory that was lost costs no more than what is not known** ([`Ladder::forgot`]). How often each rung was taken
+//!   stands in a record of its own beside the snapshot too ([`crate::observation::Started::taken`]), written before the
+//!   remedy. By it each use counts as made at the loss, which is later than it was: what is left of the budgets can be
+//!   used at once, and no 24 hours ever see more than the budget. Only the reboot is barred for a day. A snapshot that is
+//!   older than the outbox counts as lost too.
+//! * Where that record is gone as well, all budgets count as spent: for 24 hours no rung is taken. An agent that loses all
+//!   every hour, or a gateway whose flash is full, would otherwise restart the customer's line for ever.
 //! * Without any memory, and without a sign that there ever was one, only the reboot is barred, and only if the gateway
 //!   booted less than [`FRESH_BOOT`] ago: that is how a reboot by us would look on a gateway whose store does not outlive
 //!   it. No reboot either while the store is in trouble.
@@ -175,9 +178,29 @@ impl Ladder {
         }
     }
 
-    /// What was done before is not known: every budget counts as spent for its whole window.
-    pub fn forgot(&mut self, now: Mono) {
-        self.spent = Some(now + DAY);
+    /// What was done before is not known but for how often each rung was `taken`: so often it counts as taken now. Without
+    /// even that every budget counts as spent for its whole window.
+    pub fn forgot(&mut self, now: Mono, taken: Option<&[(Rung, u32)]>) {
+        let Some(taken) = taken else {
+            self.spent = Some(now + DAY);
+            return;
+        };
+        self.uses.clear();
+        for rung in Rung::ALL {
+            let times = taken.iter().filter(|(r, _)| *r == rung).map(|(_, n)| *n).max().unwrap_or(0);
+            let most = USES / Rung::ALL.len();
+            self.uses.extend(std::iter::repeat_n((rung, now), most.min(times as usize)));
+        }
+        self.reboot_barred = Some(now + DAY);
+    }
+
+    /// How often each rung was taken in the last 24 hours, where it was. `None`: that is not known.
+    pub fn taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
+        if self.is_forgotten(now) {
+            return None;
+        }
+        let times = |rung| u32::try_from(self.used(now, rung)).unwrap_or(u32::MAX);
+        Some(Rung::ALL.into_iter().map(|rung| (rung, times(rung))).filter(|(_, times)| *times > 0).collect())
     }
 
     /// The gateway booted a moment ago, and nothing tells why.

@@ -577,11 +577,17 @@ impl Judge {
         self.reconfigured();
         self.state.watch.started(now, started.uptime, &self.config);
         self.state.programme.started(started);
-        self.state.checks.started(now, lost);
+        self.state.checks.started(now, lost, self.config.name.every);
         self.state.hands_off = None;
-        if lost {
-            self.state.ladder.forgot(now);
-            let text = "what was done to the line before is not known: no remedy for a day";
+        let taken = started.taken.as_deref();
+        if lost || started.memory == Memory::None && taken.is_some() {
+            self.state.ladder.forgot(now, taken);
+            let text = match taken {
+                Some(_) => {
+                    "what was done to the line is known by its own record: within the budgets, but no reboot for a day"
+                }
+                None => "what was done to the line before is not known: no remedy for a day",
+            };
             self.note(Level::Warn, text.into());
         } else if started.memory == Memory::None && started.uptime < ladder::FRESH_BOOT {
             self.state.ladder.booted_unexplained(now);
@@ -1588,6 +1594,12 @@ impl Judge {
     /// Whether the line carries anything, as far as is known.
     pub fn line(&self) -> LineState {
         self.state.watch.line
+    }
+
+    /// How often each rung was taken in the last 24 hours, where it was: to be kept beside the snapshot, and given back with
+    /// [`Started::taken`]. `None`: that is not known, and nothing is to be kept.
+    pub fn taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
+        self.state.ladder.taken(now)
     }
 
     /// The callback that somebody may be about to act upon, if there is one.

@@ -154,7 +154,7 @@ pub enum Cause {
 
 impl Cause {
     /// What the link itself says, if it says anything is wrong.
-    fn of(link: &Link) -> Option<Cause> {
+    pub fn of(link: &Link) -> Option<Cause> {
         if !link.present {
             Some(Cause::NoDevice)
         } else if !link.admin_up {

@@ -46,6 +46,7 @@ impl Judge {
                 .is_some_and(|i| i.broken.is_some() && i.finding.is_of_service()),
             protocol: self.config.line.protocol,
             metered: self.config.line.metered,
+            every: (self.config.name.every, self.config.web.every),
             phase: phase(&self.config.device.id),
         }
     }

@@ -1,10 +1,14 @@
 //! `linekeeper diagnose`: every layer is asked now, without the daemon, and the answers say where the fault lies.
 //!
-//! Asking and weighing are apart: [`ask`] fills [`Facts`], [`verdict`] is a pure function of them.
+//! Asking and weighing are apart: [`ask`] fills [`Facts`], [`verdict`] is a pure function of them. Where the fault lies it leaves
+//! to the judge's own tables ([`crate::judge::diagnosis`]); the words for people and what to do are its own.
 
 use crate::check::{Ask, CheckId, CheckOrder, Checked, DeviceSeen, Reply, Said};
-use crate::config::{Config, Role};
+use crate::config::{Config, Protocol, Role};
+use crate::judge::checks::sum_up;
 use crate::judge::device::beyond;
+use crate::judge::diagnosis::{GatewayEcho, Placed, Seen, place, reach};
+use crate::judge::outage::Cause;
 use crate::message::Domain;
 use crate::observation::{Link, Observation, Obstacle, ProbeId, TargetId};
 use crate::run::socket::{self, Request};
@@ -14,7 +18,7 @@ use crate::sense::device::{self, Reader, Roots};
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
 use crate::sense::{echo, link};
-use crate::units::{Millicelsius, Permille, Span};
+use crate::units::{Millicelsius, Mono, Permille, Span};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -52,6 +56,7 @@ enum Echo {
 /// All that was seen.
 #[derive(Debug, Clone)]
 struct Facts {
+    protocol: Protocol,
     /// The WAN device's name; empty while none is known.
     device: String,
     link: Link,
@@ -71,6 +76,27 @@ impl Facts {
 
     fn said(&self, ask: Ask, said: Said) -> Option<&Reply> {
         self.replies(ask).iter().find(|reply| reply.said == said)
+    }
+
+    /// A layer's replies taken together, as the judge does.
+    fn summed(&self, ask: Ask) -> Option<Said> {
+        self.checks.iter().find(|checked| checked.ask == ask).map(|checked| sum_up(checked, Mono(0)).said)
+    }
+
+    /// Where a break lies, by the judge's table.
+    fn place(&self) -> Placed {
+        place(&Seen {
+            link: Cause::of(&self.link),
+            protocol: self.protocol,
+            gateway: match self.gateway {
+                Some(Echo::Answered(_)) => GatewayEcho::Answers,
+                // Whether it ever did is not known here.
+                _ => GatewayEcho::Never,
+            },
+            neighbour: self.summed(Ask::Neighbour),
+            dhcp: self.summed(Ask::Dhcp),
+            pppoe: self.summed(Ask::Pppoe),
+        })
     }
 }
 
@@ -114,7 +140,7 @@ pub fn diagnose(config: &Config, as_json: bool) -> Result<(String, bool), String
 
 async fn ask(config: &Config) -> Facts {
     let (report, mut told) = mpsc::channel(64);
-    let mut watched = link::spawn(config.line.device.clone(), report.clone());
+    let mut watched = link::spawn_over(config.line.port.clone(), config.line.device.clone(), report.clone());
     // What the link tells comes by the watch as well.
     tokio::spawn(async move { while told.recv().await.is_some() {} });
     let waited = tokio::time::timeout(DEVICE_LIMIT, watched.wait_for(|facts| facts.index != 0)).await;
@@ -123,7 +149,8 @@ async fn ask(config: &Config) -> Facts {
     let wan = Device { name: facts.name.clone(), index: facts.index };
     let gates = Arc::new(Gates::default());
     let mut checks = JoinSet::new();
-    for (number, ask) in Ask::ALL.into_iter().enumerate() {
+    let asks = Ask::ALL.into_iter().filter(|ask| ask.is_of(config.line.protocol));
+    for (number, ask) in asks.enumerate() {
         let order = CheckOrder { check: CheckId(number as u64), ask, limit: CHECK_LIMIT };
         let (wan, facts, config, gates) = (wan.clone(), facts.clone(), config.clone(), Arc::clone(&gates));
         checks.spawn(async move { carry_out(&order, &wan, &facts, &config, &gates).await });
@@ -148,6 +175,7 @@ async fn ask(config: &Config) -> Facts {
     let gateway = (config.probe.gateway && link.gateway.is_some()).then(|| echo(TargetId::GATEWAY));
     let targets = (0..).zip(&config.probe.targets);
     Facts {
+        protocol: config.line.protocol,
         device: name,
         gateway,
         link,
@@ -214,21 +242,22 @@ fn verdict(facts: &Facts) -> Verdict {
         carried_by,
         advice: advice.to_owned(),
     };
+    let domain = facts.place().domain;
     if !link.present {
         let words = if facts.device.is_empty() {
             "no device has a default route, and none is configured".to_owned()
         } else {
             format!("there is no device {device}")
         };
-        return fault(Domain::Device, words, "look at `ip link`, and set line.device to the line's");
+        return fault(domain, words, "look at `ip link`, and set line.device to the line's");
     }
     if !link.admin_up {
         let words = format!("{device} is switched off on this gateway");
-        return fault(Domain::Link, words, "take the interface up (`ifup`, `ip link set … up`)");
+        return fault(domain, words, "take the interface up (`ifup`, `ip link set … up`)");
     }
     if !link.carrier {
         let words = format!("{device} has no carrier");
-        return fault(Domain::Link, words, "look at the cable, and at the modem and its power");
+        return fault(domain, words, "look at the cable, and at the modem and its power");
     }
     if let Some(verdict) = access(facts, device) {
         return verdict;
@@ -290,10 +319,12 @@ fn access(facts: &Facts, device: &str) -> Option<Verdict> {
     } else if facts.said(Ask::Dhcp, Said::Silent).or_else(|| facts.said(Ask::Pppoe, Said::Silent)).is_some() {
         carried_by.push_str(", and nobody in the access network answers");
         "restart the modem; if that does not help, call the operator: its access network is silent"
+    } else if facts.protocol == Protocol::Static {
+        "look at the address and the route that this gateway is configured with"
     } else {
         "take the interface down and up (`ifup`); if that does not help, call the operator"
     };
-    Some(Verdict { domain: Some(Domain::Access), carried_by, advice: advice.to_owned() })
+    Some(Verdict { domain: Some(facts.place().domain), carried_by, advice: advice.to_owned() })
 }
 
 /// Nothing beyond the gateway answers.
@@ -309,27 +340,27 @@ fn beyond_the_gateway(facts: &Facts, device: &str) -> Verdict {
         }
         _ => "nothing beyond it does",
     };
-    let (domain, carried_by, advice) = match (facts.gateway, facts.said(Ask::Neighbour, Said::Answered)) {
-        (Some(Echo::Answered(_)), _) => {
-            (Domain::Upstream, format!("the operator's first router answers, {all}"), call)
+    let restart = "restart the modem; if that does not help, call the operator";
+    let placed = facts.place();
+    let there = facts.said(Ask::Neighbour, Said::Answered);
+    let (carried_by, advice) = match (placed.domain, there) {
+        (Domain::Upstream, None) => (format!("the operator's first router answers, {all}"), call),
+        (Domain::Upstream, Some(reply)) if !matches!(facts.gateway, Some(Echo::Answered(_))) => {
+            (format!("the operator's first router is there ({}), {all}", reply.detail), call)
         }
-        (_, Some(reply)) => {
-            let words = format!("the operator's first router is there ({}), {all}", reply.detail);
-            (Domain::Upstream, words, call)
+        (Domain::Upstream, Some(_)) => (format!("the operator's first router answers, {all}"), call),
+        (Domain::Gateway, _) => {
+            ("no machine answers at the operator's first router's address".to_owned(), restart)
         }
-        (_, None) if facts.said(Ask::Neighbour, Said::Silent).is_some() => (
-            Domain::Gateway,
-            "no machine answers at the operator's first router's address".to_owned(),
-            "restart the modem; if that does not help, call the operator",
-        ),
-        (_, None) => (
-            Domain::Unknown,
+        (Domain::Unknown, None) if facts.protocol != Protocol::Pppoe => (
             format!(
                 "nothing answers over {device}, and whether the operator's first router is there is not known"
             ),
-            "restart the modem; if that does not help, call the operator",
+            restart,
         ),
+        (_, _) => (format!("nothing answers over {device}; {}", placed.words()), restart),
     };
+    let domain = placed.domain;
     Verdict { domain: Some(domain), carried_by, advice: advice.to_owned() }
 }
 
@@ -338,22 +369,19 @@ fn names(facts: &Facts) -> Option<Verdict> {
     let replies = facts.replies(Ask::Name);
     let own = || replies.iter().filter(|reply| !reply.independent);
     let other = replies.iter().any(|reply| reply.independent && reply.said == Said::Answered);
+    // The judge's table. The web has been looked at.
+    let (_, placed) = reach(facts.summed(Ask::Name), None)?;
     let fault = |carried_by: String, advice: &str| {
-        Some(Verdict { domain: Some(Domain::Name), carried_by, advice: advice.to_owned() })
+        Some(Verdict { domain: Some(placed.domain), carried_by, advice: advice.to_owned() })
     };
-    if let Some(reply) = replies.iter().find(|reply| reply.said == Said::Forged) {
+    if let Some(reply) = own().find(|reply| reply.said == Said::Forged) {
         let words = format!("the line carries, but {} makes answers up: {}", reply.whom, reply.detail);
         return fault(words, "use resolvers that you trust, and ask the operator who answers in their place");
     }
-    // One by UDP is enough: it is by UDP that everybody asks.
-    let by_udp = |reply: &&Reply| !reply.whom.ends_with("(TCP)");
-    let works = own().filter(by_udp).any(|reply| reply.said == Said::Answered);
-    let bad: Vec<&Reply> =
-        own().filter(by_udp).filter(|reply| matches!(reply.said, Said::Silent | Said::Refused)).collect();
-    if works || bad.is_empty() {
-        return None;
-    }
-    let each: Vec<String> = bad.iter().map(|reply| format!("{}: {}", reply.whom, reply.detail)).collect();
+    let bad = own()
+        .filter(|reply| !reply.whom.ends_with("(TCP)"))
+        .filter(|reply| matches!(reply.said, Said::Silent | Said::Refused));
+    let each: Vec<String> = bad.map(|reply| format!("{}: {}", reply.whom, reply.detail)).collect();
     let words = format!("the line carries, but no resolver of its own works ({})", each.join("; "));
     if other {
         fault(words, "use another resolver meanwhile: the independent one answers; and tell the operator")
@@ -546,6 +574,7 @@ mod tests {
 
     fn healthy() -> Facts {
         Facts {
+            protocol: Protocol::Dhcp,
             device: "wan".into(),
             link: Link {
                 present: true,
@@ -593,7 +622,7 @@ mod tests {
     #[test]
     fn faults_are_placed() {
         use Ask::{Dhcp, Name, Neighbour, Pppoe, Web};
-        use Domain::{Access, Gateway, Link, Portal, Server, Unknown, Upstream};
+        use Domain::{Access, Device, Gateway, Link, Portal, Server, Unknown, Upstream};
         use Said::{Answered, Forged, NotChecked, Refused, Silent};
         let one = |said| [(said, false)];
         let no_address = || link(|l| l.addresses.clear());
@@ -617,11 +646,28 @@ mod tests {
             (link(|l| l.carrier = false), Some(Link), "no carrier"),
             (no_address(), Some(Access), "no address"),
             (with(no_address(), Dhcp, &one(Answered)), Some(Access), "although r0 offers one"),
-            (with(no_address(), Pppoe, &one(Refused)), Some(Access), "r0 refuses"),
+            (
+                with(Facts { protocol: Protocol::Pppoe, ..no_address() }, Pppoe, &one(Refused)),
+                Some(Access),
+                "r0 refuses",
+            ),
             (with(no_address(), Dhcp, &one(Silent)), Some(Access), "nobody in the access network"),
             (link(|l| l.default_route = false), Some(Access), "no default route"),
             (dead_beyond(healthy()), Some(Upstream), "answers, nothing beyond"),
-            (with(gone(), Neighbour, &one(Answered)), Some(Upstream), "is there"),
+            (with(with(gone(), Neighbour, &one(Answered)), Dhcp, &one(Answered)), Some(Upstream), "is there"),
+            // A server may ignore who has a lease.
+            (
+                with(with(gone(), Neighbour, &one(Answered)), Dhcp, &one(Silent)),
+                Some(Unknown),
+                "DHCP server is silent",
+            ),
+            (with(with(gone(), Neighbour, &one(Answered)), Dhcp, &one(Refused)), Some(Access), "refuses"),
+            (Facts { protocol: Protocol::Static, ..no_address() }, Some(Device), "no address"),
+            (
+                with(Facts { protocol: Protocol::Pppoe, ..gone() }, Pppoe, &one(Silent)),
+                Some(Access),
+                "no PPPoE",
+            ),
             (with(gone(), Neighbour, &one(Silent)), Some(Gateway), "no machine answers"),
             (with(gone(), Neighbour, &one(NotChecked)), Some(Unknown), "not known"),
             (gone(), Some(Unknown), "not known"),

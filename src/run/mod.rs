@@ -157,7 +157,7 @@ impl Daemon {
             }
         };
         let (store, found) = if options.dry_run {
-            (None, store::Found { kept: None, memory: Memory::None, troubles: Vec::new() })
+            (None, store::Found { kept: None, memory: Memory::None, taken: None, troubles: Vec::new() })
         } else {
             let (store, found) = Store::open(&config.store.directory);
             (Some(store), found)
@@ -202,7 +202,7 @@ impl Daemon {
             _ => None,
         };
         let (report, reports) = mpsc::channel(WAITING);
-        let link = link::spawn(config.line.device.clone(), report.clone());
+        let link = link::spawn_over(config.line.port.clone(), config.line.device.clone(), report.clone());
         let probes = echo::spawn(config.probe.targets.clone(), link.clone(), report.clone());
         counters::spawn(link.clone(), report.clone(), clock.clone());
         let roots = device::Roots::default();
@@ -261,6 +261,7 @@ impl Daemon {
             memory,
             watermark,
             beat,
+            taken: found.taken,
         }));
         daemon.tell_state();
         if let (Some(mqtt), Some(outbox)) = (&config.mqtt, &daemon.outbox) {
@@ -524,6 +525,8 @@ impl Daemon {
 
     fn save(&mut self, now: Mono, messages: &[Critical]) {
         let Some(store) = &mut self.store else { return };
+        // Before the snapshot: what is on flash may tell of a remedy that was not taken, never the other way round.
+        let taken = store.keep_taken(self.judge.taken(now).as_deref());
         let result = self.judge.snapshot().and_then(|judge| {
             store.save(&store::Kept {
                 version: store::VERSION,
@@ -534,7 +537,7 @@ impl Daemon {
                 messages: messages.to_vec(),
             })
         });
-        let trouble = result.err();
+        let trouble = result.and(taken).err();
         if trouble != self.store_trouble {
             self.store_trouble = trouble.clone();
             self.own.push_back(Observation::PartSeen { part: Part::Store, trouble });

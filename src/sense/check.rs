@@ -1,7 +1,7 @@
 //! Carries out the checks of single layers: the one place that knows which sensor asks what.
 
 use crate::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
-use crate::config::Config;
+use crate::config::{Config, Protocol};
 use crate::sense::access::{Gates, dhcp, neighbour, pppoe};
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
@@ -25,7 +25,7 @@ pub async fn carry_out(
     gates: &Gates,
 ) -> Checked {
     let limit = Duration::from(order.limit) + LATE;
-    let mut replies = match obstacle(order.ask, facts) {
+    let mut replies = match obstacle(order.ask, config.line.protocol, facts) {
         Some(why) => vec![reply(order.ask, Said::NotChecked, why)],
         None => match timeout(limit, ask(order, device, facts, config, gates)).await {
             Ok(replies) => replies,
@@ -51,16 +51,28 @@ async fn ask(
     match order.ask {
         Ask::Neighbour => neighbour(device, facts.link.gateway, order.limit).await,
         Ask::Dhcp => dhcp(device, order.limit, &gates.dhcp).await,
-        Ask::Pppoe => pppoe(device, order.limit, &gates.pppoe).await,
+        // A session's own device is point-to-point, and gone with the session.
+        Ask::Pppoe => {
+            let port = facts.port.clone().map(|(name, index)| Device { name, index });
+            pppoe(port.as_ref().unwrap_or(device), order.limit, &gates.pppoe).await
+        }
         Ask::Name => name::names(device, &config.name, order.limit).await,
         Ask::Web => vec![web::page(device, &config.web, &config.name, order.limit).await],
     }
 }
 
 /// What keeps a layer from being asked: without it the kernel would send by another way, or nowhere.
-fn obstacle(ask: Ask, facts: &LinkFacts) -> Option<&'static str> {
+fn obstacle(ask: Ask, protocol: Protocol, facts: &LinkFacts) -> Option<&'static str> {
     let link = &facts.link;
-    if facts.index == 0 || !link.present {
+    if !ask.is_of(protocol) {
+        return Some(match protocol {
+            Protocol::Dhcp => "the line gets its address by DHCP",
+            Protocol::Pppoe => "the line is a PPPoE session",
+            Protocol::Static => "the line's address is fixed",
+        });
+    }
+    let below = ask == Ask::Pppoe && facts.port.is_some();
+    if facts.index == 0 && !below || !link.present {
         return Some("the WAN device is not there");
     }
     if !link.admin_up {
@@ -105,9 +117,10 @@ mod tests {
             (bare.clone(), Ask::Name, "no address"),
             (bare.clone(), Ask::Web, "no address"),
             (whole.clone(), Ask::Web, "no web.url"),
+            (whole.clone(), Ask::Pppoe, "by DHCP"),
         ] {
             let order = CheckOrder { check: CheckId(3), ask, limit: Span::millis(50) };
-            let facts = LinkFacts { name: "none".into(), index: 9, link };
+            let facts = LinkFacts { name: "none".into(), index: 9, link, port: None };
             let checked = carry_out(&order, &device, &facts, &config, &Gates::default()).await;
             assert_eq!((checked.check, checked.ask, checked.replies.len()), (CheckId(3), ask, 1));
             assert_eq!(checked.replies[0].said, Said::NotChecked);

@@ -45,6 +45,8 @@ pub struct LinkFacts {
     pub index: u32,
     /// Its state.
     pub link: Link,
+    /// The Ethernet device below it, name and number, where one is configured and there.
+    pub port: Option<(String, u32)>,
 }
 
 /// Begins to watch `device`, or, when it is `None`, the one with the default route.
@@ -56,8 +58,18 @@ pub struct LinkFacts {
 /// it is kept while its route is away, unless another one with the same or a lower metric takes its place: a line that
 /// fails over to a dearer one has not healed.
 pub fn spawn(device: Option<String>, report: mpsc::Sender<Observation>) -> watch::Receiver<LinkFacts> {
+    spawn_over(None, device, report)
+}
+
+/// The same of a session (PPPoE) that runs over the Ethernet device `port`: what is switched off or without a carrier there is
+/// so for the session, and while the session's device is away the line is one without an address, not one without a device.
+pub fn spawn_over(
+    port: Option<String>,
+    device: Option<String>,
+    report: mpsc::Sender<Observation>,
+) -> watch::Receiver<LinkFacts> {
     let (facts, watcher) = watch::channel(LinkFacts::default());
-    let choice = Choice { configured: device, followed: None, seen: false };
+    let choice = Choice { configured: device, port, followed: None, seen: false };
     tokio::spawn(Watch { choice, report, facts, told: None, trouble: Trouble::None }.run());
     watcher
 }
@@ -166,8 +178,11 @@ impl Watch {
 
     async fn news(&self, events: &mut Events) -> io::Result<News> {
         let mut news = News::Nothing;
-        let (watched, name) = (self.facts.borrow().index, self.choice.name().map(str::as_bytes));
-        match events.next(|kind, body| news = news.max(judge(kind, body, watched, name))).await {
+        let facts = self.facts.borrow().clone();
+        let ports = facts.port.as_ref().map_or(0, |(_, index)| *index);
+        let watched = [facts.index, ports];
+        let names = [self.choice.name(), self.choice.port.as_deref()].map(|name| name.map(str::as_bytes));
+        match events.next(|kind, body| news = news.max(judge(kind, body, watched, names))).await {
             Ok(()) => Ok(news),
             // The kernel dropped announcements, and it may have been the one that matters.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(News::Loss),
@@ -179,7 +194,10 @@ impl Watch {
         let mut facts = self.choice.facts(tables);
         if facts.link.carrier {
             // rtnetlink does not tell it. A port negotiates again only with a new carrier, which is announced.
-            facts.link.speed = port::negotiated(&facts.name, facts.index);
+            facts.link.speed = match &facts.port {
+                Some((name, index)) => port::negotiated(name, *index),
+                None => port::negotiated(&facts.name, facts.index),
+            };
         }
         let link = facts.link.clone();
         self.facts.send_if_modified(|old| {
@@ -230,9 +248,10 @@ const ROUTE_HEADER: usize = 12;
 /// `IFLA_IFNAME`.
 const IFNAME: u16 = 3;
 
-fn judge(kind: u16, body: &[u8], watched: u32, name: Option<&[u8]>) -> News {
+/// `watched`: the numbers of the device and of its port, 0 while there is none.
+fn judge(kind: u16, body: &[u8], watched: [u32; 2], names: [Option<&[u8]>; 2]) -> News {
     let index = u32_at(body, 4);
-    let ours = watched != 0 && index == Some(watched);
+    let ours = index.is_some_and(|index| index != 0 && watched.contains(&index));
     match kind {
         RTM_DELLINK if ours => News::Loss,
         RTM_NEWLINK if ours => match u32_at(body, 8) {
@@ -241,7 +260,7 @@ fn judge(kind: u16, body: &[u8], watched: u32, name: Option<&[u8]>) -> News {
         },
         // The device may be back under another number, or renamed to what is wanted.
         RTM_NEWLINK => match name_in(body) {
-            Some(found) if Some(found) == name => News::Change,
+            found @ Some(_) if names.contains(&found) => News::Change,
             _ => News::Nothing,
         },
         RTM_NEWADDR | RTM_DELADDR if ours => News::Change,
@@ -255,7 +274,7 @@ fn judge(kind: u16, body: &[u8], watched: u32, name: Option<&[u8]>) -> News {
 pub fn swallow(mut bytes: &[u8]) {
     let mut tables = Tables::default();
     while let Some((kind, _, _, body)) = next_message(&mut bytes) {
-        judge(kind, body, 2, Some(b"eth1"));
+        judge(kind, body, [2, 3], [Some(b"eth1"), None]);
         tables.add_link(body);
         tables.add_address(body);
         tables.add_route(body);
@@ -273,6 +292,8 @@ fn name_in(link: &[u8]) -> Option<&[u8]> {
 /// Which device is meant.
 struct Choice {
     configured: Option<String>,
+    /// What it runs over.
+    port: Option<String>,
     /// Where none is configured: the one that has or had the default route, and that route.
     followed: Option<(String, Rank)>,
     /// It existed at some time of this life.
@@ -298,10 +319,22 @@ impl Choice {
         let found = tables.devices.iter().find(|(_, device)| device.name == name);
         let name = name.to_owned();
         self.seen |= found.is_some();
-        match found {
-            Some((&index, device)) => LinkFacts { name, index, link: tables.link(index, device) },
+        let mut facts = match found {
+            Some((&index, device)) => LinkFacts { name, index, link: tables.link(index, device), port: None },
             None => LinkFacts { name, ..LinkFacts::default() },
+        };
+        let below = |port: &String| tables.devices.iter().find(|(_, device)| device.name == *port);
+        if let Some((&index, port)) = self.port.as_ref().and_then(below) {
+            let (up, carrier) = (port.flags & UP != 0, port.flags & LOWER_UP != 0);
+            facts.link = match facts.link {
+                link if link.present => {
+                    Link { admin_up: link.admin_up && up, carrier: link.carrier && carrier, ..link }
+                }
+                _ => Link { present: true, admin_up: up, carrier, ..Link::default() },
+            };
+            facts.port = Some((port.name.clone(), index));
         }
+        facts
     }
 
     fn follow(&mut self, tables: &Tables) {
@@ -559,7 +592,7 @@ mod tests {
 
     #[test]
     fn follows_the_best_default_route_and_keeps_to_it_while_it_is_away() {
-        let mut choice = Choice { configured: None, followed: None, seen: false };
+        let mut choice = Choice { configured: None, port: None, followed: None, seen: false };
         let devices = [(1, "lo"), (2, "wan"), (3, "lte")];
         let mut name = |routes: &[(u32, u32, bool)]| choice.facts(&tables(&devices, routes)).name;
         assert_eq!(name(&[]), "");
@@ -574,15 +607,39 @@ mod tests {
     }
 
     #[test]
+    fn a_session_is_as_well_as_the_port_below_it_and_without_it_there_is_no_address() {
+        let mut choice = Choice {
+            configured: Some("pppoe-wan".into()),
+            port: Some("eth1".into()),
+            followed: None,
+            seen: false,
+        };
+        let mut seen = |tables: &Tables| {
+            let facts = choice.facts(tables);
+            let Link { present, admin_up, carrier, default_route, .. } = facts.link;
+            (facts.index, facts.port, [present, admin_up, carrier, default_route])
+        };
+        let port = || Some(("eth1".to_owned(), 2));
+        let whole = tables(&[(2, "eth1"), (7, "pppoe-wan")], &[(7, 0, false)]);
+        assert_eq!(seen(&whole), (7, port(), [true; 4]));
+        let gone = tables(&[(2, "eth1")], &[]);
+        assert_eq!(seen(&gone), (0, port(), [true, true, true, false]), "the session is gone");
+        let mut cut = whole;
+        cut.devices.get_mut(&2).unwrap().flags = UP;
+        assert_eq!(seen(&cut), (7, port(), [true, true, false, true]), "the session does not know yet");
+        assert_eq!(seen(&Tables::default()), (0, None, [false; 4]));
+    }
+
+    #[test]
     fn an_ipv6_metric_says_nothing_about_an_ipv4_one() {
-        let mut choice = Choice { configured: None, followed: None, seen: false };
+        let mut choice = Choice { configured: None, port: None, followed: None, seen: false };
         let devices = [(2, "wan"), (3, "tunnel")];
         assert_eq!(choice.facts(&tables(&devices, &[(3, 1, true), (2, 100, false)])).name, "wan");
     }
 
     #[test]
     fn the_words_of_an_unknown_device_name_what_there_is() {
-        let mut choice = Choice { configured: Some("eth9".into()), followed: None, seen: false };
+        let mut choice = Choice { configured: Some("eth9".into()), port: None, followed: None, seen: false };
         let there = tables(&[(1, "lo"), (2, "eth0"), (3, "eth1")], &[]);
         assert_eq!(choice.facts(&there).index, 0);
         let (trouble, words) = choice.trouble(&there);
@@ -603,7 +660,7 @@ mod tests {
             read.add_route(&route[..length]);
             read.add_address(&route[..length]);
             read.add_link(&route[..length]);
-            judge(RTM_NEWLINK, &route[..length], 1, None);
+            judge(RTM_NEWLINK, &route[..length], [1, 0], [None, None]);
         }
         assert!(read.routes.is_empty() && read.devices.is_empty());
     }

@@ -219,7 +219,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn page(status: u16, body: Option<&str>) -> config::Web {
-        config::Web { url: None, status, body: body.map(str::to_owned) }
+        config::Web { url: None, status, body: body.map(str::to_owned), every: Span::minutes(15) }
     }
 
     fn weighed(web: &config::Web, answer: &str) -> (Said, String) {

@@ -133,6 +133,8 @@ pub struct Simulation {
     judge: Option<Judge>,
     life: u64,
     saved: Option<Judge>,
+    /// How often each rung was taken, as it stands on flash beside the snapshot.
+    taken: Option<Vec<(Rung, u32)>>,
     saved_at: u64,
     powered: bool,
     boot_began: i64,
@@ -182,6 +184,7 @@ impl Simulation {
             judge: None,
             life: 0,
             saved: None,
+            taken: None,
             saved_at: 0,
             powered: true,
             boot_began: -(world.uptime.0 as i64),
@@ -436,6 +439,7 @@ impl Simulation {
                 // Written out when a life begins with it: in a bad year thousands are never read.
                 self.saved.clone_from(&self.judge);
                 self.saved_at = self.mono().0;
+                self.taken = self.judge.as_ref().and_then(|judge| judge.taken(self.mono()));
                 if self.keeps_deliveries {
                     self.snapshot();
                 }
@@ -1058,8 +1062,15 @@ impl Simulation {
         let uptime = Span((self.now as i64 - self.boot_began).max(0) as u64);
         let boot_id = format!("5eed0000-0000-4000-8000-{:012}", self.report.boots);
         let watermark = self.wire.watermark;
+        // Where the snapshot is lost, the record beside it is lost with every second.
+        let taken = match memory {
+            Memory::Restored => self.taken.clone(),
+            Memory::Lost if self.report.lives % 2 == 1 => self.taken.clone(),
+            Memory::Lost | Memory::None => None,
+        };
+        self.taken.clone_from(&taken);
         self.tell(
-            &Observation::Started(Started { boot_id, uptime, memory, watermark, beat: None }),
+            &Observation::Started(Started { boot_id, uptime, memory, watermark, beat: None, taken }),
             spectator,
         );
         self.link = self.line.link();

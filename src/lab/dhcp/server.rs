@@ -5,6 +5,7 @@ use crate::lab::dhcp::{CLIENT, LARGEST, SERVER, decode, encode, everyone, messag
 use crate::lab::world::{ISP, LEASE};
 use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode, OptionCode};
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 
 /// How many addresses there are to lease.
@@ -39,7 +40,7 @@ impl Manner {
 /// Its words with a NAK when it behaves so.
 pub const WORDS: &str = "no lease to be had";
 
-/// Serves `device` for ever.
+/// Serves `device` for ever. Says `ACK` on standard output for each lease that it gives or renews.
 ///
 /// # Errors
 /// When the socket cannot be opened.
@@ -58,6 +59,11 @@ pub async fn serve(device: &str, lease_seconds: u32, manner: Manner) -> Result<(
         if let Some(answer) = answer {
             // What cannot be sent now the client asks for again.
             let _ = socket.send_to(&encode(&answer)?, everyone(CLIENT)).await;
+            if answer.opts().msg_type() == Some(MessageType::Ack) {
+                let mut out = std::io::stdout().lock();
+                // Nobody reads: then it is said to nobody.
+                let _ = writeln!(out, "ACK").and_then(|()| out.flush());
+            }
         }
     }
 }

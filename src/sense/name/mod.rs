@@ -456,6 +456,7 @@ mod tests {
             resolv_conf: Some(file.clone()),
             independent: None,
             known: "a.example".into(),
+            every: Span::minutes(5),
         };
         let (places, replies) = resolvers(&config(&[]), 1);
         assert!(places.is_empty() && replies[0].detail.contains("cannot read"), "{replies:?}");
