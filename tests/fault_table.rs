@@ -640,7 +640,9 @@ impl Desk {
                         }
                     }
                     Action::Repair(repair) => {
-                        let incident = repair.incident.as_ref().expect("nobody orders anything here");
+                        let Some(incident) = repair.incident.as_ref() else {
+                            panic!("nobody orders anything here")
+                        };
                         let (domain, rung) = (incident.fault_domain, repair.rung);
                         assert!(makes_sense(domain, rung), "{rung:?} in {domain:?}");
                         assert!(fits(self.config.line.protocol, rung), "{rung:?}");

@@ -163,15 +163,11 @@ impl Judge {
 
     /// What the gateway says of itself.
     pub(super) fn device(&mut self, now: Mono, saw: &Observation) {
-        match saw {
-            Observation::DeviceSeen(seen) => {
-                for (begins, words) in self.state.device.seen(now, seen, &self.config.health) {
-                    let (level, again) =
-                        if begins { (Level::Warn, "") } else { (Level::Info, ", well again") };
-                    self.note(level, format!("this gateway: {words}{again}"));
-                }
+        if let Observation::DeviceSeen(seen) = saw {
+            for (begins, words) in self.state.device.seen(now, seen, &self.config.health) {
+                let (level, again) = if begins { (Level::Warn, "") } else { (Level::Info, ", well again") };
+                self.note(level, format!("this gateway: {words}{again}"));
             }
-            _ => {}
         }
     }
 }
