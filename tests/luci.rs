@@ -556,9 +556,9 @@ fn shows(state: &State, language: &str) {
     if std::env::var_os("LINEKEEPER_PICTURES").is_some() {
         let height = match state.name {
             "healthy" => 1380,
-            "warned" => 1670,
+            "warned" => 1810,
             "never_started" => 300,
-            _ => 1350,
+            _ => 1400,
         };
         // What a look for the fault shows stands in one of them.
         let clicks: &[&str] = if state.name == "warned" { &["lk-find"] } else { &[] };

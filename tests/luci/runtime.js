@@ -245,7 +245,7 @@ window.addEventListener('DOMContentLoaded', async () => {
 				if (!button)
 					throw new Error('no button ' + id);
 				const reason = document.getElementById('lk-reason');
-				if (reason)
+				if (reason && id === 'lk-call')
 					reason.value = 'very slow <b>since</b> Monday';
 				button.click();
 				for (let turn = 0; turn < 20; turn++)
