@@ -871,7 +871,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 71, "defaults shown");
+        assert_eq!(shown, 72, "defaults shown");
     }
 
     #[test]
