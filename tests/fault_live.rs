@@ -9,10 +9,9 @@ use field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, PROGRAM, Plan, Test, build
 use libtest_mimic::Failed;
 use linekeeper::lab::platform::{Platform, Receipts};
 use linekeeper::lab::world::{ANCHOR, Host, ISP, LAN_HOST, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
-use linekeeper::lab::{agent, clock, dns_server, web_server};
+use linekeeper::lab::{clock, dns_server, web_server};
 use linekeeper::run::socket::{Request, ask};
 use rustix::process::Signal;
-use serde_json::Value;
 use std::cell::RefCell;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
