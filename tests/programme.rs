@@ -4,6 +4,7 @@
 use linekeeper::action::Action;
 use linekeeper::config::{Config, Places, read};
 use linekeeper::judge::Judge;
+use linekeeper::judge::ledger::Tally;
 use linekeeper::message::{Callback, CallbackState, Dimension, Message, Severity};
 use linekeeper::observation::{Memory, Observation, Started};
 use linekeeper::units::{LocalTime, Mono, Span, Wall};
@@ -142,6 +143,9 @@ fn each_comes_on_its_day_with_a_summary() {
         assert!(summary["late_s"].as_i64().unwrap() <= 120, "{summary}");
     }
     let (_, first) = &gateway.called[0];
+    // A day of the books, give or take the minute that a step takes here.
+    let total: Tally = serde_json::from_value(first.evidence.samples[0]["availability"].clone()).unwrap();
+    assert!((86_400_000..86_600_000).contains(&total.elapsed_ms()), "{total:?}");
     let due = LocalTime::parse("2026-11-21T09:00:00+08:00").unwrap();
     assert_eq!(first.evidence.samples[0]["due"], due.to_string());
     assert_eq!(

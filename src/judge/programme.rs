@@ -226,14 +226,8 @@ impl Judge {
         let incident = self.state.incident.as_ref().filter(|i| i.broken.is_some());
         let description = words::recheck(self.config.device.language, incident.is_some());
         let issue = Issue { kind: "follow_up".into(), code: "programme.recheck".into(), description };
-        let status = self.status(now);
-        let summary = json!({
-            "command_id": ordered.command,
-            "after_s": ordered.delay.whole_seconds(),
-            "line": status.line,
-            "disconnects": status.disconnects,
-            "incidents": status.recent,
-        });
+        let about = json!({ "command_id": ordered.command, "after_s": ordered.delay.whole_seconds() });
+        let summary = self.summary(now, about);
         let evidence = Evidence {
             finding: incident.map(|i| i.finding),
             fault_domain: incident.map_or(Domain::Unknown, |i| i.domain),
@@ -252,7 +246,13 @@ impl Judge {
         let name = name(after);
         let due = due(installed.wall, after);
         let late_s = wall.0.saturating_sub(due.0) / 1_000;
-        let summary = self.summary(now, installed, after, due, late_s);
+        let about = json!({
+            "installed": installed,
+            "due": LocalTime { wall: due, offset_minutes: installed.offset_minutes },
+            "after_s": after.whole_seconds(),
+            "late_s": late_s,
+        });
+        let summary = self.summary(now, about);
         let incident = self.state.incident.as_ref().filter(|i| i.broken.is_some());
         let description = words::follow_up(self.config.device.language, &name, incident.is_some());
         let issue = Issue { kind: "follow_up".into(), code: format!("programme.{name}"), description };
@@ -269,8 +269,8 @@ impl Judge {
         self.open_callback(now, trigger, Severity::Routine, issue, evidence, opened, now, None, Vec::new());
     }
 
-    /// What the agent may tell of the line since the installation.
-    fn summary(&self, now: Mono, installed: LocalTime, after: Span, due: Wall, late_s: i64) -> Value {
+    /// What the agent may tell of the line, added to what the call is `about`.
+    fn summary(&self, now: Mono, mut about: Value) -> Value {
         let status = self.status(now);
         let speed = status.promise.as_ref().map(|p| {
             let directions = p.directions.iter().map(|d| {
@@ -284,16 +284,12 @@ impl Judge {
             });
             json!({ "rule": p.rule, "directions": directions.collect::<Vec<_>>() })
         });
-        let offset_minutes = installed.offset_minutes;
-        json!({
-            "installed": installed,
-            "due": LocalTime { wall: due, offset_minutes },
-            "after_s": after.whole_seconds(),
-            "late_s": late_s,
-            "line": status.line,
-            "disconnects": status.disconnects,
-            "incidents": status.recent,
-            "speed": speed,
-        })
+        about["line"] = json!(status.line);
+        about["availability"] = json!(status.availability.as_ref().map(|a| &a.total));
+        about["disconnects"] = json!(status.disconnects);
+        about["remedies"] = json!(status.rungs);
+        about["incidents"] = json!(status.recent);
+        about["speed"] = json!(speed);
+        about
     }
 }
