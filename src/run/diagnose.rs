@@ -690,8 +690,10 @@ mod tests {
             ),
             (with(healthy(), Name, &[(Silent, false), (Answered, false)]), None, "all targets"),
             (with(healthy(), Name, &[(Answered, false), (Silent, true)]), None, "all targets"),
+            // As the judge has it: the independent one shows nothing about the line's own.
+            (with(healthy(), Name, &[(Answered, false), (Forged, true)]), None, "all targets"),
             (
-                with(healthy(), Name, &[(Answered, false), (Forged, true)]),
+                with(healthy(), Name, &[(Answered, false), (Forged, false)]),
                 Some(Domain::Name),
                 "r1 makes answers up",
             ),
