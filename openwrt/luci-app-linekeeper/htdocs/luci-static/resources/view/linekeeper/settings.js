@@ -125,6 +125,7 @@ return view.extend({
 		text(s, 'device', null, _('WAN device'), _('the one with the default route'), _("The kernel's name, like eth1 or pppoe-wan."));
 		text(s, 'interface', null, _('Interface'), _('the one that has the device'), _("OpenWrt's name, like wan: what repairs restart."));
 		choice(s, 'protocol', _('Gets its address by'), [ [ 'dhcp', 'DHCP' ], [ 'pppoe', 'PPPoE' ], [ 'static', _('a fixed one') ] ]);
+		text(s, 'port', null, _('Port below the session'), '', _("With PPPoE: the kernel's name, like eth1."));
 		flag(s, 'metered', '0', _('Metered'), _('Each byte costs money: no speed tests.'));
 
 		s = section('probe', _('Targets'), _("A fault can only be placed with at least one host in the operator's network and one beyond it."));
@@ -168,11 +169,13 @@ return view.extend({
 		text(s, 'resolv_conf', 'path', _('File that names them'), '/tmp/resolv.conf.d/resolv.conf.auto');
 		text(s, 'independent', null, _('An independent name server'), '', _('Where it answers and those of the line do not, another name server would help. Empty: none is asked.')).datatype = 'ipaddr';
 		text(s, 'exists', null, _('A name that exists'), 'example.com', _('Empty: the first that stands in these settings.')).datatype = 'hostname';
+		text(s, 'every', 'time', _('Asked every'), '5 min', _('10 s to 1 d, while the line is up.'));
 
 		s = section('web', _('Login page'), _('Which web page tells whether somebody is in between. Without an address none is asked.'));
 		text(s, 'url', 'page', _('Address'), '', _('By http:// only.'));
 		number(s, 'status', 100, 599, _('Answers with the status'), '204');
 		text(s, 'body', null, _('Answers with the text'), '', _('Not where the status is 204.'));
+		text(s, 'every', 'time', _('Asked every'), '15 min', _('10 s to 1 d, while the line is up.'));
 
 		s = section('health', _('Health'), _('When the gateway itself does badly: warnings in the log and on the status page.'));
 		text(s, 'every', 'time', _('Looked at every'), '60 s', _('5 s to 1 h.'));
