@@ -199,6 +199,7 @@ pub fn refereed(config: &Config, world: &World, seed: u64, until: Span) -> (Repo
     let mut referee = Referee::new(config);
     let report = run(config, world, seed, until, &mut referee);
     assert_eq!(report.stalls, 0, "the judge asked to be woken at once");
-    assert!(report.largest_snapshot <= 65_536, "a snapshot of {} bytes", report.largest_snapshot);
+    // A full journal of commands, and the flight recorder that a reboot carries over: 80 KiB at the most.
+    assert!(report.largest_snapshot <= 81_920, "a snapshot of {} bytes", report.largest_snapshot);
     (report, referee)
 }
