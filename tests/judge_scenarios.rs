@@ -230,6 +230,36 @@ fn a_break_shorter_than_patience_is_never_declared() {
     }
 }
 
+/// The echoes of the round that decides are waited for, all of them: what is near is given up sooner than what is far away
+/// is answered. So a break just shorter than the patience, after which one target stays away longer, is no outage.
+#[test]
+fn a_break_shorter_than_patience_is_not_declared_though_a_near_target_stays_away() {
+    let mut random = Random::new(0xdec1de);
+    for seed in 1..=100 {
+        let patience = 2_000;
+        let mut world = World::quiet();
+        // Target 0 near, the others beyond the sea; all within the patience.
+        world.rtt_us = vec![5_000; 4];
+        (1..4).for_each(|far| world.rtt_us[far] = 1_000 * (450 + random.below(300)));
+        world.jitter_us = 0;
+        let mut at = 30_000;
+        for _ in 0..10 {
+            let length = patience - 1 - random.below(400);
+            world = world.with(Span(at), Span(u64::from(length)), Trouble::Upstream);
+            world = world.with(Span(at), Span(u64::from(patience + 1_500)), Trouble::DeadTarget(0));
+            at += 60_000 + u64::from(random.below(4_000));
+        }
+        let report = run(&config(json!({})), &world, seed, Span(at), &mut ());
+        let declared = report.breaks.iter().find(|b| b.declared.is_some());
+        assert!(
+            declared.is_none() && report.false_breaks.is_empty(),
+            "seed {seed}, round trips {:?}: {declared:?} {:?}",
+            world.rtt_us,
+            report.false_breaks
+        );
+    }
+}
+
 // ---- how fast ----
 
 /// Median and worst.

@@ -13,7 +13,7 @@ fn plan(tree: &Value) -> Plan {
     Plan::read(tree, &Places::none()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// All kinds of trouble whose outcome hangs on no single echo.
+/// All kinds of trouble whose outcome hangs on no single echo (so the last of the breaks is a whole one).
 fn eventful() -> Plan {
     plan(&json!({
         "world": { "about": "a line on which much happens" },
@@ -35,7 +35,7 @@ fn eventful() -> Plan {
             { "what": "access", "per_year": 30, "healed_by": ["reboot"], "lasts": "1 h" },
             { "what": "address", "per_year": 60, "healed_by": ["restart-interface"] },
             { "what": "carrier", "per_year": 200, "lasts": ["4 s", "2 min"] },
-            { "what": "breaks", "length": "6 s", "apart": "50 s", "per_year": 20, "lasts": ["10 min", "2 h"] },
+            { "what": "breaks", "length": "6 s", "apart": "50 s", "per_year": 20, "lasts": "3620 s" },
             { "what": "slow", "share": "50 %", "per_year": 15, "lasts": ["6 h", "2 d"] },
             { "what": "port", "rate": "10 Mbit/s", "per_year": 15, "lasts": ["10 min", "1 d"] },
             { "what": "uses", "rate": "25 Mbit/s", "per_year": 1500, "hours": [8, 22], "lasts": ["1 min", "1 h"] },
@@ -108,6 +108,14 @@ fn passing_over_quiet_time_changes_nothing() {
             "seed {seed}: {} {} snapshots",
             full.saves,
             quick.saves
+        );
+        // What is told each hour is of the whole hour.
+        assert!(full.summaries.abs_diff(quick.summaries) <= 1, "{} {}", full.summaries, quick.summaries);
+        assert!(
+            full.summed.abs_diff(quick.summed) * 200 < full.summed,
+            "seed {seed}: {} {} answers told",
+            full.summed,
+            quick.summed
         );
         let found = |r: &Report| r.breaks.iter().map(|b| (b.own, b.declared.is_some())).collect::<Vec<_>>();
         assert_eq!(found(&full), found(&quick), "seed {seed}: outages");

@@ -24,7 +24,7 @@ use super::diagnosis::{GatewayEcho, Seen};
 use super::outage::{Cause, LineState};
 use crate::action::Action;
 use crate::check::{Ask, CheckId, CheckOrder, Checked, REPLIES, Reply, Said};
-use crate::config::Protocol;
+use crate::config::{Config, Protocol};
 use crate::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
@@ -173,6 +173,29 @@ impl Checks {
     /// When something is to be asked, or a word is overdue, on a line that is up.
     pub fn quiet_until(&self) -> Mono {
         self.quiet
+    }
+
+    /// For simulators: nothing is under way, and names and the web were answered last: they will be again.
+    pub fn rests(&self) -> bool {
+        let well = |ask| self.layers[slot(ask)].last.as_ref().is_some_and(|v| v.said == Said::Answered);
+        self.layers.iter().all(|l| l.asked.is_none()) && well(Ask::Name) && well(Ask::Web)
+    }
+
+    /// For simulators: until `now` names and the web were asked at their moments and answered as before.
+    pub fn rested(&mut self, now: Mono, config: &Config) {
+        for (ask, every) in [(Ask::Name, config.name.every), (Ask::Web, config.web.every)] {
+            let every = if config.line.metered { every.times(METERED) } else { every };
+            let layer = &mut self.layers[slot(ask)];
+            if now < layer.next {
+                continue;
+            }
+            let times = now.since(layer.next).0 / every.0;
+            let asked = layer.next + every.times(times);
+            layer.next = asked + every;
+            layer.last.iter_mut().for_each(|v| v.asked = asked);
+            self.number += times + 1;
+        }
+        self.quiet = now;
     }
 
     /// When a word is overdue.

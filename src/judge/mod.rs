@@ -62,6 +62,9 @@ const RECENT: usize = 8;
 /// How long back the gateway's last answer may lie to show it alive: ten down rounds.
 const GATEWAY_RECENT: Span = Span::seconds(5);
 
+/// How long after an incident opened its part of the flight recorder is cut out, with a second to spare.
+const RECORDED: Span = Span::seconds(flight::AFTER + 1);
+
 /// What others say is kept up to this many bytes: a driver's last line, a customer's sentence or two.
 const SAID: usize = 400;
 
@@ -457,14 +460,18 @@ impl Judge {
 
     /// When something is to be done that time alone brings, beside the watching of the line.
     fn due(&self) -> Mono {
+        let checks = &self.state.checks;
+        let checks = match self.state.watch.line {
+            LineState::Up => Some(checks.quiet_until()),
+            LineState::Down | LineState::Unknown => checks.overdue(),
+        };
+        checks.into_iter().fold(self.due_beside_checks(), Mono::min)
+    }
+
+    fn due_beside_checks(&self) -> Mono {
         let state = &self.state;
         let mut at = state.saved + SAVE_EVERY;
         let mut sooner = |m: Mono| at = at.min(m);
-        if state.watch.line == LineState::Up {
-            sooner(state.checks.quiet_until());
-        } else {
-            state.checks.overdue().into_iter().for_each(&mut sooner);
-        }
         state.area.wake().into_iter().for_each(&mut sooner);
         if state.ladder.running.is_some() {
             // Nothing else is decided about the incident meanwhile.
@@ -522,15 +529,25 @@ impl Judge {
         let settled = now.since(state.watch.since) > promise::UP_FOR;
         let held = state.incident.is_some();
         let rests = state.promise.rests(now, &self.config, held);
-        if broken || !settled || state.ladder.running.is_some() || !rests {
+        // The flight recorder's part is cut out at its moment.
+        let records = |i: &Incident| now.since(i.opened_at) <= RECORDED && state.cut.of(&i.id).is_none();
+        let records = state.incident.as_ref().is_some_and(records);
+        if broken || !settled || state.ladder.running.is_some() || !rests || records {
             return None;
         }
         let step = state.watch.rotation(&self.config)?;
-        Some((self.due(), step)).filter(|(until, _)| *until > now)
+        let due = if state.checks.rests() { self.due_beside_checks() } else { self.due() };
+        Some((due, step)).filter(|(until, _)| *until > now)
     }
 
-    /// So much time has passed as [`rests`](Judge::rests) allows.
-    pub fn rested(&mut self, by: Span) {
+    /// So much time has passed as [`rests`](Judge::rests) allows. (The flight recorder has no more than that
+    /// nobody watched meanwhile.)
+    pub fn rested(&mut self, from: Mono, by: Span) {
+        let watch = &self.state.watch;
+        if self.config.telemetry.every.is_some() {
+            self.state.telemetry.rested(by, watch.asked(&self.config), watch.traffic);
+        }
+        self.state.checks.rested(from + by, &self.config);
         self.state.watch.rested(by);
         self.state.promise.rested(by);
     }

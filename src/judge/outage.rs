@@ -937,6 +937,14 @@ impl Watch {
         [&mut self.next_round, &mut self.next_gateway, &mut self.seen].into_iter().for_each(later);
     }
 
+    /// Whom the quiet rotation asks: the usual round trip, microseconds, and from one question to the next.
+    pub fn asked(&self, config: &Config) -> impl Iterator<Item = (u32, Span)> {
+        let far = || self.targets.iter().filter(|t| t.benched.is_none());
+        let every = config.probe.interval.times(far().count() as u64);
+        let gateway = Some(&self.gateway).filter(|g| g.srtt_us > 0 && config.probe.gateway);
+        far().map(move |t| (t.srtt_us, every)).chain(gateway.map(|g| (g.srtt_us, GATEWAY_EVERY)))
+    }
+
     /// Whether the gateway answered an echo that was sent at `from` or later.
     pub fn gateway_answered_since(&self, from: Mono) -> bool {
         self.gateway.answered_sent.is_some_and(|s| s >= from)

@@ -114,6 +114,26 @@ impl Telemetry {
         }
     }
 
+    /// For simulators: so much time passed in which `each` of these targets answered in its usual time, and the line
+    /// carried this many bit/s. What the summary tells then is what it would have told, but for the extremes.
+    pub(super) fn rested(
+        &mut self,
+        by: Span,
+        each: impl Iterator<Item = (u32, Span)>,
+        traffic: Option<(u64, u64)>,
+    ) {
+        for (rtt_us, every) in each {
+            let asked = u32::try_from(by.0 / every.0.max(1)).unwrap_or(u32::MAX);
+            self.answered = self.answered.saturating_add(asked);
+            let count = self.histogram.entry(step_of(rtt_us)).or_default();
+            *count = count.saturating_add(asked);
+        }
+        let bytes = |bps: u64| bps.saturating_mul(by.0) / 8_000;
+        let (rx, tx) = traffic.unwrap_or_default();
+        self.rx_bytes = self.rx_bytes.saturating_add(bytes(rx));
+        self.tx_bytes = self.tx_bytes.saturating_add(bytes(tx));
+    }
+
     /// The round trip that this share (per cent) of the answers did not exceed.
     fn percentile(&self, share: u64) -> Option<u32> {
         let all: u64 = self.histogram.values().map(|n| u64::from(*n)).sum();

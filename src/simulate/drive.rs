@@ -255,7 +255,7 @@ impl Simulation {
         if by == 0 {
             return;
         }
-        judge.rested(Span(by));
+        judge.rested(now, Span(by));
         self.now += by;
         self.rest_at = self.now + LOOK_AGAIN;
         self.wake_at = self.wake_at.saturating_add(by);
@@ -395,7 +395,10 @@ impl Simulation {
             Action::Probe { probe, target } => self.probe(probe, target),
             Action::Repair(repair) => self.repair(&repair),
             Action::MakeSafe { .. } => self.after(1, Rare::MakeSafe),
-            Action::Report(_) => self.report.summaries += 1,
+            Action::Report(told) => {
+                self.report.summaries += 1;
+                self.report.summed += told.echo.map_or(0, |echo| u64::from(echo.answered));
+            }
             Action::Check(order) => {
                 let (took, checked) = look(&self.line, &self.world, &order);
                 self.after(took, Rare::Checked(self.life, Box::new(checked)));

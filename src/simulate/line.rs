@@ -252,10 +252,11 @@ impl Line {
         self.carrier_lost || !self.access || !self.upstream || self.beat
     }
 
-    /// Whole, and every echo of a living target comes back; the customer leaves it alone, or uses it evenly.
+    /// Whole, names and the web as well, and every echo of a living target comes back; the customer leaves it alone, or uses it evenly.
     pub fn calm(&self) -> bool {
         let lossless = self.loss == 0 && self.bursts.is_none();
-        self.far() && lossless && !self.load && !self.testing
+        let serves = self.names == Said::Answered && !self.portal;
+        self.far() && serves && lossless && !self.load && !self.testing
     }
 
     /// So much time passed in which it was [`calm`](Line::calm).

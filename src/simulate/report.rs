@@ -42,6 +42,8 @@ pub struct Report {
     pub waiting: usize,
     /// Routine summaries handed over.
     pub summaries: u64,
+    /// Echoes that they tell were answered.
+    pub summed: u64,
     /// Snapshots written.
     pub saves: u64,
     /// The largest of them, bytes of JSON.

@@ -17,7 +17,15 @@ pub const TARGETS: &[Target] = &[
     ("http_head", http_head),
     ("http_url", http_url),
     ("netlink", netlink),
-    // Answers of DHCP and PPPoE (`sense::access`), of ARP and DNS (`sense::name`): add theirs here.
+    ("arp", arp),
+    ("advertisement", advertisement),
+    ("dhcp_frame", dhcp_frame),
+    ("dhcp_message", dhcp_message),
+    ("pppoe_frame", pppoe_frame),
+    ("dns_answer", dns_answer),
+    ("command", command),
+    ("notice", notice),
+    ("desired", desired),
 ];
 
 fn text(bytes: &[u8]) -> Option<&str> {
@@ -94,4 +102,87 @@ fn http_url(bytes: &[u8]) {
 
 fn netlink(bytes: &[u8]) {
     linekeeper::sense::link::swallow(bytes);
+}
+
+fn arp(bytes: &[u8]) {
+    if let Err(words) = linekeeper::sense::access::neighbour::parse_arp(bytes) {
+        assert!(!words.is_empty());
+    }
+}
+
+fn advertisement(bytes: &[u8]) {
+    if let Err(words) = linekeeper::sense::access::neighbour::parse_advertisement(bytes) {
+        assert!(!words.is_empty());
+    }
+}
+
+fn dhcp_frame(bytes: &[u8]) {
+    if let Err(words) = linekeeper::sense::access::dhcp::parse_frame(bytes) {
+        assert!(!words.is_empty());
+    }
+}
+
+fn dhcp_message(bytes: &[u8]) {
+    use linekeeper::sense::access::dhcp::{Answer, parse_message};
+    if let Ok(heard) = parse_message(bytes)
+        && let Answer::Offer(offer) = heard.answer
+    {
+        assert!(!offer.address.is_unspecified());
+    }
+}
+
+fn pppoe_frame(bytes: &[u8]) {
+    if let Ok(heard) = linekeeper::sense::access::pppoe::parse_frame(bytes) {
+        // What goes to the log and into messages.
+        let said = heard.name.iter().chain(&heard.services);
+        assert!(said.into_iter().all(|text| !text.contains(char::is_control)));
+    }
+}
+
+fn dns_answer(bytes: &[u8]) {
+    use linekeeper::sense::name::message::{Kind, Question, answer};
+    for kind in [Kind::A, Kind::Aaaa] {
+        if let Ok(question) = Question::new("www.isp.example", kind) {
+            answer(bytes, 0x1234, &question);
+        }
+    }
+}
+
+fn command(bytes: &[u8]) {
+    use linekeeper::act::mqtt::command::{Envelope, Read, read};
+    // A key that is one (RFC 8032, test 1).
+    const KEY: [u8; 32] = [
+        0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
+        0xe1, 0x72, 0xf3, 0xda, 0xa6, 0x23, 0x25, 0xaf, 0x02, 0x1a, 0x68, 0xf7, 0x07, 0x51, 0x1a,
+    ];
+    for (retained, key) in [(false, Some(&KEY)), (true, None)] {
+        let correlation = bytes.get(..bytes.len().min(100));
+        let envelope = Envelope { retained, correlation, expiry_s: Some(bytes.len() as u32) };
+        match read(bytes, envelope, "gw-0001", key) {
+            Read::Unreadable(words) => assert!(!words.is_empty()),
+            Read::Refused(refused) => assert!(!refused.detail.is_empty()),
+            // The judge refuses it.
+            Read::Command(came) => assert_eq!(came.retained, retained),
+        }
+    }
+}
+
+fn notice(bytes: &[u8]) {
+    if let Err(words) = linekeeper::act::mqtt::notice::read(bytes, "north-3/olt-7") {
+        assert!(!words.is_empty());
+    }
+}
+
+fn desired(bytes: &[u8]) {
+    use linekeeper::config::desired::{lay, message};
+    match message(bytes) {
+        Err(words) => assert!(!words.is_empty()),
+        Ok(Some(desired)) => {
+            let own = serde_json::json!({ "device": { "id": "gw-0001" }, "line": { "device": "wan0" } });
+            if let Err(faults) = lay(&own, &desired.config) {
+                assert!(!faults.to_string().is_empty());
+            }
+        }
+        Ok(None) => {}
+    }
 }
