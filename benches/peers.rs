@@ -19,7 +19,6 @@
 )]
 
 #[path = "../tests/line/mod.rs"]
-#[allow(dead_code, reason = "the tests of speed use the rest")]
 mod line;
 
 use line::{IP_LAYER, Line, PROGRAM, installed, mbit};
