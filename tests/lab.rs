@@ -405,7 +405,7 @@ fn refusal() -> Outcome {
     let told = String::from_utf8_lossy(&out.stdout);
     let objects: Vec<Value> = told.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let acts = objects.iter().filter(|o| o["what"] == "act").count();
-    must(acts == 6, &format!("{acts} acts were told"))?;
+    must(acts == 7, &format!("{acts} acts were told"))?;
     let end = objects.last().ok_or("nothing was told")?;
     must(end["what"] == "end" && end["as_told"] == true, &format!("it ended with {end}"))
 }

@@ -18,6 +18,8 @@
 //!   hashed from the device; on a metered line [`METERED`] times as seldom; [`AFTER_RETURN`] after each return. What is
 //!   wrong is asked again after [`CONFIRM`] and counts when it is wrong [`CONFIRMED`] times in a row. While it lasts it
 //!   is asked again, later and later; after a remedy for it at once.
+//! * Resolvers that never answered on this line are no fault of it: somebody configured them wrongly, or they are not to
+//!   be asked over it. Silence of theirs counts once one has answered, or where an independent one answers.
 //! * A word that does not come within the check's time limit and [`WORD_LATE`] is taken for "not checked".
 
 use super::diagnosis::{GatewayEcho, Seen};
@@ -101,6 +103,9 @@ pub struct Checks {
     layers: [Layer; 5],
     /// When DHCP or PPPoE were asked in the last hour.
     access: VecDeque<Mono>,
+    /// A resolver of the line's own has answered at some time.
+    #[serde(default)]
+    named: bool,
     /// The break that is being placed began then.
     of: Option<Mono>,
     /// The ladder waits for what is under way.
@@ -252,7 +257,10 @@ impl Checks {
     /// The last that a layer of the service did, if it is confirmed; a good answer needs no second.
     pub fn confirmed(&self, ask: Ask) -> Option<&Verdict> {
         let layer = &self.layers[slot(ask)];
-        layer.last.as_ref().filter(|v| !is_wrong(ask, v.said) || layer.wrong >= CONFIRMED)
+        let verdict = layer.last.as_ref().filter(|v| !is_wrong(ask, v.said) || layer.wrong >= CONFIRMED)?;
+        let dead = ask == Ask::Name && matches!(verdict.said, Said::Silent | Said::Refused);
+        let known = self.named || verdict.resolver.is_some();
+        (!dead || known).then_some(verdict)
     }
 
     /// Since when a layer of the service is wrong.
@@ -267,6 +275,7 @@ impl Checks {
         let layer = &mut self.layers[at];
         let (_, asked, _) = layer.asked.take_if(|(number, _, _)| *number == checked.check)?;
         let verdict = sum_up(checked, asked);
+        self.named |= checked.ask == Ask::Name && verdict.said == Said::Answered;
         let differs = layer
             .last
             .as_ref()

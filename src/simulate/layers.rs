@@ -18,6 +18,10 @@ pub(super) fn look(line: &Line, world: &World, order: &CheckOrder) -> (u64, Chec
         let took_us = (said != Said::Silent && said != Said::NotChecked).then_some(ms as u32 * 1_000);
         Reply { whom: whom.into(), said, took_us, independent: false, detail: detail.into() }
     };
+    if world.unasked {
+        let unknown = one(order.ask.name(), Said::NotChecked, 0, "a log knows nothing of it");
+        return (1, Checked { check: order.check, ask: order.ask, replies: vec![unknown] });
+    }
     let way = line.carrier && line.admin_up && line.access;
     let or_silent = |there: bool, said: Said| if there { said } else { Said::Silent };
     let replies = match order.ask {

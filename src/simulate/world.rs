@@ -32,6 +32,8 @@ pub struct World {
     /// Speeds that were once measured on a real line, in the order of time: the next one answers a test. Empty: the
     /// line gives what [`World::rates`] and its troubles say.
     pub recorded: Vec<Recorded>,
+    /// Nobody can be asked about the layers: a log knows nothing of them.
+    pub unasked: bool,
     /// Messages find another way out while the line is down (a mobile modem beside it).
     pub failover: bool,
     /// Rungs that this gateway cannot carry out, and what the driver says of it.
@@ -200,6 +202,7 @@ impl World {
             rates: (Rate(100_000_000), Rate(20_000_000)),
             port: None,
             recorded: Vec::new(),
+            unasked: false,
             failover: false,
             cannot: BTreeMap::new(),
             faults: Vec::new(),

@@ -550,7 +550,10 @@ impl Plan {
     pub fn deeds(&self) -> Vec<Value> {
         let text = read(&self.record.as_ref().expect("it records").join("actions.jsonl"));
         let all = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        all.filter(|v| !matches!(v["action"]["do"].as_str(), Some("probe" | "note" | "save"))).collect()
+        all.filter(|v| {
+            !matches!(v["action"]["do"].as_str(), Some("probe" | "check" | "report" | "note" | "save"))
+        })
+        .collect()
     }
 }
 
