@@ -510,3 +510,49 @@ fn address(whom: &str) -> Option<IpAddr> {
     let first = whom.split_whitespace().next()?;
     first.parse().ok().or_else(|| first.parse::<SocketAddr>().ok().map(|s| s.ip()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(checks: &mut Checks, at: u64, own: Said, independent: Said) -> Option<Said> {
+        let reply = |whom: &str, said, independent| Reply {
+            whom: whom.into(),
+            said,
+            took_us: None,
+            independent,
+            detail: String::new(),
+        };
+        let number = CheckId(at);
+        checks.layers[slot(Ask::Name)].asked = Some((number, Mono(at), Mono(at + 1_000)));
+        let replies = vec![reply("192.0.2.53", own, false), reply("203.0.113.53", independent, true)];
+        checks.checked(Mono(at + 1), &Checked { check: number, ask: Ask::Name, replies });
+        checks.confirmed(Ask::Name).map(|v| v.said)
+    }
+
+    #[test]
+    fn resolvers_that_never_answered_are_no_fault_of_the_line() {
+        let mut checks = Checks::default();
+        for at in 1..=5 {
+            let said = names(&mut checks, at * 10_000, Said::Silent, Said::Silent);
+            assert_eq!(said, None, "they may be configured wrongly");
+        }
+        assert_eq!(names(&mut checks, 60_000, Said::Answered, Said::Silent), Some(Said::Answered));
+        assert_eq!(names(&mut checks, 70_000, Said::Silent, Said::Silent), None, "once is not enough");
+        assert_eq!(names(&mut checks, 80_000, Said::Silent, Said::Silent), Some(Said::Silent));
+    }
+
+    #[test]
+    fn an_independent_answer_or_a_forged_one_shows_it_at_once() {
+        let mut checks = Checks::default();
+        for at in 1..=u64::from(CONFIRMED) {
+            names(&mut checks, at * 10_000, Said::Silent, Said::Answered);
+        }
+        assert_eq!(checks.confirmed(Ask::Name).map(|v| v.said), Some(Said::Silent));
+        let mut checks = Checks::default();
+        for at in 1..=u64::from(CONFIRMED) {
+            names(&mut checks, at * 10_000, Said::Forged, Said::Silent);
+        }
+        assert_eq!(checks.confirmed(Ask::Name).map(|v| v.said), Some(Said::Forged));
+    }
+}
