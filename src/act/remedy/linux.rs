@@ -3,6 +3,8 @@
 //! Whatever happens in between, the device ends up: each way out of a restart sends `up`.
 
 use super::command::{End, Ran, cannot_run, run};
+use super::configured::{configured, filled};
+use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::LinuxDriver;
 use crate::observation::RemedyResult;
@@ -43,10 +45,6 @@ impl Linux {
         Linux { how: how.clone(), device: device.to_owned() }
     }
 
-    pub(super) fn set_device(&mut self, name: &str) {
-        name.clone_into(&mut self.device);
-    }
-
     /// Carries one remedy out.
     pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
         match repair.rung {
@@ -54,12 +52,13 @@ impl Linux {
             Rung::OtherResolver => self.other_resolver(repair).await,
             Rung::RestartInterface => self.restart(repair.limit.into()).await,
             Rung::RestartNetwork => {
-                self.configured("restart_network", &self.how.restart_network, repair.limit.into()).await
+                configured("restart_network", &self.how.restart_network, &self.device, repair.limit.into())
+                    .await
             }
             Rung::PowerModem => {
-                self.configured("power_modem", &self.how.power_modem, repair.limit.into()).await
+                configured("power_modem", &self.how.power_modem, &self.device, repair.limit.into()).await
             }
-            Rung::Reboot => self.configured("reboot", &self.how.reboot, repair.limit.into()).await,
+            Rung::Reboot => configured("reboot", &self.how.reboot, &self.device, repair.limit.into()).await,
         }
     }
 
@@ -120,11 +119,11 @@ impl Linux {
             };
             command.iter_mut().for_each(|word| *word = word.replace(PLACE, &resolver.to_string()));
         }
-        self.configured("other_resolver", &command, repair.limit.into()).await
+        configured("other_resolver", &command, &self.device, repair.limit.into()).await
     }
 
     async fn restart(&self, limit: Duration) -> (RemedyResult, String) {
-        let leash = UpAgain { device: &self.device, armed: true };
+        let leash = UpAgain::by(["ip", "link", "set", "dev", &self.device, "up"]);
         let outcome = timeout(limit, self.down_and_up()).await;
         let (result, mut said) = match outcome {
             Ok(Ok(said)) => {
@@ -171,7 +170,7 @@ impl Linux {
     /// Starts the DHCP client so that it lives longer than we do: in a session of its own where there is a `setsid`,
     /// else in a process group of its own, and with its outputs closed, because a pipe that ends with us would end it.
     async fn start_client(&self) -> Result<String, Words> {
-        let argv = self.filled(&self.how.dhcp_client);
+        let argv = filled(&self.how.dhcp_client, &self.device);
         let Some((program, arguments)) = argv.split_first() else {
             return Ok("there is no DHCP client to start".into());
         };
@@ -202,29 +201,6 @@ impl Linux {
             }
         }
         Ok(format!("started {program}"))
-    }
-
-    async fn configured(&self, key: &str, command: &[String], limit: Duration) -> (RemedyResult, String) {
-        let argv = self.filled(command);
-        if argv.is_empty() {
-            return (RemedyResult::Unsupported, format!("remedies.{key} is not configured"));
-        }
-        let ran = run(&argv, b"", &[], limit).await;
-        let name = argv.join(" ");
-        if ran.succeeded() {
-            let said = if ran.output.is_empty() { name } else { format!("{name}: {}", ran.output) };
-            return (RemedyResult::Done, said);
-        }
-        let why = ran.failure(limit);
-        match ran.end {
-            End::NotStarted(_) => (RemedyResult::Failed, why),
-            End::Overran => (RemedyResult::Overran, format!("{name} {why}")),
-            End::Exited(_) => (RemedyResult::Failed, format!("{name} {why}")),
-        }
-    }
-
-    fn filled(&self, command: &[String]) -> Vec<String> {
-        command.iter().map(|word| word.replace("{device}", &self.device)).collect()
     }
 
     fn client(&self) -> Client {
@@ -298,32 +274,6 @@ fn on_path(program: &str) -> bool {
     std::env::split_paths(&path).any(|directory| directory.join(program).exists())
 }
 
-/// Sends `up` when it goes out of sight armed: the task was dropped between `down` and `up`.
-struct UpAgain<'a> {
-    device: &'a str,
-    armed: bool,
-}
-
-impl UpAgain<'_> {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for UpAgain<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            // Not waited for: there is nobody left to wait.
-            let _ = std::process::Command::new("ip")
-                .args(["link", "set", "dev", self.device, "up"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -355,6 +305,6 @@ mod tests {
     #[test]
     fn the_device_is_put_into_commands() {
         let linux = Linux::new(&LinuxDriver::default(), "wan0");
-        assert_eq!(linux.filled(&["a".into(), "-i{device}".into()]), ["a", "-iwan0"]);
+        assert_eq!(filled(&["a".into(), "-i{device}".into()], &linux.device), ["a", "-iwan0"]);
     }
 }

@@ -4,6 +4,8 @@
 //! longer than it may, and never leaves the line worse than it found it.
 
 pub mod command;
+mod configured;
+mod leash;
 pub mod linux;
 pub mod openwrt;
 pub mod script;
@@ -36,16 +38,6 @@ impl Driver {
             config::Driver::Linux(how) => Driver::Linux(linux::Linux::new(how, device)),
             config::Driver::OpenWrt(how) => Driver::OpenWrt(openwrt::OpenWrt::new(how, device)),
             config::Driver::Script { program } => Driver::Script(script::Script::new(program, device)),
-        }
-    }
-
-    /// The same driver for another device: the line may move.
-    pub fn set_device(&mut self, name: &str) {
-        match self {
-            Driver::None { device } => name.clone_into(device),
-            Driver::Linux(linux) => linux.set_device(name),
-            Driver::OpenWrt(openwrt) => openwrt.set_device(name),
-            Driver::Script(script) => script.set_device(name),
         }
     }
 

@@ -6,6 +6,8 @@
 //! remedy, or of the gateway, the judge has [`OpenWrt::make_safe`] called at the next start.
 
 use super::command::{End, Ran, run};
+use super::configured::configured;
+use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::OpenWrtDriver;
 use crate::observation::RemedyResult;
@@ -14,7 +16,6 @@ use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
@@ -114,10 +115,6 @@ impl OpenWrt {
         OpenWrt { ubus: ubus.to_owned(), proc: proc.to_owned(), ..self }
     }
 
-    pub(super) fn set_device(&mut self, name: &str) {
-        name.clone_into(&mut self.device);
-    }
-
     /// Carries one remedy out.
     pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
         let limit: Duration = repair.limit.into();
@@ -131,11 +128,11 @@ impl OpenWrt {
                 let command = &self.how.other_resolver;
                 let command: Vec<String> =
                     command.iter().map(|word| word.replace("{resolver}", &resolver.to_string())).collect();
-                return self.configured_command("other_resolver", &command, limit).await;
+                return configured("other_resolver", &command, &self.device, limit).await;
             }
             Rung::RestartNetwork => timeout(limit, self.restart_network()).await,
             Rung::PowerModem => {
-                return self.configured_command("power_modem", &self.how.power_modem, limit).await;
+                return configured("power_modem", &self.how.power_modem, &self.device, limit).await;
             }
             Rung::Reboot => timeout(limit, self.reboot()).await,
         };
@@ -213,7 +210,14 @@ impl OpenWrt {
                 return (RemedyResult::Overran, format!("netifd did not answer within {}", span(limit)));
             }
         };
-        let leash = UpAgain { ubus: &self.ubus, object: object(&name), armed: true };
+        let leash = UpAgain::by([
+            self.ubus.as_os_str(),
+            "-t".as_ref(),
+            "4".as_ref(),
+            "call".as_ref(),
+            object(&name).as_ref(),
+            "up".as_ref(),
+        ]);
         let outcome = timeout(limit, async {
             if before != Interface::TakenDown {
                 let ran = self.down_and_up(&name, limit).await;
@@ -250,27 +254,6 @@ impl OpenWrt {
         } else {
             let why = trouble(&ran, CALL_WITHIN);
             (RemedyResult::Failed, format!("asking netifd to restart all networking: {why}"))
-        }
-    }
-
-    async fn configured_command(
-        &self,
-        key: &str,
-        command: &[String],
-        limit: Duration,
-    ) -> (RemedyResult, String) {
-        if command.is_empty() {
-            return (RemedyResult::Unsupported, format!("remedies.{key} is not configured"));
-        }
-        let argv: Vec<String> = command.iter().map(|word| word.replace("{device}", &self.device)).collect();
-        let ran = run(&argv, b"", &[], limit).await;
-        let name = argv.join(" ");
-        match (ran.succeeded(), &ran.end) {
-            (true, _) if ran.output.is_empty() => (RemedyResult::Done, name),
-            (true, _) => (RemedyResult::Done, format!("{name}: {}", ran.output)),
-            (_, End::NotStarted(why)) => (RemedyResult::Failed, why.clone()),
-            (_, End::Overran) => (RemedyResult::Overran, format!("{name} {}", ran.failure(limit))),
-            (_, End::Exited(_)) => (RemedyResult::Failed, format!("{name} {}", ran.failure(limit))),
         }
     }
 
@@ -416,32 +399,5 @@ fn trouble(ran: &Ran, limit: Duration) -> String {
         Some(252) => "ubus' ACL does not allow it".into(),
         Some(253) => "it has no such method".into(),
         _ => ran.failure(limit),
-    }
-}
-
-/// Sends `up` when it goes out of sight armed: the task was dropped between `down` and `up`.
-struct UpAgain<'a> {
-    ubus: &'a Path,
-    object: String,
-    armed: bool,
-}
-
-impl UpAgain<'_> {
-    fn disarm(mut self) {
-        self.armed = false;
-    }
-}
-
-impl Drop for UpAgain<'_> {
-    fn drop(&mut self) {
-        if self.armed {
-            // Not waited for: there is nobody left to wait.
-            let _ = std::process::Command::new(self.ubus)
-                .args(["-t", "4", "call", &self.object, "up"])
-                .stdin(Stdio::null())
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .spawn();
-        }
     }
 }

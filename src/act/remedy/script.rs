@@ -31,10 +31,6 @@ impl Script {
         Script { program: program.to_owned(), device: device.to_owned() }
     }
 
-    pub(super) fn set_device(&mut self, name: &str) {
-        name.clone_into(&mut self.device);
-    }
-
     /// Carries one remedy out.
     pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
         let json = match serde_json::to_vec(repair) {
