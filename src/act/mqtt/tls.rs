@@ -103,6 +103,10 @@ pub fn words(error: &ConnectionError) -> Option<String> {
             CertificateError::UnknownIssuer => {
                 "the broker's certificate is from another authority than the one in mqtt.ca"
             }
+            CertificateError::BadSignature => {
+                "the broker's certificate is from another authority than the one in mqtt.ca, though of the same name: \
+                 one of the two was made anew"
+            }
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
                 "the broker's certificate is for another name: mqtt.broker must be a name in the certificate"
             }
@@ -153,5 +157,18 @@ mod tests {
         assert!(said(&with(Some(&path), None)).contains("ca.pem"));
         std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
         assert!(said(&with(Some(&path), None)).contains("cannot be used"));
+    }
+
+    #[test]
+    fn a_stranger_is_told_from_one_of_the_same_name() {
+        let said = |why| {
+            let error = rustls::Error::InvalidCertificate(why);
+            words(&ConnectionError::Tls(TlsError::TLS(error))).unwrap()
+        };
+        assert!(
+            said(CertificateError::UnknownIssuer)
+                .contains("from another authority than the one in mqtt.ca (")
+        );
+        assert!(said(CertificateError::BadSignature).contains("though of the same name"));
     }
 }
