@@ -176,6 +176,40 @@ fn nothing_is_done_in_the_moment_in_which_the_carrier_comes_back() {
     }
 }
 
+/// A modem that starts, or trains anew, takes the carrier away and brings it back by itself: whoever cuts its power meanwhile
+/// lets it begin once more.
+#[test]
+fn the_modem_is_left_alone_while_it_may_be_starting() {
+    let ladder = config(json!({ "remedies": { "ladder": ["restart-interface", "power-modem", "reboot"] } }));
+    let begun = |trouble: Trouble, lasts: Span| {
+        let world = World::quiet().with_fault(Fault {
+            at: Span::minutes(5),
+            lasts: Some(lasts),
+            healed_by: vec![Rung::PowerModem],
+            trouble,
+        });
+        let (report, referee) = refereed(&ladder, &world, 9, Span::hours(2));
+        let told = referee.keeper.notes().filter(|(_, n)| n.starts_with("the modem may be starting")).count();
+        let begun = report.remedies.iter().map(|(at, rung)| (at.0 / 1_000 - 300, *rung)).collect::<Vec<_>>();
+        (begun, report.callbacks.len(), told)
+    };
+    for seconds in [25, 90, 170] {
+        let restart = vec![(10, Rung::RestartInterface)];
+        assert_eq!(begun(Trouble::Carrier, Span::seconds(seconds)), (restart, 0, 1), "{seconds} s");
+    }
+    let both = vec![(10, Rung::RestartInterface), (180, Rung::PowerModem)];
+    assert_eq!(begun(Trouble::Carrier, Span::hours(1)), (both, 0, 1), "what hangs is helped");
+    // With a carrier nothing tells of a start.
+    let (access, _, told) = begun(Trouble::Access, Span::hours(1));
+    assert!(access[1].0 < 30 && access[1].1 == Rung::PowerModem && told == 0, "{access:?}");
+    // A cut cable: told to the platform when nothing is left.
+    let world = World::quiet().with(Span::minutes(5), Span::hours(1), Trouble::Carrier);
+    let (report, _) = refereed(&ladder, &world, 9, Span::hours(2));
+    let rungs: Vec<Rung> = report.remedies.iter().take(3).map(|(_, rung)| *rung).collect();
+    assert_eq!(rungs, [Rung::RestartInterface, Rung::PowerModem, Rung::Reboot]);
+    assert_eq!(report.callbacks.len(), 1);
+}
+
 #[test]
 fn a_pass_that_became_due_while_the_line_was_up_does_not_spin() {
     // Handed over, back, and broken again within the hold-down, after the next pass was due. The referee looks.

@@ -6,6 +6,11 @@
 //!   makes sense in the fault domain and on this kind of line, and only one at a time.
 //! * A carrier that is away is left alone for [`CARRIER_PATIENCE`]: somebody plugs a cable in again, or a modem starts.
 //!   A link that is whole again is left alone for [`LINK_SETTLE`]: the line is about to come back.
+//! * While the carrier is away neither the modem's power is cut nor the gateway rebooted before it has been away for
+//!   `power-modem`'s settle time: a modem that starts, or trains anew after it lost synchronism, takes half a minute to
+//!   three and is then back by itself, and either rung would let it begin once more. It is given as long as it would be
+//!   given after its power was cut, and [`LINK_SETTLE`] once the carrier is back; all in all no longer than both from the
+//!   break on. What else the ladder has is tried meanwhile; the incident is not handed over before.
 //! * The order is the configured one, as the line's own record has it (`judge::record`): what healed before comes first,
 //!   what never did is left out.
 //! * After it the line has the rung's settle time to come back. If it does, the rung healed it; else the next rung
@@ -116,6 +121,9 @@ pub struct Ladder {
     /// No reboot until then.
     #[serde(default)]
     reboot_barred: Option<Mono>,
+    /// Nothing is left but what waits until then for a modem that may be starting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<Mono>,
     /// What each rung did for this line.
     #[serde(default)]
     pub records: Records,
@@ -134,6 +142,8 @@ pub struct Circumstances {
     pub resolver: bool,
     /// What is written to flash is there after a reboot, as far as is known.
     pub stored: bool,
+    /// Until when the modem may be starting.
+    pub starts: Option<Mono>,
 }
 
 /// What the ladder says when asked for the next rung.
@@ -147,6 +157,8 @@ pub enum Next {
     Exhausted(Option<Mono>),
     /// There would be this one, but somebody works on the gateway.
     HandsOff(Rung),
+    /// There would be this one, but the modem may be starting: not before then.
+    Waits(Rung, Mono),
     /// Nothing is left for this incident but what never helped on this line.
     Futile,
     /// The memory was lost: until then nothing is taken.
@@ -169,6 +181,7 @@ impl Ladder {
         self.of_incident = Default::default();
         self.missed.clear();
         self.skipped.clear();
+        self.waits = None;
     }
 
     /// The line broke again in the same incident.
@@ -213,6 +226,7 @@ impl Ladder {
         if self.running.is_some() {
             return Next::Busy;
         }
+        self.waits = None;
         while self.uses.front().is_some_and(|(_, at)| now.since(*at) >= DAY) {
             self.uses.pop_front();
         }
@@ -258,8 +272,15 @@ impl Ladder {
                 && self.of_incident[rung as usize] < limits.per_incident
                 && !barred
         };
-        let mut held = None;
+        let starts = of.starts.filter(|at| now < *at);
+        let (mut held, mut early) = (None, None);
         for rung in rungs.iter().copied().filter(|&rung| free(rung)) {
+            if let Some(at) = starts
+                && matches!(rung, Rung::PowerModem | Rung::Reboot)
+            {
+                early = early.or(Some((rung, at)));
+                continue;
+            }
             if !of.hands_off || !rung.disturbs() {
                 return Next::Take(rung);
             }
@@ -267,6 +288,10 @@ impl Ladder {
         }
         if let Some(rung) = held {
             return Next::HandsOff(rung);
+        }
+        if let Some((rung, at)) = early {
+            self.waits = Some(at);
+            return Next::Waits(rung, at);
         }
         if rungs.is_empty() {
             return Next::Futile;

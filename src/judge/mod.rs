@@ -483,6 +483,7 @@ impl Judge {
                     let waits = state.area.waits();
                     let awaited = state.checks.awaited;
                     let ripe = if awaited { ripe + checks::PLACE_MOST } else { ripe };
+                    let ripe = state.ladder.waits.map_or(ripe, |at| at.max(ripe));
                     if !incident.exhausted && !waits {
                         sooner(ripe);
                     }
@@ -1038,7 +1039,9 @@ impl Judge {
                 hands_off: self.state.hands_off.is_some(),
                 resolver: self.resolver().is_some(),
                 stored: !self.state.troubles.contains_key(&Part::Store),
+                starts: self.modem_starts(since),
             };
+            let waited = self.state.ladder.waits;
             let text = match self.state.ladder.next(now, &circumstances, &self.config.remedies) {
                 Next::Busy => return,
                 Next::Take(rung) => {
@@ -1058,6 +1061,17 @@ impl Judge {
                     let why = self.state.hands_off.as_deref().unwrap_or_default();
                     format!("{} would be next, but somebody works on the gateway: {why}", rung.name())
                 }
+                Next::Waits(rung, at) => {
+                    if waited.is_none() {
+                        let text = format!(
+                            "the modem may be starting, and would be back by itself: {} in {} if it is not",
+                            rung.name(),
+                            at.since(now)
+                        );
+                        self.note(Level::Info, text);
+                    }
+                    return;
+                }
                 Next::Futile => format!(
                     "fault domain {}: what could be tried never helped on this line and is left out",
                     domain.name()
@@ -1073,6 +1087,18 @@ impl Judge {
             }
             return;
         }
+    }
+
+    /// Until when the modem may be starting, in a break that began at `since`: it takes the carrier away meanwhile.
+    fn modem_starts(&self, since: Mono) -> Option<Mono> {
+        let settle = self.config.remedies.limits(Rung::PowerModem).settle;
+        let watch = &self.state.watch;
+        let until = match (watch.link_fault_since(), watch.carrier_back) {
+            (Some((Cause::NoCarrier, from)), _) => from + settle,
+            (_, Some(back)) if back > since => back + ladder::LINK_SETTLE,
+            (Some(_), _) | (None, _) => return None,
+        };
+        Some(until.min(since + settle + ladder::LINK_SETTLE))
     }
 
     /// Whether the incident's fault lasts now, as far as is known.

@@ -278,6 +278,9 @@ pub struct Watch {
     faulty_link: Option<(Cause, Mono)>,
     /// When a fault of the link last ended.
     pub link_mended: Option<Mono>,
+    /// When a carrier that was away last came back.
+    #[serde(default)]
+    pub carrier_back: Option<Mono>,
     suspicion: Option<Suspicion>,
     confirming: Option<Mono>,
     /// Echoes within their limit, in the order of sending.
@@ -318,6 +321,7 @@ impl Watch {
             carried: None,
             faulty_link: None,
             link_mended: None,
+            carrier_back: None,
             suspicion: None,
             confirming: None,
             flights: Vec::new(),
@@ -564,6 +568,9 @@ impl Watch {
         if link.gateway.is_some() && link.gateway != self.gateway_address {
             self.gateway = TargetState::default();
             self.gateway_address = link.gateway;
+        }
+        if link.carrier && self.link.as_ref().is_some_and(|l| !l.carrier) {
+            self.carrier_back = Some(now);
         }
         self.link = Some(link.clone());
         self.faulty_link = match (cause, self.faulty_link, self.link_fault_since()) {
