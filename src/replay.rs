@@ -31,7 +31,7 @@ pub struct Header {
 pub struct Fault {
     /// Its number, from 1.
     pub line: usize,
-    /// Where in it, from 1; 0 if the line as a whole is meant.
+    /// Where in it, from 1; its beginning, if the line as a whole is meant.
     pub column: usize,
     /// What is wrong and what was expected.
     pub what: String,
@@ -39,10 +39,7 @@ pub struct Fault {
 
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.column {
-            0 => write!(f, "line {}: {}", self.line, self.what),
-            column => write!(f, "line {}, column {column}: {}", self.line, self.what),
-        }
+        write!(f, "line {}, column {}: {}", self.line, self.column.max(1), self.what)
     }
 }
 
@@ -75,15 +72,15 @@ impl Replay {
             })?;
             if header.schema != TRACE_SCHEMA {
                 return Err(fault(
-                    0,
+                    12,
                     format!("the schema is {:?}, this program reads {TRACE_SCHEMA}", header.schema),
                 ));
             }
             let config =
-                read(&header.config, &Places::none()).map_err(|faults| fault(0, faults.to_string()))?;
+                read(&header.config, &Places::none()).map_err(|faults| fault(1, faults.to_string()))?;
             self.last = None;
             self.judge = Some(match &header.snapshot {
-                Some(snapshot) => Judge::restore(config, snapshot).map_err(|why| fault(0, why))?,
+                Some(snapshot) => Judge::restore(config, snapshot).map_err(|why| fault(1, why))?,
                 None => Judge::new(config),
             });
             return Ok(Vec::new());
@@ -91,7 +88,7 @@ impl Replay {
         let entry: Entry = serde_json::from_str(text)
             .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", words(&e))))?;
         if let Some(last) = self.last.filter(|last| entry.at < *last) {
-            return Err(fault(0, format!("time runs back: {} ms after {} ms", entry.at.0, last.0)));
+            return Err(fault(1, format!("time runs back: {} ms after {} ms", entry.at.0, last.0)));
         }
         self.last = Some(entry.at);
         let Some(judge) = &mut self.judge else { return Ok(Vec::new()) };

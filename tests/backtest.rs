@@ -55,11 +55,41 @@ fn wrong_logs_are_refused_with_line_and_column() -> Result<(), Failed> {
         ),
         ("time,download_mbps\n1,NaN\n2,5\n", "line 2, column 3: download_mbps must be"),
         ("time,download_mbps\n1,\"5\"\n2,5\n", "line 2, column 3: download_mbps must be"),
+        (
+            "time,download_mbps,upload_mbps\n1,5,1\n2,5,-1\n",
+            "line 3, column 5: upload_mbps must be a number of 0 to 1000000",
+        ),
+        (
+            "time,download_mbps,upload_mbps,latency_ms\n1,5,1,20\n2,5,1,61000\n",
+            "line 3, column 7: latency_ms must be",
+        ),
+        (
+            "time,download_mbps,upload_mbps,latency_ms,jitter\n1,5,1,20,2\n",
+            "line 1, column 1: the columns of speeds are",
+        ),
+        ("time,rtt_ms,target\n1,5,a\n", "line 1, column 1: the first line must be"),
+        (
+            "time,value\n1,0.5\n2,half\n",
+            "line 3, column 3: value must be a number of 0 to 1000000, or empty, is \"half\"",
+        ),
+        ("time,value,label\n1,0.5,a\n2,0.5\n", "line 3, column 1: has 2 fields, the first line has 3"),
+        ("time,value\n1,0.5\n0,0.5\n", "line 3, column 1: time runs back, by 1 s"),
+        ("time,target,rtt_ms\n5,a,1\n4,a,1\n", "line 3, column 1: time runs back, by 1 s"),
+        ("time,download_mbps\n5,1\n4,1\n", "line 3, column 1: time runs back, by 1 s"),
+        ("time,up\n2026-02-30T00:00:00Z,1\n110,1\n", "line 2, column 1: time must be a time"),
         ("{\"schema\":\"x\"}\n", "line 1, column 14: not the header of a trace: missing field"),
         ("{\"at\":5}\n", "line 1, column 8: not an entry of a trace: missing field"),
         (
             "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n{\"at\":4,\"observation\":{\"saw\":\"ticked\"}}\n",
-            "line 2: time runs back",
+            "line 2, column 1: time runs back",
+        ),
+        (
+            "{\"schema\":\"linekeeper.trace.v9\",\"version\":\"1\",\"config\":{},\"snapshot\":null}\n",
+            "line 1, column 12: the schema is \"linekeeper.trace.v9\", this program reads linekeeper.trace.v1",
+        ),
+        (
+            "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n",
+            "line 1, column 1: holds fewer than two echoes",
         ),
         (
             "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n{\"at\":6,\"obser",
@@ -70,6 +100,24 @@ fn wrong_logs_are_refused_with_line_and_column() -> Result<(), Failed> {
         let Err(faults) = Log::read(text) else { panic!("{text:?} is taken") };
         let told = faults[0].to_string();
         assert!(told.contains(words), "{text:?}: {told:?} does not say {words:?}");
+    }
+    let targets: String =
+        (0..257).fold("time,target,rtt_ms\n".into(), |text: String, n| text + &format!("{n},h{n},1\n"));
+    let told = Log::read(&targets).unwrap_err()[0].to_string();
+    assert_eq!(told, "line 258, column 5: target is one of more than 256 targets");
+    // A fault in its last line refuses the whole of each kind, and each fault of a line is told with its own column.
+    for (head, row, bad, columns) in [
+        ("time,download_mbps,upload_mbps,latency_ms", "5,1,20", "x,y,z", [5, 7, 9]),
+        ("time,target,rtt_ms", "a,1", "a,z", [7, 0, 0]),
+        ("time,up", "1", "z", [5, 0, 0]),
+        ("time,value", "0.1", "z", [5, 0, 0]),
+    ] {
+        let rows: String = (100..150).fold(String::new(), |text, n| text + &format!("{n},{row}\n"));
+        assert_eq!(Log::read(&format!("{head}\n{rows}")).unwrap().rows, 50, "{head}");
+        let wrong = Log::read(&format!("{head}\n{rows}150,{bad}\n")).unwrap_err();
+        let places: Vec<(usize, usize)> = wrong.iter().map(|w| (w.line, w.column)).collect();
+        let wanted: Vec<(usize, usize)> = columns.iter().filter(|c| **c > 0).map(|c| (52, *c)).collect();
+        assert_eq!(places, wanted, "{head}: {wrong:?}");
     }
     // All at once, and no more than anybody reads.
     let many: String = (0..1_000).fold("time,up\n".into(), |text: String, n| text + &format!("{n},x\n"));

@@ -202,14 +202,14 @@ fn a_trace_that_is_wrong_is_65_with_line_and_column() {
         (String::from("rubbish\n"), &["line 1, column 1", "not the header of a trace"][..]),
         (header() + "{\"at\":1,\"observation\":{\"saw\":\"ghost\"}}\n", &["line 2, column", "ghost"]),
         (good.clone() + "{\"at\":\n", &["line 4, column"]),
-        (good.clone() + STARTED, &["line 4", "time runs back", "1000", "2000"]),
+        (good.clone() + STARTED, &["line 4, column 1", "time runs back", "1000", "2000"]),
         (good.clone() + "{\"at\":3000,\"obs", &["line 4, column", "the last line is cut off"]),
         (
             header().replace("trace.v1", "trace.v9") + STARTED,
-            &["line 1", "linekeeper.trace.v9", "linekeeper.trace.v1"],
+            &["line 1, column 12", "linekeeper.trace.v9", "linekeeper.trace.v1"],
         ),
-        (header().replace("gw-1", "gw 1"), &["line 1", "device.id"]),
-        (header().replace("null}", "{\"version\":7}}"), &["line 1", "version 7"]),
+        (header().replace("gw-1", "gw 1"), &["line 1, column 1", "device.id"]),
+        (header().replace("null}", "{\"version\":7}}"), &["line 1, column 1", "version 7"]),
     ] {
         let o = replay(text.as_bytes());
         assert_eq!(code(&o), 65, "{text}: {}", err(&o));

@@ -412,7 +412,7 @@ fn trace(text: &str) -> Result<Log, Vec<Wrong>> {
         } else {
             match serde_json::from_str::<Entry>(line) {
                 Ok(entry) if entry.at < last => {
-                    tell(0, format!("time runs back: {} after {}", entry.at.0, last.0))
+                    tell(1, format!("time runs back: {} after {}", entry.at.0, last.0))
                 }
                 Ok(entry) => {
                     last = entry.at;
