@@ -11,6 +11,7 @@ use linekeeper::simulate::{Moment, Report, Spectator, World, run};
 use linekeeper::units::{Mono, Span};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::RangeInclusive;
 
 /// The tree of a configuration: four targets, a driver that does things, defaults for the rest; `over` is laid on top.
 pub fn tree(over: Value) -> Value {
@@ -46,6 +47,14 @@ pub fn config(over: Value) -> Config {
         Ok(config) => config,
         Err(faults) => panic!("{faults}"),
     }
+}
+
+/// These seeds, or those of `LINEKEEPER_SEEDS=FROM-TO`: for who wants to look at others.
+pub fn seeds(usual: RangeInclusive<u64>) -> RangeInclusive<u64> {
+    let Ok(wanted) = std::env::var("LINEKEEPER_SEEDS") else { return usual };
+    let ends = wanted.split_once('-').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
+    let (from, to) = ends.unwrap_or_else(|| panic!("LINEKEEPER_SEEDS is FROM-TO, not {wanted:?}"));
+    from..=to
 }
 
 /// Keeps everything.
