@@ -12,7 +12,7 @@ use linekeeper::message::{CallbackState, Event, EventName, IncidentState, Messag
 use linekeeper::observation::Memory;
 use linekeeper::simulate::random::Random;
 use linekeeper::simulate::{Fault, Report, Simulation, Trouble, World, run};
-use linekeeper::units::{Permille, Span, Wall};
+use linekeeper::units::{Permille, Rate, Span, Wall};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -562,6 +562,43 @@ fn a_snapshot_taken_anywhere_changes_nothing() {
                 assert_eq!(a, b, "seed {seed} at {:?}", entry.at);
                 assert_eq!(plain.wake(), interrupted.wake());
             }
+        }
+    }
+}
+
+/// Most steps ask few parts of the judge. They decide what a step decides that asks all of them, to the byte.
+#[test]
+fn a_step_that_asks_every_part_decides_the_same() {
+    let sold = json!({
+        "promise": { "download": { "normal": "90 Mbit/s" }, "upload": { "normal": "18 Mbit/s" } },
+        "speed": { "servers": ["http://a.example/", "http://b.example/"] },
+        "device": { "installed": "2026-11-19T21:30:00Z" },
+        "programme": { "after": ["3 h", "6 h"] },
+    });
+    for seed in 40..70 {
+        let config = if seed % 2 == 0 { config(sold.clone()) } else { full_ladder() };
+        let mut world = busy_world(seed);
+        world = world.with(Span::minutes(100), Span::minutes(9), Trouble::Uses(Rate(95_000_000)));
+        world = world.with(Span::minutes(200), Span::minutes(90), Trouble::Slow(Permille(300)));
+        let mut keeper = Keeper::default();
+        run(&config, &world, seed, Span::hours(8), &mut keeper);
+        for (snapshot, entries) in &keeper.lives {
+            let mut plain = match snapshot {
+                Some(snapshot) => Judge::restore(config.clone(), snapshot).unwrap(),
+                None => Judge::new(config.clone()),
+            };
+            let mut thorough = plain.clone();
+            for (n, entry) in entries.iter().enumerate() {
+                let (a, b) =
+                    (plain.step(entry.at, &entry.observation), thorough.step(entry.at, &entry.observation));
+                assert_eq!(a, b, "seed {seed} at {:?}: {:?}", entry.at, entry.observation);
+                thorough.look_everywhere();
+                assert_eq!(plain.wake(), thorough.wake(), "seed {seed} at {:?}", entry.at);
+                if n % 10_000 == 0 {
+                    assert_eq!(plain.whole(), thorough.whole(), "seed {seed} at {:?}", entry.at);
+                }
+            }
+            assert_eq!(plain.whole(), thorough.whole(), "seed {seed}");
         }
     }
 }

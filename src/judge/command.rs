@@ -155,6 +155,12 @@ impl Commands {
         self.journal.iter().filter(|e| e.waits()).map(|e| e.until).min()
     }
 
+    /// No command waits or is in course, and none is to be answered.
+    pub(super) fn is_idle(&self) -> bool {
+        let over = |e: &Entry| !e.waits() && e.doing == Doing::Nothing;
+        self.owed.is_empty() && self.on_whole_line.is_none() && self.journal.iter().all(over)
+    }
+
     /// Whether this remedy was ordered on a line that was not broken: whether it helped then says nothing about the rung.
     pub(super) fn was_on_whole_line(&self, remedy: RemedyId) -> bool {
         self.on_whole_line == Some(remedy)

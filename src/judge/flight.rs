@@ -179,10 +179,12 @@ impl Flight {
             self.push();
             // The judge looks twice a second at the least in any trouble; a line that is asked seldom stands as it stood.
             let missed = second.saturating_sub(self.second + 1);
-            let stood = if missed <= 5 { self.past.back().map_or(0, |s| s.flags) } else { 0 };
-            for _ in 0..missed.min(KEPT as u64) {
-                self.now.flags = stood;
-                self.push();
+            if missed > 0 {
+                let stood = if missed <= 5 { self.past.back().map_or(0, |s| s.flags) } else { 0 };
+                let missed = missed.min(KEPT as u64) as usize;
+                let room = KEPT - missed;
+                self.past.drain(..self.past.len().saturating_sub(room));
+                self.past.extend(std::iter::repeat_n(Sample { flags: stood, ..Sample::default() }, missed));
             }
         }
         self.second = second;

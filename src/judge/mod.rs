@@ -85,6 +85,22 @@ pub struct Judge {
     save: bool,
     /// Not in the state: see there.
     flight: Flight,
+    /// What the last step worked out ahead.
+    ahead: Option<Ahead>,
+}
+
+/// A line that is up, and nothing on foot: until then the ordinary course of watching (echoes, counters, ticks) changes
+/// nothing but what the watch, the flight recorder, the summary and the guard of the speed tests keep. So a step in that
+/// time asks no other part, which is most of what a year's steps would cost.
+///
+/// It is worked out from the state at the end of a whole step ([`Judge::look_ahead`]), and void as soon as anything else
+/// comes in or the line turns. It is no part of the state: a judge without it decides the same.
+#[derive(Debug, Clone, Copy)]
+struct Ahead {
+    /// Until when.
+    until: Mono,
+    /// [`Judge::due`], which does not change meanwhile.
+    due: Mono,
 }
 
 /// All that outlives a step. What a new life may not rely on is dropped by [`Watch::started`].
@@ -274,7 +290,7 @@ impl Judge {
             lives: Lives::default(),
             cut: Cut::default(),
         };
-        Judge { config, state, out: Vec::new(), save: false, flight: Flight::default() }
+        Judge { config, state, out: Vec::new(), save: false, flight: Flight::default(), ahead: None }
     }
 
     /// All that must survive, as JSON. The flight recorder is in it only while our own reboot is in course.
@@ -314,7 +330,7 @@ impl Judge {
         let snapshot =
             Snapshot::deserialize(snapshot).map_err(|e| format!("the snapshot is not readable: {e}"))?;
         let flight = snapshot.flight.unwrap_or_default();
-        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false, flight })
+        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false, flight, ahead: None })
     }
 
     /// Takes in one observation and says what to do about it, in order.
@@ -322,14 +338,30 @@ impl Judge {
     /// `now` is when it was observed and must never run backwards. Equal histories give equal actions: nothing else
     /// is read. [`Action::Save`] stands before everything that must not happen unremembered.
     pub fn step(&mut self, now: Mono, saw: &Observation) -> Vec<Action> {
+        let mut out = Vec::new();
+        self.step_into(now, saw, &mut out);
+        out
+    }
+
+    /// The same into a list of the caller's, which is emptied first: who makes many steps need not allocate for each.
+    pub fn step_into(&mut self, now: Mono, saw: &Observation, out: &mut Vec<Action>) {
+        out.clear();
+        std::mem::swap(&mut self.out, out);
+        self.steps(now, saw);
+        std::mem::swap(&mut self.out, out);
+    }
+
+    fn steps(&mut self, now: Mono, saw: &Observation) {
         let mut turns = Vec::new();
         let line = self.state.watch.line;
+        let ordinary = self.is_ordinary(now, saw);
         self.flies(now, saw);
         // A check's answer came that may place a fault.
         let mut placed = false;
         if let Observation::Started(started) = saw {
             self.started(now, started);
         } else if let Some(gap) = self.state.watch.gap(now) {
+            self.ahead = None;
             self.unwatched(now, gap);
             self.note(
                 Level::Warn,
@@ -410,6 +442,10 @@ impl Judge {
         let asked = self.out.len();
         self.state.watch.advance(now, &self.config, &mut self.out, &mut turns);
         self.flight.asked(self.out.len() - asked);
+        if ordinary && turns.is_empty() && self.stays_ordinary(now) {
+            self.goes_on(now, saw);
+            return;
+        }
         for turn in turns {
             if let Some(turn) = self.state.commands.shield(turn) {
                 self.turn(now, turn);
@@ -445,17 +481,78 @@ impl Judge {
         if now.since(self.state.saved) >= SAVE_EVERY {
             self.save = true;
         }
-        let mut out = std::mem::take(&mut self.out);
         if std::mem::take(&mut self.save) {
             self.state.saved = now;
-            out.insert(0, Action::Save);
+            self.out.insert(0, Action::Save);
         }
-        out
+        self.ahead = self.look_ahead(now);
+    }
+
+    /// Whether it is of the ordinary course, at a time for which that was worked out ahead.
+    fn is_ordinary(&self, now: Mono, saw: &Observation) -> bool {
+        let routine = matches!(
+            saw,
+            Observation::Ticked
+                | Observation::EchoAnswered { .. }
+                | Observation::EchoLost { .. }
+                | Observation::Counted(_)
+        );
+        routine && self.ahead.is_some_and(|ahead| now < ahead.until)
+    }
+
+    /// Whether it is so still, after the watch has seen it.
+    fn stays_ordinary(&self, now: Mono) -> bool {
+        let watch = &self.state.watch;
+        // Checks look at a silence that lasts.
+        let suspected = watch.suspected().is_some_and(|since| now.since(since) >= checks::SUSPECTED_FOR);
+        self.ahead.is_some() && watch.line == LineState::Up && !suspected
+    }
+
+    /// What is left to do of an ordinary step.
+    fn goes_on(&mut self, now: Mono, saw: &Observation) {
+        if matches!(saw, Observation::Counted(_)) {
+            let (before, said) = (self.state.promise.moments(), self.out.len());
+            self.promised(now, saw);
+            if self.state.promise.moments() != before || self.out.len() != said || self.save {
+                self.ahead = None;
+            }
+        }
+        self.summarise(now, saw, LineState::Up);
+        if std::mem::take(&mut self.save) {
+            self.state.saved = now;
+            self.out.insert(0, Action::Save);
+        }
+    }
+
+    /// Works out until when the ordinary course changes nothing else. A new part of the judge that acts upon ordinary
+    /// observations, or by the time alone, belongs here or in [`Judge::goes_on`].
+    fn look_ahead(&self, now: Mono) -> Option<Ahead> {
+        let state = &self.state;
+        let on_foot = state.watch.line != LineState::Up
+            || state.watch.loaded
+            || state.incident.is_some()
+            || state.ladder.running.is_some()
+            || state.area.waits()
+            || !state.commands.is_idle()
+            || !state.promise.is_idle(now, &self.config);
+        if on_foot {
+            return None;
+        }
+        let due = self.due();
+        let others = [state.promise.wanted(), state.programme.settles(now, &self.config)];
+        let until = others.into_iter().flatten().fold(due, Mono::min);
+        (until > now).then_some(Ahead { until, due })
+    }
+
+    /// For tests: what was worked out ahead is worked out anew, so that the next step asks every part.
+    pub fn look_everywhere(&mut self) {
+        self.ahead = None;
     }
 
     /// When a [`Observation::Ticked`] is wanted at the latest.
     pub fn wake(&self) -> Mono {
-        self.state.watch.wake(&self.config).min(self.due())
+        let due = self.ahead.map_or_else(|| self.due(), |ahead| ahead.due);
+        self.state.watch.wake(&self.config).min(due)
     }
 
     /// When something is to be done that time alone brings, beside the watching of the line.
@@ -544,6 +641,7 @@ impl Judge {
     /// So much time has passed as [`rests`](Judge::rests) allows. (The flight recorder has no more than that
     /// nobody watched meanwhile.)
     pub fn rested(&mut self, from: Mono, by: Span) {
+        self.ahead = None;
         let watch = &self.state.watch;
         if self.config.telemetry.every.is_some() {
             self.state.telemetry.rested(by, watch.asked(&self.config), watch.traffic);

@@ -244,6 +244,59 @@ struct Flight {
     weighed: bool,
 }
 
+/// Silent echoes in the order of sending, and how many of them are to be weighed still: on a lossy line there are a hundred,
+/// and almost always none to weigh.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<Flight>", into = "Vec<Flight>")]
+struct Silent {
+    flights: Vec<Flight>,
+    unweighed: usize,
+}
+
+impl From<Vec<Flight>> for Silent {
+    fn from(flights: Vec<Flight>) -> Silent {
+        let unweighed = flights.iter().filter(|f| !f.weighed).count();
+        Silent { flights, unweighed }
+    }
+}
+
+impl From<Silent> for Vec<Flight> {
+    fn from(silent: Silent) -> Vec<Flight> {
+        silent.flights
+    }
+}
+
+impl Silent {
+    fn insert(&mut self, flight: Flight) {
+        self.unweighed += usize::from(!flight.weighed);
+        let at = self.flights.partition_point(|f| f.sent <= flight.sent);
+        self.flights.insert(at, flight);
+    }
+
+    fn take(&mut self, probe: ProbeId) -> Option<Flight> {
+        let at = self.flights.iter().position(|f| f.probe == probe)?;
+        let flight = self.flights.remove(at);
+        self.unweighed -= usize::from(!flight.weighed);
+        Some(flight)
+    }
+
+    /// Those that were sent before `now` need not be weighed.
+    fn excuse(&mut self, now: Mono) {
+        if self.unweighed > 0 {
+            let excused = self.flights.iter_mut().filter(|f| !f.weighed && f.sent < now);
+            self.unweighed -= excused.map(|f| f.weighed = true).count();
+        }
+    }
+
+    /// Forgets what was sent so long ago.
+    fn forget(&mut self, now: Mono) {
+        if self.flights.first().is_some_and(|f| now.since(f.sent) >= FORGET) {
+            let old = self.flights.iter().take_while(|f| now.since(f.sent) >= FORGET).count();
+            self.unweighed -= self.flights.drain(..old).filter(|f| !f.weighed).count();
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Suspicion {
     /// When the first silent echo was sent.
@@ -288,7 +341,7 @@ pub struct Watch {
     /// Echoes whose limit has passed, or that could not be sent, in the order of sending. Beside the others, because on
     /// a lossy line there are a hundred of them and each step looks at those in flight.
     #[serde(default)]
-    silent: Vec<Flight>,
+    silent: Silent,
     probes: u64,
     rotation: usize,
     next_round: Mono,
@@ -325,7 +378,7 @@ impl Watch {
             suspicion: None,
             confirming: None,
             flights: Vec::new(),
-            silent: Vec::new(),
+            silent: Silent::default(),
             probes: 0,
             rotation: 0,
             next_round: Mono(0),
@@ -372,7 +425,7 @@ impl Watch {
         self.suspicion = None;
         self.confirming = None;
         self.flights.clear();
-        self.silent.clear();
+        self.silent = Silent::default();
         self.faulty_link = self.link.as_ref().and_then(Cause::of).map(|c| (c, now));
         self.own_answers = 0;
         self.busy_windows = 0;
@@ -431,18 +484,10 @@ impl Watch {
 
     /// Takes an echo out, whether it is late or not.
     fn landed(&mut self, probe: ProbeId) -> Option<Flight> {
-        for flights in [&mut self.flights, &mut self.silent] {
-            if let Some(at) = flights.iter().position(|f| f.probe == probe) {
-                return Some(flights.remove(at));
-            }
+        match self.flights.iter().position(|f| f.probe == probe) {
+            Some(at) => Some(self.flights.remove(at)),
+            None => self.silent.take(probe),
         }
-        None
-    }
-
-    /// An echo is silent from now on.
-    fn silenced(&mut self, flight: Flight) {
-        let at = self.silent.partition_point(|f| f.sent <= flight.sent);
-        self.silent.insert(at, flight);
     }
 
     /// Something that was sent (or a window that began) at `from` proves life.
@@ -498,8 +543,8 @@ impl Watch {
 
     /// What was asked before `now` and is silent says nothing about its target.
     fn excuse(&mut self, now: Mono) {
-        let all = self.flights.iter_mut().chain(&mut self.silent);
-        all.filter(|f| f.sent < now).for_each(|f| f.weighed = true);
+        self.flights.iter_mut().filter(|f| f.sent < now).for_each(|f| f.weighed = true);
+        self.silent.excuse(now);
     }
 
     /// Charges silences to their targets where another target answered an echo sent no earlier.
@@ -511,17 +556,18 @@ impl Watch {
             self.excuse(now);
             return;
         }
-        if self.silent.iter().all(|f| f.weighed) {
+        if self.silent.unweighed == 0 {
             return;
         }
         let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
-        for flight in self.silent.iter_mut().filter(|f| !f.weighed) {
+        for flight in self.silent.flights.iter_mut().filter(|f| !f.weighed) {
             let at = usize::from(flight.target.0);
             let others = self.targets.iter().enumerate().filter(|(other, _)| *other != at);
             if !others.filter_map(|(_, t)| t.answered_sent).any(|sent| sent >= flight.sent) {
                 continue;
             }
             flight.weighed = true;
+            self.silent.unweighed -= 1;
             let Some(state) = self.targets.get_mut(at) else { continue };
             if state.answered_sent.is_some_and(|sent| sent >= flight.sent) {
                 continue;
@@ -544,7 +590,7 @@ impl Watch {
     pub fn lost(&mut self, probe: ProbeId) {
         if let Some(at) = self.flights.iter().position(|f| f.probe == probe) {
             let flight = self.flights.remove(at);
-            self.silenced(flight);
+            self.silent.insert(flight);
         }
     }
 
@@ -642,7 +688,9 @@ impl Watch {
         self.judge_link(now, config, turns);
         self.judge_flights(now, config);
         self.weigh_targets(now, turns);
-        self.judge_suspicion(now, config, turns);
+        if self.suspicion.is_some() {
+            self.judge_suspicion(now, config, turns);
+        }
         if self.confirming.is_some_and(|first| now.since(first) > CONFIRM) {
             self.confirming = None;
         }
@@ -687,22 +735,23 @@ impl Watch {
             let limit = self.known(flight.target).map(|state| state.limit(config));
             if limit.is_some_and(|limit| now.since(flight.sent) >= limit) {
                 let flight = self.flights.remove(at);
-                self.silenced(flight);
+                self.silent.insert(flight);
             } else {
                 at += 1;
             }
         }
+        if self.silent.flights.is_empty() && self.flights.first().is_none_or(|f| now.since(f.sent) < FORGET) {
+            return;
+        }
         // The gateway may filter echoes, and a bad target is known to be bad: neither starts a suspicion.
         let counts =
             |f: &&Flight| self.targets.get(usize::from(f.target.0)).is_some_and(|t| t.benched.is_none());
-        let first_silent = self.silent.iter().find(counts).map(|f| f.sent);
-        for flights in [&mut self.flights, &mut self.silent] {
-            let old = flights.iter().take_while(|f| now.since(f.sent) >= FORGET).count();
-            flights.drain(..old);
-        }
-        if self.line == LineState::Down || self.suspicion.is_some() {
-            return;
-        }
+        let settled = self.line == LineState::Down || self.suspicion.is_some();
+        let first_silent =
+            if settled { None } else { self.silent.flights.iter().find(counts).map(|f| f.sent) };
+        let old = self.flights.iter().take_while(|f| now.since(f.sent) >= FORGET).count();
+        self.flights.drain(..old);
+        self.silent.forget(now);
         let Some(since) = first_silent else { return };
         // Somebody answered an echo sent no earlier: this one's silence is its own, told apart when it repeats.
         let last_life = self.targets.iter().filter_map(|t| t.answered_sent).max().max(self.carried);
@@ -724,8 +773,8 @@ impl Watch {
 
     /// The first silent echo of a target in rotation that was sent after `life`.
     fn silent_after(&self, life: Option<Mono>) -> Option<Mono> {
-        let from = self.silent.partition_point(|f| life.is_some_and(|l| f.sent <= l));
-        self.silent[from..]
+        let from = self.silent.flights.partition_point(|f| life.is_some_and(|l| f.sent <= l));
+        self.silent.flights[from..]
             .iter()
             .find(|f| self.targets.get(usize::from(f.target.0)).is_some_and(|t| t.benched.is_none()))
             .map(|f| f.sent)
@@ -747,7 +796,7 @@ impl Watch {
         if self.flights.iter().any(|f| of_round(&f)) {
             return;
         }
-        let asked = self.silent.iter().rev().take_while(|f| f.sent >= round).filter(of_round).count();
+        let asked = self.silent.flights.iter().rev().take_while(|f| f.sent >= round).filter(of_round).count();
         let since = suspicion.since;
         let weighed = self.counted.is_none_or(|(began, at)| began >= since || now.since(at) >= COUNTERS_LATE);
         if asked > 0 && !weighed {
@@ -823,13 +872,10 @@ impl Watch {
     /// Asks the next target in rotation.
     fn ask_next(&mut self, now: Mono, out: &mut Vec<Action>) {
         let n = self.targets.len();
-        for step in 0..n {
-            let at = (self.rotation + step) % n;
-            if self.targets[at].benched.is_none() {
-                self.rotation = at + 1;
-                self.send(now, TargetId(at as u8), out);
-                return;
-            }
+        let first = if self.rotation < n { self.rotation } else { 0 };
+        if let Some(at) = (first..n).chain(0..first).find(|&at| self.targets[at].benched.is_none()) {
+            self.rotation = at + 1;
+            self.send(now, TargetId(at as u8), out);
         }
     }
 
@@ -852,7 +898,7 @@ impl Watch {
     }
 
     fn send(&mut self, now: Mono, target: TargetId, out: &mut Vec<Action>) {
-        if self.flights.len() + self.silent.len() >= FLIGHTS {
+        if self.flights.len() + self.silent.flights.len() >= FLIGHTS {
             return;
         }
         self.probes += 1;
@@ -916,7 +962,7 @@ impl Watch {
             && !self.blind
             && !self.loaded
             && self.targets.iter().all(told)
-            && self.silent.iter().all(blamed);
+            && self.silent.flights.iter().all(blamed);
         let asked = self.targets.iter().filter(|t| t.benched.is_none()).count() as u64;
         let round = config.probe.interval.times(asked).0.max(1);
         let (mut a, mut b) = (round, GATEWAY_EVERY.0);
@@ -936,7 +982,7 @@ impl Watch {
             }
             target.benched.iter_mut().for_each(later);
         }
-        self.flights.iter_mut().chain(&mut self.silent).for_each(|f| later(&mut f.sent));
+        self.flights.iter_mut().chain(&mut self.silent.flights).for_each(|f| later(&mut f.sent));
         if let Some((began, ended)) = &mut self.counted {
             later(began);
             later(ended);

@@ -177,6 +177,16 @@ impl Programme {
         self.next(config, &wall_at).into_iter().chain(ordered).min()
     }
 
+    /// When it will have looked at everything that time alone does not bring: with re-checks ordered never, with a clock
+    /// that was just set when it is trusted.
+    pub(super) fn settles(&self, now: Mono, config: &Config) -> Option<Mono> {
+        if !self.rechecks.is_empty() {
+            return Some(now);
+        }
+        let trusted = self.trusted? + TRUST_AFTER;
+        config.device.installed.map(|_| trusted).filter(|at| *at > now)
+    }
+
     fn next(&self, config: &Config, wall_at: impl Fn(Wall) -> Option<Mono>) -> Option<Mono> {
         let installed = config.device.installed?.wall;
         let trusted = self.trusted? + TRUST_AFTER;

@@ -93,18 +93,17 @@ impl Judge {
         let Some(differs) = self.state.checks.checked(now, checked) else { return false };
         let ask = checked.ask;
         let Some(verdict) = self.state.checks.since(ask, Mono(0)) else { return true };
-        let fact = self.check_fact(ask, verdict);
+        if !differs {
+            return true;
+        }
         let routine = verdict.said == Said::Answered && matches!(ask, Ask::Name | Ask::Web);
-        let level = if routine { Level::Debug } else { Level::Info };
+        let fact = self.check_fact(ask, verdict);
         let text = format!("checked: {} {}: {}", fact.name, fact.subject, fact.detail);
-        if let Some(incident) = &mut self.state.incident
-            && differs
-            && incident.broken.is_some()
-        {
+        if let Some(incident) = self.state.incident.as_mut().filter(|i| i.broken.is_some()) {
             incident.note_fact(fact);
         }
-        if differs && !routine {
-            self.note(level, text);
+        if !routine {
+            self.note(Level::Info, text);
         }
         true
     }

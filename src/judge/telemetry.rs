@@ -47,12 +47,40 @@ pub struct Telemetry {
     least_us: u32,
     most_us: u32,
     /// Round trips by step; see [`step_of`].
-    histogram: BTreeMap<u16, u32>,
+    histogram: Histogram,
     rx_bytes: u64,
     tx_bytes: u64,
     rx_most: u64,
     tx_most: u64,
     tests: Vec<message::SpeedSummary>,
+}
+
+/// How many round trips there were of each step, in the order of steps: of an hour there are some ten, and each answer looks for
+/// its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "BTreeMap<u16, u32>", into = "BTreeMap<u16, u32>")]
+struct Histogram(Vec<(u16, u32)>);
+
+impl From<BTreeMap<u16, u32>> for Histogram {
+    fn from(map: BTreeMap<u16, u32>) -> Histogram {
+        Histogram(map.into_iter().collect())
+    }
+}
+
+impl From<Histogram> for BTreeMap<u16, u32> {
+    fn from(histogram: Histogram) -> BTreeMap<u16, u32> {
+        histogram.0.into_iter().collect()
+    }
+}
+
+impl Histogram {
+    fn add(&mut self, step: u16, times: u32) {
+        let at = self.0.partition_point(|(other, _)| *other < step);
+        match self.0.get_mut(at) {
+            Some((other, count)) if *other == step => *count = count.saturating_add(times),
+            Some(_) | None => self.0.insert(at, (step, times)),
+        }
+    }
 }
 
 /// The step of the histogram that holds a round trip: octave times [`PER_OCTAVE`], and the eighth of the octave.
@@ -97,7 +125,7 @@ impl Telemetry {
                 self.least_us = if self.answered == 0 { *rtt_us } else { self.least_us.min(*rtt_us) };
                 self.most_us = self.most_us.max(*rtt_us);
                 self.answered += 1;
-                *self.histogram.entry(step_of(*rtt_us)).or_default() += 1;
+                self.histogram.add(step_of(*rtt_us), 1);
             }
             Observation::EchoLost { .. } => self.lost += 1,
             Observation::Counted(counted) if !counted.reset && counted.over.0 > 0 => {
@@ -125,8 +153,7 @@ impl Telemetry {
         for (rtt_us, every) in each {
             let asked = u32::try_from(by.0 / every.0.max(1)).unwrap_or(u32::MAX);
             self.answered = self.answered.saturating_add(asked);
-            let count = self.histogram.entry(step_of(rtt_us)).or_default();
-            *count = count.saturating_add(asked);
+            self.histogram.add(step_of(rtt_us), asked);
         }
         let bytes = |bps: u64| bps.saturating_mul(by.0) / 8_000;
         let (rx, tx) = traffic.unwrap_or_default();
@@ -136,10 +163,10 @@ impl Telemetry {
 
     /// The round trip that this share (per cent) of the answers did not exceed.
     fn percentile(&self, share: u64) -> Option<u32> {
-        let all: u64 = self.histogram.values().map(|n| u64::from(*n)).sum();
+        let all: u64 = self.histogram.0.iter().map(|(_, n)| u64::from(*n)).sum();
         let rank = (all * share).div_ceil(100).max(1);
         let mut passed = 0;
-        for (step, count) in &self.histogram {
+        for (step, count) in &self.histogram.0 {
             passed += u64::from(*count);
             if passed >= rank {
                 return Some(middle(*step).clamp(self.least_us, self.most_us));

@@ -131,6 +131,8 @@ pub struct Simulation {
     /// How far the agent's clock is behind `now` plus the uptime at the start.
     behind: u64,
     judge: Option<Judge>,
+    /// The room for what a step gives.
+    actions: Vec<Action>,
     life: u64,
     saved: Option<Judge>,
     /// How often each rung was taken, as it stands on flash beside the snapshot.
@@ -182,6 +184,7 @@ impl Simulation {
             now: 0,
             behind: 0,
             judge: None,
+            actions: Vec::new(),
             life: 0,
             saved: None,
             taken: None,
@@ -351,7 +354,8 @@ impl Simulation {
         let at = self.moment();
         let Some(judge) = &mut self.judge else { return };
         spectator.saw(at, saw);
-        let actions = judge.step(at.agent, saw);
+        let mut actions = std::mem::take(&mut self.actions);
+        judge.step_into(at.agent, saw, &mut actions);
         self.report.observations += 1;
         let wake = judge.wake();
         let line = judge.line();
@@ -363,10 +367,11 @@ impl Simulation {
         if line != self.believed {
             self.believe(line);
         }
-        for action in actions {
+        for action in actions.drain(..) {
             spectator.does(at, &action);
             self.act(action);
         }
+        self.actions = actions;
     }
 
     fn believe(&mut self, line: LineState) {

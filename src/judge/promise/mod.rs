@@ -305,6 +305,25 @@ impl Promise {
         self.running.is_some() || self.ended.is_some_and(|at| now.since(at) < AFTERGLOW)
     }
 
+    /// No test runs or is still felt, nothing is about to be found of the port, and no round trip is looked at: until the
+    /// next round is [wanted](Promise::wanted) only the counters change anything here.
+    pub(super) fn is_idle(&self, now: Mono, config: &Config) -> bool {
+        !self.loads(now) && self.port.since.is_none() && config.promise.rule != Rule::Fcc8080
+    }
+
+    /// Whether time alone may do something now: a round is wanted, or none is planned yet.
+    pub(super) fn is_due(&self, now: Mono, config: &Config) -> bool {
+        match self.wanted() {
+            Some(wanted) => now >= wanted || !active(config) || self.port.found,
+            None => active(config) && !self.port.found,
+        }
+    }
+
+    /// What the counters may have changed of what is due.
+    pub(super) fn moments(&self) -> (Option<Mono>, Option<Mono>, bool) {
+        (self.wanted(), self.wake, self.running.is_some())
+    }
+
     /// A whole and quiet line changes nothing here until what [`wake`](Promise::wake) tells.
     ///
     /// `held`: an incident keeps it from testing, and its end is due as well.
@@ -733,7 +752,7 @@ impl Promise {
     }
 
     /// When the next round is to begin.
-    fn wanted(&self) -> Option<Mono> {
+    pub(super) fn wanted(&self) -> Option<Mono> {
         let soon = self.download.soon.into_iter().chain(self.upload.soon).min();
         soon.into_iter().chain(self.due).min()
     }

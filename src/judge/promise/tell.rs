@@ -189,6 +189,18 @@ impl Judge {
 
     /// What concerns the promise in this step, after all that concerns the line itself.
     pub(in crate::judge) fn promised(&mut self, now: Mono, saw: &Observation) {
+        let passing = matches!(
+            saw,
+            Observation::Ticked | Observation::EchoAnswered { .. } | Observation::EchoLost { .. }
+        );
+        // Most steps of a line in trouble: nothing is due, nothing that was seen concerns it.
+        if passing
+            && self.state.commands.is_idle()
+            && self.state.promise.is_idle(now, &self.config)
+            && !self.state.promise.is_due(now, &self.config)
+        {
+            return;
+        }
         let mut turns = Vec::new();
         let local = self.local(now);
         let watch = &self.state.watch;
