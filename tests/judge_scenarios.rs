@@ -12,7 +12,7 @@ use linekeeper::message::{CallbackState, Event, EventName, IncidentState, Messag
 use linekeeper::observation::Memory;
 use linekeeper::simulate::random::Random;
 use linekeeper::simulate::{Fault, Report, Simulation, Trouble, World, run};
-use linekeeper::units::{Permille, Rate, Span, Wall};
+use linekeeper::units::{LocalTime, Permille, Rate, Span, Wall};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -468,6 +468,12 @@ fn busy_world(seed: u64) -> World {
     world
 }
 
+/// Whether the customer joined this callback.
+fn asked(report: &Report, id: &str) -> bool {
+    let joined = |code: &String| code == "customer.asked";
+    calls(report).iter().any(|(callback, _, codes)| callback == id && codes.iter().any(joined))
+}
+
 #[test]
 fn whatever_befalls_the_rules_hold_and_everything_ends() {
     let ladders = [full_ladder(), config(json!({})), config(json!({ "outage": { "hold_down": "30 s" } }))];
@@ -490,8 +496,8 @@ fn whatever_befalls_the_rules_hold_and_everything_ends() {
                 callback.state,
                 CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled
             );
-            // The customer's own request ends with the call, not with the line.
-            let ended = !live || callback.trigger == "customer";
+            // What the customer asked for ends with the call, not with the line.
+            let ended = !live || callback.trigger == "customer" || asked(&report, &callback.callback_id);
             assert!(ended, "seed {seed}: callback {callback:?} never ended");
         }
         assert_eq!(report.false_breaks, [], "seed {seed}: {world:?}");
@@ -782,6 +788,87 @@ fn the_customer_is_heard_at_once_and_the_incident_joins_the_same_callback() {
         _ => None,
     });
     assert_eq!(first, Some(Span(330_000)));
+}
+
+/// The callbacks' messages: which, its state, the codes of its issues.
+fn calls(report: &Report) -> Vec<(String, CallbackState, Vec<String>)> {
+    let delivered = report.delivered.iter().filter(|d| !d.repeated);
+    delivered
+        .filter_map(|d| match &d.message.message {
+            Message::Callback(c) => {
+                let codes = c.issues.iter().map(|i| i.code.clone()).collect();
+                Some((c.callback_id.clone(), c.state, codes))
+            }
+            Message::Event(_) | Message::CommandResult(_) => None,
+        })
+        .collect()
+}
+
+#[test]
+fn each_new_request_of_the_customers_reaches_the_platform() {
+    use CallbackState::{Received, Requested};
+    let asks = |world: World, at: Span, why: &str| world.with(at, Span::ZERO, Trouble::Asks(why.into()));
+    let world = asks(World::quiet(), Span::minutes(10), "it is slow");
+    // An impatient finger, then news, then the same long after.
+    let world = asks(world, Span::minutes(11), "it is slow");
+    let world = asks(world, Span::minutes(30), "nothing works");
+    let world = asks(world, Span::minutes(90), "nothing works");
+    let (report, _) = refereed(&config(json!({})), &world, 35, Span::hours(2));
+    let got = calls(&report);
+    assert_eq!(report.callbacks.len(), 1, "{:?}", report.callbacks);
+    let states: Vec<CallbackState> = got.iter().map(|c| c.1).collect();
+    assert_eq!(states, [Requested, Received, Received, Received]);
+    let asked: Vec<usize> = got.iter().map(|c| c.2.len()).collect();
+    assert_eq!(asked, [1, 1, 2, 2], "{got:?}");
+}
+
+#[test]
+fn a_request_of_the_customers_is_no_part_of_a_follow_up() {
+    let world = World::quiet();
+    let begins = world.clock.unwrap();
+    let installed = LocalTime { wall: Wall(begins.0 - 23 * 3_600_000), offset_minutes: 0 }.to_string();
+    let device = json!({ "id": "gw-0001", "customer": "CUST1001", "installed": installed });
+    let world = world.with(Span::hours(3), Span::ZERO, Trouble::Asks("it is slow".into()));
+    let (report, _) = refereed(&config(json!({ "device": device })), &world, 36, Span::hours(5));
+    assert_eq!(report.callbacks.len(), 2, "{:?}", report.callbacks);
+    let got = calls(&report);
+    let (first, last) = (&got[0], &got[got.len() - 1]);
+    assert_ne!(first.0, last.0);
+    assert_eq!(last.2, ["customer.asked"]);
+    assert!(first.2.iter().all(|code| code != "customer.asked"), "{got:?}");
+}
+
+#[test]
+fn who_asks_during_an_outage_is_called_though_it_heals() {
+    use CallbackState::{Received, Requested};
+    let asks = Trouble::Asks("what about the line?".into());
+    let world = outage_with_a_way_out().with(Span::minutes(20), Span::ZERO, asks);
+    let (report, _) = refereed(&config(json!({})), &world, 37, Span::hours(2));
+    let got = calls(&report);
+    let states: Vec<CallbackState> = got.iter().map(|c| c.1).collect();
+    assert_eq!(states, [Requested, Received, Received, Received], "{got:?}");
+    assert_eq!(got[2].2, ["outage.upstream", "customer.asked"]);
+}
+
+#[test]
+fn what_is_read_to_the_customer_follows_the_fault() {
+    // Beyond the access at first; then the operator's first router dies as well, and more is tried.
+    let world = outage_with_a_way_out().with(Span::minutes(15), Span::minutes(30), Trouble::Access);
+    let (report, _) = refereed(&full_ladder(), &world, 38, Span::hours(2));
+    let told: Vec<String> = calls(&report).into_iter().map(|c| c.2[0].clone()).collect();
+    let first_of_gateway = told.iter().position(|code| code == "outage.gateway");
+    assert_eq!(told[0], "outage.upstream", "{told:?}");
+    assert!(first_of_gateway.is_some(), "{told:?}");
+    assert_eq!(report.callbacks.len(), 1, "still one callback: {:?}", report.callbacks);
+    let texts: Vec<&str> = report
+        .delivered
+        .iter()
+        .filter_map(|d| match &d.message.message {
+            Message::Callback(c) => Some(c.issues[0].description.as_str()),
+            Message::Event(_) | Message::CommandResult(_) => None,
+        })
+        .collect();
+    assert!(texts.iter().any(|t| t.contains("restarted the interface once without effect")), "{texts:?}");
 }
 
 #[test]

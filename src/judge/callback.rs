@@ -13,6 +13,11 @@ use serde::{Deserialize, Serialize};
 /// Callbacks remembered at a time. Eight: one of the present incident, one of the customer, and those of the last
 /// incidents whose receipts may still come.
 pub const CALLBACKS: usize = 8;
+/// Issues in one callback. Eight sentences are more than anybody reads aloud; a button that is pressed again and again
+/// must not grow the message.
+pub const ISSUES: usize = 8;
+/// The same words of the customer's within this time are the same request: an impatient finger. Later they are news.
+pub const ASKED_ANEW: Span = Span::minutes(5);
 /// The longest wait between two requests without a receipt.
 pub const ASK_AGAIN_MOST: Span = Span::hours(1);
 
@@ -27,6 +32,9 @@ pub struct Callback {
     pub revision: u32,
     /// When it was opened, on our own clock.
     pub opened_at: Mono,
+    /// When it last changed.
+    #[serde(default)]
+    pub changed_at: Mono,
     /// Without a receipt: when to ask again (known from the broker's acknowledgement on).
     pub again: Option<Mono>,
     /// How often it was asked again.

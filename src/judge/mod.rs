@@ -65,6 +65,9 @@ const GATEWAY_RECENT: Span = Span::seconds(5);
 /// How long after an incident opened its part of the flight recorder is cut out, with a second to spare.
 const RECORDED: Span = Span::seconds(flight::AFTER + 1);
 
+/// The code of an issue that the customer raised.
+const ASKED: &str = "customer.asked";
+
 /// What others say is kept up to this many bytes: a driver's last line, a customer's sentence or two.
 const SAID: usize = 400;
 
@@ -1036,6 +1039,7 @@ impl Judge {
                     &format!("fault domain revised: {detail}"),
                     None,
                 );
+                self.keep_current(now);
             }
             Some(_) | None => incident.revision = Some((shows, now)),
         }
@@ -1331,6 +1335,9 @@ impl Judge {
             format!("{}: {what} after {took} ({})", running.rung.name(), record.detail)
         };
         self.event(now, EventName::RemedyEnded, now, &why, Some(record));
+        if outcome != Outcome::Healed {
+            self.keep_current(now);
+        }
     }
 
     /// Whether nothing is tried any more before somebody is told: while a notice holds nothing is, and after it the spread
@@ -1367,23 +1374,56 @@ impl Judge {
         }
     }
 
+    /// What is wrong, to be read aloud, as it stands now.
+    fn issue(&self, incident: &Incident) -> Issue {
+        let (finding, domain) = (incident.finding, incident.domain);
+        let language = self.config.device.language;
+        Issue {
+            kind: if finding.is_of_service() { "service" } else { "disconnect" }.into(),
+            code: format!("{}.{}", finding.name(), domain.name()),
+            description: words::description(language, finding, domain, incident.breaks, &incident.remedies),
+        }
+    }
+
+    /// Keeps what is read to the customer true: the fault may turn out to lie elsewhere, and more may be tried, after the
+    /// callback was asked for.
+    fn keep_current(&mut self, now: Mono) {
+        let Some(incident) = self.state.incident.as_ref().filter(|i| i.broken.is_some()) else { return };
+        let Some(callback) = incident
+            .callback
+            .as_ref()
+            .and_then(|id| self.state.callbacks.iter().find(|c| c.last.callback_id == *id && c.is_live()))
+        else {
+            return;
+        };
+        let issue = self.issue(incident);
+        let Some(place) = callback.last.issues.iter().position(|i| i.kind == issue.kind) else { return };
+        let told = &callback.last.issues[place];
+        // A flapping line's count of breaks alone is no news.
+        if told.code == issue.code
+            && (incident.finding == Finding::Flapping || told.description == issue.description)
+        {
+            return;
+        }
+        let id = callback.last.callback_id.clone();
+        let (domain, facts, remedies) = (incident.domain, incident.facts.clone(), incident.remedies.clone());
+        self.change(now, &id, |c| {
+            c.issues[place] = issue;
+            c.evidence.fault_domain = domain;
+            c.evidence.facts = facts;
+            c.remedies = remedies;
+        });
+    }
+
     /// Asks the platform to call the customer about the present incident.
     fn call(&mut self, now: Mono) {
         let Some(incident) = &self.state.incident else { return };
         if !self.may_call(incident) {
             return;
         }
+        let issue = self.issue(incident);
         let (finding, domain) = (incident.finding, incident.domain);
         let name = finding.name();
-        let description = words::description(
-            self.config.device.language,
-            finding,
-            domain,
-            incident.breaks,
-            &incident.remedies,
-        );
-        let kind = if finding.is_of_service() { "service" } else { "disconnect" };
-        let issue = Issue { kind: kind.into(), code: format!("{name}.{}", domain.name()), description };
         let patience = self.config.outage.patience;
         let rule = match (finding, incident.cause) {
             (Finding::Flapping, _) => format!(
@@ -1507,14 +1547,28 @@ impl Judge {
             satisfaction_score: None,
         };
         if self.state.callbacks.len() >= callback::CALLBACKS {
-            let oldest = self.state.callbacks.iter().position(|c| !c.is_live()).unwrap_or(0);
+            // What is over; else what the platform has; only then one whose receipt is still awaited.
+            let callbacks = &self.state.callbacks;
+            let oldest = callbacks
+                .iter()
+                .position(|c| !c.is_live())
+                .or_else(|| callbacks.iter().position(|c| c.last.state != CallbackState::Requested))
+                .unwrap_or(0);
             let gone = self.state.callbacks.remove(oldest);
             self.note(Level::Info, format!("callback {} is forgotten: too many", gone.last.callback_id));
         }
         let number = self.publish(Message::Callback(Box::new(last.clone())));
         let word = if covered { "covered" } else { "requested" };
         self.note(Level::Warn, format!("callback {callback_id} {word}: {}", last.issues[0].description));
-        self.state.callbacks.push(Callback { last, number, revision: 1, opened_at, again: None, repeats: 0 });
+        self.state.callbacks.push(Callback {
+            last,
+            number,
+            revision: 1,
+            opened_at,
+            changed_at: now,
+            again: None,
+            repeats: 0,
+        });
         callback_id
     }
 
@@ -1527,6 +1581,7 @@ impl Judge {
         let callback = &mut self.state.callbacks[at];
         change(&mut callback.last);
         callback.revision += 1;
+        callback.changed_at = now;
         callback.again = None;
         callback.repeats = 0;
         callback.last.time = time;
@@ -1559,7 +1614,8 @@ impl Judge {
         let by = healed_by.map_or("itself", Rung::name).to_string();
         self.change(now, &id, |c| {
             // Who asked to be called is called, with the news that the line is back.
-            if c.trigger.dimension == Dimension::Data {
+            let asked = c.issues.iter().any(|i| i.code == ASKED);
+            if c.trigger.dimension == Dimension::Data && !asked {
                 c.state = CallbackState::Withdrawn;
             }
             c.remedies = remedies;
@@ -1603,22 +1659,40 @@ impl Judge {
         });
     }
 
+    /// The customer asks to be called. One call for it: a request joins what is under way for the same reason, and that is a
+    /// request of theirs, or the callback of the break that they suffer from. A follow-up or a slow line's callback is about
+    /// something else.
     fn asked(&mut self, now: Mono, reason: &str) {
-        if let Some(live) = self.state.callbacks.iter().find(|c| c.is_live()) {
-            let text = format!(
-                "the customer asks to be called: callback {} is already under way",
-                live.last.callback_id
+        let description = words::asked(self.config.device.language, reason);
+        let issue = Issue { kind: "request".into(), code: ASKED.into(), description };
+        let incidents = self.state.incident.as_ref().filter(|i| i.broken.is_some());
+        let incidents = incidents.and_then(|i| i.callback.as_ref());
+        let joined = self.state.callbacks.iter().rev().find(|c| {
+            c.is_live() && (c.last.trigger.name == "customer" || Some(&c.last.callback_id) == incidents)
+        });
+        if let Some(callback) = joined {
+            let id = callback.last.callback_id.clone();
+            let told = callback.last.issues.iter().any(|i| i.description == issue.description);
+            if told && now.since(callback.changed_at) < callback::ASKED_ANEW {
+                self.note(Level::Info, format!("the customer asks to be called, again: {id} says so"));
+                return;
+            }
+            self.note(
+                Level::Info,
+                format!("the customer asks to be called: {id} is under way and says so now"),
             );
-            self.note(Level::Info, text);
+            self.change(now, &id, |c| {
+                c.issues.retain(|i| i.description != issue.description);
+                // The one that it was opened for stays, and the newest.
+                if c.issues.len() >= callback::ISSUES {
+                    c.issues.remove(1);
+                }
+                c.issues.push(issue);
+            });
             return;
         }
         let broken = self.state.incident.as_ref().is_some_and(|i| i.broken.is_some());
         let severity = if broken { Severity::Urgent } else { Severity::Routine };
-        let issue = Issue {
-            kind: "request".into(),
-            code: "customer.asked".into(),
-            description: words::asked(self.config.device.language, reason),
-        };
         let evidence = Evidence {
             finding: self.state.incident.as_ref().filter(|i| i.broken.is_some()).map(|i| i.finding),
             fault_domain: self.state.incident.as_ref().map_or(Domain::Unknown, |i| i.domain),
@@ -1743,9 +1817,10 @@ impl Judge {
         self.state.ladder.taken(now)
     }
 
-    /// The callback that somebody may be about to act upon, if there is one.
-    pub fn live_callback(&self) -> Option<&str> {
-        self.state.callbacks.iter().find(|c| c.is_live()).map(|c| c.last.callback_id.as_str())
+    /// The callback in course that the customer asked for, or joined.
+    pub fn asked_callback(&self) -> Option<&str> {
+        let asked = |c: &&Callback| c.is_live() && c.last.issues.iter().any(|i| i.code == ASKED);
+        self.state.callbacks.iter().rev().find(asked).map(|c| c.last.callback_id.as_str())
     }
 
     /// What the retained `state` message tells of the line: only what changes seldom.

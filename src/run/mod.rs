@@ -641,8 +641,10 @@ impl Daemon {
                 // What people type must not grow without bound into every message.
                 let reason: String = reason.chars().filter(|c| !c.is_control()).take(REASON_MOST).collect();
                 self.step(Observation::CallbackAsked { reason });
-                let id = self.judge.live_callback().map(str::to_string);
-                json!({ "callback_id": id })
+                let id = self.judge.asked_callback().map(str::to_string);
+                // Without a way to the platform nobody will call, and whoever asked must know.
+                let told = self.outbox.is_some() || self.hook.is_some();
+                json!({ "callback_id": id, "told": told })
             }
             #[cfg(feature = "lab")]
             Request::Hasten => {

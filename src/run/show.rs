@@ -290,6 +290,10 @@ const SHOWN_MONTHS: usize = 2;
 /// After `linekeeper callback`.
 pub fn callback(answer: &Value) -> String {
     match answer.get("callback_id").and_then(Value::as_str) {
+        Some(id) if answer.get("told") == Some(&Value::Bool(false)) => format!(
+            "callback {id} is noted here, but nobody is told: no broker is configured, what waits for it cannot be kept, or \
+             this is a dry run (see `linekeeper status`). Call the operator yourself.\n"
+        ),
         Some(id) => format!("callback {id} is under way: the operator will call\n"),
         None => "no callback was opened; see `linekeeper status`\n".into(),
     }
