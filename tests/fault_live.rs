@@ -43,7 +43,8 @@ fn main() -> ExitCode {
         Test { name: "names_dead", needs: NEEDS, run: || names(dns_server::Manner::Dead, true) },
         Test { name: "names_refused", needs: NEEDS, run: || names(dns_server::Manner::Refusing, true) },
         Test { name: "names_hijacked", needs: NEEDS, run: || names(dns_server::Manner::Hijacking, false) },
-        Test { name: "login_page", needs: NEEDS, run: login_page },
+        Test { name: "login_page", needs: NEEDS, run: || login_page(false) },
+        Test { name: "login_page_for_every_name", needs: NEEDS, run: || login_page(true) },
         Test { name: "one_independent_target_dead", needs: NEEDS, run: target_dead },
         Test { name: "test_server_dead", needs: NEEDS, run: test_server_dead },
         Test { name: "broker_alone_dead", needs: NEEDS, run: broker_dead },
@@ -579,7 +580,8 @@ fn names(manner: dns_server::Manner, healed: bool) -> Outcome {
     })
 }
 
-fn login_page() -> Outcome {
+/// `names`: a page that also answers for every name, as most do. No other resolver is tried against it.
+fn login_page(names: bool) -> Outcome {
     let s = scene(|_, plan| plan)?;
     settled(&s)?;
     let wanted =
@@ -588,10 +590,21 @@ fn login_page() -> Outcome {
         s.parts.borrow_mut().remove(1);
         let portal = page(&s.world, web_server::Manner::Portal)?;
         s.parts.borrow_mut().push(portal);
+        if names {
+            s.parts.borrow_mut().remove(0);
+            let liar = resolver(&s.world, Host::Anchor, ANCHOR, dns_server::Manner::Hijacking)?;
+            s.parts.borrow_mut().push(liar);
+        }
         Ok(())
     };
-    s.suffers("captive portal", stand_between, &wanted)?;
+    let what = if names { "captive portal that answers for every name" } else { "captive portal" };
+    s.suffers(what, stand_between, &wanted)?;
     s.recovers(|s| {
+        if names {
+            s.parts.borrow_mut().pop();
+            let honest = resolver(&s.world, Host::Anchor, ANCHOR, dns_server::Manner::Alive)?;
+            s.parts.borrow_mut().insert(0, honest);
+        }
         s.parts.borrow_mut().pop();
         let good = page(&s.world, web_server::Manner::Good)?;
         s.parts.borrow_mut().push(good);

@@ -199,8 +199,8 @@ fn rows() -> Vec<Row> {
             lasting(Trouble::Portal).with(at, long, Trouble::NamesForged),
             Some((Finding::Portal, Domain::Portal)),
             &["web.forged"],
-            // Until the web is asked too it looks like names alone.
-            &[OtherResolver],
+            // The web is asked with the names: no other resolver is tried against a page.
+            &[],
             true,
         ),
         calm("one independent target dead", Trouble::DeadTarget(2)),
@@ -280,9 +280,7 @@ fn each_fault_is_placed_in_time_and_treated_by_its_list() {
         assert_eq!((last.2, last.3), (finding, domain), "{what}: {told:?}");
         let placed = told.iter().rev().take_while(|t| (t.2, t.3) == (finding, domain)).last().unwrap();
         let took = placed.1.0 - opened[0].1.0;
-        // A login page is known from a dead resolver by the web, which is asked by itself.
-        let limit = if what == "login page that answers for every name" { 16 * 60_000 } else { 10_000 };
-        assert!(took <= limit, "{what}: placed {took} ms after it was declared");
+        assert!(took <= 10_000, "{what}: placed {took} ms after it was declared");
         let taken: BTreeSet<Rung> = report.remedies.iter().map(|(_, r)| *r).collect();
         assert_eq!(taken, row.rungs.iter().copied().collect(), "{what}: {:?}", report.remedies);
         let notes: Vec<&str> = referee.keeper.notes().map(|(_, text)| text).collect();

@@ -18,6 +18,7 @@
 //!   hashed from the device; on a metered line [`METERED`] times as seldom; [`AFTER_RETURN`] after each return. What is
 //!   wrong is asked again after [`CONFIRM`] and counts when it is wrong [`CONFIRMED`] times in a row. While it lasts it
 //!   is asked again, later and later; after a remedy for it at once.
+//! * Where names are wrong the web is asked at once, and waited for: a login page answers for every name.
 //! * Resolvers that never answered on this line are no fault of it: somebody configured them wrongly, or they are not to
 //!   be asked over it. Silence of theirs counts once one has answered, or where an independent one answers.
 //! * A word that does not come within the check's time limit and [`WORD_LATE`] is taken for "not checked".
@@ -296,8 +297,27 @@ impl Checks {
             }
         }
         layer.last = Some(verdict);
+        // A login page may answer for every name: the web tells it from resolvers that are dead or lie.
+        if checked.ask == Ask::Name
+            && let Some(since) = self.wrong_since(Ask::Name)
+        {
+            let web = &mut self.layers[slot(Ask::Web)];
+            let known = web.last.as_ref().is_some_and(|v| v.asked >= since);
+            if web.asked.is_none() && !known {
+                web.next = now;
+            }
+        }
         self.quiet = now;
         Some(differs)
+    }
+
+    /// Whether what is wrong with the names may yet turn out to be a login page: the web was not asked since they are wrong, or
+    /// its wrong answer is not confirmed.
+    pub fn may_be_a_page(&self) -> bool {
+        let Some(since) = self.wrong_since(Ask::Name) else { return false };
+        let web = &self.layers[slot(Ask::Web)];
+        let asked = web.last.as_ref().is_some_and(|v| v.asked >= since);
+        web.asked.is_some() || !asked || (1..CONFIRMED).contains(&web.wrong)
     }
 
     /// Lets time pass: gives up what is overdue, and orders what is to be asked.

@@ -155,7 +155,8 @@ impl Judge {
                 }
             }
             (None, Some((finding, placed))) => {
-                if self.state.ladder.running.is_none() {
+                let waits = finding == Finding::NoNames && self.state.checks.may_be_a_page();
+                if self.state.ladder.running.is_none() && !waits {
                     self.unserved(now, finding, placed);
                 }
             }
