@@ -35,3 +35,5 @@ pub mod lab;
 pub mod run;
 #[cfg(feature = "daemon")]
 pub mod sense;
+#[cfg(feature = "daemon")]
+pub mod trust;

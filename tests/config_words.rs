@@ -7,7 +7,8 @@ use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
     Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
-    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Speed, Web, load_text, read,
+    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Speed, TlsVersion, Web, load_text,
+    read,
 };
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
@@ -159,6 +160,10 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     let mqtt = accepted(json!({ "mqtt": { "broker": "mqtt://192.0.2.9" } })).mqtt.unwrap();
     assert_eq!(mqtt.brokers, [Broker { host: "192.0.2.9".into(), port: 1883, tls: false }]);
     assert_eq!((mqtt.ca, mqtt.client, mqtt.login), (None, None, None));
+    assert_eq!(mqtt.tls, TlsVersion::V13);
+    // The system's own authorities do.
+    let mqtts = accepted(json!({ "mqtt": { "broker": "mqtts://a.example" } })).mqtt.unwrap();
+    assert_eq!((mqtts.ca, mqtts.brokers[0].tls), (None, true));
     assert_eq!(mqtt.keep_alive, Span::seconds(30));
     assert_eq!(mqtt.reconnect, Span::minutes(5));
     assert_eq!(mqtt.session, Span::days(1));
@@ -407,10 +412,6 @@ fn each_fault_has_its_words() {
         (
             json!({ "mqtt": {} }),
             "mqtt.broker is missing: where the platform is, as in \"mqtts://broker.isp.example:8883\"",
-        ),
-        (
-            json!({ "mqtt": { "broker": "mqtts://a.example" } }),
-            "mqtt.ca is missing: mqtts:// needs the certificate of the authority that signed the broker's",
         ),
         (
             json!({ "mqtt": { "broker": "mqtt://a.example", "username": "u" } }),

@@ -329,7 +329,6 @@ fn dependents_go_too() {
     let gateway = Gateway::new(&format!(
         "{LEAST}
 config mqtt 'mqtt'
-	list brokers 'mqtts://broker.isp.example'
 	option keep_alive '20 s'
 config remedies 'remedies'
 	option driver 'linux'
@@ -341,12 +340,12 @@ config callback 'callback'
     ));
     assert!(gateway.init("start").contains("open_instance"));
     let json = gateway.json();
-    // mqtts:// without an authority, the linux driver without a client: neither can be mended by leaving one option out.
+    // No broker, the linux driver without a client: neither can be mended by leaving one option out.
     assert_eq!(json["mqtt"], Value::Null);
     assert_eq!(json["remedies"], Value::Null);
     assert_eq!(json["callback"], json!({ "after": "2 min" }));
     let log = gateway.log();
-    assert!(log.contains("mqtt.ca is missing") && log.contains("left out: mqtt\n"), "{log}");
+    assert!(log.contains("mqtt.broker is missing") && log.contains("left out: mqtt\n"), "{log}");
     assert!(log.contains("left out: remedies.ladder\n") || log.contains("left out: remedies\n"), "{log}");
 }
 

@@ -661,7 +661,7 @@ pub struct Mqtt {
     pub login: Option<(String, PathBuf)>,
     /// The oldest version of TLS that is spoken, for `mqtts`.
     ///
-    /// Default 1.2: what a broker of 2016 speaks. The fleet's own broker speaks 1.3, and who knows that pins it.
+    /// Default 1.3, which brokers have spoken since 2019. Who has an older one says so.
     pub tls: TlsVersion,
     /// MQTT keep-alive. Default 30 s: a dead connection is noticed within twice that by the protocol, and sooner by
     /// an acknowledgement that does not come.

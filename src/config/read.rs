@@ -1146,7 +1146,7 @@ impl Reader<'_> {
             Ok(())
         });
         let versions = [("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)];
-        let tls = self.choice(&section, "tls", &versions).unwrap_or(TlsVersion::V12);
+        let tls = self.choice(&section, "tls", &versions).unwrap_or(TlsVersion::V13);
         let keep_alive = self.quantity(&section, "keep_alive", bounds::KEEP_ALIVE);
         let reconnect = self.quantity(&section, "reconnect", bounds::RECONNECT);
         let session = self.quantity(&section, "session", bounds::SESSION);
@@ -1168,11 +1168,6 @@ impl Reader<'_> {
                         "belongs to mqtts://, and the broker is reached by mqtt://",
                     );
                 }
-            } else if !section.has("ca") {
-                self.missing(
-                    &section.path("ca"),
-                    "mqtts:// needs the certificate of the authority that signed the broker's",
-                );
             }
         }
         self.unknown(&section, MQTT);

@@ -14,15 +14,30 @@ use std::sync::Arc;
 /// # Errors
 /// Which file, what is wrong with it, what to try.
 pub fn configuration(mqtt: &config::Mqtt) -> Result<Arc<ClientConfig>, String> {
-    let ca = mqtt
-        .ca
-        .as_deref()
-        .ok_or("mqtt.ca is missing: a broker with mqtts needs the file of its authority")?;
     let mut roots = RootCertStore::empty();
-    for certificate in certificates("mqtt.ca", ca)? {
-        roots.add(certificate).map_err(|e| {
-            format!("mqtt.ca {}: a certificate in it cannot be used: {e}; export it anew", ca.display())
-        })?;
+    match (&mqtt.ca, crate::trust::authorities()) {
+        (Some(ca), _) => {
+            for certificate in certificates("mqtt.ca", ca)? {
+                roots.add(certificate).map_err(|e| {
+                    format!(
+                        "mqtt.ca {}: a certificate in it cannot be used: {e}; export it anew",
+                        ca.display()
+                    )
+                })?;
+            }
+        }
+        // A public bundle has hundreds, and some that are not understood here are no reason to trust none.
+        (None, Some(bundle)) => {
+            let certificates = certificates("the system's bundle", bundle)?;
+            if roots.add_parsable_certificates(certificates).0 == 0 {
+                return Err(format!("the system's bundle {} holds no usable certificate", bundle.display()));
+            }
+        }
+        (None, None) => {
+            return Err("mqtt.ca is missing, and no certificates of public authorities are installed: name the file of \
+                        the broker's authority in mqtt.ca, or install ca-bundle (ca-certificates)"
+                .into());
+        }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider)
@@ -101,7 +116,7 @@ pub fn words(error: &ConnectionError) -> Option<String> {
                 "the broker's certificate is not valid yet: this gateway's clock may not be set"
             }
             CertificateError::UnknownIssuer => {
-                "the broker's certificate is from another authority than the one in mqtt.ca"
+                "the broker's certificate is from another authority than the one in mqtt.ca (without it, than the system's bundle has)"
             }
             CertificateError::BadSignature => {
                 "the broker's certificate is from another authority than the one in mqtt.ca, though of the same name: \
@@ -149,7 +164,10 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("ca.pem");
         let said = |mqtt: &config::Mqtt| configuration(mqtt).map(|_| ()).unwrap_err();
-        assert!(said(&with(None, None)).contains("mqtt.ca is missing"));
+        match crate::trust::authorities() {
+            Some(_) => assert!(configuration(&with(None, None)).is_ok(), "the system's own is used"),
+            None => assert!(said(&with(None, None)).contains("mqtt.ca is missing")),
+        }
         assert!(said(&with(Some(&path), None)).contains("cannot be read"));
         std::fs::write(&path, "").unwrap();
         assert!(said(&with(Some(&path), None)).contains("no PEM block"));

@@ -57,10 +57,6 @@ const GATHER_BELOW: usize = 4 * 1024 * 1024;
 /// How long an upload waits for its budget to be looked at again.
 const BUDGET_WAIT: Duration = Duration::from_millis(50);
 
-/// Where authorities' certificates lie on OpenWrt (`ca-bundle`), Debian, Alpine and others.
-const AUTHORITIES: [&str; 3] =
-    ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"];
-
 /// Why there are no figures.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trouble {
@@ -219,7 +215,7 @@ pub(super) fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Trouble> {
     let local = |why: String| Trouble::new(SpeedFailure::Local, why);
     let file = match ca {
         Some(file) => file,
-        None => AUTHORITIES.iter().map(Path::new).find(|p| p.exists()).ok_or_else(|| {
+        None => crate::trust::authorities().ok_or_else(|| {
             local("no certificates of authorities are installed (ca-bundle, ca-certificates): install them, or measure by http".into())
         })?,
     };

@@ -256,7 +256,7 @@ return view.extend({
 
 		s = section('mqtt', _('Operator'), _('Without a broker nobody is told.'));
 		list(s, 'brokers', 'broker', _('Broker'), _('One, and one in reserve.'));
-		text(s, 'ca', 'path', _('Authority'), '', _("The PEM file of who signed the broker's certificate. mqtts:// needs it."));
+		text(s, 'ca', 'path', _('Authority'), '', _("The PEM file of who signed the broker's certificate. Without it the system's authorities are trusted."));
 		text(s, 'certificate', 'path', _('Certificate'), '', _("This gateway's own, PEM."));
 		text(s, 'key', 'path', _('Key'), '', _('Its key, PEM.'));
 		text(s, 'username', null, _('User name'));
