@@ -12,7 +12,7 @@ use libtest_mimic::{Arguments, Trial};
 use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
 use linekeeper::act::outbox::Outbox;
 use linekeeper::config;
-use linekeeper::message::{Critical, Stamp};
+use linekeeper::message::{Critical, Fact, Message, Stamp};
 use linekeeper::observation::{Observation, Receipt, ReceiptState};
 use linekeeper::units::{LocalTime, Mono, Span, Wall};
 use messages::{callback, event};
@@ -65,10 +65,13 @@ fn main() -> ExitCode {
         trial!(a_message_that_is_not_allowed_blocks_nothing, mosquitto),
         trial!(routine_summaries_come_last_and_the_oldest_gives_way, mosquitto),
         trial!(the_second_broker_stands_in, mosquitto),
+        trial!(what_nobody_listens_to_is_counted, mosquitto),
+        trial!(after_a_restart_the_fleet_is_spread_and_the_urgent_hurry, mosquitto),
         trial!(a_connection_that_died_with_the_line_is_made_anew, mosquitto),
         trial!(refusals_are_told_in_words, mosquitto),
         trial!(a_broker_that_never_acknowledges_is_left, nothing),
         trial!(a_broker_that_blames_a_message_gets_the_others, nothing),
+        trial!(summaries_expire_and_are_marked_late, nothing),
         trial!(what_is_no_broker_is_told_in_words, nothing),
         trial!(tls_with_good_and_bad_certificates, openssl),
         trial!(a_pinned_tls_version_is_not_gone_below, openssl),
@@ -521,7 +524,10 @@ async fn birth_will_change_and_goodbye() {
     assert_eq!(birth["schema"], "linekeeper.state.v1");
     assert_eq!((&birth["online"], &birth["boot_id"]), (&json!(true), &json!(BOOT)));
     assert_eq!((&birth["device_id"], &birth["line"]), (&json!(ID), &json!("up")));
-    assert_eq!(birth["dropped"], json!({"events": 0, "callbacks": 0, "refused": 0, "telemetry": 0}));
+    assert_eq!(
+        birth["dropped"],
+        json!({"events": 0, "callbacks": 0, "refused": 0, "telemetry": 0, "unheard": 0})
+    );
     assert!(birth["time"]["uptime_ms"].is_u64() && birth["id"].is_string() && birth["version"].is_string());
 
     // The connection is lost without a word: the broker tells it, with the birth's own ids.
@@ -529,6 +535,8 @@ async fn birth_will_change_and_goodbye() {
     let will = platform.on("state").await;
     assert_eq!((&will["online"], &will["reason"]), (&json!(false), &json!("connection lost")));
     assert_eq!((&will["boot_id"], &will["session_id"]), (&birth["boot_id"], &birth["session_id"]));
+    // How the line is then nobody knows: what was so at the connection is no last word.
+    assert_eq!((&will["line"], &will["incident_id"]), (&json!("unknown"), &Value::Null));
     assert_eq!(will["schema"], "linekeeper.state.v1");
     assert_eq!(agent.saw().await, Observation::BrokerSeen { connected: false });
     agent.connected().await;
@@ -767,6 +775,21 @@ async fn a_message_too_large_blocks_nothing() {
     agent.append(&[now_event(1, 10), now_event(2, 10_000), now_event(3, 10), now_event(4, 2_000)]);
     assert_eq!(platform.ids_until(&id_of(4)).await, [1, 3, 4].map(id_of));
     assert_eq!(agent.acknowledged_until(4).await, [1, 3, 4]);
+    // What matters of a callback is the call: it goes without the evidence that makes it too large.
+    let mut large = callback(5, BOOT, monotonic_ms(), 10);
+    if let Message::Callback(callback) = &mut large.message {
+        let fact = Fact {
+            at: messages::stamp(BOOT, 1),
+            name: "echo.silent".into(),
+            subject: "198.51.100.1".into(),
+            detail: "x".repeat(400),
+        };
+        callback.evidence.facts = vec![fact; 20];
+    }
+    agent.append(&[large]);
+    let came = platform.on("callback").await;
+    assert_eq!((&came["callback_id"], &came["evidence"]["facts"]), (&json!("CB20261120-001"), &json!([])));
+    assert_eq!(agent.acknowledged_until(5).await, [5]);
     let state = platform.state(|s| s["dropped"]["refused"] == 1).await;
     assert_eq!(state["online"], true);
     assert_eq!(agent.waiting(), 0);
@@ -839,6 +862,101 @@ async fn the_second_broker_stands_in() {
     agent.connected().await;
     let said = agent.log.text();
     assert!(said.contains("nobody listens there; is the broker running"), "{said}");
+
+    // And after the first one dies, with what was not told yet, in order.
+    let (mut first, second) = (Mosquitto::start(""), Mosquitto::start(""));
+    let mut platform = second.watch().await;
+    let mut agent = Agent::start(to(&[plain(first.port), plain(second.port)]));
+    agent.connected().await;
+    agent.append(&[now_event(1, 10)]);
+    assert_eq!(agent.acknowledged_until(1).await, [1]);
+    first.kill();
+    agent.append(&[now_event(2, 10), now_event(3, 10)]);
+    assert_eq!(platform.ids_until(&id_of(3)).await, [2, 3].map(id_of));
+    assert_eq!(agent.acknowledged_until(3).await, [2, 3]);
+}
+
+async fn what_nobody_listens_to_is_counted() {
+    let broker = Mosquitto::start("");
+    let mut agent = Agent::start(to(&[plain(broker.port)]));
+    agent.connected().await;
+    agent.append(&[now_event(1, 10), now_event(2, 10)]);
+    agent.acknowledged_until(2).await;
+    let said = agent.log.text();
+    let told = said
+        .lines()
+        .filter(|l| l.contains("WARN") && l.contains("nobody listens to linekeeper/v1/gw-0001/#"));
+    assert_eq!(told.count(), 1, "{said}");
+    let mut platform = broker.watch().await;
+    agent.state.send_replace(json!({ "line": "down" }));
+    let state = platform.state(|s| s["line"] == "down").await;
+    assert_eq!(state["dropped"]["unheard"], 2);
+}
+
+/// A broker's restart is met by a fleet spread over half a minute, unless there is something critical to say.
+async fn after_a_restart_the_fleet_is_spread_and_the_urgent_hurry() {
+    let mut broker = Mosquitto::start("");
+    let mut agent = Agent::start(config::Mqtt { reconnect: Span::minutes(5), ..to(&[plain(broker.port)]) });
+    agent.connected().await;
+    let mut longest = 0;
+    for n in 1..=8 {
+        broker.kill();
+        while agent.saw().await != (Observation::BrokerSeen { connected: false }) {}
+        agent.log.wait_for("next attempt in").await;
+        broker = broker.restart("");
+        let began = monotonic_ms();
+        agent.append(&[now_event(n, 10)]);
+        assert_eq!(agent.acknowledged_until(n).await, [n]);
+        longest = longest.max(monotonic_ms() - began);
+    }
+    // 4 s, and twice that where the first attempt came before the broker; without hurry one of eight takes longer.
+    assert!(longest <= 14_000, "{longest} ms");
+    let said = agent.log.text();
+    let waits: Vec<f64> = said
+        .lines()
+        .filter_map(|l| l.split("lost the broker").nth(1)?.split("next attempt in ").nth(1))
+        .map(|wait| match wait.trim().strip_suffix(" ms") {
+            Some(ms) => ms.parse::<f64>().unwrap() / 1_000.0,
+            None => wait.trim().trim_end_matches(" s").parse().unwrap(),
+        })
+        .collect();
+    assert_eq!(waits.len(), 8, "{said}");
+    assert!(waits.iter().any(|w| *w > 4.0), "eight of eight below 4 of 30 s: {waits:?}");
+}
+
+async fn summaries_expire_and_are_marked_late() {
+    let got: Arc<Mutex<Vec<(Vec<u8>, Value)>>> = Arc::default();
+    let into = Arc::clone(&got);
+    let port = fake_broker(move |_, packet, socket| {
+        if packet[0] >> 4 == 1 {
+            return socket.write_all(&CONNACK).is_ok();
+        }
+        if let Some((topic, id, payload)) = publish(packet) {
+            if topic.ends_with("telemetry") {
+                into.lock().unwrap().push((packet.to_vec(), serde_json::from_str(&payload).unwrap()));
+            }
+            return socket.write_all(&[0x40, 2, id[0], id[1]]).is_ok();
+        }
+        true
+    });
+    let mut agent = Agent::start(to(&[plain(port)]));
+    agent.connected().await;
+    for summary in [messages::telemetry(1, "a boot before", 1), messages::telemetry(2, BOOT, monotonic_ms())]
+    {
+        agent.routine.lock().unwrap().push(summary);
+    }
+    let came = || got.lock().unwrap().len();
+    timeout(LONG, async {
+        while came() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await
+    .expect("both come");
+    let got = got.lock().unwrap();
+    assert_eq!((&got[0].1["late"], &got[1].1["late"]), (&json!(true), &Value::Null));
+    // Message Expiry Interval: property 2, two days of seconds.
+    assert!(got.iter().all(|(packet, _)| packet.windows(5).any(|w| w == [2, 0, 2, 0xa3, 0])));
 }
 
 async fn a_connection_that_died_with_the_line_is_made_anew() {

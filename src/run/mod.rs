@@ -626,7 +626,7 @@ impl Daemon {
     fn tell_state(&mut self) {
         let mut doc = self.judge.brief();
         doc["version"] = env!("CARGO_PKG_VERSION").into();
-        doc["capabilities"] = self.judge.config().remedies.ladder.iter().map(|r| r.name()).collect();
+        doc["capabilities"] = capabilities(self.judge.config()).into();
         self.state.send_if_modified(|old| {
             let changed = *old != doc;
             *old = doc;
@@ -751,6 +751,18 @@ async fn asked(receiver: &mut Option<mpsc::Receiver<socket::Asked>>) -> Option<s
 }
 
 /// The outbox is used by one thread; a panic while it was held cannot be survived anyway.
+/// What the platform may expect of this gateway: `remedy.<rung>` that it would take by itself, `command.<name>` that it
+/// obeys, `speedtest` where it tests by itself, `desired` where it takes configurations.
+fn capabilities(config: &Config) -> Vec<String> {
+    let acts = !matches!(config.remedies.driver, config::Driver::None);
+    let rungs = config.remedies.ladder.iter().filter(|_| acts).map(|r| format!("remedy.{}", r.name()));
+    let commands = config.commands.allow.iter().map(|c| format!("command.{}", c.name()));
+    let mut all: Vec<String> = rungs.chain(commands).collect();
+    all.extend((!config.speed.servers.is_empty()).then(|| "speedtest".into()));
+    all.extend(config.desired.accept.then(|| "desired".into()));
+    all
+}
+
 fn lock(outbox: &Mutex<Outbox>) -> std::sync::MutexGuard<'_, Outbox> {
     outbox.lock().unwrap_or_else(PoisonError::into_inner)
 }

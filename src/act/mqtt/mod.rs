@@ -80,8 +80,16 @@ const CONNECT_LIMIT: Span = Span::seconds(10);
 /// broker that accepts and never acknowledges is not asked every ten seconds by a whole fleet.
 const GOOD_CONNECTION: Span = Span::seconds(15);
 
-/// The cap of the first wait; it doubles with each failure.
+/// The cap of the first wait of a life that has not reached a broker yet; caps double with each failure.
 const FIRST_WAIT: Span = Span::seconds(1);
+
+/// The cap of the first wait after a connection was lost on a line that is up. The broker was probably restarted, and the whole
+/// fleet lost it in the same second: a million gateways spread over half a minute are 33 000 connections a second, which a
+/// cluster bears.
+const LOST_WAIT: Span = Span::seconds(30);
+
+/// The same while something critical waits: within the 5 s that are promised for it. Few of a fleet have such news at once.
+const URGENT_WAIT: Span = Span::seconds(4);
 
 /// When the line came back: the cap of the wait, and the age from which an unanswered message shows that the connection
 /// died with the line.
@@ -92,6 +100,12 @@ const STATE_PACE: Span = Span::seconds(1);
 
 /// A message sent later than this after its fact is marked `late`: the promise is 5 s.
 const LATE_AFTER: Span = Span::seconds(5);
+
+/// A summary sent later than this after its end is marked `late`: by then the next one is due, by default.
+const SUMMARY_LATE_AFTER: Span = Span::hours(1);
+
+/// How long the broker may keep a summary for a reader that is away: as long as we would.
+const SUMMARY_EXPIRES: Span = Span::days(2);
 
 /// How long saying goodbye may take.
 const END_WITHIN: Duration = Duration::from_secs(1);
@@ -199,6 +213,8 @@ impl Mqtt {
             nudge: Arc::clone(&nudge),
             stopped,
             failures: 0,
+            stood: false,
+            unheard: 0,
             turn: 0,
             last_failure: None,
             last_refusal: None,
@@ -235,6 +251,23 @@ fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
 
 fn routine(summaries: &Mutex<Routine>) -> MutexGuard<'_, Routine> {
     summaries.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Takes the largest pieces of evidence out of a message until it has at most `most` bytes; whether it has.
+fn shorten(value: &mut Value, most: usize) -> bool {
+    let pieces =
+        ["/evidence/recorder", "/recorder", "/evidence/samples", "/evidence/facts", "/incident/facts"];
+    for piece in pieces {
+        match value.pointer_mut(piece) {
+            Some(Value::Array(entries)) => entries.clear(),
+            Some(other) => *other = Value::Null,
+            None => continue,
+        }
+        if value.to_string().len() <= most {
+            return true;
+        }
+    }
+    false
 }
 
 /// How one connection, or one attempt, ended.
@@ -279,6 +312,10 @@ struct Keeper {
     stopped: watch::Receiver<Option<String>>,
     /// Failed rounds in a row.
     failures: u32,
+    /// A broker was reached in this life: what is lost now it lost for many.
+    stood: bool,
+    /// Critical messages that the broker took although nobody listens.
+    unheard: u64,
     /// Which broker is next.
     turn: usize,
     /// Told once, until it changes.
@@ -416,6 +453,7 @@ impl Keeper {
                     if up.is_some_and(|up| now.since(up) >= GOOD_CONNECTION) {
                         self.failures = 0;
                     }
+                    self.stood |= up.is_some();
                     let wait = jitter(self.cap());
                     self.failed(&broker, up.is_some(), &why, wait);
                     self.next_turn(up.is_some());
@@ -430,7 +468,12 @@ impl Keeper {
 
     /// The longest that may be waited now.
     fn cap(&self) -> Span {
-        FIRST_WAIT.times(1 << self.failures.min(20)).min(self.wiring.mqtt.reconnect)
+        let first = match (self.stood, lock(&self.wiring.outbox).len()) {
+            (false, _) => FIRST_WAIT,
+            (true, 0) => LOST_WAIT,
+            (true, _) => URGENT_WAIT,
+        };
+        first.times(1 << self.failures.min(20)).min(self.wiring.mqtt.reconnect)
     }
 
     fn next_turn(&mut self, was_up: bool) {
@@ -456,7 +499,10 @@ impl Keeper {
     async fn wait(&mut self, wait: Span) -> bool {
         let mut stopped = self.stopped.clone();
         let nudge = Arc::clone(&self.nudge);
+        let new = Arc::clone(&self.new);
+        let end = self.wiring.time.now() + wait;
         let mut hurried = wait <= NUDGED;
+        let mut urgent = wait <= URGENT_WAIT;
         let mut over = std::pin::pin!(sleep(wait.into()));
         loop {
             tokio::select! {
@@ -468,6 +514,12 @@ impl Keeper {
                         hurried = true;
                         over.set(sleep(jitter(NUDGED).into()));
                     }
+                }
+                // Once a wait: what comes after it goes the same way.
+                () = new.notified(), if !urgent && !hurried => {
+                    urgent = true;
+                    let left = end.since(self.wiring.time.now());
+                    over.set(sleep(jitter(URGENT_WAIT).min(left).into()));
                 }
             }
         }
@@ -481,6 +533,11 @@ impl Keeper {
         let mut will = self.state(&session, false);
         // When the broker will send it is not known here; its reader knows when it came.
         will["time"] = Value::Null;
+        // Nor how the line is then: what was so at the connection must not stand as a dead gateway's last word.
+        will["line"] = "unknown".into();
+        for field in ["incident_id", "fault_domain"] {
+            will[field] = Value::Null;
+        }
         will["id"] = format!("{}/state/{session}/will", self.wiring.device_id).into();
         will["reason"] = "connection lost".into();
         let about = LastWillProperties {
@@ -681,7 +738,16 @@ impl Keeper {
                 let boot_id = self.wiring.time.stamp().boot_id;
                 correct_stamps(&mut value, &boot_id, boot_at, self.wiring.offset_minutes);
             }
-            let size = value.to_string().len() + self.root.len() + message.topic().len() + OVERHEAD;
+            let around = self.root.len() + message.topic().len() + OVERHEAD;
+            let mut size = value.to_string().len() + around;
+            if size > connection.largest && shorten(&mut value, connection.largest.saturating_sub(around)) {
+                info!(
+                    "message {} has {size} bytes, the broker takes {}: it goes without its recording or evidence",
+                    message.id(),
+                    connection.largest
+                );
+                size = value.to_string().len() + around;
+            }
             if size > connection.largest {
                 let why = format!("it has {size} bytes, the broker takes {}", connection.largest);
                 self.give_up(place, message.id(), &why);
@@ -710,12 +776,18 @@ impl Keeper {
         if connection.under_way().any(|s| s.what != What::State) {
             return Ok(());
         }
-        let Some(mut value) = routine(&self.wiring.routine).waiting.front().map(|t| json!(t)) else {
-            return Ok(());
-        };
+        let now = self.wiring.time.stamp();
+        let first = routine(&self.wiring.routine)
+            .waiting
+            .front()
+            .map(|t| (json!(t), age(&now, &t.time).is_none_or(|age| age > SUMMARY_LATE_AFTER)));
+        let Some((mut value, late)) = first else { return Ok(()) };
         if let Some(boot_at) = self.wiring.time.boot_at() {
             let boot_id = self.wiring.time.stamp().boot_id;
             correct_stamps(&mut value, &boot_id, boot_at, self.wiring.offset_minutes);
+        }
+        if late {
+            value["late"] = true.into();
         }
         self.telling = value["id"].as_str().map(str::to_owned);
         self.publish(connection, "telemetry", &value, false, What::Routine)
@@ -756,6 +828,11 @@ impl Keeper {
             payload_format_indicator: Some(1),
             content_type: Some("application/json".into()),
             correlation_data: correlation.map(Into::into),
+            message_expiry_interval: match what {
+                What::Routine => u32::try_from(SUMMARY_EXPIRES.whole_seconds()).ok(),
+                // Retained, or to be kept until it was heard.
+                What::State | What::Report | What::Critical(_) => None,
+            },
             ..PublishProperties::default()
         };
         connection
@@ -790,8 +867,7 @@ impl Keeper {
         body["boot_id"] = stamp.boot_id.as_str().into();
         body["session_id"] = session.into();
         body["time"] = json!(stamp);
-        body["dropped"] =
-            json!({ "events": events, "callbacks": callbacks, "refused": refused, "telemetry": summaries });
+        body["dropped"] = json!({ "events": events, "callbacks": callbacks, "refused": refused, "telemetry": summaries, "unheard": self.unheard });
         if let Some(boot_at) = self.wiring.time.boot_at() {
             correct_stamps(&mut body, &stamp.boot_id, boot_at, self.wiring.offset_minutes);
         }
@@ -902,6 +978,14 @@ impl Keeper {
         let taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         match (sent.what, taken) {
             (What::Critical(place), true) => {
+                if puback.reason == PubAckReason::NoMatchingSubscribers {
+                    self.unheard += 1;
+                    self.warn_once(format!(
+                        "nobody listens to {}#: the broker takes messages and drops them. Has the platform's session expired? \
+                         They are counted in the state as unheard",
+                        self.root
+                    ));
+                }
                 self.careful = self.careful.saturating_sub(1);
                 self.trials.remove(&place);
                 // Told first: a death between the two repeats the message, and the news of it.
