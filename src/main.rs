@@ -46,7 +46,8 @@ Watches the line until it is told to end.
 
 Usage: linekeeper run [--config FILE] [--dry-run] [--record DIR] [--verbose]
 
-  --config FILE  the configuration, TOML or JSON (default /etc/linekeeper.toml)
+  --config FILE  the configuration, TOML or JSON (default /etc/linekeeper.toml, or what
+                 OpenWrt's init script made of UCI)
   --dry-run      watch and say what would be done: no remedy, no message, nothing on flash
   --record DIR   keep what is seen and decided in DIR (trace.jsonl, actions.jsonl; at most 160 MiB)
   --verbose      log each detail
@@ -86,7 +87,8 @@ some kilobytes.
 
 Usage: linekeeper diagnose [--config FILE] [--json]
 
-  --config FILE  the configuration, TOML or JSON (default /etc/linekeeper.toml)
+  --config FILE  the configuration, TOML or JSON (default /etc/linekeeper.toml, or what
+                 OpenWrt's init script made of UCI)
 
 Echoes, ARP and DHCP need root or CAP_NET_RAW; what cannot be asked is said.
 Exit code 0 if the line has no fault, 1 if it has one or that could not be told, 69 if nothing could be asked.
@@ -381,6 +383,14 @@ fn replay(words: &[String]) -> ExitCode {
     }
 }
 
+/// The configuration where none is named: what people write, or what OpenWrt's init script makes of UCI.
+#[cfg(feature = "daemon")]
+fn usual() -> &'static str {
+    const WRITTEN: &str = "/etc/linekeeper.toml";
+    const MADE: &str = "/var/run/linekeeper/config.json";
+    if !Path::new(WRITTEN).exists() && Path::new(MADE).exists() { MADE } else { WRITTEN }
+}
+
 #[cfg(feature = "daemon")]
 fn run(words: &[String]) -> ExitCode {
     let words = match Words::read(words, RUN_HELP, &["--dry-run", "--verbose"], &["--config", "--record"], 0)
@@ -388,7 +398,7 @@ fn run(words: &[String]) -> ExitCode {
         Ok(words) => words,
         Err(code) => return code,
     };
-    let (tree, config) = match load(Path::new(words.value("--config").unwrap_or("/etc/linekeeper.toml"))) {
+    let (tree, config) = match load(Path::new(words.value("--config").unwrap_or(usual()))) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
@@ -448,7 +458,7 @@ fn diagnose(words: &[String]) -> ExitCode {
         Ok(words) => words,
         Err(code) => return code,
     };
-    let config = match load(Path::new(words.value("--config").unwrap_or("/etc/linekeeper.toml"))) {
+    let config = match load(Path::new(words.value("--config").unwrap_or(usual()))) {
         Ok((_, config)) => config,
         Err(code) => return code,
     };
@@ -481,7 +491,6 @@ fn speedtest(words: &[String]) -> ExitCode {
     use linekeeper::run::speedtest::{BYTES, Options, Verdict, speedtest};
     use linekeeper::speed::Direction;
     use linekeeper::units::Bytes;
-    const USUAL: &str = "/etc/linekeeper.toml";
     let flags = ["--json", "--download-only", "--upload-only"];
     let words = match Words::read(
         words,
@@ -493,7 +502,7 @@ fn speedtest(words: &[String]) -> ExitCode {
         Ok(words) => words,
         Err(code) => return code,
     };
-    let file = words.value("--config").or_else(|| Path::new(USUAL).exists().then_some(USUAL));
+    let file = words.value("--config").or_else(|| Path::new(usual()).exists().then_some(usual()));
     let config = match file.map(|file| load(Path::new(file))) {
         Some(Ok((_, config))) => Some(config),
         Some(Err(code)) => return code,

@@ -909,7 +909,7 @@ async fn after_a_restart_the_fleet_is_spread_and_the_urgent_hurry() {
         assert_eq!(agent.acknowledged_until(n).await, [n]);
         longest = longest.max(monotonic_ms() - began);
     }
-    // 4 s, and twice that where the first attempt came before the broker; without hurry one of eight takes longer.
+    // 4 s and what a busy machine adds; without hurry one of eight takes longer.
     assert!(longest <= 14_000, "{longest} ms");
     let said = agent.log.text();
     let waits: Vec<f64> = said
@@ -917,6 +917,8 @@ async fn after_a_restart_the_fleet_is_spread_and_the_urgent_hurry() {
         .filter_map(|l| l.split("lost the broker").nth(1)?.split("next attempt in ").nth(1))
         .map(|wait| match wait.trim().strip_suffix(" ms") {
             Some(ms) => ms.parse::<f64>().unwrap() / 1_000.0,
+            // Connections that end soon are no good ones: the waits grow.
+            None if wait.contains("min") => 60.0,
             None => wait.trim().trim_end_matches(" s").parse().unwrap(),
         })
         .collect();

@@ -209,6 +209,22 @@ fn who_remembers_nothing_does_not_call_twice() {
 }
 
 #[test]
+fn who_forgets_right_after_a_call_does_not_call_twice() {
+    let installed = "2026-11-20T09:00:00+08:00";
+    let mut gateway = Gateway::new(config(installed, json!({})), at(installed));
+    gateway.boot(Span::ZERO, true);
+    gateway.clock(gateway.wall, true);
+    gateway.pass(Span::hours(25));
+    assert_eq!(gateway.names(), ["24h"]);
+    gateway.boot(Span::minutes(5), false);
+    gateway.clock(gateway.wall, true);
+    gateway.pass(Span::hours(20));
+    assert_eq!(gateway.names(), ["24h"]);
+    gateway.pass(Span::days(6));
+    assert_eq!(gateway.names(), ["24h", "7d"], "what is due later is asked for");
+}
+
+#[test]
 fn a_corrected_hour_is_the_same_installation_and_another_date_another() {
     let mut gateway =
         Gateway::new(config("2026-11-20T09:00:00+08:00", json!({})), at("2026-11-20T09:00:00+08:00"));

@@ -46,6 +46,8 @@ pub struct Programme {
     trusted: Option<Mono>,
     /// It is not known what an earlier life called.
     forgetful: bool,
+    /// And there was one: its memory is damaged, or the outbox has had messages.
+    lived: bool,
     /// What the platform ordered beside it.
     rechecks: Vec<Recheck>,
 }
@@ -97,6 +99,8 @@ impl Programme {
     pub fn started(&mut self, started: &Started) {
         self.trusted = None;
         self.forgetful |= started.memory != Memory::Restored;
+        self.lived |=
+            started.memory == Memory::Lost || started.memory != Memory::Restored && started.watermark > 0;
     }
 
     /// Civil time was told.
@@ -125,8 +129,10 @@ impl Programme {
             open.filter(|after| !self.called.contains(after) && due(installed, *after) <= wall).collect();
         let unknown = Wall(wall.0.saturating_sub(UNKNOWN_PAST.0 as i64));
         let forgetful = std::mem::take(&mut self.forgetful);
+        // Who lived and forgot may have called already: a customer who is called twice is worse served than one who is not.
+        let lived = std::mem::take(&mut self.lived);
         let (over, ripe): (Vec<Span>, Vec<Span>) =
-            open.iter().partition(|after| forgetful && due(installed, **after) < unknown);
+            open.iter().partition(|after| forgetful && (lived || due(installed, **after) < unknown));
         self.called.extend(open);
         (ripe, over)
     }
