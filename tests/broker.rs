@@ -927,7 +927,9 @@ async fn after_a_restart_the_fleet_is_spread_and_the_urgent_hurry() {
 }
 
 async fn summaries_expire_and_are_marked_late() {
-    let got: Arc<Mutex<Vec<(Vec<u8>, Value)>>> = Arc::default();
+    /// The whole packet, and its payload.
+    type Got = Vec<(Vec<u8>, Value)>;
+    let got: Arc<Mutex<Got>> = Arc::default();
     let into = Arc::clone(&got);
     let port = fake_broker(move |_, packet, socket| {
         if packet[0] >> 4 == 1 {

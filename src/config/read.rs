@@ -1160,14 +1160,11 @@ impl Reader<'_> {
         }
         self.together(&section, "certificate", "key");
         self.together(&section, "username", "password_file");
-        if let Some(brokers) = &brokers {
-            if !brokers.iter().any(|broker| broker.tls) {
-                for key in ["ca", "certificate", "key", "tls"].into_iter().filter(|key| section.has(key)) {
-                    self.fault(
-                        &section.path(key),
-                        "belongs to mqtts://, and the broker is reached by mqtt://",
-                    );
-                }
+        if let Some(brokers) = &brokers
+            && !brokers.iter().any(|broker| broker.tls)
+        {
+            for key in ["ca", "certificate", "key", "tls"].into_iter().filter(|key| section.has(key)) {
+                self.fault(&section.path(key), "belongs to mqtts://, and the broker is reached by mqtt://");
             }
         }
         self.unknown(&section, MQTT);
