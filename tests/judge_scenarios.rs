@@ -497,7 +497,7 @@ fn whatever_befalls_the_rules_hold_and_everything_ends() {
                 CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled
             );
             // What the customer asked for ends with the call, not with the line.
-            let ended = !live || callback.trigger == "customer" || asked(&report, &callback.callback_id);
+            let ended = !live || callback.trigger == "customer" || asked(report, &callback.callback_id);
             assert!(ended, "seed {seed}: callback {callback:?} never ended");
         }
         assert_eq!(report.false_breaks, [], "seed {seed}: {world:?}");
