@@ -1,8 +1,16 @@
-//! What watching costs while nothing happens: two minutes of the real agent on a quiet line, connected to a broker.
+//! What watching costs while nothing happens: two minutes of the real agent on a quiet line, with all its sensors and
+//! default probing, connected to a broker by TLS with certificates of its own.
 //!
-//! `cargo bench --features lab --bench idle`; `LINEKEEPER_BENCH_SECONDS` changes for how long (120 at least for figures
-//! that are to be told). Measured from outside, in /proc and on the interface. The profile and
-//! the C library are the bench's own (release, glibc): `idle.rss_mb` of the router profile with musl is lower.
+//! `cargo bench --features lab --bench idle`. The profile and the C library are the bench's own then (release, glibc). What
+//! a router has is measured so:
+//!
+//! ```console
+//! $ cross/build x86_64
+//! $ LINEKEEPER_BINARY=target/x86_64-unknown-linux-musl/router/linekeeper cargo bench --features lab --bench idle
+//! ```
+//!
+//! `LINEKEEPER_BENCH_SECONDS` changes for how long (120 at least for figures that are to be told). Measured from outside:
+//! in /proc, by the kernel's count of echoes, and on the interface. Needs mosquitto and openssl.
 
 #![allow(
     clippy::expect_used,
@@ -11,61 +19,165 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-use linekeeper::lab::agent::{self, Agent};
-use linekeeper::lab::broker::Broker;
 use linekeeper::lab::clock;
 use linekeeper::lab::enclosure::measured_elsewhere;
-use linekeeper::lab::platform::{Platform, Receipts};
-use linekeeper::lab::world::{Host, WAN, World, ip};
-use serde_json::Value;
-use std::fs;
-use std::path::Path;
-use std::process::ExitCode;
+use linekeeper::lab::run;
+use linekeeper::lab::world::{ANCHOR, Host, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
+use serde_json::{Value, json};
+use std::fs::{self, File};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
+/// The bench's own, which also plays the parts of the world.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linekeeper");
 /// Seconds. Two minutes: twelve keep-alives and echoes to the gateway, so that one more or less does not show.
 const QUIET: u64 = 120;
-/// An echo and its answer at the IP layer (RFC 792: 20 of header, 8 of ICMP, and ours carry 32).
-const EXCHANGE: f64 = 120.0;
-/// What starting needs: it must not count as idling.
-const SETTLED: Duration = Duration::from_secs(5);
+/// An echo or its answer at the IP layer (RFC 792: 20 of header, 8 of ICMP, and ours carry 32).
+const ECHO: f64 = 60.0;
+/// What starting needs, the first questions to resolver and web page included: it must not count as idling.
+const SETTLED: Duration = Duration::from_secs(15);
+/// How long anything else may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// MQTT's port with TLS.
+const TLS_PORT: u16 = 8883;
 
 fn main() -> ExitCode {
+    // Relative to where cargo runs benches, which is the package's root.
+    let binary = std::env::var_os("LINEKEEPER_BINARY").map_or_else(|| PathBuf::from(PROGRAM), PathBuf::from);
+    let binary = match fs::canonicalize(&binary) {
+        Ok(binary) => binary,
+        Err(e) => {
+            eprintln!("not measured: LINEKEEPER_BINARY {}: {e}; build it first", binary.display());
+            return ExitCode::FAILURE;
+        }
+    };
     if let Some(code) = measured_elsewhere() {
         return code;
     }
-    let program = Path::new(env!("CARGO_BIN_EXE_linekeeper"));
-    let world = World::build(program).expect("the world");
-    let _broker = Broker::start(&world).expect("the broker");
-    let platform =
-        Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received).expect("the platform");
-    let mut agent = Agent::start(&world, program, &agent::configuration(&world)).expect("the agent");
-    let up = |r: &linekeeper::lab::platform::Received| r.json["line"] == "up";
-    platform.wait_for(0, Duration::from_secs(30), up).expect("the line is seen up");
+    let world = World::build(Path::new(PROGRAM)).expect("the world");
+    let directory = world.directory().join("idle");
+    let _broker = broker(&world, &directory.join("mosquitto"));
+    let _resolver = part(
+        &world,
+        Host::Anchor,
+        (ANCHOR.into(), 53),
+        "dns-server",
+        &["--manner", "alive", "--address", &WORLD2.to_string()],
+    );
+    let _page = part(&world, Host::World2, (WORLD2.into(), 80), "web-server", &["--manner", "good"]);
+    let file = directory.join("agent.json");
+    fs::write(&file, configuration(&directory).to_string()).expect("the configuration");
+    let log = File::create(directory.join("agent.log")).expect("a log");
+    let mut command = Command::new(&binary);
+    command.arg("run").arg("--config").arg(&file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
+    let agent = world.spawn_in(Host::Gateway, &mut command).expect("the agent");
+    let said = || fs::read_to_string(directory.join("agent.log")).unwrap_or_default();
+    let ready = || {
+        let mut status = Command::new(&binary);
+        status.arg("status").arg("--socket").arg(directory.join("socket")).stdin(Stdio::null());
+        let up = status.output().is_ok_and(|out| out.status.success());
+        up && said().contains("connected to the broker")
+    };
+    assert!(clock::wait_until(PATIENCE, ready), "the line is not up, or no broker is reached: {}", said());
     std::thread::sleep(SETTLED);
 
     let asked = std::env::var("LINEKEEPER_BENCH_SECONDS").ok().and_then(|n| n.parse().ok());
-    let id = agent.process().id();
-    let (before, traffic, echoes) = (Spent::read(id), passed(), echoes(&agent));
+    let id = agent.id();
+    let (before, traffic, echoes) = (Spent::read(id), passed(), echoes(&world));
     let began = clock::uptime();
     std::thread::sleep(Duration::from_secs(asked.unwrap_or(QUIET)));
     let seconds = clock::since(began).as_secs_f64();
-    let (after, traffic_after, echoes_after) = (Spent::read(id), passed(), self::echoes(&agent));
+    let (after, traffic_after, echoes_after) = (Spent::read(id), passed(), self::echoes(&world));
     let mb_day = |bytes: f64| bytes / seconds * 86_400.0 / 1e6;
 
-    println!("over {seconds:.0} s on a quiet line, connected to a broker, with the trace recorded");
+    println!("{} over {seconds:.0} s on a quiet line, connected to a broker by TLS", binary.display());
     println!("figure idle.cpu_pct {:.4} %", (after.cpu_s - before.cpu_s) / seconds * 100.0);
-    println!("figure idle.rss_mb {:.2} MB", after.peak_kb as f64 / 1_000.0);
+    println!("figure idle.rss_mb {:.2} MB", after.peak_kb as f64 * 1_024.0 / 1e6);
+    println!("figure idle.threads {} 1", after.threads);
     println!("figure idle.wakeups_s {:.2} 1/s", (after.switches - before.switches) as f64 / seconds);
-    println!("figure idle.probe_mb_day {:.2} MB", mb_day((echoes_after - echoes) as f64 * EXCHANGE));
+    println!("figure idle.probe_mb_day {:.2} MB", mb_day((echoes_after - echoes) as f64 * ECHO));
     println!("figure idle.sent_mb_day {:.2} MB", mb_day((traffic_after.0 - traffic.0) as f64));
     println!("figure idle.received_mb_day {:.2} MB", mb_day((traffic_after.1 - traffic.1) as f64));
     ExitCode::SUCCESS
 }
 
+/// What a gateway in the field has: every sensor, nothing changed that has a default.
+fn configuration(directory: &Path) -> Value {
+    let certificates = directory.join("mosquitto/certificates");
+    json!({
+        "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7", "language": "zh-CN" },
+        "line": { "device": WAN },
+        "promise": {
+            "download": { "minimum": "60 Mbit/s", "normal": "90 Mbit/s", "maximum": "100 Mbit/s" },
+            "upload": { "normal": "18 Mbit/s", "maximum": "20 Mbit/s" },
+        },
+        "probe": { "targets": [
+            { "host": ANCHOR.to_string(), "role": "anchor" },
+            { "host": WORLD.to_string(), "role": "world" },
+            { "host": WORLD2.to_string(), "role": "world" },
+        ] },
+        "speed": { "servers": [format!("http://{WORLD2}/")] },
+        "name": { "resolvers": [ANCHOR.to_string()], "exists": "www.isp.example" },
+        "web": { "url": format!("http://{WORLD2}/204") },
+        "mqtt": {
+            "broker": format!("mqtts://{PLATFORM}:{TLS_PORT}"),
+            "ca": certificates.join("ca.pem"),
+            "certificate": certificates.join("gw-0001.pem"),
+            "key": certificates.join("gw-0001.key"),
+        },
+        "store": { "directory": directory.join("store") },
+        "status": { "socket": directory.join("socket") },
+    })
+}
+
+/// Debian's mosquitto with the certificates that `config/mosquitto` makes.
+fn broker(world: &World, room: &Path) -> Process {
+    fs::create_dir_all(room).expect("a directory");
+    let maker = room.join("make-certificates");
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/mosquitto/make-certificates"), &maker)
+        .expect("a copy");
+    run(Command::new("sh").arg(&maker).args(["--name", &PLATFORM.to_string(), "gw-0001"]))
+        .expect("certificates");
+    let settings = format!(
+        "user root\nlistener {TLS_PORT} 0.0.0.0\ncafile certificates/ca.pem\ncertfile certificates/broker.pem\n\
+         keyfile certificates/broker.key\nrequire_certificate true\nuse_identity_as_username true\n"
+    );
+    fs::write(room.join("settings"), settings).expect("its settings");
+    // Debian keeps it where only root looks.
+    let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
+    let mut command = Command::new("mosquitto");
+    command.args(["-c", "settings"]).current_dir(room).env("PATH", path);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let process = world.spawn_in(Host::Platform, &mut command).expect("mosquitto, of Debian");
+    listens(world, Host::Platform, (PLATFORM.into(), TLS_PORT));
+    process
+}
+
+type Place = (std::net::IpAddr, u16);
+
+/// A part of the world that the bench's own program plays.
+fn part(world: &World, host: Host, place: Place, name: &str, words: &[&str]) -> Process {
+    let mut command = Command::new(PROGRAM);
+    command.args(["lab", name, "--listen", &format!("{}:{}", place.0, place.1)]).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let process = world.spawn_in(host, &mut command).expect(name);
+    listens(world, host, place);
+    process
+}
+
+fn listens(world: &World, host: Host, place: Place) {
+    let listens = || TcpStream::connect(place).is_ok();
+    let ready = world.within(host, || clock::wait_until(PATIENCE, listens)).expect("the namespace");
+    assert!(ready, "nothing listens at {place:?}");
+}
+
 struct Spent {
     cpu_s: f64,
+    /// Units of 1024 bytes, whatever the kernel calls them.
     peak_kb: u64,
+    threads: usize,
     switches: u64,
 }
 
@@ -73,15 +185,16 @@ impl Spent {
     /// By /proc/PID/schedstat (nanoseconds on a processor) and /proc/PID/status.
     fn read(id: u32) -> Spent {
         let mut cpu_ns = 0;
-        let mut switches = 0;
+        let (mut switches, mut threads) = (0, 0);
         for task in fs::read_dir(format!("/proc/{id}/task")).expect("the agent's threads") {
             let path = task.expect("a thread").path();
             let stat = fs::read_to_string(path.join("schedstat")).expect("schedstat");
             cpu_ns += stat.split(' ').next().and_then(|n| n.parse::<u64>().ok()).expect("nanoseconds");
             switches += line(&path.join("status"), "voluntary_ctxt_switches:");
+            threads += 1;
         }
         let peak_kb = line(Path::new(&format!("/proc/{id}/status")), "VmHWM:");
-        Spent { cpu_s: cpu_ns as f64 / 1e9, peak_kb, switches }
+        Spent { cpu_s: cpu_ns as f64 / 1e9, peak_kb, threads, switches }
     }
 }
 
@@ -91,9 +204,17 @@ fn line(path: &Path, name: &str) -> u64 {
     line.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number")
 }
 
-/// Echoes that came to an end, by the agent's own trace.
-fn echoes(agent: &Agent) -> usize {
-    agent.traced("\"echo_answered\"") + agent.traced("\"echo_lost\"")
+/// Echoes that the gateway sent and answers that it got, as its kernel counted them. Nobody but the agent sends any.
+fn echoes(world: &World) -> u64 {
+    let read = || fs::read_to_string("/proc/thread-self/net/snmp").expect("the kernel's counts");
+    let text = world.within(Host::Gateway, read).expect("the namespace");
+    let mut icmp = text.lines().filter_map(|l| l.strip_prefix("Icmp: "));
+    let (names, counts) = (icmp.next().expect("names"), icmp.next().expect("counts"));
+    let count = |wanted: &str| {
+        let at = names.split(' ').position(|name| name == wanted).expect(wanted);
+        counts.split(' ').nth(at).and_then(|n| n.parse::<u64>().ok()).expect(wanted)
+    };
+    count("OutEchos") + count("InEchoReps")
 }
 
 /// Bytes that left and that came over the WAN device, everything that is not probing included; Ethernet.
