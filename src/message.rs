@@ -148,6 +148,10 @@ pub enum Finding {
     Portal,
     /// The gateway itself is about to fail.
     Device,
+    /// Round trips take longer than was promised.
+    HighLatency,
+    /// More is lost than was promised.
+    Loss,
 }
 
 impl Finding {
@@ -160,6 +164,8 @@ impl Finding {
             Finding::NoNames => "no_names",
             Finding::Portal => "portal",
             Finding::Device => "device",
+            Finding::HighLatency => "high_latency",
+            Finding::Loss => "loss",
         }
     }
 
@@ -167,7 +173,12 @@ impl Finding {
     pub const fn is_of_service(self) -> bool {
         match self {
             Finding::NoNames | Finding::Portal => true,
-            Finding::Outage | Finding::Flapping | Finding::ShortRate | Finding::Device => false,
+            Finding::Outage
+            | Finding::Flapping
+            | Finding::ShortRate
+            | Finding::Device
+            | Finding::HighLatency
+            | Finding::Loss => false,
         }
     }
 }
@@ -356,7 +367,7 @@ pub enum Severity {
 pub struct Trigger {
     /// Time, event or data.
     pub dimension: Dimension,
-    /// `outage`, `flapping`, `no_names`, `portal`, `speed`, `customer`.
+    /// `outage`, `flapping`, `no_names`, `portal`, `speed`, `high_latency`, `loss`, `customer`.
     pub name: String,
 }
 
@@ -375,10 +386,10 @@ pub enum Dimension {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
-    /// `disconnect`, `speed`, `service` (the line works, the internet does not), `request`.
+    /// `disconnect`, `speed`, `quality`, `service` (the line works, the internet does not), `request`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `outage.access`, `no_names.name`, `portal.portal`, `speed.download`, `speed.upload`, `speed.port`, `customer.asked`: stable, for machines.
+    /// `outage.access`, `no_names.name`, `portal.portal`, `speed.download`, `speed.upload`, `speed.port`, `high_latency.upstream`, `loss.access`, `customer.asked`: stable, for machines.
     pub code: String,
     /// In the configured language, to be read aloud.
     pub description: String,
@@ -528,6 +539,12 @@ pub struct SpeedSummary {
     /// What kept the rate from being higher.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
+    /// The median round trip before it, microseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idle_rtt_us: Option<u32>,
+    /// The same under its load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loaded_rtt_us: Option<u32>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<SpeedFailure>,

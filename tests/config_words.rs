@@ -145,6 +145,7 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     rung(Rung::PowerModem, Span::seconds(60), Span::minutes(3), 3, 3);
     rung(Rung::Reboot, Span::minutes(2), Span::minutes(4), 1, 1);
     assert_eq!(config.callback.after, Span::seconds(60));
+    assert_eq!(config.callback.quality, Span::minutes(30));
     assert_eq!(config.callback.receipt, Span::seconds(60));
     assert_eq!(config.programme.after, [Span::hours(24), Span::days(7), Span::days(30)]);
     assert_eq!(
@@ -214,6 +215,7 @@ fn the_docs_name_the_defaults() {
         ("veto: Rate", "Default 10 kbit/s"),
         ("again: Span", "Default 30 min"),
         ("after: Span", "Default 60 s"),
+        ("quality: Span", "Default 30 min"),
         ("receipt: Span", "Default 60 s"),
         ("keep_alive: Span", "Default 30 s"),
         ("reconnect: Span", "Default 5 min"),
@@ -266,7 +268,7 @@ fn everything_that_may_be_written_is_read() {
             "per_incident": { "renew": 2, "reboot": 0 }, "restart_network": ["/etc/init.d/network", "restart"],
             "other_resolver": ["use", "{resolver}"],
         },
-        "callback": { "after": "0 s", "receipt": "1 h" },
+        "callback": { "after": "0 s", "quality": "5 min", "receipt": "1 h" },
         "mqtt": {
             "brokers": ["mqtts://a.example", "mqtts://[2001:db8::2]:99"], "ca": "/ca", "certificate": "/c", "key": "/k",
             "username": "gw", "password_file": "/p", "keep_alive": "1 min", "reconnect": "10 s", "session": "30 d",
@@ -366,6 +368,7 @@ fn everything_that_may_be_written_is_read() {
         })
     );
     assert_eq!((config.callback.after, config.callback.receipt), (Span::ZERO, Span::hours(1)));
+    assert_eq!(config.callback.quality, Span::minutes(5));
     let mqtt = config.mqtt.unwrap();
     assert_eq!(mqtt.brokers[0], Broker { host: "a.example".into(), port: 8883, tls: true });
     assert_eq!(mqtt.brokers[1], Broker { host: "2001:db8::2".into(), port: 99, tls: true });
@@ -872,7 +875,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 72, "defaults shown");
+        assert_eq!(shown, 73, "defaults shown");
     }
 
     #[test]

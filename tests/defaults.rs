@@ -134,6 +134,53 @@ fn no_day_has_more_of_a_rung_than_its_budget() {
     assert_eq!(taken.iter().map(day).max(), Some(6), "{taken:?}");
 }
 
+/// 50 ms, and a loss of `loss`, were promised.
+fn promised(loss: &str) -> Config {
+    config(json!({ "promise": { "latency": "50 ms", "loss": loss } }))
+}
+
+fn closed_at(report: &Report) -> Option<Span> {
+    let closes = |m: &Message| matches!(m, Message::Event(e) if e.event == EventName::IncidentClosed);
+    report.delivered.iter().find(|d| closes(&d.message.message)).map(|d| d.published)
+}
+
+#[test]
+fn nobody_is_called_about_losses_of_twenty_minutes() {
+    let lossy = |minutes| {
+        let world =
+            World::quiet().with(Span::minutes(10), Span::minutes(minutes), Trouble::Loss(Permille(200)));
+        run(&promised("1 %"), &world, 1, Span::hours(2), &mut ())
+    };
+    assert_eq!((opened(&lossy(20)), lossy(20).requests.len()), (1, 0));
+    assert_eq!(lossy(50).requests.len(), 1);
+}
+
+#[test]
+fn a_burst_of_losses_is_no_finding() {
+    let world = World::quiet().with(Span::minutes(10), Span::seconds(350), Trouble::Loss(Permille(500)));
+    assert_eq!(opened(&run(&promised("1 %"), &world, 1, Span::hours(1), &mut ())), 0);
+}
+
+#[test]
+fn a_line_below_its_limit_by_little_has_not_recovered() {
+    // 17 % where a fifth may be lost: no longer failing, and not fine.
+    let lossy = World::quiet().with(Span::minutes(10), Span::minutes(60), Trouble::Loss(Permille(400))).with(
+        Span::minutes(70),
+        Span::minutes(60),
+        Trouble::Loss(Permille(170)),
+    );
+    let report = run(&promised("20 %"), &lossy, 1, Span::hours(3), &mut ());
+    assert!(closed_at(&report).unwrap() > Span::minutes(130), "{:?}", closed_at(&report));
+    // 46 to 48 ms where 50 may be taken, then 30 to 32.
+    let late =
+        |from, lasts, ms| (Span::minutes(from), Span::minutes(lasts), Trouble::Delay(Span::millis(ms)));
+    let late = [late(10, 60, 60), late(70, 60, 26), late(130, 60, 10)];
+    let late = late.into_iter().fold(World::quiet(), |world, (at, lasts, what)| world.with(at, lasts, what));
+    let report = run(&promised("20 %"), &late, 1, Span::hours(3), &mut ());
+    let closed = closed_at(&report).unwrap();
+    assert!((Span::minutes(130)..Span::minutes(160)).contains(&closed), "{closed}");
+}
+
 #[test]
 fn an_echo_goes_out_each_half_second() {
     let mut keeper = Keeper::default();

@@ -197,6 +197,10 @@ pub const RUNGS_DEFAULT: [RungLimits; 6] = [
 pub const AFTER: Bounds<Span> = Bounds::new(Span::ZERO, Span::days(1));
 /// See [`Callback::after`](super::Callback::after).
 pub const AFTER_DEFAULT: Span = Span::seconds(60);
+/// `callback.quality`: windows that fail for five minutes are no more than suspicion; after a day the customer has called.
+pub const QUALITY: Bounds<Span> = Bounds::new(Span::minutes(5), Span::days(1));
+/// See [`Callback::quality`](super::Callback::quality).
+pub const QUALITY_DEFAULT: Span = Span::minutes(30);
 /// `callback.receipt`: sooner than 5 s the platform may still be at it; it doubles up to an hour anyway.
 pub const RECEIPT: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
 /// See [`Callback::receipt`](super::Callback::receipt).

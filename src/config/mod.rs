@@ -129,9 +129,10 @@ pub struct Promise {
     pub download: Rates,
     /// From the customer.
     pub upload: Rates,
-    /// Highest round-trip time.
+    /// Highest round-trip time: what 95 of 100 stay within, to the nearest target. How that is judged is told in
+    /// `judge::quality`.
     pub latency: Option<Span>,
-    /// Highest share of lost packets.
+    /// Highest share of lost packets. Judged there as well.
     pub loss: Option<Permille>,
     /// By what it is judged whether the rates are kept.
     ///
@@ -564,6 +565,11 @@ pub struct Callback {
     /// Default 60 s: no person can be called sooner, and an outage without a local remedy (beyond the operator's
     /// first router) often ends within the minute.
     pub after: Span,
+    /// High latency, or loss, must have lasted so long before the customer is to be called about it.
+    ///
+    /// Default 30 min: the line works meanwhile, so nobody need hurry; evenings and weather that pass within it are not
+    /// worth a call, and a fault that is repaired within it (a route that moves, a line card) needs none.
+    pub quality: Span,
     /// How long to wait for a receipt after the broker's acknowledgement before asking again; doubles up to an hour.
     ///
     /// Default 60 s.

@@ -76,7 +76,7 @@ const REMEDIES: &[&str] = &[
 ];
 const RUNGS: &[&str] =
     &["renew", "other-resolver", "restart-interface", "restart-network", "power-modem", "reboot"];
-const CALLBACK: &[&str] = &["after", "receipt"];
+const CALLBACK: &[&str] = &["after", "quality", "receipt"];
 const TELEMETRY: &[&str] = &["every", "fields"];
 const PROGRAMME: &[&str] = &["after"];
 const COMMANDS: &[&str] = &["allow", "key"];
@@ -1054,6 +1054,7 @@ impl Reader<'_> {
         let section = self.section(root, "callback");
         let callback = Callback {
             after: self.quantity(&section, "after", bounds::AFTER).unwrap_or(bounds::AFTER_DEFAULT),
+            quality: self.quantity(&section, "quality", bounds::QUALITY).unwrap_or(bounds::QUALITY_DEFAULT),
             receipt: self.quantity(&section, "receipt", bounds::RECEIPT).unwrap_or(bounds::RECEIPT_DEFAULT),
         };
         self.unknown(&section, CALLBACK);

@@ -227,7 +227,7 @@ fn judge(name: String, mut config: Config, log: &Log) -> Judged {
     let mut incidents = watcher.found;
     incidents.sort_by_key(|f| f.begins_ms);
     let length = |f: &Found| log.watched(f.begins_ms, f.ends_ms.unwrap_or(log.lasts)).0;
-    let down = incidents.iter().filter(|f| f.finding != "short_rate").map(length).sum();
+    let down = incidents.iter().filter(|f| f.is_without_line()).map(length).sum();
     Judged {
         config: name,
         changed,
@@ -308,9 +308,7 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
         if j.incidents.len() > SHOWN {
             text += &format!("… and {} more (--json has them all)\n", j.incidents.len() - SHOWN);
         }
-        for f in
-            j.incidents.iter().filter(|f| f.finding == "short_rate" || f.callback.is_some()).take(SHOWN / 4)
-        {
+        for f in j.incidents.iter().filter(|f| !f.is_without_line() || f.callback.is_some()).take(SHOWN / 4) {
             text += &format!("{}: {}\n", f.id, f.evidence);
             if let Some(told) = &f.told {
                 text += &format!("  callback: {told}\n");
@@ -321,7 +319,7 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
     let heads: Vec<&str> = std::iter::once("").chain(judged.iter().map(|j| j.config.as_str())).collect();
     type Figure = fn(&Judged) -> String;
     let figures: [(&str, Figure); 8] = [
-        ("outages and flapping", |j| count(j, |f| f.finding != "short_rate")),
+        ("outages and flapping", |j| count(j, Found::is_without_line)),
         ("without a line", |j| j.down_ms.to_string()),
         ("short of the promise", |j| count(j, |f| f.finding == "short_rate")),
         ("callbacks", |j| count(j, |f| f.callback.is_some())),
@@ -337,6 +335,13 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
         .map(|(name, of)| std::iter::once(name.to_string()).chain(judged.iter().map(of)).collect())
         .collect();
     text + &table(&heads, &rows)
+}
+
+impl Found {
+    /// Nothing came through; not merely slow, late or lossy.
+    fn is_without_line(&self) -> bool {
+        matches!(self.finding, "outage" | "flapping")
+    }
 }
 
 fn count(judged: &Judged, which: impl Fn(&Found) -> bool) -> String {

@@ -19,6 +19,7 @@ pub mod lives;
 pub mod outage;
 pub mod programme;
 pub mod promise;
+pub mod quality;
 pub mod record;
 mod service;
 pub mod telemetry;
@@ -33,6 +34,7 @@ use crate::message::{
     Trigger,
 };
 use crate::observation::{Memory, Observation, Part, Receipt, ReceiptState, RemedyResult, Started, TargetId};
+use crate::speed::SpeedOutcome;
 use crate::units::{Mono, Span};
 use area::{Area, Change};
 use callback::Callback;
@@ -148,6 +150,8 @@ struct State {
     lives: Lives,
     #[serde(default)]
     cut: Cut,
+    #[serde(default)]
+    quality: quality::Quality,
 }
 
 /// What `snapshot()` gives and `restore()` takes.
@@ -198,6 +202,9 @@ pub struct Status {
     /// Whether the line is as fast as was sold; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub promise: Option<promise::Status>,
+    /// Whether round trips are as short, and losses as few, as was promised; absent where nothing was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quality: Option<quality::Status>,
     /// The follow-up callbacks of the installation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programme: Vec<programme::DueStatus>,
@@ -292,6 +299,7 @@ impl Judge {
             ledger: Ledger::default(),
             lives: Lives::default(),
             cut: Cut::default(),
+            quality: quality::Quality::default(),
         };
         Judge { config, state, out: Vec::new(), save: false, flight: Flight::default(), ahead: None }
     }
@@ -373,7 +381,12 @@ impl Judge {
         }
         self.state.watch.loaded = self.state.promise.loads(now);
         match saw {
-            Observation::Started(_) | Observation::Ticked | Observation::SpeedEnded(_) => {}
+            Observation::Started(_) | Observation::Ticked => {}
+            Observation::SpeedEnded(ended) => {
+                if let SpeedOutcome::Measured(figures) = &ended.outcome {
+                    self.state.quality.tested(now, ended.direction, figures);
+                }
+            }
             Observation::DeviceSeen(_) => {}
             Observation::Checked(checked) => placed = self.checked(now, checked),
             Observation::HandsOffSeen { why } => self.hands_off(why.as_deref().map(short)),
@@ -393,14 +406,25 @@ impl Judge {
                 self.area_changed(now, change);
             }
             Observation::EchoAnswered { probe, target, rtt_us } => {
-                self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
+                let steady = self.state.watch.answered(now, *probe, *target, *rtt_us, &mut turns);
+                if let Some(sent) = steady.filter(|_| self.judges_quality()) {
+                    self.state.quality.saw(sent, *target, Some(*rtt_us));
+                }
             }
-            Observation::EchoLost { probe, target: _ } => self.state.watch.lost(*probe),
+            Observation::EchoLost { probe, target } => {
+                let steady = self.state.watch.lost(*probe);
+                if let Some(sent) = steady.filter(|_| self.judges_quality()) {
+                    self.state.quality.saw(sent, *target, None);
+                }
+            }
             Observation::EchoNotSent { probe, target: _, obstacle } => {
                 self.state.watch.not_sent(*probe, *obstacle)
             }
             Observation::LinkSeen(link) => self.state.watch.link_seen(now, link),
-            Observation::Counted(counted) => self.state.watch.counted(now, counted, &self.config, &mut turns),
+            Observation::Counted(counted) => {
+                self.state.watch.counted(now, counted, &self.config, &mut turns);
+                self.weigh_quality(now, counted);
+            }
             Observation::RemedyEnded { remedy, result, detail } => {
                 let policy = &self.config.remedies;
                 let detail = short(detail);
@@ -528,7 +552,8 @@ impl Judge {
     }
 
     /// Works out until when the ordinary course changes nothing else. A new part of the judge that acts upon ordinary
-    /// observations, or by the time alone, belongs here or in [`Judge::goes_on`].
+    /// observations, or by the time alone, belongs here or in [`Judge::goes_on`]. (Quality has each of them: it voids this when
+    /// something comes of one.)
     fn look_ahead(&self, now: Mono) -> Option<Ahead> {
         let state = &self.state;
         let on_foot = state.watch.line != LineState::Up
@@ -633,7 +658,8 @@ impl Judge {
         // The flight recorder's part is cut out at its moment.
         let records = |i: &Incident| now.since(i.opened_at) <= RECORDED && state.cut.of(&i.id).is_none();
         let records = state.incident.as_ref().is_some_and(records);
-        if broken || !settled || state.ladder.running.is_some() || !rests || records {
+        if broken || !settled || state.ladder.running.is_some() || !rests || records || !self.quality_rests()
+        {
             return None;
         }
         let step = state.watch.rotation(&self.config)?;
@@ -652,6 +678,7 @@ impl Judge {
         self.state.checks.rested(from + by, &self.config);
         self.state.watch.rested(by);
         self.state.promise.rested(by);
+        self.state.quality.rested(by);
     }
 
     fn note(&mut self, level: Level, text: String) {
@@ -696,6 +723,7 @@ impl Judge {
         self.reconfigured();
         self.state.watch.started(now, started.uptime, &self.config);
         self.state.programme.started(started);
+        self.state.quality.started(now);
         self.state.checks.started(now, lost, self.config.name.every);
         self.state.hands_off = None;
         let taken = started.taken.as_deref();
@@ -1627,6 +1655,34 @@ impl Judge {
         });
     }
 
+    /// Closes an incident that stood beside the line's own, and withdraws its callback if nobody called yet.
+    fn end_aside(
+        &mut self,
+        now: Mono,
+        why: &str,
+        public: message::Incident,
+        callback: Option<&str>,
+        opened_at: Mono,
+    ) {
+        let closed = Some(self.stamp(now));
+        let public = message::Incident { state: IncidentState::Closed, closed, ..public };
+        self.announce(EventName::IncidentClosed, now, why, public.clone(), None);
+        self.remember(public);
+        let Some(id) = callback else { return };
+        if !self.state.callbacks.iter().any(|c| c.last.callback_id == id && c.is_live()) {
+            return;
+        }
+        let seconds = now.since(opened_at).whole_seconds();
+        self.change(now, id, |c| {
+            c.state = CallbackState::Withdrawn;
+            c.resolution = Resolution {
+                state: ResolutionState::Resolved,
+                by: Some("itself".into()),
+                resolution_time_s: Some(seconds),
+            };
+        });
+    }
+
     fn receipt(&mut self, now: Mono, receipt: &Receipt) {
         let id = &receipt.callback_id;
         let Some(callback) = self.state.callbacks.iter().find(|c| c.last.callback_id == *id) else {
@@ -1905,6 +1961,7 @@ impl Judge {
             hands_off: state.hands_off.clone(),
             troubles: state.troubles.clone(),
             promise: self.promise_status(now),
+            quality: self.quality_status(now),
             programme: state.programme.status(&self.config),
             warnings: state.device.warnings(now),
             unasked: state.lives.unasked,

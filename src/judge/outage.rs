@@ -242,6 +242,9 @@ struct Flight {
     sent: Mono,
     /// Its silence was weighed: a miss of its target, or part of a break of the line.
     weighed: bool,
+    /// Of the steady rotation: not asked because something was silent.
+    #[serde(default)]
+    steady: bool,
 }
 
 /// Silent echoes in the order of sending, and how many of them are to be weighed still: on a lossy line there are a hundred,
@@ -445,7 +448,7 @@ impl Watch {
         Some(gap)
     }
 
-    /// An echo reply came.
+    /// An echo reply came. When that echo was sent, if it is one of the steady rotation.
     pub fn answered(
         &mut self,
         now: Mono,
@@ -453,13 +456,14 @@ impl Watch {
         target: TargetId,
         rtt_us: u32,
         turns: &mut Vec<Turn>,
-    ) {
+    ) -> Option<Mono> {
         self.blind = false;
         self.own_answers += 1;
         // From before a gap it proves nothing about now, and the flight is no longer known.
-        let Some(Flight { sent, .. }) = self.landed(probe) else { return };
+        let Flight { sent, steady, .. } = self.landed(probe)?;
+        let told = steady.then_some(sent);
         let loaded = self.loaded;
-        let Some(state) = self.state_of(target) else { return };
+        let state = self.state_of(target)?;
         if !loaded {
             state.took(rtt_us);
         }
@@ -467,7 +471,7 @@ impl Watch {
         state.answered = Some(now);
         state.answered_sent = state.answered_sent.max(Some(sent));
         if target == TargetId::GATEWAY {
-            return;
+            return told;
         }
         if state.benched.is_some() {
             state.returns += 1;
@@ -480,6 +484,7 @@ impl Watch {
             }
         }
         self.life(now, sent, turns);
+        told
     }
 
     /// Takes an echo out, whether it is late or not.
@@ -586,19 +591,23 @@ impl Watch {
         }
     }
 
-    /// The sensor gave an echo up: as silent as can be, also where our own limit is longer than the sensor's.
-    pub fn lost(&mut self, probe: ProbeId) {
+    /// The sensor gave an echo up: as silent as can be, also where our own limit is longer than the sensor's. When it was
+    /// sent, if it is one of the steady rotation.
+    pub fn lost(&mut self, probe: ProbeId) -> Option<Mono> {
         if let Some(at) = self.flights.iter().position(|f| f.probe == probe) {
             let flight = self.flights.remove(at);
             self.silent.insert(flight);
         }
+        self.silent.flights.iter().find(|f| f.probe == probe && f.steady).map(|f| f.sent)
     }
 
     /// An echo could not be sent.
     pub fn not_sent(&mut self, probe: ProbeId, obstacle: Obstacle) {
         match obstacle {
             // The kernel sees no way out: as silent as can be.
-            Obstacle::NoWay => self.lost(probe),
+            Obstacle::NoWay => {
+                self.lost(probe);
+            }
             // Our own blindness is not evidence.
             Obstacle::NoAddress | Obstacle::NotAllowed | Obstacle::Busy => {
                 self.blind |= obstacle == Obstacle::NotAllowed;
@@ -840,10 +849,10 @@ impl Watch {
                         let at = self.rotation % self.targets.len().max(1);
                         self.rotation = at + 1;
                         if at < self.targets.len() {
-                            self.send(now, TargetId(at as u8), out);
+                            self.send(now, TargetId(at as u8), false, out);
                         }
                         if at.is_multiple_of(at_a_time) {
-                            self.ask_gateway(now, config, out);
+                            self.ask_gateway(now, config, false, out);
                         }
                     }
                     Span(ROUND.0 / at_a_time as u64)
@@ -858,12 +867,12 @@ impl Watch {
         if self.line == LineState::Up && self.suspicion.is_none() {
             if now >= self.next_gateway {
                 self.next_gateway = now + GATEWAY_EVERY;
-                self.ask_gateway(now, config, out);
+                self.ask_gateway(now, config, true, out);
             }
             for at in 0..self.targets.len() {
                 if self.targets[at].benched.is_some_and(|b| now >= b) {
                     self.targets[at].benched = Some(now + BENCH_RETRY);
-                    self.send(now, TargetId(at as u8), out);
+                    self.send(now, TargetId(at as u8), false, out);
                 }
             }
         }
@@ -875,7 +884,7 @@ impl Watch {
         let first = if self.rotation < n { self.rotation } else { 0 };
         if let Some(at) = (first..n).chain(0..first).find(|&at| self.targets[at].benched.is_none()) {
             self.rotation = at + 1;
-            self.send(now, TargetId(at as u8), out);
+            self.send(now, TargetId(at as u8), true, out);
         }
     }
 
@@ -886,24 +895,24 @@ impl Watch {
         order.sort_by_key(|&at| self.targets[at].benched.is_some());
         self.rotation = (self.rotation + BURST) % n.max(1);
         for at in order.into_iter().take(BURST) {
-            self.send(now, TargetId(at as u8), out);
+            self.send(now, TargetId(at as u8), false, out);
         }
-        self.ask_gateway(now, config, out);
+        self.ask_gateway(now, config, false, out);
     }
 
-    fn ask_gateway(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
+    fn ask_gateway(&mut self, now: Mono, config: &Config, steady: bool, out: &mut Vec<Action>) {
         if config.probe.gateway && self.link.as_ref().is_some_and(|l| l.gateway.is_some()) {
-            self.send(now, TargetId::GATEWAY, out);
+            self.send(now, TargetId::GATEWAY, steady, out);
         }
     }
 
-    fn send(&mut self, now: Mono, target: TargetId, out: &mut Vec<Action>) {
+    fn send(&mut self, now: Mono, target: TargetId, steady: bool, out: &mut Vec<Action>) {
         if self.flights.len() + self.silent.flights.len() >= FLIGHTS {
             return;
         }
         self.probes += 1;
         let probe = ProbeId(self.probes);
-        self.flights.push(Flight { probe, target, sent: now, weighed: false });
+        self.flights.push(Flight { probe, target, sent: now, weighed: false, steady });
         out.push(Action::Probe { probe, target });
     }
 
@@ -1028,6 +1037,17 @@ impl Watch {
     /// We may not send echoes at all.
     pub fn is_blind(&self) -> bool {
         self.blind
+    }
+
+    /// Far targets in the rotation.
+    pub fn in_rotation(&self) -> u32 {
+        self.targets.iter().filter(|t| t.benched.is_none()).count() as u32
+    }
+
+    /// The longest that the round trip of the best far target usually takes, microseconds.
+    pub fn longest_us(&self) -> Option<u64> {
+        let known = self.targets.iter().filter(|t| t.benched.is_none() && t.srtt_us > 0);
+        known.map(|t| u64::from(t.srtt_us) + 4 * u64::from(t.var_us)).min()
     }
 
     /// The smoothed round-trip time of the nearest far target, microseconds.

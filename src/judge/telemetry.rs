@@ -177,15 +177,17 @@ impl Telemetry {
 }
 
 fn summary(ended: &SpeedEnded, servers: &[String]) -> message::SpeedSummary {
-    let (line, limit, failed) = match &ended.outcome {
-        SpeedOutcome::Measured(figures) => (Some(figures.line), Some(figures.limit), None),
-        SpeedOutcome::Failed { reason, .. } => (None, None, Some(*reason)),
+    let (figures, failed) = match &ended.outcome {
+        SpeedOutcome::Measured(figures) => (Some(figures), None),
+        SpeedOutcome::Failed { reason, .. } => (None, Some(*reason)),
     };
     message::SpeedSummary {
         direction: ended.direction,
         server: servers.get(usize::from(ended.server)).cloned().unwrap_or_default(),
-        line,
-        limit,
+        line: figures.map(|f| f.line),
+        limit: figures.map(|f| f.limit),
+        idle_rtt_us: figures.and_then(|f| f.idle_rtt_us),
+        loaded_rtt_us: figures.and_then(|f| f.loaded_rtt_us),
         failed,
         cost: ended.cost,
     }

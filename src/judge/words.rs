@@ -1,5 +1,6 @@
 //! The sentences that are read to customers: one table, in every language.
 
+use super::quality::Measure;
 use crate::action::Rung;
 use crate::config::Language;
 use crate::message::{Domain, Finding, Outcome, Remedy};
@@ -44,6 +45,9 @@ pub fn description(
         (Finding::Device, _) => {
             ("The gateway itself is about to run out of resources", "网关设备资源即将耗尽")
         }
+        // Told by [`quality`], with their figures.
+        (Finding::HighLatency, _) => ("The line answers too slowly", "宽带网络延迟偏高"),
+        (Finding::Loss, _) => ("The line loses data", "宽带网络丢包偏高"),
         (Finding::Outage, Domain::Lan | Domain::Server | Domain::Unknown | Domain::Name | Domain::Portal) => {
             ("The line is down: nothing on the internet answers", "宽带中断：互联网无应答")
         }
@@ -177,5 +181,24 @@ pub fn short_port(language: Language, is: Rate, sold: Rate) -> String {
             )
         }
         Language::ZhCn => format!("网关与光猫之间的端口仅协商到{is}，签约速率为{sold}：请检查网线或端口。"),
+    }
+}
+
+/// Round trips are longer, or losses more, than was promised.
+pub fn quality(language: Language, measure: Measure, is: &str, promised: &str) -> String {
+    match (language, measure) {
+        (Language::En, Measure::Latency) => format!(
+            "The line answers too slowly: 95 of 100 answers take up to {is}, at most {promised} were agreed. Calls and remote \
+             work suffer from it."
+        ),
+        (Language::En, Measure::Loss) => format!(
+            "The line loses data on the way: about {is}, at most {promised} was agreed. Calls break up and pages load slowly."
+        ),
+        (Language::ZhCn, Measure::Latency) => {
+            format!("宽带网络延迟偏高：95%的响应需要{is}以内，约定不超过{promised}，通话和远程办公会受影响。")
+        }
+        (Language::ZhCn, Measure::Loss) => {
+            format!("宽带网络丢包偏高：约{is}，约定不超过{promised}，通话可能断续，网页打开变慢。")
+        }
     }
 }

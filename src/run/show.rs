@@ -4,9 +4,10 @@ use crate::judge::ledger::{Availability, Period, Tally};
 use crate::judge::lives::{Ending, Unasked};
 use crate::judge::outage::LineState;
 use crate::judge::promise::rule::Verdict;
+use crate::judge::quality::{MeasureStatus, Standing};
 use crate::judge::{self, Status};
 use crate::message::{CallbackState, IncidentState, Outcome};
-use crate::units::{Rate, Span};
+use crate::units::{Permille, Rate, Span};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt::Write;
@@ -101,6 +102,9 @@ pub fn status(answer: &Value) -> Result<String, String> {
     table(&mut t, &rows);
     if let Some(p) = &s.promise {
         promise(&mut t, p);
+    }
+    if let Some(q) = &s.quality {
+        quality(&mut t, q);
     }
     if let Some(a) = &s.availability {
         availability(&mut t, a);
@@ -249,6 +253,44 @@ fn promise(t: &mut String, p: &judge::promise::Status) {
     }
     if let Some(i) = &p.incident {
         let _ = writeln!(t, "  {} open: short rate, fault domain {}", i.id, i.fault_domain.name());
+    }
+}
+
+/// Whether round trips are as short, and losses as few, as was promised.
+fn quality(t: &mut String, q: &judge::quality::Status) {
+    let share = |permille: u32| Permille(u16::try_from(permille).unwrap_or(u16::MAX)).to_string();
+    type Words<'a> = &'a dyn Fn(u32) -> String;
+    let measures: [(&str, &Option<MeasureStatus>, Words<'_>); 2] =
+        [("latency", &q.latency, &millis), ("loss", &q.loss, &share)];
+    t.push('\n');
+    for (name, measure, words) in measures {
+        let Some(m) = measure else { continue };
+        let standing = match m.standing {
+            Standing::Kept => "kept",
+            Standing::Broken => "BROKEN",
+            Standing::Unknown => "not known yet",
+        };
+        let last = match m.last.zip(m.last_ms_ago) {
+            Some((last, ms)) => format!("; last {} {} ago", words(last), Span(ms)),
+            None => String::new(),
+        };
+        let _ = writeln!(
+            t,
+            "{name:<9} {standing}{last}; above the promised {} in {} of {} windows",
+            words(m.limit),
+            m.failing,
+            m.windows
+        );
+        if let Some(i) = &m.incident {
+            let finding = i.finding.name().replace('_', " ");
+            let _ = writeln!(t, "  {} open: {finding}, fault domain {}", i.id, i.fault_domain.name());
+        }
+    }
+    for l in &q.loaded {
+        let idle = l.idle_us.map_or(String::new(), |us| format!(", {} before it", millis(us)));
+        let name = l.direction.name();
+        let _ =
+            writeln!(t, "{name} test {} ago: {} under its load{idle}", Span(l.ms_ago), millis(l.loaded_us));
     }
 }
 

@@ -72,6 +72,9 @@ const LOGGED_FAILS: u64 = 1_000;
 /// A logged speed test answers one that is asked for so long before it, at most: two days, the longest that a result
 /// speaks for the line.
 const LOGGED_LATER: u64 = 2 * 86_400_000;
+/// A line that was worse than promised until so long ago is called so rightly: what is judged are windows of some minutes,
+/// and over it is when as many of them are fine.
+const QUALITY_GLOW: u64 = 300_000;
 /// A declaration this soon after the line's return still belongs to the break.
 const AFTERGLOW: u64 = 1_000;
 
@@ -163,6 +166,9 @@ pub struct Simulation {
     /// The kernel's civil time is this much ahead of the truth.
     clock_off: i64,
     believed: LineState,
+    /// When round trips last took longer, and more was last lost, than was promised.
+    slow_at: Option<u64>,
+    lossy_at: Option<u64>,
     whole: bool,
     /// A remedy took the line down, and it has not been whole since.
     ours: bool,
@@ -209,6 +215,8 @@ impl Simulation {
             wire: Wire::default(),
             clock_off: 0,
             believed: LineState::Unknown,
+            slow_at: None,
+            lossy_at: None,
             whole: true,
             ours: false,
             ours_since: None,
@@ -855,6 +863,7 @@ impl Simulation {
     }
 
     fn settle(&mut self, spectator: &mut impl Spectator) {
+        self.note_quality();
         let faults = &self.world.faults;
         self.line.settle(self.now, self.world.port, self.lasting.iter().map(|&place| &faults[place].trouble));
         self.line_changed(spectator);
@@ -968,8 +977,28 @@ impl Simulation {
         self.line.faulted() || self.lasts(|t| matches!(t, Trouble::Address | Trouble::PowerCut))
     }
 
+    /// Keeps when the line last was worse than was promised.
+    fn note_quality(&mut self) {
+        let promise = &self.config.promise;
+        if promise.latency.is_some_and(|most| self.line.takes(&self.world) > most.0 * 1_000) {
+            self.slow_at = Some(self.now);
+        }
+        if promise.loss.is_some_and(|most| self.line.loses() > most.0) {
+            self.lossy_at = Some(self.now);
+        }
+    }
+
     /// Whether what a callback says is so, or was until so long ago.
     fn is_so(&self, name: &str, glow: u64) -> bool {
+        let worse = |at: Option<u64>, now: bool| now || at.is_some_and(|at| at + QUALITY_GLOW >= self.now);
+        let promise = &self.config.promise;
+        if name == Finding::HighLatency.name() {
+            let now = promise.latency.is_some_and(|most| self.line.takes(&self.world) > most.0 * 1_000);
+            return worse(self.slow_at, now);
+        }
+        if name == Finding::Loss.name() {
+            return worse(self.lossy_at, promise.loss.is_some_and(|most| self.line.loses() > most.0));
+        }
         if name == Finding::Outage.name() {
             // Healed in this very moment, it is withdrawn in the next.
             let late = |b: &Break| b.returned.is_none_or(|at| at.0 + glow >= self.now);

@@ -4,7 +4,7 @@ use super::random::Random;
 use super::world::{Trouble, World};
 use crate::check::Said;
 use crate::observation::{Link, TargetId};
-use crate::units::Rate;
+use crate::units::{Rate, Span};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The address that the operator's DHCP server gives.
@@ -101,7 +101,12 @@ pub(super) struct Line {
     filters: bool,
     dead: u16,
     loss: u16,
+    /// How much longer round trips take beyond the operator's first router, and from it on, microseconds.
+    delay: u32,
+    access_delay: u32,
     bursts: Option<Bursts>,
+    /// The share that is lost in bursts, and by breaks that repeat.
+    loses: u16,
     pub load: bool,
     /// A speed test of our own fills it.
     pub testing: bool,
@@ -141,7 +146,10 @@ impl Line {
             filters: false,
             dead: 0,
             loss: 0,
+            delay: 0,
+            access_delay: 0,
             bursts: None,
+            loses: 0,
             load: false,
             testing: false,
             gives: 1_000,
@@ -166,6 +174,8 @@ impl Line {
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
         (self.gives, self.port, self.uses) = (1_000, port, 0);
+        (self.delay, self.access_delay, self.loses) = (0, 0, 0);
+        let micro = |span: &Span| u32::try_from(span.0.saturating_mul(1_000)).unwrap_or(u32::MAX);
         (self.dhcp, self.pppoe, self.names) = (Said::Answered, Said::Answered, Said::Answered);
         (self.routed, self.portal, self.server_dead) = (true, false, false);
         let mut bursts = None;
@@ -188,7 +198,16 @@ impl Line {
                 Trouble::Portal => self.portal = true,
                 Trouble::ServerDead => self.server_dead = true,
                 Trouble::Loss(permille) => self.loss = permille.0,
-                Trouble::Bursts { loss, mean } => bursts = Some((loss.0, mean.0)),
+                Trouble::Bursts { loss, mean } => {
+                    bursts = Some((loss.0, mean.0));
+                    self.loses = self.loses.max(loss.0);
+                }
+                Trouble::Delay(span) => self.delay = self.delay.max(micro(span)),
+                Trouble::AccessDelay(span) => self.access_delay = self.access_delay.max(micro(span)),
+                Trouble::Breaks { length, every } => {
+                    let share = length.0.saturating_mul(1_000) / every.0.max(1);
+                    self.loses = self.loses.max(u16::try_from(share.min(1_000)).unwrap_or(1_000));
+                }
                 Trouble::DeadTarget(at) => self.dead |= 1u16.checked_shl(u32::from(*at)).unwrap_or(0),
                 Trouble::GatewayFilters => self.filters = true,
                 Trouble::Unseen => self.unseen = true,
@@ -196,8 +215,7 @@ impl Line {
                 Trouble::Slow(share) => self.gives = self.gives.min(share.0),
                 Trouble::Uses(rate) => self.uses = self.uses.saturating_add(rate.0),
                 Trouble::Port(rate) => self.port = Some(self.port.map_or(*rate, |p| p.min(*rate))),
-                Trouble::Breaks { .. }
-                | Trouble::BrokerAway
+                Trouble::BrokerAway
                 | Trouble::BackupLost
                 | Trouble::ReceiptsLost
                 | Trouble::ReceiptsRefused
@@ -259,6 +277,18 @@ impl Line {
         self.far() && serves && lossless && !self.load && !self.testing
     }
 
+    /// The share of round trips that is lost, permille.
+    pub fn loses(&self) -> u16 {
+        self.loss.max(self.loses)
+    }
+
+    /// How long 95 of 100 round trips to the nearest far target take at most, microseconds, when nobody uses the line.
+    pub fn takes(&self, world: &World) -> u64 {
+        let nearest = world.rtt_us.iter().min().copied().unwrap_or(0);
+        let jitter = u64::from(world.jitter_us) * 95 / 100;
+        u64::from(nearest) + jitter + u64::from(self.delay) + u64::from(self.access_delay)
+    }
+
     /// So much time passed in which it was [`calm`](Line::calm).
     pub fn rested(&mut self, by: u64) {
         self.carries_since += by;
@@ -293,6 +323,7 @@ impl Line {
             return Fate::NoWay;
         }
         let mut rtt = if world.jitter_us > 0 { random.below(world.jitter_us) } else { 0 };
+        rtt = rtt.saturating_add(self.access_delay);
         if target == TargetId::GATEWAY {
             rtt += world.gateway_rtt_us;
             if !self.near() || self.filters {
@@ -301,6 +332,7 @@ impl Line {
         } else {
             let place = usize::from(target.0);
             rtt += world.rtt_us.get(place).or(world.rtt_us.last()).copied().unwrap_or(0);
+            rtt = rtt.saturating_add(self.delay);
             if !self.far() || (place < 16 && self.dead & (1 << place) != 0) {
                 return Fate::Vanishes;
             }

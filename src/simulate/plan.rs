@@ -369,6 +369,8 @@ fn kind(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Kind> {
         ("address", |_, _| Some(Trouble::Address)),
         ("loss", |r, s| share(r, s).map(Trouble::Loss)),
         ("bursts", |r, s| Some(Trouble::Bursts { loss: share(r, s)?, mean: span(r, s, "mean")? })),
+        ("delay", |r, s| span(r, s, "length").map(Trouble::Delay)),
+        ("access-delay", |r, s| span(r, s, "length").map(Trouble::AccessDelay)),
         ("breaks", |r, s| {
             Some(Trouble::Breaks { length: span(r, s, "length")?, every: span(r, s, "apart")? })
         }),

@@ -113,6 +113,10 @@ pub enum Trouble {
         /// From beginning to beginning.
         every: Span,
     },
+    /// Each round trip beyond the operator's first router takes so much longer (a detour, a congested exchange).
+    Delay(Span),
+    /// The same from that router on: the customer's own access is slow.
+    AccessDelay(Span),
     /// One far target (its place in the configuration) does not answer.
     DeadTarget(u8),
     /// The operator's first router does not answer echoes. Traffic passes.

@@ -220,7 +220,7 @@ fn active(config: &Config) -> bool {
 }
 
 /// The rates up to which the line is quiet, towards and from the customer.
-fn quiet_most(config: &Config) -> (Rate, Rate) {
+pub(super) fn quiet_most(config: &Config) -> (Rate, Rate) {
     let highest = |d| rates(config, d).highest();
     let sold = |d: Direction, other: Direction| highest(d).or(highest(other)).unwrap_or_default();
     let share = config.speed.quiet.share;
@@ -713,7 +713,7 @@ impl Promise {
     }
 
     /// The rate below which the port is below the promise.
-    fn sold(config: &Config) -> Option<Rate> {
+    pub(super) fn sold(config: &Config) -> Option<Rate> {
         config.promise.download.highest().max(config.promise.upload.highest())
     }
 

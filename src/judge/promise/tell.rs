@@ -17,8 +17,8 @@ use crate::config::Rule;
 use crate::judge::outage::LineState;
 use crate::judge::{Judge, words};
 use crate::message::{
-    self, CallbackState, Dimension, Domain, EventName, Evidence, Fact, Finding, IncidentState, Issue,
-    Resolution, ResolutionState, Severity, Stamp, Trigger,
+    self, Dimension, Domain, EventName, Evidence, Fact, Finding, IncidentState, Issue, Severity, Stamp,
+    Trigger,
 };
 use crate::observation::{Memory, Observation};
 use crate::speed::Direction;
@@ -262,7 +262,7 @@ impl Judge {
         let why = self.why_short(now, cause);
         if let Some(shortfall) = &mut self.state.promise.shortfall {
             shortfall.causes.insert(cause);
-            self.tell_shortfall(now, EventName::IncidentUpdated, None, &why);
+            self.tell_shortfall(now, EventName::IncidentUpdated, &why);
             self.renew_callback(now);
             return;
         }
@@ -271,7 +271,7 @@ impl Judge {
         let opened = self.stamp(now);
         self.state.promise.shortfall =
             Some(Shortfall { id, causes: BTreeSet::from([cause]), opened, opened_at: now, callback: None });
-        self.tell_shortfall(now, EventName::IncidentOpened, None, &why);
+        self.tell_shortfall(now, EventName::IncidentOpened, &why);
         self.call_about_speed(now);
     }
 
@@ -283,29 +283,13 @@ impl Judge {
         }
         let why = format!("{}: at the promise again", cause.name());
         if !shortfall.causes.is_empty() {
-            self.tell_shortfall(now, EventName::IncidentUpdated, None, &why);
+            self.tell_shortfall(now, EventName::IncidentUpdated, &why);
             self.renew_callback(now);
             return;
         }
-        let closed = self.stamp(now);
-        self.tell_shortfall(now, EventName::IncidentClosed, Some(closed.clone()), &why);
         let Some(shortfall) = self.state.promise.shortfall.take() else { return };
-        let mut public = self.public_shortfall(&shortfall);
-        (public.state, public.closed) = (IncidentState::Closed, Some(closed));
-        self.remember(public);
-        let Some(id) = shortfall.callback else { return };
-        if !self.state.callbacks.iter().any(|c| c.last.callback_id == id && c.is_live()) {
-            return;
-        }
-        let seconds = now.since(shortfall.opened_at).whole_seconds();
-        self.change(now, &id, |c| {
-            c.state = CallbackState::Withdrawn;
-            c.resolution = Resolution {
-                state: ResolutionState::Resolved,
-                by: Some("itself".into()),
-                resolution_time_s: Some(seconds),
-            };
-        });
+        let public = self.public_shortfall(&shortfall);
+        self.end_aside(now, &why, public, shortfall.callback.as_deref(), shortfall.opened_at);
     }
 
     fn why_short(&self, now: Mono, cause: Cause) -> String {
@@ -342,12 +326,9 @@ impl Judge {
         }
     }
 
-    fn tell_shortfall(&mut self, now: Mono, name: EventName, closed: Option<Stamp>, why: &str) {
+    fn tell_shortfall(&mut self, now: Mono, name: EventName, why: &str) {
         let Some(shortfall) = &self.state.promise.shortfall else { return };
-        let mut incident = self.public_shortfall(shortfall);
-        if closed.is_some() {
-            (incident.state, incident.closed) = (IncidentState::Closed, closed);
-        }
+        let incident = self.public_shortfall(shortfall);
         self.announce(name, now, why, incident, None);
     }
 
