@@ -129,7 +129,9 @@ return baseclass.extend({
 			short_rate: _('Slower than promised'),
 			no_names: _('Names are not resolved'),
 			portal: _('A login page in between'),
-			device: _('This gateway does badly')
+			device: _('This gateway does badly'),
+			high_latency: _('Round trips longer than promised'),
+			loss: _('More losses than promised')
 		}[name] || name;
 	},
 
@@ -191,6 +193,8 @@ return baseclass.extend({
 			no_names: _('Names are not resolved'),
 			portal: _('A login page in between'),
 			speed: _('Slower than promised'),
+			high_latency: _('Round trips longer than promised'),
+			loss: _('More losses than promised'),
 			customer: _('You asked')
 		}[name] || name;
 	},
@@ -236,6 +240,13 @@ return baseclass.extend({
 		case 'broken': return [ 'lk-bad', _('broken') ];
 		default: return [ 'lk-wait', _('not to be said: %s').format(this.reason(side.verdict.reason)) ];
 		}
+	},
+
+	standing(name) {
+		return {
+			kept: [ 'lk-good', _('kept') ],
+			broken: [ 'lk-bad', _('broken') ]
+		}[name] || [ 'lk-wait', _('not known yet') ];
 	},
 
 	badge(tone, text) {

@@ -230,6 +230,7 @@ return view.extend({
 
 		s = section('callback', _('Calls'));
 		text(s, 'after', 'time', _('Not before'), '60 s', _('An incident is not handed over before it has lasted this long; at most 1 d.'));
+		text(s, 'quality', 'time', _('About long round trips or losses not before'), '30 min', _('5 min to 1 d.'));
 		text(s, 'receipt', 'time', _('Ask again after'), '60 s', _('Without a receipt; doubles up to an hour.'));
 
 		s = section('programme', _('Follow-up calls'), _('Of a new installation: they need its date and a clock that NTP has set.'));

@@ -123,8 +123,9 @@ return view.extend({
 
 	incident(s) {
 		const parts = [];
-		/* One about silence, one about speed. */
-		const now = [ s.incident, s.promise && s.promise.incident ].filter(i => i);
+		/* One about silence, one about speed, one each about round trips and losses. */
+		const q = s.quality || {};
+		const now = [ s.incident, s.promise && s.promise.incident, q.latency && q.latency.incident, q.loss && q.loss.incident ].filter(i => i);
 		for (const i of now)
 			parts.push(E('p', {}, [
 				E('strong', {}, [ show.finding(i.finding) ]), ' ',
@@ -133,7 +134,7 @@ return view.extend({
 					: show.badge('lk-good', _('over')),
 				E('br'),
 				_('Fault lies in: %s').format(show.domain(i.fault_domain)), E('br'),
-				i.finding === 'short_rate'
+				[ 'short_rate', 'high_latency', 'loss' ].includes(i.finding)
 					? _('Since %s').format(show.when(i.opened))
 					: _('Since %s, breaks: %d, %s without a line').format(show.when(i.opened), i.breaks, show.span(i.down_ms)),
 				E('span', { 'class': 'lk-quiet' }, [ ' · ' + i.id ])
@@ -203,6 +204,32 @@ return view.extend({
 		return section(_('Promise'), parts);
 	},
 
+	/* Round trips and losses against what was promised. */
+	quality(s) {
+		const q = s.quality;
+		if (!q)
+			return '';
+		const parts = [];
+		const measure = (title, m, words) => {
+			if (!m)
+				return;
+			const [ tone, standing ] = show.standing(m.standing);
+			parts.push(E('div', {}, [
+				E('strong', {}, [ title + ':' ]), ' ', show.badge(tone, standing),
+				' · ' + _('promised %s, above it in %d of the last %d windows').format(words(m.limit), m.failing, m.windows),
+				m.last == null ? '' : ' · ' + _('last %s, %s').format(words(m.last), show.ago(m.last_ms_ago))
+			]));
+		};
+		measure(_('Round trips (95 of 100 within)'), q.latency, show.millis);
+		measure(_('Losses'), q.loss, permille => _('%s %%').format((permille / 10).toFixed(1)));
+		for (const l of (q.loaded || []))
+			parts.push(E('p', { 'class': 'lk-quiet' }, [
+				_('%s test, %s: round trip %s under its load, %s before it').format(
+					show.direction(l.direction), show.ago(l.ms_ago), show.millis(l.loaded_us), show.millis(l.idle_us))
+			]));
+		return section(_('Quality'), parts);
+	},
+
 	availability(s) {
 		const a = s.availability, latest = (periods, n) => periods.filter(p => p.date).slice(-n).reverse();
 		if (!a)
@@ -256,7 +283,7 @@ return view.extend({
 	update(answer) {
 		const s = answer.status;
 		dom.content(this.top, this.warnings(answer).concat(s ? [ this.lineNow(answer), this.incident(s), this.callbacks(s) ] : []));
-		dom.content(this.sold, s ? this.promise(s) : []);
+		dom.content(this.sold, s ? [ this.promise(s), this.quality(s) ] : []);
 		dom.content(this.bottom, s ? [ this.availability(s), this.targets(s) ] : []);
 		this.middle.style.display = this.test.style.display = s ? '' : 'none';
 		/* It needs no daemon, but a configuration, which there is not while it is switched off. */
