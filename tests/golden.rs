@@ -317,7 +317,124 @@ fn scenarios() -> Vec<Scenario> {
                 assert!(t.done.iter().any(said));
             },
         },
+        Scenario {
+            name: "13-lossy",
+            why: "A line that loses every fifth echo for ten minutes is found, handed over once it has lasted, and withdrawn when it is whole again.",
+            config: json!({
+                "probe": {
+                    "targets": [{ "host": "198.51.100.10", "role": "anchor" }], "interval": "1 s", "gateway": false,
+                },
+                "promise": { "loss": "10 %" },
+                "callback": { "quality": "9 min", "receipt": "1 h" },
+            }),
+            world: World::quiet(),
+            play: Some(lossily),
+            until: Span::seconds(1_350),
+            essence: |t| {
+                let opened = t.events(EventName::IncidentOpened);
+                assert_eq!((opened.len(), opened[0].incident.finding), (1, Finding::Loss));
+                assert_eq!(t.incidents(), (1, 1));
+                assert_eq!(t.states(), [Requested, Received, Withdrawn]);
+                assert_eq!(t.repairs(), 0);
+                let Some(Message::Callback(c)) =
+                    t.messages.iter().find(|m| matches!(m, Message::Callback(_)))
+                else {
+                    panic!("a callback")
+                };
+                assert_eq!((c.trigger.name.as_str(), c.issues[0].code.as_str()), ("loss", "loss.unknown"));
+                assert!(
+                    c.evidence.rule.ends_with("10 % was promised; above it in 9 of the last 9 windows"),
+                    "{}",
+                    c.evidence.rule
+                );
+            },
+        },
     ]
+}
+
+/// Plays minutes with few observations: one target is asked each second, and of what is asked for ten minutes
+/// every fifth echo is lost; the counters are read each four seconds, and nobody uses the line.
+fn lossily(config: &Config, until: Span) -> Keeper {
+    let mut keeper = Keeper::default();
+    let mut judge = Judge::new(config.clone());
+    let began = Span::hours(1);
+    let mut now = Mono(began.0);
+    let started = Started {
+        boot_id: "boot-1".into(),
+        uptime: began,
+        memory: Memory::None,
+        watermark: 0,
+        beat: None,
+        taken: None,
+    };
+    let link = Link {
+        present: true,
+        admin_up: true,
+        carrier: true,
+        addresses: vec!["198.51.100.77".parse().unwrap()],
+        gateway: None,
+        default_route: true,
+        speed: None,
+    };
+    // 2026-11-20T00:00:00Z
+    let clock = Observation::ClockSet { wall: Wall(1_795_132_800_000), synced: true };
+    let counters = |now: Mono| {
+        let counted = Counted { over: Span::seconds(4), tx_packets: 4, ..Counted::default() };
+        (now + Span::seconds(4), Observation::Counted(counted))
+    };
+    let mut coming = vec![
+        (now, Observation::Started(started)),
+        (now, clock),
+        (now, Observation::LinkSeen(link)),
+        counters(now),
+    ];
+    let moment = |now: Mono| Moment { world: Span(now.0 - began.0), agent: now };
+    keeper.begins(moment(now), None);
+    let mut asked = 0;
+    while now.0 - began.0 < until.0 {
+        coming.sort_by_key(|(at, _)| *at);
+        let (at, saw) = match coming.first() {
+            Some((at, _)) if *at <= judge.wake() => coming.remove(0),
+            _ => (judge.wake(), Observation::Ticked),
+        };
+        now = at.max(now);
+        if matches!(saw, Observation::Counted(_)) {
+            coming.push(counters(now));
+        }
+        keeper.saw(moment(now), &saw);
+        for action in judge.step(now, &saw) {
+            keeper.does(moment(now), &action);
+            match action {
+                Action::Probe { probe, target } => {
+                    asked += 1;
+                    let lossy = (Span::seconds(130)..Span::minutes(12)).contains(&moment(now).world);
+                    coming.push(if lossy && asked % 5 == 0 {
+                        (now + Span::seconds(5), Observation::EchoLost { probe, target })
+                    } else {
+                        let rtt_us = 20_000;
+                        (now + Span::millis(20), Observation::EchoAnswered { probe, target, rtt_us })
+                    });
+                }
+                Action::Publish(message) => {
+                    let acknowledged = Observation::Acknowledged { number: message.number };
+                    coming.push((now + Span::millis(40), acknowledged));
+                    if let Message::Callback(c) = &message.message
+                        && c.state == CallbackState::Requested
+                    {
+                        let receipt = Receipt {
+                            callback_id: c.callback_id.clone(),
+                            state: ReceiptState::Received,
+                            reason: None,
+                            satisfaction_score: None,
+                        };
+                        coming.push((now + Span::millis(500), Observation::ReceiptCame(receipt)));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    keeper
 }
 
 /// Speed was sold, and there is one server. Slow probing keeps the traces small.
