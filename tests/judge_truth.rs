@@ -483,10 +483,11 @@ fn holds(history: &History) -> Result<(), TestCaseError> {
         }
     }
 
-    // Nothing is done about what is no outage.
+    // Nothing is done about what is no outage. (One that is over is one until the next round is answered.)
     for at in &said.repairs {
+        let seen = DOWN_ROUND + 2 * rtt + 4 * late + 2;
         let outage = truth.silent.iter().any(|(from, to)| {
-            to - from >= history.patience && from + history.patience <= *at && *at <= to + limit + late
+            to - from >= history.patience && from + history.patience <= *at && *at <= to + seen
         });
         prop_assert!(outage, "a remedy at {at}; silent {:?}", truth.silent);
         let down = said.turns.iter().rev().find(|(turn, _)| turn <= at);
