@@ -130,6 +130,7 @@ fn start(
         outbox: Arc::clone(outbox),
         state: body,
         routine: Arc::default(),
+        privacy: Default::default(),
         command_key: None,
         desired: None,
         reported: watch::channel(serde_json::Value::Null).1,

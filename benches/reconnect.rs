@@ -113,6 +113,7 @@ async fn measure() -> ExitCode {
             outbox: Arc::new(Mutex::new(outbox)),
             state: body,
             routine: Arc::default(),
+            privacy: Default::default(),
             command_key: None,
             desired: None,
             reported: watch::channel(serde_json::Value::Null).1,

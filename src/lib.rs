@@ -16,6 +16,7 @@ pub mod config;
 pub mod judge;
 pub mod message;
 pub mod observation;
+pub mod privacy;
 pub mod replay;
 pub mod simulate;
 pub mod speed;

@@ -402,15 +402,7 @@ fn run(words: &[String]) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    let level = if words.has("--verbose") { tracing::Level::DEBUG } else { tracing::Level::INFO };
-    // procd and journald add the time and the name; escapes would show as such in `logread`.
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .with_target(false)
-        .without_time()
-        .with_max_level(level)
-        .init();
+    linekeeper::run::log::begin(words.has("--verbose"));
     let options = linekeeper::run::Options {
         dry_run: words.has("--dry-run"),
         record: words.value("--record").map(PathBuf::from),

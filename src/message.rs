@@ -1,6 +1,8 @@
 //! What goes over the wire: the critical messages, typed. Topics and transport are `act::mqtt`'s.
 //!
-//! Readers ignore fields they do not know; a change that an old reader would misread gets a new schema name.
+//! Readers ignore fields they do not know; a change that an old reader would misread gets a new schema name. Compatible
+//! is: a new field, an optional one that stays away, a new word in an enumeration. `config/schemas` says the same for
+//! machines, and `tests/schemas.rs` holds both against each other.
 
 use crate::action::Rung;
 use crate::judge::flight::Recording;

@@ -11,8 +11,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The parts without IO, clock, randomness and async.
-const CORE: &[&str] =
-    &["judge", "replay", "simulate", "units", "observation", "action", "message", "config", "speed", "check"];
+const CORE: &[&str] = &[
+    "judge",
+    "replay",
+    "simulate",
+    "units",
+    "observation",
+    "action",
+    "message",
+    "config",
+    "speed",
+    "check",
+    "privacy",
+];
 
 /// What something may not mention, and why.
 struct Wall {

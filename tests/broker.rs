@@ -452,6 +452,7 @@ impl Agent {
             outbox: Arc::clone(&outbox),
             state: body,
             routine: Arc::clone(&routine),
+            privacy: Default::default(),
             command_key: None,
             desired: None,
             reported: watch::channel(Value::Null).1,

@@ -7,7 +7,8 @@ use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
     Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
-    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Speed, TlsVersion, Web, load_text,
+    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Web,
+    load_text,
     read,
 };
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
@@ -153,6 +154,8 @@ fn the_smallest_has_the_defaults_of_the_docs() {
         (Some(Span::hours(1)), &Group::ALL[..])
     );
     assert_eq!(accepted(json!({ "telemetry": { "fields": [] } })).telemetry.every, None);
+    assert_eq!((config.privacy.full_addresses, &config.privacy.fields[..]), (false, &Shared::ALL[..]));
+    assert_eq!(accepted(json!({ "privacy": { "fields": [] } })).privacy.fields, []);
     assert_eq!(config.mqtt, None);
     assert_eq!(config.store.directory, PathBuf::from("/var/lib/linekeeper"));
     assert_eq!(config.store.outbox, Bytes(256_000));
@@ -217,6 +220,8 @@ fn the_docs_name_the_defaults() {
         ("after: Span", "Default 60 s"),
         ("quality: Span", "Default 30 min"),
         ("receipt: Span", "Default 60 s"),
+        ("full_addresses: bool", "Default false"),
+        ("fields: Vec<Shared>", "Default all"),
         ("keep_alive: Span", "Default 30 s"),
         ("reconnect: Span", "Default 5 min"),
         ("session: Span", "Default 1 day"),
@@ -440,6 +445,14 @@ fn each_fault_has_its_words() {
             json!({ "telemetry": { "fields": ["line", "line"] } }),
             "telemetry.fields[1] names \"line\" a second time",
         ),
+        (
+            json!({ "privacy": { "addresses": "half" } }),
+            "privacy.addresses must be masked or full, is \"half\"",
+        ),
+        (
+            json!({ "privacy": { "fields": ["names"] } }),
+            "privacy.fields[0] must be customer, facts, samples, recorder, remedies or troubles, is \"names\"",
+        ),
         // Unknown.
         (json!({ "devise": {} }), "devise is not a key here; did you mean device?"),
         (json!({ "colour": 1 }), "colour is not a key here"),
@@ -619,7 +632,7 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "device": { "customer": "a\u{1b}[2J" } }),
-            "device.customer must be 1 to 64 characters, none of them a control character, is \"a\\u{1b}[2J\"",
+            "device.customer must be 1 to 64 characters, none of them a control character",
         ),
         (
             json!({ "device": { "installed": "yesterday" } }),
@@ -875,7 +888,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 73, "defaults shown");
+        assert_eq!(shown, 75, "defaults shown");
     }
 
     #[test]

@@ -221,6 +221,9 @@ pub const EVERY_DEFAULT: Span = Span::hours(1);
 /// `telemetry.fields`: as many as there are; none is no telemetry.
 pub const GROUPS: Bounds<usize> = Bounds::new(0, super::Group::ALL.len());
 
+/// `privacy.fields`: none, or all there are.
+pub const SHARED: Bounds<usize> = Bounds::new(0, super::Shared::ALL.len());
+
 /// `commands.allow`: none, or all there are.
 pub const COMMANDS: Bounds<usize> = Bounds::new(0, CommandName::ALL.len());
 /// See [`Commands::allow`](super::Commands::allow).

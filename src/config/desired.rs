@@ -44,6 +44,7 @@ pub const LOCAL_ONLY: &[(&str, &str)] = &[
     ("hooks", "which programs it runs stands in its own configuration"),
     ("commands", "what may be ordered stands in its own configuration"),
     ("desired", "what may be configured stands in its own configuration"),
+    ("privacy", "what may leave the gateway stands in its own configuration"),
     ("store", "where it keeps its files stands in its own configuration"),
     ("status", "where it keeps its files stands in its own configuration"),
 ];

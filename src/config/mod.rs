@@ -52,6 +52,8 @@ pub struct Config {
     pub programme: Programme,
     /// What is told in ordinary times.
     pub telemetry: Telemetry,
+    /// What of it all may leave the gateway.
+    pub privacy: Privacy,
     /// What the platform may order.
     pub commands: Commands,
     /// What the platform may configure.
@@ -623,6 +625,68 @@ impl Group {
             Group::Echo => "echo",
             Group::Traffic => "traffic",
             Group::Speed => "speed",
+        }
+    }
+}
+
+/// What may leave the gateway. By what rules: [`crate::privacy`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privacy {
+    /// Addresses in messages stand as they are (`privacy.addresses = "full"`).
+    ///
+    /// Default false (`masked`): the network is enough to see whose router or resolver is meant, and what an operator's
+    /// platform does not have it cannot lose.
+    pub full_addresses: bool,
+    /// Which groups of fields are in callbacks, events and states.
+    ///
+    /// Default all: they are what the agent who calls reads, and what shows that the call is right.
+    pub fields: Vec<Shared>,
+}
+
+impl Default for Privacy {
+    fn default() -> Privacy {
+        Privacy { full_addresses: false, fields: Shared::ALL.to_vec() }
+    }
+}
+
+/// A group of fields in callbacks, events and states. What is not named here is always sent: without it the message says
+/// nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Shared {
+    /// `customer`: the reference to the customer, in callbacks. A platform that knows whose gateway it is needs none.
+    Customer,
+    /// `facts`: what was seen, in callbacks.
+    Facts,
+    /// `samples`: measurements, and the summary of a follow-up call, in callbacks.
+    Samples,
+    /// `recorder`: the flight recorder's two minutes, with the traffic of each second, in callbacks and events.
+    Recorder,
+    /// `remedies`: what was tried, in callbacks. (Events tell each.)
+    Remedies,
+    /// `troubles`: which parts of the agent do not work and why, in the state.
+    Troubles,
+}
+
+impl Shared {
+    /// All.
+    pub const ALL: [Shared; 6] = [
+        Shared::Customer,
+        Shared::Facts,
+        Shared::Samples,
+        Shared::Recorder,
+        Shared::Remedies,
+        Shared::Troubles,
+    ];
+
+    /// As configuration writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Shared::Customer => "customer",
+            Shared::Facts => "facts",
+            Shared::Samples => "samples",
+            Shared::Recorder => "recorder",
+            Shared::Remedies => "remedies",
+            Shared::Troubles => "troubles",
         }
     }
 }

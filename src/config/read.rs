@@ -9,8 +9,9 @@ use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
     Broker, Callback, Commands, Config, Desired, Device, Driver, Group, Health, HookOn, Hooks, Language,
-    Limits, Line, LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Probe, Programme, Promise, Protocol, Quiet,
-    Rates, Remedies, Role, Rule, RungLimits, Speed, Store, Target, Telemetry, TlsVersion, Web, host,
+    Limits, Line, LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Privacy, Probe, Programme, Promise,
+    Protocol, Quiet, Rates, Remedies, Role, Rule, RungLimits, Shared, Speed, Store, Target, Telemetry,
+    TlsVersion, Web, host,
 };
 use crate::action::Rung;
 use crate::message::CommandName;
@@ -35,6 +36,7 @@ const SECTIONS: &[&str] = &[
     "callback",
     "programme",
     "telemetry",
+    "privacy",
     "commands",
     "mqtt",
     "hooks",
@@ -78,6 +80,7 @@ const RUNGS: &[&str] =
     &["renew", "other-resolver", "restart-interface", "restart-network", "power-modem", "reboot"];
 const CALLBACK: &[&str] = &["after", "quality", "receipt"];
 const TELEMETRY: &[&str] = &["every", "fields"];
+const PRIVACY: &[&str] = &["addresses", "fields"];
 const PROGRAMME: &[&str] = &["after"];
 const COMMANDS: &[&str] = &["allow", "key"];
 const DESIRED: &[&str] = &["accept", "within"];
@@ -113,6 +116,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("callback", CALLBACK),
     ("programme", PROGRAMME),
     ("telemetry", TELEMETRY),
+    ("privacy", PRIVACY),
     ("commands", COMMANDS),
     ("desired", DESIRED),
     ("mqtt", MQTT),
@@ -445,6 +449,7 @@ impl Reader<'_> {
         let callback = self.callback(&root);
         let programme = self.programme(&root);
         let telemetry = self.telemetry(&root);
+        let privacy = self.privacy(&root);
         let commands = self.commands(&root);
         let desired = self.desired(&root);
         let mqtt = self.mqtt(&root);
@@ -469,6 +474,7 @@ impl Reader<'_> {
             callback,
             programme,
             telemetry,
+            privacy,
             commands,
             desired,
             mqtt,
@@ -490,7 +496,8 @@ impl Reader<'_> {
         if !section.has("id") {
             self.missing(&section.path("id"), "name this gateway, as no other of the operator's is named");
         }
-        let customer = self.text(&section, "customer", Show::Open, |text| {
+        // It goes to the log: whose line it is, is nobody's there.
+        let customer = self.text(&section, "customer", Show::Secret, |text| {
             let length = text.chars().count();
             if !(1..=bounds::LONGEST_CUSTOMER).contains(&length) || text.chars().any(char::is_control) {
                 return Err(format!(
@@ -1080,21 +1087,51 @@ impl Reader<'_> {
     fn telemetry(&mut self, root: &Section<'_>) -> Telemetry {
         let section = self.section(root, "telemetry");
         let every = self.quantity(&section, "every", bounds::EVERY).unwrap_or(bounds::EVERY_DEFAULT);
-        let written = self.list(&section, "fields", bounds::GROUPS, "groups", Show::Open);
-        let mut fields = if written.is_none() { Group::ALL.to_vec() } else { Vec::new() };
-        let names = Group::ALL.map(Group::name);
-        for (path, value) in written.unwrap_or_default() {
-            match Group::ALL.into_iter().find(|group| value.as_str() == Some(group.name())) {
-                Some(group) if fields.contains(&group) => {
-                    self.fault(&path, format!("names {:?} a second time", group.name()));
-                }
-                Some(group) => fields.push(group),
-                None => self.must(&path, &alternatives(&names), value, Show::Open),
-            }
-        }
+        let all = Group::ALL.map(|group| (group.name(), group));
+        let fields = self.groups(&section, "fields", bounds::GROUPS, &all);
         self.unknown(&section, TELEMETRY);
         let every = Some(every).filter(|_| !fields.is_empty());
         Telemetry { every, fields }
+    }
+
+    fn privacy(&mut self, root: &Section<'_>) -> Privacy {
+        let section = self.section(root, "privacy");
+        let addresses = self.choice(&section, "addresses", &[("masked", false), ("full", true)]);
+        let all = Shared::ALL.map(|group| (group.name(), group));
+        let fields = self.groups(&section, "fields", bounds::SHARED, &all);
+        self.unknown(&section, PRIVACY);
+        Privacy { full_addresses: addresses.unwrap_or_default(), fields }
+    }
+
+    /// Some of `all`, each once; all where nothing is written.
+    fn groups<T: Copy>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        bounds: Bounds<usize>,
+        all: &[(&'static str, T)],
+    ) -> Vec<T> {
+        let Some(written) = self.list(section, key, bounds, "groups", Show::Open) else {
+            return all.iter().map(|(_, group)| *group).collect();
+        };
+        let mut named: Vec<&str> = Vec::new();
+        let mut groups = Vec::new();
+        for (path, value) in written {
+            match all.iter().find(|(name, _)| value.as_str() == Some(name)) {
+                Some((name, _)) if named.contains(name) => {
+                    self.fault(&path, format!("names {name:?} a second time"));
+                }
+                Some((name, group)) => {
+                    named.push(name);
+                    groups.push(*group);
+                }
+                None => {
+                    let names: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
+                    self.must(&path, &alternatives(&names), value, Show::Open);
+                }
+            }
+        }
+        groups
     }
 
     fn commands(&mut self, root: &Section<'_>) -> Commands {

@@ -1587,7 +1587,12 @@ impl Judge {
         }
         let number = self.publish(Message::Callback(Box::new(last.clone())));
         let word = if covered { "covered" } else { "requested" };
-        self.note(Level::Warn, format!("callback {callback_id} {word}: {}", last.issues[0].description));
+        // The customer's own words are for who calls, and not for the log.
+        let what = match last.issues.first() {
+            Some(issue) if issue.code != "customer.asked" => issue.description.as_str(),
+            _ => "the customer asks to be called",
+        };
+        self.note(Level::Warn, format!("callback {callback_id} {word}: {what}"));
         self.state.callbacks.push(Callback {
             last,
             number,
@@ -1698,8 +1703,10 @@ impl Judge {
         };
         let seconds = now.since(callback.opened_at).whole_seconds();
         if receipt.state == ReceiptState::Refused {
+            self.note(Level::Warn, format!("the platform refused callback {id}"));
+            // An agent's words may name the customer.
             let reason = receipt.reason.as_deref().unwrap_or("no reason given");
-            self.note(Level::Warn, format!("the platform refused callback {id}: {reason}"));
+            self.note(Level::Debug, format!("why callback {id} was refused: {reason}"));
         }
         let score = receipt.satisfaction_score;
         self.change(now, id, |c| {

@@ -4,6 +4,7 @@
 pub mod desired;
 pub mod diagnose;
 pub mod heartbeat;
+pub mod log;
 pub mod recorder;
 pub mod show;
 pub mod socket;
@@ -22,6 +23,7 @@ use crate::judge::Judge;
 use crate::judge::outage::LineState;
 use crate::message::{Critical, Message, Stamp};
 use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
+use crate::privacy::Privacy;
 use crate::replay::{Header, TRACE_SCHEMA};
 use crate::sense::access::Gates;
 use crate::sense::check::carry_out;
@@ -143,6 +145,7 @@ impl Daemon {
     fn start(past: Past, options: &Options) -> Result<Daemon, String> {
         let Past { mut desk, asked, judge: known } = past;
         let (tree, mut config) = desk.in_force()?;
+        log::follow(&config);
         if options.dry_run {
             config.remedies.driver = config::Driver::None;
             config.mqtt = None;
@@ -277,6 +280,7 @@ impl Daemon {
                 command_key: config.commands.key,
                 desired: daemon.desk.accepts().then_some(want),
                 reported: reports_out,
+                privacy: Privacy::new(&config),
                 saw: daemon.report.clone(),
                 time: Arc::new(Labels { clock: daemon.clock.clone(), offset_minutes }),
             }));

@@ -19,6 +19,7 @@ use super::outbox::{Dropped, Outbox, Place};
 use crate::config::{self, Broker};
 use crate::message::{Message, STATE_SCHEMA, Stamp, Telemetry, correct_stamps};
 use crate::observation::Observation;
+use crate::privacy::Privacy;
 use crate::units::{Mono, Span, Wall};
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, PubAck,
@@ -185,6 +186,8 @@ pub struct Wiring {
     pub reported: watch::Receiver<Value>,
     /// Where observations go.
     pub saw: mpsc::Sender<Observation>,
+    /// What of all that may leave the gateway.
+    pub privacy: Privacy,
     /// The clock.
     pub time: Arc<dyn Time>,
 }
@@ -734,10 +737,7 @@ impl Keeper {
             if age.is_none_or(|age| age > LATE_AFTER) {
                 value["late"] = true.into();
             }
-            if let Some(boot_at) = self.wiring.time.boot_at() {
-                let boot_id = self.wiring.time.stamp().boot_id;
-                correct_stamps(&mut value, &boot_id, boot_at, self.wiring.offset_minutes);
-            }
+            self.leaves(message.topic(), &mut value);
             let around = self.root.len() + message.topic().len() + OVERHEAD;
             let mut size = value.to_string().len() + around;
             if size > connection.largest && shorten(&mut value, connection.largest.saturating_sub(around)) {
@@ -782,10 +782,7 @@ impl Keeper {
             .front()
             .map(|t| (json!(t), age(&now, &t.time).is_none_or(|age| age > SUMMARY_LATE_AFTER)));
         let Some((mut value, late)) = first else { return Ok(()) };
-        if let Some(boot_at) = self.wiring.time.boot_at() {
-            let boot_id = self.wiring.time.stamp().boot_id;
-            correct_stamps(&mut value, &boot_id, boot_at, self.wiring.offset_minutes);
-        }
+        self.leaves("telemetry", &mut value);
         if late {
             value["late"] = true.into();
         }
@@ -868,9 +865,7 @@ impl Keeper {
         body["session_id"] = session.into();
         body["time"] = json!(stamp);
         body["dropped"] = json!({ "events": events, "callbacks": callbacks, "refused": refused, "telemetry": summaries, "unheard": self.unheard });
-        if let Some(boot_at) = self.wiring.time.boot_at() {
-            correct_stamps(&mut body, &stamp.boot_id, boot_at, self.wiring.offset_minutes);
-        }
+        self.leaves("state", &mut body);
         body
     }
 
@@ -881,7 +876,18 @@ impl Keeper {
         self.states = self.states.wrapping_add(1);
         body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.states).into();
         body["time"] = json!(self.wiring.time.stamp());
+        self.leaves("config/reported", &mut body);
         Some(body)
+    }
+
+    /// The door through which every message goes: its dates are corrected as far as they can be, and what is nobody
+    /// else's stays here.
+    fn leaves(&self, topic: &str, message: &mut Value) {
+        if let Some(boot_at) = self.wiring.time.boot_at() {
+            let boot_id = self.wiring.time.stamp().boot_id;
+            correct_stamps(message, &boot_id, boot_at, self.wiring.offset_minutes);
+        }
+        self.wiring.privacy.apply(topic, message);
     }
 
     async fn happened(

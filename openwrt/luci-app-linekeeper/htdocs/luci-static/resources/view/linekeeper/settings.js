@@ -242,6 +242,16 @@ return view.extend({
 		for (const pair of [ [ 'line', _('Line') ], [ 'echo', _('Round trips and loss') ], [ 'traffic', _('Traffic') ], [ 'speed', _('Speed tests') ], [ 'none', _('none') ] ])
 			o.value(pair[0], pair[1]);
 
+		s = section('privacy', _('Privacy'), _('What the operator is told of you. Addresses in the log are always masked.'));
+		choice(s, 'addresses', _('Addresses'), [ [ 'masked', _('masked') ], [ 'full', _('as they are') ] ], _('Those of the hosts set here are never masked.'));
+		o = list(s, 'fields', null, _('What is sent'), _('Empty: all; none for nothing of these.'));
+		for (const pair of [
+			[ 'customer', _('Reference to the customer') ], [ 'facts', _('What was seen') ], [ 'samples', _('Measurements') ],
+			[ 'recorder', _('Two minutes, second by second') ], [ 'remedies', _('What was tried') ],
+			[ 'troubles', _('What does not work here') ], [ 'none', _('none') ]
+		])
+			o.value(pair[0], pair[1]);
+
 		s = section('commands', _('Orders'), _('What the operator may order by MQTT.'));
 		o = list(s, 'allow', null, _('Obeyed'), _('Repairs and reboots interrupt you and are only obeyed where named here. Empty: the first four; none for none.'));
 		for (const pair of [

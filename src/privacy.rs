@@ -1,0 +1,392 @@
+//! What may leave the gateway, and what its log may say.
+//!
+//! Policy, in prose:
+//!
+//! * The customer's data are: the reference to the customer, the customer's own words (`linekeeper callback --reason`),
+//!   and every address that was seen and not configured: of the WAN and the LAN, of resolvers and gateways that came by
+//!   DHCP, and link-layer addresses, whosever machine they are of. What nobody has to sort out cannot be sorted out wrongly.
+//! * The hosts that stand in the operator's own configuration are the operator's: they stay, or nobody could tell which
+//!   target is silent. So does what says nothing about anybody (loopback, the unspecified address).
+//! * The reference stands in `customer_id` of callbacks, the customer's words in the description of the callback that they
+//!   asked for, and nowhere else.
+//! * A masked address keeps what tells an engineer which network it is of: 24 bits of IPv4, 48 of IPv6, the maker of a
+//!   link-layer address. That is as much as web statistics keep of a visitor. In logs it is always masked,
+//!   in messages unless `privacy.addresses` is `full`.
+//! * It is done in one place for all messages, right before they are sent, to every text that is not a name that machines
+//!   compare ([`NAMES`]): a new field is masked unless somebody says that it is a name.
+//! * Whoever is on the gateway sees all: `status`, `diagnose`, hooks, `--verbose`, and the trace of `run --record`.
+//!
+//! An address that is written without its dots and colons is not known for one.
+
+use crate::config::{Config, Shared};
+use serde_json::{Value, json};
+use std::borrow::Cow;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::Range;
+
+/// Fields of messages that machines compare, letter for letter, and dates.
+pub const NAMES: &[&str] = &[
+    "schema",
+    "id",
+    "device_id",
+    "boot_id",
+    "started_boot_id",
+    "session_id",
+    "callback_id",
+    "incident_id",
+    "command_id",
+    "customer_id",
+    "area",
+    "covered_by",
+    "correlation",
+    "version",
+    "desired",
+    "wall",
+];
+
+/// The longest that an IPv6 address is written, with an IPv4 one as its end.
+const LONGEST: usize = 45;
+
+/// What one configuration lets out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Privacy {
+    /// Addresses in messages are not masked.
+    full: bool,
+    /// The operator's own.
+    own: Vec<IpAddr>,
+    /// Groups of fields that are sent.
+    fields: Vec<Shared>,
+}
+
+/// The defaults, where no host is configured.
+impl Default for Privacy {
+    fn default() -> Privacy {
+        Privacy { full: false, own: Vec::new(), fields: Shared::ALL.to_vec() }
+    }
+}
+
+impl Privacy {
+    /// As configured.
+    pub fn new(config: &Config) -> Privacy {
+        let hosts = config.probe.targets.iter().map(|t| t.host.as_str());
+        let brokers = config.mqtt.iter().flat_map(|m| m.brokers.iter().map(|b| b.host.as_str()));
+        let urls = config.speed.servers.iter().chain(&config.web.url).map(String::as_str);
+        let resolvers = config.name.resolvers.iter().chain(&config.name.independent).copied();
+        let mut own: Vec<IpAddr> = resolvers.collect();
+        for text in hosts.chain(brokers).chain(urls) {
+            let mut from = 0;
+            while let Some((at, found)) = next(text, from) {
+                from = at.end;
+                own.extend(found.ip());
+            }
+        }
+        Privacy { full: config.privacy.full_addresses, own, fields: config.privacy.fields.clone() }
+    }
+
+    /// A text as a log may have it: without addresses.
+    pub fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        let mut out = String::new();
+        let (mut done, mut from) = (0, 0);
+        while let Some((at, found)) = next(text, from) {
+            from = at.end;
+            let masked = match found {
+                Found::Mac => {
+                    let kept = &text[at.start..at.start + 8];
+                    let between = &text[at.start + 2..at.start + 3];
+                    format!("{kept}{between}xx{between}xx{between}xx")
+                }
+                Found::Ip(ip) if self.is_open(ip) => continue,
+                Found::Ip(IpAddr::V4(ip)) => {
+                    let [a, b, c, _] = ip.octets();
+                    format!("{a}.{b}.{c}.x")
+                }
+                Found::Ip(IpAddr::V6(ip)) => {
+                    let [a, b, c, ..] = ip.segments();
+                    format!("{a:x}:{b:x}:{c:x}:x")
+                }
+            };
+            out.push_str(&text[done..at.start]);
+            out.push_str(&masked);
+            done = at.end;
+        }
+        if done == 0 {
+            return Cow::Borrowed(text);
+        }
+        out.push_str(&text[done..]);
+        Cow::Owned(out)
+    }
+
+    fn is_open(&self, ip: IpAddr) -> bool {
+        ip.is_loopback() || ip.is_unspecified() || self.own.contains(&ip)
+    }
+
+    /// Makes a message for `topic` (its last part) such that it may be sent.
+    pub fn apply(&self, topic: &str, message: &mut Value) {
+        let sent = |group| self.fields.contains(&group);
+        let mut leave_out = |group: Shared, pointer: &str, with: Value| {
+            if !sent(group)
+                && let Some(value) = message.pointer_mut(pointer)
+            {
+                *value = with;
+            }
+        };
+        match topic {
+            "callback" => {
+                leave_out(Shared::Customer, "/customer_id", Value::Null);
+                leave_out(Shared::Facts, "/evidence/facts", json!([]));
+                leave_out(Shared::Samples, "/evidence/samples", json!([]));
+                leave_out(Shared::Recorder, "/evidence/recorder", Value::Null);
+                leave_out(Shared::Remedies, "/remedies", json!([]));
+            }
+            "event" => leave_out(Shared::Recorder, "/recorder", Value::Null),
+            "state" => leave_out(Shared::Troubles, "/troubles", json!({})),
+            _ => {}
+        }
+        if !self.full {
+            self.mask(message);
+        }
+    }
+
+    fn mask(&self, value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                if let Cow::Owned(masked) = self.masked(text) {
+                    *text = masked;
+                }
+            }
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
+            Value::Object(map) => {
+                for (key, value) in map {
+                    // What stands below a name is none.
+                    if !(value.is_string() && NAMES.contains(&key.as_str())) {
+                        self.mask(value);
+                    }
+                }
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+}
+
+/// What was found in a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Ip(IpAddr),
+    /// Six pairs of hexadecimal digits.
+    Mac,
+}
+
+impl Found {
+    fn ip(self) -> Option<IpAddr> {
+        match self {
+            Found::Ip(ip) => Some(ip),
+            Found::Mac => None,
+        }
+    }
+}
+
+/// The next address in `text`, at `from` or later, and where it stands.
+fn next(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
+    let bytes = text.as_bytes();
+    (from..bytes.len()).find_map(|at| {
+        let byte = bytes[at];
+        if !byte.is_ascii_hexdigit() && byte != b':' {
+            return None;
+        }
+        let before = at.checked_sub(1).map(|i| bytes[i]);
+        let begins = !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b':');
+        let rest = &bytes[at..];
+        let mac = || mac(rest).map(|long| (long, Found::Mac));
+        let v6 = || v6(rest).map(|(long, ip)| (long, Found::Ip(ip)));
+        let v4 = || v4(rest).map(|(long, ip)| (long, Found::Ip(ip.into())));
+        let found = if begins { mac().or_else(v6) } else { None };
+        let digit = before.is_some_and(|b| b.is_ascii_digit());
+        let (long, found) = found.or_else(|| if digit { None } else { v4() })?;
+        Some((at..at + long, found))
+    })
+}
+
+/// `02:42:ac:11:00:02`, also with dashes.
+fn mac(bytes: &[u8]) -> Option<usize> {
+    const LONG: usize = 17;
+    let pairs = bytes.get(..LONG)?;
+    let between = pairs[2];
+    let fits = |(i, b): (usize, &u8)| if i % 3 == 2 { *b == between } else { b.is_ascii_hexdigit() };
+    let whole = matches!(between, b':' | b'-') && pairs.iter().enumerate().all(fits);
+    // Eight groups are an IPv6 address, and more are somebody's number.
+    let goes_on = bytes.get(LONG).is_some_and(|b| b.is_ascii_hexdigit() || *b == between);
+    (whole && !goes_on).then_some(LONG)
+}
+
+/// The longest IPv6 address that `bytes` begin with.
+fn v6(bytes: &[u8]) -> Option<(usize, IpAddr)> {
+    let run = bytes.iter().take_while(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')).count();
+    let run = run.min(LONGEST);
+    if bytes[..run].iter().filter(|b| **b == b':').count() < 2 {
+        return None;
+    }
+    // What follows an address (a port, a full stop, a zone) begins with one of these, or is not in the run.
+    (2..=run).rev().filter(|&end| end == run || matches!(bytes[end], b':' | b'.')).find_map(|end| {
+        let ip: Ipv6Addr = std::str::from_utf8(&bytes[..end]).ok()?.parse().ok()?;
+        Some((end, IpAddr::V6(ip).to_canonical()))
+    })
+}
+
+/// The IPv4 address that `bytes` begin with.
+fn v4(bytes: &[u8]) -> Option<(usize, Ipv4Addr)> {
+    let mut octets = [0; 4];
+    let mut at = 0;
+    for (i, octet) in octets.iter_mut().enumerate() {
+        if i > 0 {
+            at += (bytes.get(at) == Some(&b'.')).then_some(1)?;
+        }
+        let digits = bytes[at..].iter().take(4).take_while(|b| b.is_ascii_digit()).count();
+        let text = std::str::from_utf8(&bytes[at..at + digits]).ok()?;
+        *octet = text.parse().ok()?;
+        at += digits;
+    }
+    Some((at, octets.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn masked(text: &str) -> String {
+        let own = vec!["198.51.100.1".parse().unwrap(), "2001:db8::53".parse().unwrap()];
+        Privacy { own, ..Privacy::default() }.masked(text).into_owned()
+    }
+
+    #[test]
+    fn addresses_keep_their_network_and_no_more() {
+        for (text, wanted) in [
+            ("198.18.100.10", "198.18.100.x"),
+            (
+                "offers 198.18.100.10 for 2 h, router 198.18.100.1.",
+                "offers 198.18.100.x for 2 h, router 198.18.100.x.",
+            ),
+            ("looking up: 198.18.100.1:53 says no", "looking up: 198.18.100.x:53 says no"),
+            (
+                "http://10.0.0.1/?mac=02:42:AC:11:00:02&ip=10.0.0.5",
+                "http://10.0.0.x/?mac=02:42:AC:xx:xx:xx&ip=10.0.0.x",
+            ),
+            ("02-42-ac-11-00-02", "02-42-ac-xx-xx-xx"),
+            ("is at e6:3f:a5:f2:0c:ef (1 ms)", "is at e6:3f:a5:xx:xx:xx (1 ms)"),
+            ("[2001:db8:1:2::9]:443", "[2001:db8:1:x]:443"),
+            ("fe80::1%wan0: no", "fe80:0:0:x%wan0: no"),
+            ("from 2001:db8:1:2:3:4:5:6.", "from 2001:db8:1:x."),
+            ("ask 2001:db8:7::1: no answer", "ask 2001:db8:7:x: no answer"),
+            ("::ffff:10.1.2.3", "10.1.2.x"),
+            ("via10.1.2.3/24", "via10.1.2.x/24"),
+            ("客户10.1.2.3的", "客户10.1.2.x的"),
+            ("10.1.2.3,10.1.2.4", "10.1.2.x,10.1.2.x"),
+        ] {
+            assert_eq!(masked(text), wanted, "{text}");
+            assert_eq!(masked(wanted), wanted, "twice");
+        }
+    }
+
+    #[test]
+    fn what_is_none_stays_and_so_does_what_is_the_operators() {
+        for text in [
+            "",
+            "198.51.100.1: anchor target",
+            "[2001:db8::53]:53 and 2001:db8:0::53",
+            "127.0.0.1:8883, ::1 and 0.0.0.0",
+            "2026-11-20T10:32:07+08:00",
+            "12:30:07.250",
+            "linekeeper 0.1.0, 6.1.0-18",
+            "1.2.3 and 256.1.1.1 and 1.2.3.1000",
+            "std::io::Error, dead beef: cafe",
+            "01:02:03:04:05:06:07",
+            "IN20261120-001 03e8d1f2-aaaa-bbbb-cccc-0123456789ab",
+            "::: a:b :c ...",
+            "电话：139 5550 1234",
+        ] {
+            assert_eq!(masked(text), text);
+        }
+    }
+
+    #[test]
+    fn every_text_of_a_message_is_masked_but_names() {
+        let privacy = Privacy::default();
+        let mut message = json!({
+            "id": "10.0.0.1/1", "device_id": "10.0.0.1", "why": "10.0.0.1", "n": 7,
+            "deep": [{ "detail": ["10.0.0.1"], "version": { "subject": "10.0.0.1" } }],
+        });
+        privacy.apply("event", &mut message);
+        let wanted = json!({
+            "id": "10.0.0.1/1", "device_id": "10.0.0.1", "why": "10.0.0.x", "n": 7,
+            "deep": [{ "detail": ["10.0.0.x"], "version": { "subject": "10.0.0.x" } }],
+        });
+        assert_eq!(message, wanted);
+        let full = Privacy { full: true, ..privacy };
+        let mut message = json!({ "why": "10.0.0.1" });
+        full.apply("event", &mut message);
+        assert_eq!(message, json!({ "why": "10.0.0.1" }));
+    }
+
+    #[test]
+    fn groups_that_are_not_configured_are_left_out() {
+        let callback = json!({
+            "customer_id": "C", "remedies": [1],
+            "evidence": { "facts": [1], "samples": [1], "recorder": {}, "rule": "r" },
+        });
+        let state = json!({ "troubles": { "mqtt": "x" }, "line": "up" });
+        let event = json!({ "recorder": {}, "remedy": 1 });
+        let all = [("callback", &callback), ("state", &state), ("event", &event)];
+        let kept = |fields: Vec<Shared>| {
+            let privacy = Privacy { fields, ..Privacy::default() };
+            all.map(|(topic, message)| {
+                let mut message = message.clone();
+                privacy.apply(topic, &mut message);
+                message
+            })
+        };
+        assert_eq!(kept(Shared::ALL.to_vec()), all.map(|(_, m)| m.clone()));
+        let evidence = json!({ "facts": [], "samples": [], "recorder": null, "rule": "r" });
+        let least = [
+            json!({ "customer_id": null, "remedies": [], "evidence": evidence }),
+            json!({ "troubles": {}, "line": "up" }),
+            json!({ "recorder": null, "remedy": 1 }),
+        ];
+        assert_eq!(kept(Vec::new()), least);
+        for group in Shared::ALL {
+            let changed = kept(vec![group]).iter().zip(&least).filter(|(is, was)| is != was).count();
+            assert_eq!(changed, if group == Shared::Recorder { 2 } else { 1 }, "{group:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn no_address_is_overlooked_and_no_text_breaks_it(
+            before in "[ -~\\PC]{0,12}[ =(\"/\\[,;]",
+            after in "([^0-9A-Fa-f:.\\-x][\\PC]{0,12})?",
+            v4 in any::<[u8; 4]>(),
+            v6 in any::<[u16; 8]>(),
+            mac in any::<[u8; 6]>(),
+        ) {
+            let v4 = Ipv4Addr::from(v4);
+            let v6 = Ipv6Addr::from(v6);
+            let mac = mac.map(|b| format!("{b:02x}")).join(":");
+            let privacy = Privacy::default();
+            for address in [v4.to_string(), v6.to_string(), mac] {
+                let text = format!("{before}{address}{after}");
+                let masked = privacy.masked(&text).into_owned();
+                let open = address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified());
+                prop_assert!(open || !masked.contains(&address), "{text} became {masked}");
+                prop_assert_eq!(privacy.masked(&masked), masked.as_str());
+            }
+        }
+
+        #[test]
+        fn any_text_is_masked_once(text in "[0-9a-f:.\\- x\\PC]{0,60}") {
+            let privacy = Privacy::default();
+            let once = privacy.masked(&text).into_owned();
+            let _ = privacy.masked(&once);
+        }
+    }
+}
