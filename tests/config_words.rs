@@ -8,8 +8,7 @@ use linekeeper::config::read::KEYS;
 use linekeeper::config::{
     Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
     Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Web,
-    load_text,
-    read,
+    load_text, read,
 };
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
