@@ -21,13 +21,14 @@ use crate::config::{self, Config};
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
 use crate::message::{Critical, Message, Stamp};
+use crate::netifd::Netifd;
 use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
 use crate::replay::{Header, TRACE_SCHEMA};
 use crate::sense::access::Gates;
 use crate::sense::check::carry_out;
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::{self, Stop};
-use crate::sense::{counters, device, echo, link};
+use crate::sense::{counters, device, echo, interface, link};
 use crate::speed::{SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
 use desired::{Desk, Next};
@@ -143,6 +144,7 @@ impl Daemon {
     fn start(past: Past, options: &Options) -> Result<Daemon, String> {
         let Past { mut desk, asked, judge: known } = past;
         let (tree, mut config) = desk.in_force()?;
+        let asks_netifd = config.asks_netifd();
         if options.dry_run {
             config.remedies.driver = config::Driver::None;
             config.mqtt = None;
@@ -202,7 +204,14 @@ impl Daemon {
             _ => None,
         };
         let (report, reports) = mpsc::channel(WAITING);
-        let link = link::spawn_over(config.line.port.clone(), config.line.device.clone(), report.clone());
+        let (port, device) = (config.line.port.clone(), config.line.device.clone());
+        let link = if asks_netifd {
+            let name = config.line.interface.clone();
+            let named = interface::spawn(Netifd::default(), name, device.clone(), report.clone());
+            link::spawn_named(port, device, named, report.clone())
+        } else {
+            link::spawn_over(port, device, report.clone())
+        };
         let probes = echo::spawn(config.probe.targets.clone(), link.clone(), report.clone());
         counters::spawn(link.clone(), report.clone(), clock.clone());
         let roots = device::Roots::default();
