@@ -17,7 +17,7 @@ use crate::act::store::{self, Store};
 use crate::action::{Action, Level, Repair, Rung};
 use crate::check::{Ask, CheckOrder, Checked, Reply, Said};
 use crate::clock::{self, Clock};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Format, Places};
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
 use crate::message::{Critical, Message, Stamp};
@@ -39,7 +39,7 @@ use socket::Request;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tracing::{debug, info, warn};
@@ -55,13 +55,16 @@ const LAST_REMEDY: Span = Span::seconds(2);
 /// How to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// The configuration's file, read again on SIGHUP.
+    pub config: PathBuf,
     /// Watch and say, do nothing.
     pub dry_run: bool,
     /// Where to keep the trace.
     pub record: Option<PathBuf>,
 }
 
-/// Watches the line until SIGTERM or SIGINT.
+/// Watches the line until SIGTERM or SIGINT. On SIGHUP the configuration is read again: a wrong one is refused with every
+/// fault in the log, a right one is put in force with all that is known.
 ///
 /// # Errors
 /// In words, when not even the runtime can be made, or when another linekeeper is at work. Everything else is said in the
@@ -72,11 +75,12 @@ pub fn run(tree: Value, config: Config, options: Options) -> Result<(), String> 
         .build()
         .map_err(|e| format!("cannot start: the kernel gives no event queue: {e}"))?;
     let result = runtime.block_on(async {
+        let mut process = Process::begin()?;
         let desk = Desk::open(tree, &config, options.dry_run || config.mqtt.is_none());
         let mut past = Past { desk, asked: None, judge: None };
         loop {
             // Another configuration is put in force by beginning anew.
-            match Daemon::start(past, &options)?.watch().await? {
+            match Daemon::start(past, &options)?.watch(&mut process).await? {
                 Some(next) => past = next,
                 None => return Ok(()),
             }
@@ -85,6 +89,26 @@ pub fn run(tree: Value, config: Config, options: Options) -> Result<(), String> 
     // A name lookup may hold a thread for as long as the resolver takes; it is of no use any more.
     runtime.shutdown_background();
     result
+}
+
+/// What belongs to the process, and outlives a life under one configuration: a signal that comes between two is not lost.
+struct Process {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Process {
+    fn begin() -> Result<Process, String> {
+        let listen = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
+        // The one that would end us first: a reload may follow the start at once.
+        let hangup = listen(SignalKind::hangup())?;
+        Ok(Process {
+            hangup,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
 }
 
 /// What one life under a configuration leaves to the next in the same process.
@@ -109,6 +133,8 @@ struct Daemon {
     began: Mono,
     line: LineState,
     dry_run: bool,
+    /// The configuration's file.
+    file: PathBuf,
     record: Option<PathBuf>,
     recorder: Option<Recorder>,
     store: Option<Store>,
@@ -234,6 +260,7 @@ impl Daemon {
             began: now,
             line: LineState::Unknown,
             dry_run: options.dry_run,
+            file: options.config.clone(),
             record: options.record.clone(),
             recorder: None,
             store,
@@ -295,10 +322,7 @@ impl Daemon {
     }
 
     /// Watches until it is told to end, or (`Some`) until another configuration is to be put in force.
-    async fn watch(mut self) -> Result<Option<Past>, String> {
-        let signals = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
-        let mut terminate = signals(SignalKind::terminate())?;
-        let mut interrupt = signals(SignalKind::interrupt())?;
+    async fn watch(mut self, process: &mut Process) -> Result<Option<Past>, String> {
         loop {
             while let Some(observation) = self.own.pop_front() {
                 self.step(observation);
@@ -311,8 +335,9 @@ impl Daemon {
             let trial = self.desk.deadline();
             tokio::select! {
                 biased;
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = process.terminate.recv() => break,
+                _ = process.interrupt.recv() => break,
+                Some(()) = process.hangup.recv() => self.reload(),
                 () = self.clock.sleep_until(trial.unwrap_or_default()), if trial.is_some() => {
                     self.desk.failed();
                     return Ok(Some(self.begin_anew().await));
@@ -346,6 +371,50 @@ impl Daemon {
     async fn begin_anew(self) -> Past {
         info!("beginning anew with another configuration");
         self.end("another configuration").await
+    }
+
+    /// Reads the configuration again; another one is put in force as soon as nothing is in course.
+    fn reload(&mut self) {
+        match self.reread() {
+            Ok(Some((tree, config))) => {
+                info!("the configuration in {} has changed", self.file.display());
+                let idle = self.dry_run || config.mqtt.is_none();
+                self.desk.renew(tree, &config, idle);
+                self.restart = true;
+            }
+            Ok(None) => info!("the configuration in {} is the one in force", self.file.display()),
+            Err(why) => {
+                // A line of the log each.
+                for line in why.lines() {
+                    warn!("{line}");
+                }
+                warn!("the configuration in {} is refused; the old one stays in force", self.file.display());
+            }
+        }
+    }
+
+    /// What stands in the configuration's file, if that is another one.
+    fn reread(&self) -> Result<Option<(Value, Config)>, String> {
+        let text = std::fs::read_to_string(&self.file)
+            .map_err(|e| format!("cannot read the configuration {}: {e}", self.file.display()))?;
+        let read = config::load_tree(&text, Format::of(&self.file, &text));
+        let (mut tree, mut config) = read.map_err(|faults| faults.to_string())?;
+        // Messages wait in the one, people ask at the other.
+        let now = self.judge.config();
+        for (section, key, then, now) in [
+            ("store", "directory", &config.store.directory, &now.store.directory),
+            ("status", "socket", &config.socket, &now.socket),
+        ] {
+            if then != now {
+                warn!("{section}.{key} is taken at a start only: it stays {}", now.display());
+                tree[section][key] = now.to_string_lossy().into();
+            }
+        }
+        if config.store.directory != now.store.directory || config.socket != now.socket {
+            config = config::read(&tree, &Places::none()).map_err(|faults| faults.to_string())?;
+        }
+        let old = config::read(self.desk.own(), &Places::none()).map_err(|faults| faults.to_string())?;
+        Ok((old != config).then_some((tree, config)))
     }
 
     /// What follows from something about the desired configuration.
