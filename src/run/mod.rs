@@ -8,6 +8,7 @@ pub mod recorder;
 pub mod show;
 pub mod socket;
 pub mod speedtest;
+pub mod watchdog;
 
 use crate::act::hook::Hook;
 use crate::act::mqtt;
@@ -42,7 +43,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
+use watchdog::Watchdog;
 
 /// Observations waiting to be judged. Sensors together tell some twenty a second at most; a second's worth of them
 /// waits while a flash write takes its time.
@@ -96,6 +99,7 @@ struct Process {
     terminate: Signal,
     interrupt: Signal,
     hangup: Signal,
+    watchdog: Watchdog,
 }
 
 impl Process {
@@ -107,6 +111,7 @@ impl Process {
             hangup,
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            watchdog: Watchdog::start(watchdog::LOOK),
         })
     }
 }
@@ -323,7 +328,10 @@ impl Daemon {
 
     /// Watches until it is told to end, or (`Some`) until another configuration is to be put in force.
     async fn watch(mut self, process: &mut Process) -> Result<Option<Past>, String> {
+        let mut turn = tokio::time::interval(watchdog::TURN);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            process.watchdog.turned();
             while let Some(observation) = self.own.pop_front() {
                 self.step(observation);
             }
@@ -355,6 +363,8 @@ impl Daemon {
                     let _ = answer.send(reply);
                 }
                 () = waited(&self.clock, wake, leap) => self.step(Observation::Ticked),
+                // Nothing happens, and the watchdog is to see that we live.
+                _ = turn.tick() => {}
             }
         }
         let socket = self.asked.is_some().then(|| self.judge.config().socket.clone());
@@ -725,6 +735,13 @@ impl Daemon {
                 json!({ "callback_id": id, "told": told })
             }
             #[cfg(feature = "lab")]
+            Request::Wedge => {
+                let _dog = Watchdog::start(WEDGED_LOOK);
+                loop {
+                    std::thread::park();
+                }
+            }
+            #[cfg(feature = "lab")]
             Request::Hasten => {
                 self.hasty = Some(self.clock.now() + HASTE_MOST);
                 json!({ "hastens": true })
@@ -805,6 +822,9 @@ const REASON_MOST: usize = 500;
 /// The lab leaps over at most so much of waiting for one test: the longest pace that a schedule has, and more.
 #[cfg(feature = "lab")]
 const HASTE_MOST: Span = Span::days(2);
+/// How often the watchdog looks at a loop that was wedged on purpose.
+#[cfg(feature = "lab")]
+const WEDGED_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 /// One leap. Less than what the judge takes for a gap in our watching: to it the ticks come late and nothing else.
 #[cfg(feature = "lab")]
 const LEAP: Span = Span::seconds(4);
