@@ -33,6 +33,10 @@ pub mod ground;
 #[cfg(feature = "lab")]
 pub mod lab;
 #[cfg(feature = "daemon")]
+pub mod netifd;
+#[cfg(feature = "daemon")]
+pub mod program;
+#[cfg(feature = "daemon")]
 pub mod run;
 #[cfg(feature = "daemon")]
 pub mod sense;

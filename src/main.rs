@@ -52,6 +52,9 @@ Usage: linekeeper run [--config FILE] [--dry-run] [--record DIR] [--verbose]
   --record DIR   keep what is seen and decided in DIR (trace.jsonl, actions.jsonl; at most 160 MiB)
   --verbose      log each detail
 
+On SIGHUP the configuration is read again: a wrong one is refused, every fault in the log; a right one is put in force
+and nothing that is known is lost. store.directory and status.socket are taken at a start only.
+
 Logs go to standard error. Exit code 0 when told to end, 78 for a wrong configuration.
 ";
 
@@ -398,12 +401,14 @@ fn run(words: &[String]) -> ExitCode {
         Ok(words) => words,
         Err(code) => return code,
     };
-    let (tree, config) = match load(Path::new(words.value("--config").unwrap_or(usual()))) {
+    let file = Path::new(words.value("--config").unwrap_or(usual()));
+    let (tree, config) = match load(file) {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
     linekeeper::run::log::begin(words.has("--verbose"));
     let options = linekeeper::run::Options {
+        config: file.to_path_buf(),
         dry_run: words.has("--dry-run"),
         record: words.value("--record").map(PathBuf::from),
     };

@@ -74,6 +74,13 @@ pub enum Observation {
     },
     /// The state of the WAN device, told at the start and on each change.
     LinkSeen(Link),
+    /// How OpenWrt's netifd sees the WAN's interface, told at the start and on each change.
+    InterfaceSeen {
+        /// OpenWrt's name of it.
+        name: String,
+        /// How it stands.
+        is: Interface,
+    },
     /// What the WAN device's counters did since the last reading. A counter reset is told as `reset`, not as traffic.
     Counted(Counted),
     /// A remedy came to its end.
@@ -108,7 +115,7 @@ pub enum Observation {
     },
     /// A sensor or actor cannot work, or works again. Watching goes on with what remains.
     PartSeen {
-        /// Which part: `echo`, `link`, `counters`, `store`, `outbox`.
+        /// Which part: `echo`, `link`, `interface`, `counters`, `store`, `outbox`, …
         part: Part,
         /// `None`: it works. `Some`: what is wrong, for people.
         trouble: Option<String>,
@@ -210,6 +217,66 @@ pub struct Link {
     /// The rate its port negotiated, where the driver tells one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<Rate>,
+}
+
+/// An interface as netifd sees it: what can be told apart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interface {
+    /// It has what it needs. netifd says so also of a line that is dead behind it, and of a fixed address with the cable out.
+    Up,
+    /// It waits for an answer (DHCP, PPP), if need be for ever.
+    Pending,
+    /// It is down and would come up by itself: no carrier.
+    Waiting,
+    /// Somebody called `down`, or it is not to be taken up by itself: it stays so until `up`.
+    TakenDown,
+    /// Its device is missing.
+    NoDevice,
+    /// "Up", but nothing runs its protocol: the handler is not installed.
+    NoProtocol,
+    /// netifd refuses its settings; its code says why.
+    Refused(String),
+    /// netifd has no such interface (it is disabled), or does not run.
+    Gone,
+}
+
+impl Interface {
+    /// What it does, to follow its name.
+    pub fn words(&self) -> String {
+        match self {
+            Interface::Up => "is up".into(),
+            Interface::Pending => "waits for an answer".into(),
+            Interface::Waiting => "is down and waits for its carrier".into(),
+            Interface::TakenDown => "was taken down by somebody".into(),
+            Interface::NoDevice => "has no device".into(),
+            Interface::NoProtocol => {
+                "has a protocol for which there is no handler; install the package that brings it (ppp-mod-pppoe)"
+                    .into()
+            }
+            Interface::Refused(code) => format!("has settings that netifd refuses ({code})"),
+            Interface::Gone => "is not there: disabled, or netifd does not run".into(),
+        }
+    }
+
+    /// As facts name it.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Interface::Up => "up",
+            Interface::Pending => "pending",
+            Interface::Waiting => "waiting",
+            Interface::TakenDown => "taken_down",
+            Interface::NoDevice => "no_device",
+            Interface::NoProtocol => "no_protocol",
+            Interface::Refused(_) => "refused",
+            Interface::Gone => "gone",
+        }
+    }
+
+    /// It cannot work as it is set up, whatever is done to it.
+    pub const fn is_ill_set(&self) -> bool {
+        matches!(self, Interface::NoProtocol | Interface::Refused(_))
+    }
 }
 
 /// Differences of the WAN device's counters over one reading interval (RFC 2863 names).
@@ -331,6 +398,8 @@ pub enum Part {
     Echo,
     /// Link events.
     Link,
+    /// netifd's word on the interface.
+    Interface,
     /// Interface counters.
     Counters,
     /// The snapshot on flash.

@@ -173,8 +173,7 @@ fn round_of(
     moments.sort();
     // The first of the later half dies as soon as its snapshot changes: between snapshot and outbox, or just after.
     let prompt = moments[devices.len() / 2].1;
-    let snapshot = plans[prompt].store().join("state.json");
-    let before = read(&snapshot);
+    let before = snapshot(&plans[prompt]);
     let hunted = lives[prompt].as_ref().unwrap().id();
     let fault = clock::uptime();
     world.silence_upstream()?;
@@ -182,7 +181,7 @@ fn round_of(
     let prompt_at = std::thread::scope(|scope| -> Result<Duration, Failed> {
         let hunter = scope.spawn(|| {
             // No sleep: the moment is some ten microseconds long.
-            while read(&snapshot) == before && clock::since(fault) < PATIENCE {}
+            while snapshot(&plans[prompt]) == before && clock::since(fault) < PATIENCE {}
             field::signal(hunted, Signal::KILL);
             clock::since(fault)
         });
@@ -280,8 +279,7 @@ fn cut_outbox(plan: &Plan) -> Outcome {
 
 /// The snapshot's content, if there is one.
 fn snapshot(plan: &Plan) -> Option<Value> {
-    let text = read(&plan.store().join("state.json"));
-    serde_json::from_str(text.lines().nth(1)?).ok()
+    serde_json::to_value(linekeeper::act::store::look(&plan.store())?).ok()
 }
 
 fn death(plan: &Plan, at: Duration, away: Broker) -> Result<Death, Failed> {

@@ -348,6 +348,7 @@ fn warned() -> Value {
     let status = &mut told["status"];
     status["notice"] = "fibre cut <until noon>".into();
     status["hands_off"] = "sysupgrade is at work".into();
+    status["interface"] = json!(["wan", "taken_down"]);
     status["warnings"] =
         json!([{ "name": "flash", "text": "4 % of the flash are free", "since_ms": 7_200_000 }]);
     status["unasked"] = json!({ "crashes": 1, "power_cuts": 2 });

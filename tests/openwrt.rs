@@ -224,7 +224,7 @@ fn start_makes_one_instance() {
     let wanted = format!(
         "open_instance\n\
          set_param|command|{PROGRAM}|run|--config|/run/linekeeper/config.json\n\
-         set_param|file|/run/linekeeper/config.json\n\
+         set_param|env|LINEKEEPER_PLACES=/store /run/linekeeper/socket\n\
          set_param|respawn|3600|10|0\n\
          set_param|stderr|1\n\
          close_instance\n\
@@ -461,6 +461,27 @@ fn reload_rewrites() {
     gateway.uci(format!("{LEAST}config outage\n\toption patience '5 s'\n"));
     assert_eq!(gateway.init("reload"), before);
     assert_eq!(gateway.json()["outage"]["patience"], "5 s");
+    let reload = |change: &str| {
+        gateway.uci(format!("{LEAST}{change}"));
+        gateway.init("reload")
+    };
+    // The one that runs is told, and goes on.
+    fs::write(gateway.at("out/running"), "").unwrap();
+    let told = "send_signal|linekeeper|*|HUP\n";
+    assert_eq!(reload("config outage\n\toption patience '6 s'\n"), format!("{before}{told}"));
+    assert_eq!(reload("config outage\n\toption patience '6 s'\n"), before, "nothing changed");
+    assert_eq!(reload("config outage\n\toption patience 'soon'\n"), format!("{before}{told}"), "its default");
+    assert_eq!(reload("config outage\n\toption patience 'late'\n"), before, "and again");
+    // What it cannot change while it runs restarts it.
+    for (change, line) in [
+        (
+            "config store 'store'\n\toption directory '/mnt/store'\n",
+            "env|LINEKEEPER_PLACES=/mnt/store /run/linekeeper/socket",
+        ),
+        ("config status 'status'\n\toption socket '/tmp/s'\n", "env|LINEKEEPER_PLACES=/store /tmp/s"),
+    ] {
+        assert!(reload(change).contains(line), "{change}");
+    }
     // Switched off, the running instance goes.
     gateway.uci(LEAST.replace("enabled '1'", "enabled 'off'"));
     assert_eq!(gateway.init("reload"), "set\n");
@@ -486,6 +507,7 @@ fn options_of_the_service() {
     fs::set_permissions(gateway.at("applets/chown"), fs::Permissions::from_mode(0o755)).unwrap();
     let procd = gateway.init("start");
     for line in [
+        "set_param|file|/run/linekeeper/config.json\n",
         "add_jail|linekeeper|log|procfs|ronly\n",
         "add_jail_mount_rw|/run/linekeeper|/store\n",
         "set_param|user|linekeeper\n",
@@ -494,6 +516,16 @@ fn options_of_the_service() {
     ] {
         assert!(procd.contains(line), "no {line:?} in\n{procd}");
     }
+    // A signal does not reach it there: another file restarts it.
+    fs::write(gateway.at("out/running"), "").unwrap();
+    gateway.uci(format!("{uci}config outage\n\toption patience '5 s'\n"));
+    assert!(!gateway.init("reload").contains("send_signal"));
+    gateway.uci(format!("{uci}config line 'line'\n\toption interface 'wan'\n"));
+    let procd = gateway.init("start");
+    assert!(
+        procd.contains("add_jail|linekeeper|log|procfs|ronly|ubus\nadd_jail_mount|/bin/ubus\n"),
+        "{procd}"
+    );
     assert!(gateway.text("out/chown").starts_with("-R linekeeper:linekeeper"));
     gateway.uci(format!(
         "{uci}config remedies 'remedies'\n\toption driver 'script'\n\toption program '/bin/true'\n"

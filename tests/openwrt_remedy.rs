@@ -9,11 +9,13 @@
 mod messages;
 
 use libtest_mimic::{Arguments, Trial};
-use linekeeper::act::remedy::openwrt::{Interface, OpenWrt};
+use linekeeper::act::remedy::openwrt::OpenWrt;
 use linekeeper::action::{Repair, Rung};
 use linekeeper::config::OpenWrtDriver;
 use linekeeper::message::Message;
-use linekeeper::observation::{RemedyId, RemedyResult};
+use linekeeper::netifd::{self, Netifd as Asked};
+use linekeeper::observation::{Interface, Observation, Part, RemedyId, RemedyResult};
+use linekeeper::sense::interface::{self, Named};
 use linekeeper::units::Span;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs;
@@ -36,7 +38,11 @@ fn main() -> ExitCode {
         ("every_state_of_netifd_is_told_apart", every_state),
         ("a_restart_is_down_and_up_and_seen", restart),
         ("what_no_restart_mends_is_not_taken_down", not_restarted),
-        ("what_somebody_took_down_is_only_taken_up", taken_down),
+        ("what_somebody_took_down_is_left_so", taken_down),
+        ("each_change_of_netifds_is_told_and_nothing_twice", told),
+        ("a_listener_that_dies_is_replaced", deaf),
+        ("where_the_configured_name_is_absent_the_default_route_tells", absent),
+        ("without_ubus_it_is_said_once_and_the_watching_goes_on", no_ubus),
         ("a_renewal_wants_a_lease", renew),
         ("an_interface_is_found_by_name_device_or_route", found),
         ("a_netifd_that_hangs_costs_the_limit_and_no_more", hangs),
@@ -158,11 +164,11 @@ fn every_state() {
         ("error-invalid-address", refused),
     ] {
         let text = fs::read_to_string(format!("{ROOT}/tests/openwrt/samples/wan-{sample}.json")).unwrap();
-        assert_eq!(Interface::of(&serde_json::from_str(&text).unwrap()), state, "{sample}");
+        assert_eq!(netifd::read(&serde_json::from_str(&text).unwrap()), state, "{sample}");
     }
     // netifd's answer to a question it does not understand, or another program's.
     for text in ["{}", "[]", "null", "{\"up\":\"yes\"}"] {
-        assert_ne!(Interface::of(&serde_json::from_str(text).unwrap()), Interface::Up, "{text}");
+        assert_ne!(netifd::read(&serde_json::from_str(text).unwrap()), Interface::Up, "{text}");
     }
 }
 
@@ -205,9 +211,151 @@ fn taken_down() {
     let netifd = Netifd::new("dhcp-up");
     fs::write(netifd.0.path().join("down"), "").unwrap();
     let said = repair(&netifd.driver(), Rung::RestartInterface, 60);
-    says(&said, RemedyResult::Done, "had been taken down: took it up");
-    assert_eq!(netifd.asked(), ["wan up"]);
+    says(&said, RemedyResult::Failed, "wan was taken down by somebody: it is left so");
+    assert_eq!(netifd.asked(), [""; 0]);
+    assert!(netifd.is_down());
+    // After a death of our own in the middle it is taken up: then it was us.
+    assert_eq!(wait(netifd.driver().make_safe(Rung::RestartInterface)), "wan is up");
     assert!(!netifd.is_down());
+}
+
+/// Watches an interface of `netifd`'s while `during` does things to it.
+fn watches<T>(netifd: &Netifd, interface: Option<&str>, during: impl AsyncFnOnce(&mut Watched) -> T) -> T {
+    let asked = Asked::by(&netifd.0.path().join("ubus"));
+    wait(async {
+        let (report, told) = tokio::sync::mpsc::channel(64);
+        let named = interface::spawn(asked, interface.map(str::to_owned), None, report);
+        during(&mut Watched { told, named }).await
+    })
+}
+
+struct Watched {
+    told: tokio::sync::mpsc::Receiver<Observation>,
+    named: tokio::sync::watch::Receiver<Named>,
+}
+
+impl Watched {
+    async fn next(&mut self) -> Observation {
+        let limit = Duration::from_secs(60);
+        tokio::time::timeout(limit, self.told.recv()).await.expect("nothing is told").expect("it has ended")
+    }
+
+    #[track_caller]
+    fn sees(&mut self, name: &str, state: Interface) -> impl Future<Output = ()> {
+        async move {
+            assert_eq!(self.next().await, Observation::InterfaceSeen { name: name.into(), is: state });
+        }
+    }
+}
+
+impl Netifd {
+    /// netifd says that something happened.
+    fn event(&self) {
+        use std::io::Write as _;
+        let file = fs::File::options().append(true).create(true).open(self.0.path().join("events"));
+        let line = "{ \"network.interface\": {\"action\":\"ifdown\",\"interface\":\"wan\"} }\n";
+        file.unwrap().write_all(line.as_bytes()).unwrap();
+    }
+
+    fn listener(&self) -> Option<Pid> {
+        Pid::from_raw(fs::read_to_string(self.0.path().join("listener")).ok()?.trim().parse().ok()?)
+    }
+}
+
+/// Every row of the table, one after the other, each by an event or by asking again.
+fn told() {
+    let netifd = Netifd::new("dhcp-up");
+    watches(&netifd, Some("wan"), async |watched| {
+        watched.sees("wan", Interface::Up).await;
+        let devices = watched.named.borrow().clone();
+        assert_eq!(devices, Named { device: Some("eth1".into()), port: None });
+        for (line, state) in [
+            ("dhcp-no-server", Interface::Pending),
+            ("no-carrier", Interface::Waiting),
+            ("error-no-device", Interface::NoDevice),
+            ("error-unknown-proto", Interface::NoProtocol),
+            ("error-invalid-address", Interface::Refused("INVALID_ADDRESS".into())),
+            ("auto0", Interface::TakenDown),
+            // What is dead behind an interface that is up, netifd does not know.
+            ("static-no-carrier", Interface::Up),
+        ] {
+            netifd.is(line);
+            netifd.event();
+            watched.sees("wan", state).await;
+        }
+        netifd.is("up-but-blackholed");
+        netifd.event();
+        fs::write(netifd.0.path().join("down"), "").unwrap();
+        netifd.event();
+        watched.sees("wan", Interface::TakenDown).await;
+        // Taken up again, and waiting: of that there is no event.
+        netifd.is("dhcp-no-server");
+        fs::remove_file(netifd.0.path().join("down")).unwrap();
+        watched.sees("wan", Interface::Pending).await;
+        // netifd dies and comes back.
+        netifd.is("gone");
+        watched.sees("wan", Interface::Gone).await;
+        netifd.is("dhcp-up");
+        loop {
+            match watched.next().await {
+                Observation::InterfaceSeen { is, .. } => break assert_eq!(is, Interface::Up),
+                Observation::PartSeen { part: Part::Interface, .. } => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        let listens = fs::read_to_string(netifd.0.path().join("listens")).unwrap();
+        assert_eq!(listens, "listen network.interface ubus.object.add ubus.object.remove\n", "one child");
+    });
+}
+
+fn deaf() {
+    let netifd = Netifd::new("dhcp-up");
+    watches(&netifd, None, async |watched| {
+        watched.sees("wan", Interface::Up).await;
+        for line in ["no-carrier", "dhcp-up", "no-carrier"] {
+            let old = loop {
+                match netifd.listener() {
+                    Some(pid) => break pid,
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            };
+            let _ = kill_process(old, Signal::KILL);
+            netifd.is(line);
+            let state = if line == "dhcp-up" { Interface::Up } else { Interface::Waiting };
+            watched.sees("wan", state).await;
+            while netifd.listener().is_none_or(|new| new == old) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        }
+    });
+}
+
+fn absent() {
+    let netifd = Netifd::new("dhcp-up");
+    watches(&netifd, Some("wwan"), async |watched| {
+        watched.sees("wan", Interface::Up).await;
+        assert_eq!(watched.named.borrow().device.as_deref(), Some("eth1"));
+    });
+    // Disabled in the configuration, the object is gone.
+    let netifd = Netifd::new("disabled");
+    watches(&netifd, Some("wan"), async |watched| watched.sees("wan", Interface::Gone).await);
+}
+
+fn no_ubus() {
+    let netifd = Netifd::new("dhcp-up");
+    fs::rename(netifd.0.path().join("ubus"), netifd.0.path().join("away")).unwrap();
+    watches(&netifd, Some("wan"), async |watched| {
+        watched.sees("wan", Interface::Gone).await;
+        let Observation::PartSeen { part: Part::Interface, trouble: Some(words) } = watched.next().await
+        else {
+            panic!("that is not told")
+        };
+        assert!(words.contains("cannot run"), "{words}");
+        fs::rename(netifd.0.path().join("away"), netifd.0.path().join("ubus")).unwrap();
+        let back = watched.next().await;
+        assert_eq!(back, Observation::PartSeen { part: Part::Interface, trouble: None });
+        watched.sees("wan", Interface::Up).await;
+    });
 }
 
 fn renew() {

@@ -9,7 +9,7 @@ mod field;
 #[path = "line/mod.rs"]
 mod line;
 
-use field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, PROGRAM, Plan, Test, build, must, read};
+use field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, PROGRAM, Plan, Test, build, must};
 use libtest_mimic::Failed;
 use line::{Customer, Kind, mbit};
 use linekeeper::lab::platform::{Platform, Receipts};
@@ -276,9 +276,8 @@ fn killed() -> Outcome {
 
 /// The budget that lies on flash.
 fn budget(plan: &Plan) -> Value {
-    let text = read(&plan.store().join("state.json"));
-    let kept: Value = text.lines().nth(1).and_then(|l| serde_json::from_str(l).ok()).unwrap_or_default();
-    kept["judge"]["state"]["promise"]["budget"].clone()
+    let judge = linekeeper::act::store::look(&plan.store()).map(|kept| kept.judge).unwrap_or_default();
+    judge["state"]["promise"]["budget"].clone()
 }
 
 /// Bytes that the WAN device has received.

@@ -510,7 +510,7 @@ fn words_are_known() {
         (
             "linekeeper.state.v1",
             "/properties/troubles/propertyNames",
-            all!(Part: Echo, Link, Counters, Store, Outbox, Recorder, Access, Name, Web, Device, Hook),
+            all!(Part: Echo, Link, Counters, Store, Outbox, Recorder, Access, Name, Web, Device, Hook, Interface),
         ),
         (
             "linekeeper.state.v1",

@@ -4,10 +4,10 @@
 //! process group ended at its limit. What comes faster than the program works waits in a bounded queue; what finds no place
 //! is dropped, counted and told. Nothing waits for the program, and the program cannot make anything wait.
 
-use super::remedy::command::{Around, End, Ran, run_in};
 use crate::config::{HookOn, Hooks};
 use crate::message::{CallbackState, EventName, Message, Outcome};
 use crate::observation::{Observation, Part};
+use crate::program::{Around, End, Ran, run_in};
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

@@ -6,5 +6,6 @@ pub mod durable;
 pub mod hook;
 pub mod mqtt;
 pub mod outbox;
+pub mod pack;
 pub mod remedy;
 pub mod store;

@@ -1,14 +1,17 @@
-//! The snapshot on flash: one file, written whole or not at all.
+//! The snapshot on flash: written whole or not at all.
 //!
 //! The first line names the format and carries a checksum of the second, which is JSON: a half-written or bit-rotten
 //! file is told from a good one before it is believed.
+//!
+//! Flash wears by what is written. So a snapshot that differs little from the one in `state.json` is written beside it, in
+//! `state.delta`, as what has changed ([`super::pack`]); it begins with the checksum of the other. When that would
+//! save too little, `state.json` is written anew, and a delta from the one before it is worth nothing.
 
-use super::durable;
+use super::{durable, pack};
 use crate::action::Rung;
 use crate::message::Critical;
 use crate::observation::Memory;
 use crate::units::Mono;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 
@@ -17,6 +20,15 @@ pub const VERSION: u32 = 1;
 
 const FILE: &str = "state.json";
 const FORMAT: &str = "linekeeper.state.v1";
+/// What has changed since [`FILE`] was written.
+const DELTA_FILE: &str = "state.delta";
+const DELTA_FORMAT: &str = "linekeeper.state-delta.v1";
+/// A snapshot is written whole when its delta is not smaller by this.
+const WORTH: usize = 3;
+/// A snapshot up to this is written whole: flash and file systems take no less than a page of 4 KiB anyway.
+const PAGE: usize = 4 << 10;
+/// The length of a checksum in hexadecimal: with it begins a delta's body.
+const SUM: usize = 8;
 /// How often each rung was taken: apart, because losing the one must not cost the other.
 const TAKEN_FILE: &str = "taken.json";
 const TAKEN_FORMAT: &str = "linekeeper.taken.v1";
@@ -63,6 +75,9 @@ pub struct Found {
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
+    delta_path: PathBuf,
+    /// The checksum of what stands in [`FILE`], where that is known to be good.
+    base: Option<u32>,
     taken_path: PathBuf,
     /// What stands there; `None`: nothing that is known to be right.
     taken: Option<Vec<(Rung, u32)>>,
@@ -74,22 +89,30 @@ impl Store {
     /// Reads the last snapshot in `directory`. Never fails: what cannot be read is set aside and told.
     pub fn open(directory: &Path) -> (Store, Found) {
         let path = directory.join(FILE);
+        let delta_path = directory.join(DELTA_FILE);
+        let mut base = None;
         let mut troubles = Vec::new();
         if let Err(why) = durable::make_directory(directory) {
             troubles.push(format!("{why}. Without it nothing is remembered over a restart"));
         }
         durable::clear_temporary(&path);
+        durable::clear_temporary(&delta_path);
         let (kept, memory) = match durable::read_bounded(&path, LARGEST) {
             Ok(None) => (None, Memory::None),
             Ok(Some((content, longer))) => {
                 let read = if longer {
                     Err(format!("it is larger than {LARGEST} bytes"))
                 } else {
-                    decode_snapshot(&content)
+                    latest(&content, &delta_path)
                 };
                 match read {
-                    Ok(kept) => (Some(kept), Memory::Restored),
+                    Ok((kept, sum)) => {
+                        base = Some(sum);
+                        (Some(kept), Memory::Restored)
+                    }
                     Err(why) => {
+                        // What has changed since cannot be told from it either.
+                        let _ = std::fs::remove_file(&delta_path);
                         let where_now = durable::set_aside(&path);
                         troubles.push(format!(
                             "the snapshot {} cannot be used: {why}; {where_now}. Starting without it",
@@ -110,7 +133,7 @@ impl Store {
         durable::clear_temporary(&taken_path);
         let taken = match durable::read_bounded(&taken_path, TAKEN_LARGEST) {
             Ok(None) => None,
-            Ok(Some((content, _))) => match decode(TAKEN_FORMAT, &content) {
+            Ok(Some((content, _))) => match decode(TAKEN_FORMAT, &content).and_then(parse_taken) {
                 Ok(taken) => Some(taken),
                 Err(why) => {
                     let words = format!("{} cannot be used: {why}", taken_path.display());
@@ -123,7 +146,7 @@ impl Store {
                 None
             }
         };
-        let store = Store { path, taken_path, taken: taken.clone(), writes: 0, bytes: 0 };
+        let store = Store { path, delta_path, base, taken_path, taken: taken.clone(), writes: 0, bytes: 0 };
         (store, Found { kept, memory, taken, troubles })
     }
 
@@ -146,7 +169,8 @@ impl Store {
             return Ok(());
         }
         self.taken = None;
-        let written = encode(TAKEN_FORMAT, &taken)
+        let written = serde_json::to_vec(taken)
+            .map(|body| encode(TAKEN_FORMAT, &body))
             .map_err(|e| format!("cannot write the record of remedies as JSON: {e}"))
             .and_then(|content| durable::replace(&self.taken_path, &content).map(|_| content.len()));
         match written {
@@ -169,11 +193,35 @@ impl Store {
     /// # Errors
     /// Says what could not be done, where, why, and what to try. The last snapshot is then still there.
     pub fn save(&mut self, kept: &Kept) -> Result<(), String> {
-        let content = encode(FORMAT, kept).map_err(|e| format!("cannot write the snapshot as JSON: {e}"))?;
-        durable::replace(&self.path, &content)?;
+        let json = serde_json::to_vec(kept).map_err(|e| format!("cannot write the snapshot as JSON: {e}"))?;
+        let content = match self.delta(&json) {
+            Some(delta) => {
+                durable::replace(&self.delta_path, &delta)?;
+                delta
+            }
+            None => {
+                let content = encode(FORMAT, &json);
+                self.base = None;
+                durable::replace(&self.path, &content)?;
+                self.base = Some(crc32fast::hash(&json));
+                // Of another base, so worth nothing; whether it goes or stays.
+                let _ = std::fs::remove_file(&self.delta_path);
+                content
+            }
+        };
         self.writes += 1;
         self.bytes += content.len() as u64;
         Ok(())
+    }
+
+    /// What has changed since the snapshot in [`FILE`], if that is there and the change is small.
+    fn delta(&self, json: &[u8]) -> Option<Vec<u8>> {
+        let base = self.base.filter(|_| json.len() > PAGE)?;
+        let (content, _) = durable::read_bounded(&self.path, LARGEST).ok()??;
+        let known = decode(FORMAT, &content).ok().filter(|known| crc32fast::hash(known) == base)?;
+        let mut body = format!("{base:08x}").into_bytes();
+        body.extend(pack::pack(known, json));
+        (body.len() * WORTH <= json.len()).then(|| encode(DELTA_FORMAT, &body))
     }
 
     /// How often and how many bytes were written since the start: flash wears.
@@ -182,13 +230,41 @@ impl Store {
     }
 }
 
-fn encode(format: &str, kept: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let body = serde_json::to_string(kept)?;
-    Ok(format!("{format} {:08x}\n{body}\n", crc32fast::hash(body.as_bytes())).into_bytes())
+/// What lies in `directory`, if it can be read, and nothing is changed there: for who looks on while the daemon runs.
+pub fn look(directory: &Path) -> Option<Kept> {
+    let (content, _) = durable::read_bounded(&directory.join(FILE), LARGEST).ok()??;
+    latest(&content, &directory.join(DELTA_FILE)).ok().map(|(kept, _)| kept)
+}
+
+/// The latest snapshot by the content of [`FILE`] and by what has changed since, and the checksum of the former.
+fn latest(content: &[u8], delta: &Path) -> Result<(Kept, u32), String> {
+    let json = decode(FORMAT, content)?;
+    let base = crc32fast::hash(json);
+    let read = durable::read_bounded(delta, LARGEST);
+    let read = read.map_err(|e| durable::words("cannot read what has changed since:", delta, &e))?;
+    let Some((delta, _)) = read else { return Ok((parse(json)?, base)) };
+    // Without it this one is too old to go by: what was spent since is not in it.
+    let since = |why: &str| format!("what has changed since cannot be used: {why}");
+    let most = usize::try_from(LARGEST).unwrap_or(usize::MAX);
+    let body = decode(DELTA_FORMAT, &delta).map_err(|why| since(&why))?;
+    let (of, packed) = body.split_at_checked(SUM).ok_or_else(|| since("it is too short"))?;
+    if of != format!("{base:08x}").as_bytes() {
+        // Left behind by a death between a whole snapshot and its removal.
+        return Ok((parse(json)?, base));
+    }
+    let json = pack::unpack(json, packed, most).map_err(since)?;
+    Ok((parse(&json).map_err(|why| since(&why))?, base))
+}
+
+fn encode(format: &str, body: &[u8]) -> Vec<u8> {
+    let mut content = format!("{format} {:08x}\n", crc32fast::hash(body)).into_bytes();
+    content.extend_from_slice(body);
+    content.push(b'\n');
+    content
 }
 
 /// Strict: anything but exactly what [`encode`] writes is refused, in words that continue "cannot be used:".
-fn decode<T: DeserializeOwned>(wanted: &str, content: &[u8]) -> Result<T, String> {
+fn decode<'a>(wanted: &str, content: &'a [u8]) -> Result<&'a [u8], String> {
     if content.is_empty() {
         return Err("it is empty".into());
     }
@@ -203,11 +279,16 @@ fn decode<T: DeserializeOwned>(wanted: &str, content: &[u8]) -> Result<T, String
     if sum != format!("{:08x}", crc32fast::hash(body)) {
         return Err("its checksum does not fit its content".into());
     }
-    serde_json::from_slice(body).map_err(|e| format!("its content is not as expected: {e}"))
+    Ok(body)
 }
 
-fn decode_snapshot(content: &[u8]) -> Result<Kept, String> {
-    let kept: Kept = decode(FORMAT, content)?;
+fn parse_taken(json: &[u8]) -> Result<Vec<(Rung, u32)>, String> {
+    serde_json::from_slice(json).map_err(|e| format!("its content is not as expected: {e}"))
+}
+
+fn parse(json: &[u8]) -> Result<Kept, String> {
+    let kept: Kept =
+        serde_json::from_slice(json).map_err(|e| format!("its content is not as expected: {e}"))?;
     if kept.version != VERSION {
         return Err(format!("its version is {}, this version reads {VERSION}", kept.version));
     }
@@ -255,6 +336,76 @@ mod tests {
         assert!(store.keep_taken(Some(&[])).is_err());
     }
 
+    fn whole(kept: &Kept) -> Vec<u8> {
+        encode(FORMAT, &serde_json::to_vec(kept).unwrap())
+    }
+
+    fn decode_snapshot(content: &[u8]) -> Result<Kept, String> {
+        parse(decode(FORMAT, content)?)
+    }
+
+    /// A snapshot as large as one is, of which `n` alone changes.
+    fn large(n: u64) -> Kept {
+        let rows: Vec<_> =
+            (0..300).map(|row| serde_json::json!({ "row": row, "spent": row * 7_919 })).collect();
+        Kept { judge: serde_json::json!({ "rows": rows, "n": n }), ..sample(n) }
+    }
+
+    #[test]
+    fn what_changed_little_is_written_beside_and_comes_back() {
+        let room = tempfile::tempdir().unwrap();
+        let (mut store, _) = Store::open(room.path());
+        store.save(&large(1)).unwrap();
+        let first = store.wear().1;
+        for n in 2..100 {
+            store.save(&large(n)).unwrap();
+            assert_eq!(look(room.path()), Some(large(n)));
+        }
+        assert_eq!(store.wear().0, 99);
+        assert!(store.wear().1 < first * 2, "{first} bytes, then {} in all", store.wear().1);
+        let (mut store, found) = Store::open(room.path());
+        assert_eq!((found.kept, found.memory, found.troubles), (Some(large(99)), Memory::Restored, vec![]));
+        // It goes on from there, and what is quite another one is written whole.
+        store.save(&large(100)).unwrap();
+        assert!(room.path().join(DELTA_FILE).exists());
+        store.save(&sample(101)).unwrap();
+        assert!(!room.path().join(DELTA_FILE).exists());
+        assert_eq!(Store::open(room.path()).1.kept, Some(sample(101)));
+    }
+
+    #[test]
+    fn a_delta_of_another_snapshot_is_passed_over_and_a_rotten_one_is_not() {
+        let room = tempfile::tempdir().unwrap();
+        let delta = room.path().join(DELTA_FILE);
+        let (mut store, _) = Store::open(room.path());
+        store.save(&large(1)).unwrap();
+        store.save(&large(2)).unwrap();
+        // A death between the new snapshot and the removal of the old delta.
+        let old = fs::read(&delta).unwrap();
+        store.save(&sample(3)).unwrap();
+        fs::write(&delta, &old).unwrap();
+        assert_eq!(Store::open(room.path()).1.kept, Some(sample(3)));
+        // Anything wrong with the right one: to go by the older one alone would spend twice what was spent since.
+        let (mut store, _) = Store::open(room.path());
+        store.save(&large(4)).unwrap();
+        store.save(&large(5)).unwrap();
+        let good = fs::read(&delta).unwrap();
+        for at in 0..good.len() {
+            for rotten in [good[..at].to_vec(), {
+                let mut g = good.clone();
+                g[at] ^= 4;
+                g
+            }] {
+                fs::write(&delta, &rotten).unwrap();
+                assert!(look(room.path()).is_none(), "at {at}");
+            }
+        }
+        let (_, found) = Store::open(room.path());
+        assert_eq!((found.kept, found.memory), (None, Memory::Lost));
+        assert!(found.troubles[0].contains("what has changed since cannot be used"), "{:?}", found.troubles);
+        assert!(!delta.exists());
+    }
+
     #[test]
     fn the_last_snapshot_comes_back() {
         let room = tempfile::tempdir().unwrap();
@@ -273,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_cut_at_any_byte_or_a_flipped_bit_is_never_believed() {
-        let whole = encode(FORMAT, &sample(1)).unwrap();
+        let whole = whole(&sample(1));
         for at in 0..whole.len() {
             assert!(decode_snapshot(&whole[..at]).is_err(), "cut at {at}");
             let mut flipped = whole.clone();
@@ -288,12 +439,11 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let mut foreign = sample(1);
         foreign.version = 9;
-        let other_format =
-            String::from_utf8(encode(FORMAT, &sample(1)).unwrap()).unwrap().replace("state.v1", "state.v7");
+        let other_format = String::from_utf8(whole(&sample(1))).unwrap().replace("state.v1", "state.v7");
         for (content, why) in [
             (b"".to_vec(), "empty"),
             (b"\xff\xfe\x00rubbish".to_vec(), "first line"),
-            (encode(FORMAT, &foreign).unwrap(), "version is 9"),
+            (whole(&foreign), "version is 9"),
             (other_format.into_bytes(), "state.v7"),
         ] {
             fs::write(room.path().join(FILE), &content).unwrap();

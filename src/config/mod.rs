@@ -97,7 +97,8 @@ pub enum Language {
 pub struct Line {
     /// The kernel's name of the WAN device, 1 to 15 bytes. `None`: the one with the default route.
     pub device: Option<String>,
-    /// OpenWrt's name of the WAN interface, for its driver of remedies. `None`: the one that has the device.
+    /// OpenWrt's name of the WAN interface, of which netifd is asked and which its driver restarts. `None`: the one that has the
+    /// device, or the default route.
     pub interface: Option<String>,
     /// Each byte costs the customer money: no speed tests, only what passes by itself is looked at.
     ///
@@ -819,5 +820,11 @@ impl Config {
     /// The offset from UTC in which times are shown, minutes: that of `device.installed`, else 0.
     pub fn offset_minutes(&self) -> i16 {
         self.device.installed.map_or(0, |t| t.offset_minutes)
+    }
+
+    /// Whether OpenWrt's netifd is asked how the interface stands: where it carries out the remedies, or the interface is
+    /// given by its name.
+    pub fn asks_netifd(&self) -> bool {
+        self.line.interface.is_some() || matches!(self.remedies.driver, Driver::OpenWrt(_))
     }
 }

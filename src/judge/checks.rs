@@ -247,6 +247,7 @@ impl Checks {
             neighbour: said(Ask::Neighbour),
             dhcp: said(Ask::Dhcp),
             pppoe: said(Ask::Pppoe),
+            ill_set: false,
         }
     }
 

@@ -8,6 +8,7 @@
 //!
 //! | the link | the access | the gateway | domain |
 //! |---|---|---|---|
+//! | whatever, and netifd cannot use the interface's settings | | | `device` |
 //! | the WAN device is gone | | | `device` |
 //! | the same on a PPPoE line, whose device goes with its session | whatever PPPoE says | | `access` |
 //! | taken down, or no carrier | | | `link` |
@@ -64,6 +65,8 @@ pub struct Seen {
     pub dhcp: Option<Said>,
     /// A PADI.
     pub pppoe: Option<Said>,
+    /// netifd cannot use the settings of the interface: nothing runs its protocol, or it refuses them.
+    pub ill_set: bool,
 }
 
 /// What carries a verdict.
@@ -73,6 +76,8 @@ pub enum By {
     Link(Cause),
     /// The address is fixed.
     Fixed,
+    /// netifd cannot use the interface's settings.
+    IllSet,
     /// The gateway's echoes.
     GatewayAnswers,
     /// They stopped.
@@ -109,6 +114,7 @@ impl By {
         match self {
             By::Link(cause) => cause.words(),
             By::Fixed => "the address is fixed, nobody gives it",
+            By::IllSet => "netifd cannot use the interface's settings",
             By::GatewayAnswers => "the gateway answers echoes, nothing beyond it does",
             By::GatewayStopped => "the gateway stopped answering echoes",
             By::GatewayNever => "the gateway never answered echoes",
@@ -147,6 +153,9 @@ impl Placed {
 pub const fn place(seen: &Seen) -> Placed {
     const fn placed(domain: Domain, by: &'static [By]) -> Placed {
         Placed { domain, by }
+    }
+    if seen.ill_set && seen.link.is_some() {
+        return placed(Domain::Device, &[By::IllSet]);
     }
     match seen.link {
         Some(Cause::NoDevice) if matches!(seen.protocol, Protocol::Pppoe) => {
@@ -303,6 +312,7 @@ mod tests {
         neighbour: None,
         dhcp: None,
         pppoe: None,
+        ill_set: false,
     };
 
     #[test]
@@ -326,6 +336,10 @@ mod tests {
         // What the kernel says stands, whatever was answered.
         let answered = Seen { neighbour: Some(Answered), dhcp: Some(Answered), ..WHOLE };
         at(Seen { link: Some(Cause::NoCarrier), ..answered }, Domain::Link);
+        for link in [Cause::NoAddress, Cause::AdminDown, Cause::NoRoute] {
+            at(Seen { link: Some(link), ill_set: true, ..answered }, Domain::Device);
+        }
+        at(Seen { ill_set: true, gateway: GatewayEcho::Answers, ..WHOLE }, Domain::Upstream);
         at(Seen { link: Some(Cause::NoAddress), ..answered }, Domain::Access);
         at(Seen { gateway: GatewayEcho::Answers, neighbour: Some(Silent), ..WHOLE }, Domain::Upstream);
         // Its address answers: no fault at the gateway, whatever its echoes do.

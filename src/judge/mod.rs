@@ -33,7 +33,9 @@ use crate::message::{
     Fact, Finding, IncidentState, Issue, Message, Outcome, Resolution, ResolutionState, Severity, Stamp,
     Trigger,
 };
-use crate::observation::{Memory, Observation, Part, Receipt, ReceiptState, RemedyResult, Started, TargetId};
+use crate::observation::{
+    Interface, Memory, Observation, Part, Receipt, ReceiptState, RemedyResult, Started, TargetId,
+};
 use crate::speed::SpeedOutcome;
 use crate::units::{Mono, Span};
 use area::{Area, Change};
@@ -134,6 +136,12 @@ struct State {
     /// Why nothing may be done to the gateway now.
     #[serde(default)]
     hands_off: Option<String>,
+    /// OpenWrt's name of the WAN's interface, and how netifd sees it.
+    #[serde(default)]
+    interface: Option<(String, Interface)>,
+    /// When somebody took the interface up that had been taken down by hand.
+    #[serde(default)]
+    taken_up: Option<Mono>,
     #[serde(default)]
     commands: Commands,
     /// The hosts that `watch` is about, and the servers that `promise` is about: the configuration may change between two
@@ -197,6 +205,9 @@ pub struct Status {
     /// Why nothing that disturbs is done to the gateway now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hands_off: Option<String>,
+    /// OpenWrt's name of the WAN's interface, and how netifd sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interface: Option<(String, Interface)>,
     /// Parts of the agent that do not work.
     pub troubles: BTreeMap<Part, String>,
     /// Whether the line is as fast as was sold; absent where nothing was.
@@ -291,6 +302,8 @@ impl Judge {
             checks: Checks::default(),
             area: Area::default(),
             hands_off: None,
+            interface: None,
+            taken_up: None,
             commands: Commands::default(),
             asked: Default::default(),
             messages: 0,
@@ -389,6 +402,7 @@ impl Judge {
             }
             Observation::DeviceSeen(_) => {}
             Observation::Checked(checked) => placed = self.checked(now, checked),
+            Observation::InterfaceSeen { name, is } => self.interface_seen(now, name, is),
             Observation::HandsOffSeen { why } => self.hands_off(why.as_deref().map(short)),
             Observation::AreaNoticed { notice } => {
                 let device = &self.config.device;
@@ -726,6 +740,7 @@ impl Judge {
         self.state.quality.started(now);
         self.state.checks.started(now, lost, self.config.name.every);
         self.state.hands_off = None;
+        self.state.interface = None;
         let taken = started.taken.as_deref();
         if lost || started.memory == Memory::None && taken.is_some() {
             self.state.ladder.forgot(now, taken);
@@ -738,6 +753,10 @@ impl Judge {
             self.note(Level::Warn, text.into());
         } else if started.memory == Memory::None && started.uptime < ladder::FRESH_BOOT {
             self.state.ladder.booted_unexplained(now);
+        }
+        if lost && self.config.remedies.ladder.contains(&Rung::RestartInterface) {
+            // Whether we died between down and up is forgotten too.
+            self.out.push(Action::MakeSafe { rung: Rung::RestartInterface });
         }
         self.state.broker = false;
         self.state.troubles.clear();
@@ -957,6 +976,7 @@ impl Judge {
                 fact(since, "counters.quiet", device, format!("{rate} came in during the last second"));
             }
         }
+        facts.extend(self.interface_fact(since));
         for ask in [Ask::Neighbour, Ask::Dhcp, Ask::Pppoe] {
             if let Some(verdict) = self.state.checks.since(ask, since) {
                 facts.push(self.check_fact(ask, verdict));
@@ -1124,7 +1144,9 @@ impl Judge {
             (None, Some(mended)) if mended > since => mended + ladder::LINK_SETTLE,
             (Some(_), _) | (None, _) => ripe,
         };
-        ripe.max(link.min(ripe + ladder::LINK_PATIENCE_MOST))
+        // Who took it up just now waits for it himself.
+        let taken_up = self.state.taken_up.map_or(ripe, |at| at + ladder::CARRIER_PATIENCE);
+        ripe.max(link.min(ripe + ladder::LINK_PATIENCE_MOST)).max(taken_up)
     }
 
     /// Drives the ladder.
@@ -1157,6 +1179,13 @@ impl Judge {
             let (ripe, acts) = (self.ripe(since), self.acts(incident));
             self.state.checks.awaited = false;
             if !acts || now < ripe || self.state.area.waits() {
+                return;
+            }
+            if let Some(why) = self.left_alone() {
+                let Some(incident) = &mut self.state.incident else { return };
+                if !std::mem::replace(&mut incident.exhausted, true) {
+                    self.note(Level::Info, why);
+                }
                 return;
             }
             if now < ripe + checks::PLACE_MOST && self.state.checks.places_soon(now, &self.check_scene(now)) {
@@ -1258,6 +1287,53 @@ impl Judge {
             }
         }
         self.state.hands_off = why.map(str::to_string);
+    }
+
+    fn interface_seen(&mut self, now: Mono, name: &str, is: &Interface) {
+        let was = self.state.interface.replace((short(name).to_string(), is.clone())).map(|(_, was)| was);
+        if was == Some(Interface::TakenDown) && *is != Interface::TakenDown {
+            self.state.taken_up = Some(now);
+        }
+        // While we take it down and up ourselves, that it is down says nothing.
+        if was.as_ref() == Some(is) || self.state.ladder.running.as_ref().is_some_and(|r| r.settles.is_none())
+        {
+            return;
+        }
+        let level = if *is == Interface::Up { Level::Debug } else { Level::Info };
+        self.note(level, format!("netifd: {name} {}", is.words()));
+        let fact = self.interface_fact(now);
+        let left_alone = self.left_alone().is_some();
+        let Some(incident) = self.state.incident.as_mut().filter(|i| i.broken.is_some()) else { return };
+        fact.into_iter().for_each(|fact| incident.note_fact(fact));
+        if !left_alone {
+            incident.exhausted = false;
+        }
+        if *is == Interface::TakenDown {
+            let why = "somebody took the interface down: nothing is tried and nobody is called until it is taken up";
+            self.event(now, EventName::IncidentUpdated, now, why, None);
+        }
+    }
+
+    /// What netifd says of the interface.
+    fn interface_fact(&self, at: Mono) -> Option<Fact> {
+        let (name, is) = self.state.interface.as_ref()?;
+        Some(Fact {
+            at: self.stamp(at),
+            name: format!("interface.{}", is.name()),
+            subject: name.clone(),
+            detail: format!("netifd: {name} {}", is.words()),
+        })
+    }
+
+    /// Whether somebody wants the interface down. What somebody did by hand is no fault, and is not undone.
+    fn is_taken_down(&self) -> bool {
+        matches!(self.state.interface, Some((_, Interface::TakenDown)))
+    }
+
+    /// Why nothing is tried although the line is broken: it would be against somebody's will, or in vain.
+    fn left_alone(&self) -> Option<String> {
+        let (name, is) = self.state.interface.as_ref()?;
+        (self.is_taken_down() || is.is_ill_set()).then(|| format!("{name} {}: nothing is tried", is.words()))
     }
 
     fn area_changed(&mut self, now: Mono, change: Change) {
@@ -1379,6 +1455,9 @@ impl Judge {
 
     /// Whether a callback for this incident may still be asked for.
     fn may_call(&self, incident: &Incident) -> bool {
+        if self.is_taken_down() {
+            return false;
+        }
         match &incident.callback {
             None => true,
             Some(id) => self.state.callbacks.iter().find(|c| c.last.callback_id == *id).is_some_and(|c| {
@@ -1966,6 +2045,7 @@ impl Judge {
                 false => format!("{}: {}", n.id, n.text),
             }),
             hands_off: state.hands_off.clone(),
+            interface: state.interface.clone(),
             troubles: state.troubles.clone(),
             promise: self.promise_status(now),
             quality: self.quality_status(now),

@@ -68,7 +68,8 @@ impl Judge {
         let from = if watch.line == LineState::Down { watch.since } else { since };
         let gateway = self.gateway_echo(now, since);
         let seen = self.state.checks.seen(from, watch.link_fault(), gateway, self.config.line.protocol);
-        diagnosis::place(&seen)
+        let ill_set = self.state.interface.as_ref().is_some_and(|(_, is)| is.is_ill_set());
+        diagnosis::place(&diagnosis::Seen { ill_set, ..seen })
     }
 
     /// Orders the checks that make sense now.

@@ -126,6 +126,22 @@ impl Desk {
         desk
     }
 
+    /// The gateway's own configuration.
+    pub fn own(&self) -> &Value {
+        &self.own
+    }
+
+    /// The gateway's own configuration is another one from now on: what is desired, also what is on trial, is laid over
+    /// that.
+    pub fn renew(&mut self, own: Value, config: &Config, idle: bool) {
+        let keeps = (!idle && config.desired.accept).then(|| config.store.directory.join(FILE));
+        if keeps == self.path {
+            (self.own, self.within) = (own, config.desired.within);
+        } else {
+            *self = Desk::open(own, config, idle);
+        }
+    }
+
     /// Whether anything desired is looked at.
     pub fn accepts(&self) -> bool {
         self.accept
@@ -341,4 +357,57 @@ fn decode(content: &[u8]) -> Option<Kept> {
     let (head, body) = text.split_once('\n')?;
     let sum = format!("{FORMAT} {:08x}", crc32fast::hash(body.as_bytes()));
     if head == sum { serde_json::from_str(body).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observation::ProbeId;
+
+    fn own(directory: &std::path::Path, hold_down: &str, accept: bool) -> (Value, Config) {
+        let tree = json!({
+            "device": { "id": "gw-1" },
+            "probe": { "targets": [{ "host": "192.0.2.1", "role": "anchor" }] },
+            "outage": { "hold_down": hold_down },
+            "mqtt": { "broker": "mqtt://192.0.2.9" },
+            "desired": { "accept": accept },
+            "store": { "directory": directory },
+        });
+        let config = crate::config::read(&tree, &Places::none()).unwrap();
+        (tree, config)
+    }
+
+    /// A reload of the gateway's own file: what the platform wants stays laid over it, for as long as it is accepted.
+    #[test]
+    fn another_own_configuration_goes_below_what_is_desired() {
+        let room = tempfile::tempdir().unwrap();
+        let (tree, config) = own(room.path(), "5 min", true);
+        let mut desk = Desk::open(tree, &config, false);
+        let outage = |desk: &mut Desk| {
+            let outage = desk.in_force().unwrap().1.outage;
+            (outage.patience, outage.hold_down)
+        };
+        let wanted = br#"{"version":"1","config":{"outage":{"patience":"3 s"}}}"#;
+        assert_eq!(desk.came(Mono(1), wanted), Next::Restart);
+        // On trial it stays on trial, over the other one, for its whole time.
+        desk.begin(Mono(2));
+        let (tree, config) = own(room.path(), "6 min", true);
+        desk.renew(tree, &config, false);
+        assert_eq!(outage(&mut desk), (Span::seconds(3), Span::minutes(6)));
+        desk.begin(Mono(90_000));
+        assert_eq!(desk.deadline(), Some(Mono(90_000) + config.desired.within));
+        desk.saw(&Observation::BrokerSeen { connected: true });
+        let answer = Observation::EchoAnswered { probe: ProbeId(1), target: TargetId(0), rtt_us: 900 };
+        assert_eq!(desk.saw(&answer), Next::Report);
+        let (tree, config) = own(room.path(), "7 min", true);
+        desk.renew(tree, &config, false);
+        assert_eq!(outage(&mut desk), (Span::seconds(3), Span::minutes(7)));
+        // Not accepted any more, it is out of force, and back when it is accepted again.
+        let (tree, config) = own(room.path(), "8 min", false);
+        desk.renew(tree, &config, false);
+        assert_eq!(outage(&mut desk), (Span::seconds(2), Span::minutes(8)));
+        let (tree, config) = own(room.path(), "9 min", true);
+        desk.renew(tree, &config, false);
+        assert_eq!(outage(&mut desk), (Span::seconds(3), Span::minutes(9)));
+    }
 }

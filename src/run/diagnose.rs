@@ -10,11 +10,13 @@ use crate::judge::device::beyond;
 use crate::judge::diagnosis::{GatewayEcho, Placed, Seen, place, reach};
 use crate::judge::outage::Cause;
 use crate::message::Domain;
-use crate::observation::{Link, Observation, Obstacle, ProbeId, TargetId};
+use crate::netifd::{self, Netifd};
+use crate::observation::{Interface, Link, Observation, Obstacle, ProbeId, TargetId};
 use crate::run::socket::{self, Request};
 use crate::sense::access::Gates;
 use crate::sense::check::carry_out;
 use crate::sense::device::{self, Reader, Roots};
+use crate::sense::interface::{self, Named};
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
 use crate::sense::{echo, link};
@@ -65,6 +67,8 @@ struct Facts {
     /// Host, role, and what it did.
     targets: Vec<(String, Role, Echo)>,
     checks: Vec<Checked>,
+    /// OpenWrt's name of the interface and how netifd sees it, where it was to be asked; in words why it could not.
+    interface: Option<Result<(String, Interface), String>>,
     seen: DeviceSeen,
     hands_off: Option<String>,
 }
@@ -96,6 +100,7 @@ impl Facts {
             neighbour: self.summed(Ask::Neighbour),
             dhcp: self.summed(Ask::Dhcp),
             pppoe: self.summed(Ask::Pppoe),
+            ill_set: matches!(&self.interface, Some(Ok((_, is))) if is.is_ill_set()),
         })
     }
 }
@@ -138,9 +143,33 @@ pub fn diagnose(config: &Config, as_json: bool) -> Result<(String, bool), String
     Ok((text, well))
 }
 
+/// How netifd sees the interface, and which device and port it names.
+async fn netifd(config: &Config) -> Option<(Result<(String, Interface), String>, Named)> {
+    if !config.asks_netifd() {
+        return None;
+    }
+    let device = config.line.device.as_deref().unwrap_or_default();
+    let seen = async {
+        let netifd = Netifd::default();
+        let name = netifd.find(config.line.interface.as_deref(), device).await?;
+        let status = netifd.status(&name).await?;
+        Ok((name, status))
+    };
+    Some(match seen.await {
+        Ok((name, status)) => {
+            let named = interface::devices(&name, &status, &Named::default());
+            (Ok((name, netifd::read(&status))), named)
+        }
+        Err(why) => (Err(why), Named::default()),
+    })
+}
+
 async fn ask(config: &Config) -> Facts {
     let (report, mut told) = mpsc::channel(64);
-    let mut watched = link::spawn_over(config.line.port.clone(), config.line.device.clone(), report.clone());
+    let (interface, named) = netifd(config).await.unzip();
+    let named = named.unwrap_or_default();
+    let (port, device) = (config.line.port.clone(), config.line.device.clone());
+    let mut watched = link::spawn_over(port.or(named.port), device.or(named.device), report.clone());
     // What the link tells comes by the watch as well.
     tokio::spawn(async move { while told.recv().await.is_some() {} });
     let waited = tokio::time::timeout(DEVICE_LIMIT, watched.wait_for(|facts| facts.index != 0)).await;
@@ -181,6 +210,7 @@ async fn ask(config: &Config) -> Facts {
         link,
         targets: targets.map(|(n, t)| (t.host.clone(), t.role, echo(TargetId(n)))).collect(),
         checks,
+        interface,
         seen,
         hands_off,
     }
@@ -243,6 +273,24 @@ fn verdict(facts: &Facts) -> Verdict {
         advice: advice.to_owned(),
     };
     let domain = facts.place().domain;
+    let whole = link.present && link.admin_up && !link.addresses.is_empty() && link.default_route;
+    if let (Some(Ok((name, is))), false) = (&facts.interface, whole) {
+        let words = format!("{name} {}", is.words());
+        match is {
+            Interface::TakenDown => {
+                return fault(Domain::Link, words, &format!("take it up: `ifup {name}`, or LuCI's button"));
+            }
+            Interface::NoProtocol => return fault(domain, words, "install that package"),
+            Interface::Refused(_) => {
+                return fault(domain, words, "correct the interface's settings in /etc/config/network");
+            }
+            Interface::Up
+            | Interface::Pending
+            | Interface::Waiting
+            | Interface::NoDevice
+            | Interface::Gone => {}
+        }
+    }
     if !link.present {
         let words = if facts.device.is_empty() {
             "no device has a default route, and none is configured".to_owned()
@@ -414,6 +462,14 @@ fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
         Link { speed: Some(speed), .. } => format!("carrier, {speed}"),
         _ => "carrier".to_owned(),
     };
+    match &facts.interface {
+        Some(Ok((name, is))) => {
+            let verdict = if *is == Interface::Up { "ok" } else { "missing" };
+            row("interface", format!("netifd: {name}"), is.words(), verdict);
+        }
+        Some(Err(why)) => row("interface", "netifd".into(), why.clone(), "not checked"),
+        None => {}
+    }
     row("link", name, state, ok(link.present && link.admin_up && link.carrier));
     if link.present {
         let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
@@ -591,9 +647,32 @@ mod tests {
                 ("203.0.113.53".into(), Role::World, Echo::Answered(9_000)),
             ],
             checks: Vec::new(),
+            interface: None,
             seen: DeviceSeen::default(),
             hands_off: None,
         }
+    }
+
+    #[test]
+    fn what_netifd_knows_is_said_where_the_line_is_not_whole() {
+        let of = |is: Interface, facts: Facts| {
+            let facts = Facts { interface: Some(Ok(("wan".into(), is))), ..facts };
+            verdict(&facts)
+        };
+        let bare = || link(|l| (l.addresses, l.default_route) = (Vec::new(), false));
+        let down = of(Interface::TakenDown, link(|l| l.admin_up = false));
+        assert_eq!(
+            (down.domain, down.carried_by.as_str()),
+            (Some(Domain::Link), "wan was taken down by somebody")
+        );
+        assert!(down.advice.contains("ifup wan"), "{}", down.advice);
+        assert!(of(Interface::NoProtocol, bare()).carried_by.contains("no handler"));
+        assert_eq!(of(Interface::NoProtocol, bare()).domain, Some(Domain::Device));
+        assert!(of(Interface::Refused("X".into()), bare()).advice.contains("/etc/config/network"));
+        // What netifd says of a line that works, or of one that waits, changes nothing.
+        assert_eq!(of(Interface::Up, healthy()), verdict(&healthy()));
+        assert_eq!(of(Interface::TakenDown, healthy()), verdict(&healthy()));
+        assert_eq!(of(Interface::Pending, bare()), verdict(&bare()));
     }
 
     fn with(mut facts: Facts, ask: Ask, said: &[(Said, bool)]) -> Facts {

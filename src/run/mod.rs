@@ -9,6 +9,7 @@ pub mod recorder;
 pub mod show;
 pub mod socket;
 pub mod speedtest;
+pub mod watchdog;
 
 use crate::act::hook::Hook;
 use crate::act::mqtt;
@@ -18,10 +19,11 @@ use crate::act::store::{self, Store};
 use crate::action::{Action, Level, Repair, Rung};
 use crate::check::{Ask, CheckOrder, Checked, Reply, Said};
 use crate::clock::{self, Clock};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Format, Places};
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
 use crate::message::{Critical, Message, Stamp};
+use crate::netifd::Netifd;
 use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
 use crate::privacy::Privacy;
 use crate::replay::{Header, TRACE_SCHEMA};
@@ -29,7 +31,7 @@ use crate::sense::access::Gates;
 use crate::sense::check::carry_out;
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::{self, Stop};
-use crate::sense::{counters, device, echo, link};
+use crate::sense::{counters, device, echo, interface, link};
 use crate::speed::{SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
 use desired::{Desk, Next};
@@ -40,10 +42,12 @@ use socket::Request;
 use std::collections::VecDeque;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::MissedTickBehavior;
 use tracing::{debug, info, warn};
+use watchdog::Watchdog;
 
 /// Observations waiting to be judged. Sensors together tell some twenty a second at most; a second's worth of them
 /// waits while a flash write takes its time.
@@ -56,13 +60,16 @@ const LAST_REMEDY: Span = Span::seconds(2);
 /// How to run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
+    /// The configuration's file, read again on SIGHUP.
+    pub config: PathBuf,
     /// Watch and say, do nothing.
     pub dry_run: bool,
     /// Where to keep the trace.
     pub record: Option<PathBuf>,
 }
 
-/// Watches the line until SIGTERM or SIGINT.
+/// Watches the line until SIGTERM or SIGINT. On SIGHUP the configuration is read again: a wrong one is refused with every
+/// fault in the log, a right one is put in force with all that is known.
 ///
 /// # Errors
 /// In words, when not even the runtime can be made, or when another linekeeper is at work. Everything else is said in the
@@ -73,11 +80,12 @@ pub fn run(tree: Value, config: Config, options: Options) -> Result<(), String> 
         .build()
         .map_err(|e| format!("cannot start: the kernel gives no event queue: {e}"))?;
     let result = runtime.block_on(async {
+        let mut process = Process::begin()?;
         let desk = Desk::open(tree, &config, options.dry_run || config.mqtt.is_none());
         let mut past = Past { desk, asked: None, judge: None };
         loop {
             // Another configuration is put in force by beginning anew.
-            match Daemon::start(past, &options)?.watch().await? {
+            match Daemon::start(past, &options)?.watch(&mut process).await? {
                 Some(next) => past = next,
                 None => return Ok(()),
             }
@@ -86,6 +94,28 @@ pub fn run(tree: Value, config: Config, options: Options) -> Result<(), String> 
     // A name lookup may hold a thread for as long as the resolver takes; it is of no use any more.
     runtime.shutdown_background();
     result
+}
+
+/// What belongs to the process, and outlives a life under one configuration: a signal that comes between two is not lost.
+struct Process {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+    watchdog: Watchdog,
+}
+
+impl Process {
+    fn begin() -> Result<Process, String> {
+        let listen = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
+        // The one that would end us first: a reload may follow the start at once.
+        let hangup = listen(SignalKind::hangup())?;
+        Ok(Process {
+            hangup,
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            watchdog: Watchdog::start(watchdog::LOOK),
+        })
+    }
 }
 
 /// What one life under a configuration leaves to the next in the same process.
@@ -110,6 +140,8 @@ struct Daemon {
     began: Mono,
     line: LineState,
     dry_run: bool,
+    /// The configuration's file.
+    file: PathBuf,
     record: Option<PathBuf>,
     recorder: Option<Recorder>,
     store: Option<Store>,
@@ -146,6 +178,7 @@ impl Daemon {
         let Past { mut desk, asked, judge: known } = past;
         let (tree, mut config) = desk.in_force()?;
         log::follow(&config);
+        let asks_netifd = config.asks_netifd();
         if options.dry_run {
             config.remedies.driver = config::Driver::None;
             config.mqtt = None;
@@ -205,7 +238,14 @@ impl Daemon {
             _ => None,
         };
         let (report, reports) = mpsc::channel(WAITING);
-        let link = link::spawn_over(config.line.port.clone(), config.line.device.clone(), report.clone());
+        let (port, device) = (config.line.port.clone(), config.line.device.clone());
+        let link = if asks_netifd {
+            let name = config.line.interface.clone();
+            let named = interface::spawn(Netifd::default(), name, device.clone(), report.clone());
+            link::spawn_named(port, device, named, report.clone())
+        } else {
+            link::spawn_over(port, device, report.clone())
+        };
         let probes = echo::spawn(config.probe.targets.clone(), link.clone(), report.clone());
         counters::spawn(link.clone(), report.clone(), clock.clone());
         let roots = device::Roots::default();
@@ -228,6 +268,7 @@ impl Daemon {
             began: now,
             line: LineState::Unknown,
             dry_run: options.dry_run,
+            file: options.config.clone(),
             record: options.record.clone(),
             recorder: None,
             store,
@@ -290,11 +331,11 @@ impl Daemon {
     }
 
     /// Watches until it is told to end, or (`Some`) until another configuration is to be put in force.
-    async fn watch(mut self) -> Result<Option<Past>, String> {
-        let signals = |kind| signal(kind).map_err(|e| format!("cannot listen for signals: {e}"));
-        let mut terminate = signals(SignalKind::terminate())?;
-        let mut interrupt = signals(SignalKind::interrupt())?;
+    async fn watch(mut self, process: &mut Process) -> Result<Option<Past>, String> {
+        let mut turn = tokio::time::interval(watchdog::TURN);
+        turn.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            process.watchdog.turned();
             while let Some(observation) = self.own.pop_front() {
                 self.step(observation);
             }
@@ -306,8 +347,9 @@ impl Daemon {
             let trial = self.desk.deadline();
             tokio::select! {
                 biased;
-                _ = terminate.recv() => break,
-                _ = interrupt.recv() => break,
+                _ = process.terminate.recv() => break,
+                _ = process.interrupt.recv() => break,
+                Some(()) = process.hangup.recv() => self.reload(),
                 () = self.clock.sleep_until(trial.unwrap_or_default()), if trial.is_some() => {
                     self.desk.failed();
                     return Ok(Some(self.begin_anew().await));
@@ -325,6 +367,8 @@ impl Daemon {
                     let _ = answer.send(reply);
                 }
                 () = waited(&self.clock, wake, leap) => self.step(Observation::Ticked),
+                // Nothing happens, and the watchdog is to see that we live.
+                _ = turn.tick() => {}
             }
         }
         let socket = self.asked.is_some().then(|| self.judge.config().socket.clone());
@@ -341,6 +385,50 @@ impl Daemon {
     async fn begin_anew(self) -> Past {
         info!("beginning anew with another configuration");
         self.end("another configuration").await
+    }
+
+    /// Reads the configuration again; another one is put in force as soon as nothing is in course.
+    fn reload(&mut self) {
+        match self.reread() {
+            Ok(Some((tree, config))) => {
+                info!("the configuration in {} has changed", self.file.display());
+                let idle = self.dry_run || config.mqtt.is_none();
+                self.desk.renew(tree, &config, idle);
+                self.restart = true;
+            }
+            Ok(None) => info!("the configuration in {} is the one in force", self.file.display()),
+            Err(why) => {
+                // A line of the log each.
+                for line in why.lines() {
+                    warn!("{line}");
+                }
+                warn!("the configuration in {} is refused; the old one stays in force", self.file.display());
+            }
+        }
+    }
+
+    /// What stands in the configuration's file, if that is another one.
+    fn reread(&self) -> Result<Option<(Value, Config)>, String> {
+        let text = std::fs::read_to_string(&self.file)
+            .map_err(|e| format!("cannot read the configuration {}: {e}", self.file.display()))?;
+        let read = config::load_tree(&text, Format::of(&self.file, &text));
+        let (mut tree, mut config) = read.map_err(|faults| faults.to_string())?;
+        // Messages wait in the one, people ask at the other.
+        let now = self.judge.config();
+        for (section, key, then, now) in [
+            ("store", "directory", &config.store.directory, &now.store.directory),
+            ("status", "socket", &config.socket, &now.socket),
+        ] {
+            if then != now {
+                warn!("{section}.{key} is taken at a start only: it stays {}", now.display());
+                tree[section][key] = now.to_string_lossy().into();
+            }
+        }
+        if config.store.directory != now.store.directory || config.socket != now.socket {
+            config = config::read(&tree, &Places::none()).map_err(|faults| faults.to_string())?;
+        }
+        let old = config::read(self.desk.own(), &Places::none()).map_err(|faults| faults.to_string())?;
+        Ok((old != config).then_some((tree, config)))
     }
 
     /// What follows from something about the desired configuration.
@@ -651,6 +739,13 @@ impl Daemon {
                 json!({ "callback_id": id, "told": told })
             }
             #[cfg(feature = "lab")]
+            Request::Wedge => {
+                let _dog = Watchdog::start(WEDGED_LOOK);
+                loop {
+                    std::thread::park();
+                }
+            }
+            #[cfg(feature = "lab")]
             Request::Hasten => {
                 self.hasty = Some(self.clock.now() + HASTE_MOST);
                 json!({ "hastens": true })
@@ -731,6 +826,9 @@ const REASON_MOST: usize = 500;
 /// The lab leaps over at most so much of waiting for one test: the longest pace that a schedule has, and more.
 #[cfg(feature = "lab")]
 const HASTE_MOST: Span = Span::days(2);
+/// How often the watchdog looks at a loop that was wedged on purpose.
+#[cfg(feature = "lab")]
+const WEDGED_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 /// One leap. Less than what the judge takes for a gap in our watching: to it the ticks come late and nothing else.
 #[cfg(feature = "lab")]
 const LEAP: Span = Span::seconds(4);

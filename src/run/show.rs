@@ -7,6 +7,7 @@ use crate::judge::promise::rule::Verdict;
 use crate::judge::quality::{MeasureStatus, Standing};
 use crate::judge::{self, Status};
 use crate::message::{CallbackState, IncidentState, Outcome};
+use crate::observation::Interface;
 use crate::units::{Permille, Rate, Span};
 use serde::Deserialize;
 use serde_json::Value;
@@ -198,6 +199,9 @@ pub fn status(answer: &Value) -> Result<String, String> {
     }
     if let Some(notice) = &s.notice {
         let _ = writeln!(t, "\nthe operator's notice holds for this area: {notice}");
+    }
+    if let Some((name, is)) = s.interface.as_ref().filter(|(_, is)| *is != Interface::Up) {
+        let _ = writeln!(t, "\nnetifd: {name} {}", is.words());
     }
     if let Some(why) = &s.hands_off {
         let _ = writeln!(t, "\nnothing that disturbs is done now: {why}");

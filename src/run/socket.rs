@@ -33,6 +33,9 @@ pub enum Request {
     /// Leaps over what is only waited for, until the next speed test begins.
     #[cfg(feature = "lab")]
     Hasten,
+    /// Lets the loop hang for good, under a watchdog that looks more often.
+    #[cfg(feature = "lab")]
+    Wedge,
 }
 
 /// A request and where its answer goes.

@@ -5,6 +5,7 @@
 //! announced, and a replaced route is announced only as a new one.
 
 use crate::observation::{Link, Observation, Part};
+use crate::sense::interface::Named;
 use crate::sense::netlink::{
     Events, Kernel, Question, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
     Reading, attributes, next_message, u32_at,
@@ -61,6 +62,17 @@ pub fn spawn(device: Option<String>, report: mpsc::Sender<Observation>) -> watch
     spawn_over(None, device, report)
 }
 
+/// The same where somebody (OpenWrt's netifd) names the devices while we watch: unless one is configured, the named one is
+/// watched, which is known before it ever had a default route.
+pub fn spawn_named(
+    port: Option<String>,
+    device: Option<String>,
+    named: watch::Receiver<Named>,
+    report: mpsc::Sender<Observation>,
+) -> watch::Receiver<LinkFacts> {
+    begin(port, device, Some(named), report)
+}
+
 /// The same of a session (PPPoE) that runs over the Ethernet device `port`: what is switched off or without a carrier there is
 /// so for the session, and while the session's device is away the line is one without an address, not one without a device.
 pub fn spawn_over(
@@ -68,9 +80,18 @@ pub fn spawn_over(
     device: Option<String>,
     report: mpsc::Sender<Observation>,
 ) -> watch::Receiver<LinkFacts> {
+    begin(port, device, None, report)
+}
+
+fn begin(
+    port: Option<String>,
+    device: Option<String>,
+    named: Option<watch::Receiver<Named>>,
+    report: mpsc::Sender<Observation>,
+) -> watch::Receiver<LinkFacts> {
     let (facts, watcher) = watch::channel(LinkFacts::default());
-    let choice = Choice { configured: device, port, followed: None, seen: false };
-    tokio::spawn(Watch { choice, report, facts, told: None, trouble: Trouble::None }.run());
+    let choice = Choice { port, ..Choice::of(device) };
+    tokio::spawn(Watch { choice, named, report, facts, told: None, trouble: Trouble::None }.run());
     watcher
 }
 
@@ -109,6 +130,8 @@ enum Trouble {
 
 struct Watch {
     choice: Choice,
+    /// Who names the devices, if anybody does.
+    named: Option<watch::Receiver<Named>>,
     report: mpsc::Sender<Observation>,
     facts: watch::Sender<LinkFacts>,
     told: Option<Link>,
@@ -138,6 +161,10 @@ impl Watch {
         // Listening begins before the first reading, so that nothing falls between.
         let mut events = Events::listen()?;
         let mut kernel = Kernel::connect()?;
+        let mut naming = self.named.clone();
+        if let Some(naming) = &mut naming {
+            naming.mark_changed();
+        }
         let mut again = tokio::time::interval(AGAIN);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -145,6 +172,10 @@ impl Watch {
             let mut news = tokio::select! {
                 _ = again.tick() => News::Loss,
                 news = self.news(&mut events) => news?,
+                named = renamed(&mut naming) => {
+                    self.choice.names(named);
+                    News::Loss
+                }
                 () = self.report.closed() => return Ok(()),
             };
             while news != News::Nothing {
@@ -181,7 +212,8 @@ impl Watch {
         let facts = self.facts.borrow().clone();
         let ports = facts.port.as_ref().map_or(0, |(_, index)| *index);
         let watched = [facts.index, ports];
-        let names = [self.choice.name(), self.choice.port.as_deref()].map(|name| name.map(str::as_bytes));
+        let names =
+            [self.choice.name(), self.choice.port().map(String::as_str)].map(|name| name.map(str::as_bytes));
         match events.next(|kind, body| news = news.max(judge(kind, body, watched, names))).await {
             Ok(()) => Ok(news),
             // The kernel dropped announcements, and it may have been the one that matters.
@@ -221,6 +253,16 @@ impl Watch {
         let trouble = (trouble != Trouble::None).then_some(words);
         self.report.send(Observation::PartSeen { part: Part::Link, trouble }).await.map_err(|_| Unheard)
     }
+}
+
+/// Waits for other names; for ever where nobody gives any.
+async fn renamed(naming: &mut Option<watch::Receiver<Named>>) -> Named {
+    if let Some(naming) = naming
+        && naming.changed().await.is_ok()
+    {
+        return naming.borrow_and_update().clone();
+    }
+    std::future::pending().await
 }
 
 /// How much an announcement matters to us.
@@ -292,6 +334,8 @@ fn name_in(link: &[u8]) -> Option<&[u8]> {
 /// Which device is meant.
 struct Choice {
     configured: Option<String>,
+    /// By netifd.
+    named: Named,
     /// What it runs over.
     port: Option<String>,
     /// Where none is configured: the one that has or had the default route, and that route.
@@ -304,15 +348,26 @@ struct Choice {
 type Rank = (bool, u32);
 
 impl Choice {
+    fn of(configured: Option<String>) -> Choice {
+        Choice { configured, named: Named::default(), port: None, followed: None, seen: false }
+    }
+
+    fn names(&mut self, named: Named) {
+        self.seen &= self.named.device == named.device;
+        self.named = named;
+    }
+
     fn name(&self) -> Option<&str> {
-        match (&self.configured, &self.followed) {
-            (Some(name), _) | (None, Some((name, _))) => Some(name),
-            (None, None) => None,
-        }
+        let given = self.configured.as_ref().or(self.named.device.as_ref());
+        given.or(self.followed.as_ref().map(|(name, _)| name)).map(String::as_str)
+    }
+
+    fn port(&self) -> Option<&String> {
+        self.port.as_ref().or(self.named.port.as_ref())
     }
 
     fn facts(&mut self, tables: &Tables) -> LinkFacts {
-        if self.configured.is_none() {
+        if self.configured.is_none() && self.named.device.is_none() {
             self.follow(tables);
         }
         let Some(name) = self.name() else { return LinkFacts::default() };
@@ -324,7 +379,7 @@ impl Choice {
             None => LinkFacts { name, ..LinkFacts::default() },
         };
         let below = |port: &String| tables.devices.iter().find(|(_, device)| device.name == *port);
-        if let Some((&index, port)) = self.port.as_ref().and_then(below) {
+        if let Some((&index, port)) = self.port().and_then(below) {
             let (up, carrier) = (port.flags & UP != 0, port.flags & LOWER_UP != 0);
             facts.link = match facts.link {
                 link if link.present => {
@@ -358,7 +413,8 @@ impl Choice {
     }
 
     fn trouble(&self, tables: &Tables) -> (Trouble, String) {
-        match (&self.configured, &self.followed) {
+        match (&self.configured, self.named.device.as_ref().or(self.followed.as_ref().map(|(name, _)| name)))
+        {
             // Once seen, its absence is the line's state and no fault of the configuration: a PPP device goes and
             // comes with its session.
             (Some(name), _) if !self.seen => {
@@ -592,7 +648,7 @@ mod tests {
 
     #[test]
     fn follows_the_best_default_route_and_keeps_to_it_while_it_is_away() {
-        let mut choice = Choice { configured: None, port: None, followed: None, seen: false };
+        let mut choice = Choice::of(None);
         let devices = [(1, "lo"), (2, "wan"), (3, "lte")];
         let mut name = |routes: &[(u32, u32, bool)]| choice.facts(&tables(&devices, routes)).name;
         assert_eq!(name(&[]), "");
@@ -608,12 +664,7 @@ mod tests {
 
     #[test]
     fn a_session_is_as_well_as_the_port_below_it_and_without_it_there_is_no_address() {
-        let mut choice = Choice {
-            configured: Some("pppoe-wan".into()),
-            port: Some("eth1".into()),
-            followed: None,
-            seen: false,
-        };
+        let mut choice = Choice { port: Some("eth1".into()), ..Choice::of(Some("pppoe-wan".into())) };
         let mut seen = |tables: &Tables| {
             let facts = choice.facts(tables);
             let Link { present, admin_up, carrier, default_route, .. } = facts.link;
@@ -632,14 +683,14 @@ mod tests {
 
     #[test]
     fn an_ipv6_metric_says_nothing_about_an_ipv4_one() {
-        let mut choice = Choice { configured: None, port: None, followed: None, seen: false };
+        let mut choice = Choice::of(None);
         let devices = [(2, "wan"), (3, "tunnel")];
         assert_eq!(choice.facts(&tables(&devices, &[(3, 1, true), (2, 100, false)])).name, "wan");
     }
 
     #[test]
     fn the_words_of_an_unknown_device_name_what_there_is() {
-        let mut choice = Choice { configured: Some("eth9".into()), port: None, followed: None, seen: false };
+        let mut choice = Choice::of(Some("eth9".into()));
         let there = tables(&[(1, "lo"), (2, "eth0"), (3, "eth1")], &[]);
         assert_eq!(choice.facts(&there).index, 0);
         let (trouble, words) = choice.trouble(&there);

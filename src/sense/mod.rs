@@ -9,6 +9,7 @@ pub mod check;
 pub mod counters;
 pub mod device;
 pub mod echo;
+pub mod interface;
 pub mod link;
 pub mod name;
 mod netlink;

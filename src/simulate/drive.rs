@@ -13,7 +13,7 @@ use crate::config::{Config, Driver};
 use crate::judge::Judge;
 use crate::judge::outage::{self, LineState};
 use crate::judge::promise::rule;
-use crate::message::{CallbackState, EventName, Finding, Message};
+use crate::message::{CallbackState, Critical, EventName, Finding, Message};
 use crate::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, Receipt, ReceiptState, RemedyId, RemedyResult,
     Started, TargetId,
@@ -367,6 +367,11 @@ impl Simulation {
         self.report.observations += 1;
         let wake = judge.wake();
         let line = judge.line();
+        if matches!(actions.first(), Some(Action::Save)) {
+            let published = |a: &Action| if let Action::Publish(c) = a { Some((**c).clone()) } else { None };
+            let messages: Vec<Critical> = actions.iter().filter_map(published).collect();
+            spectator.saves(at, judge, &messages);
+        }
         if wake <= at.agent {
             self.report.stalls += 1;
         }

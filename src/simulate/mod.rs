@@ -23,6 +23,8 @@ pub use world::{Fault, Platform, Recorded, Trouble, World};
 
 use crate::action::Action;
 use crate::config::Config;
+use crate::judge::Judge;
+use crate::message::Critical;
 use crate::observation::Observation;
 use crate::units::{Mono, Span};
 use serde_json::Value;
@@ -44,6 +46,8 @@ pub trait Spectator {
     fn saw(&mut self, _at: Moment, _saw: &Observation) {}
     /// The judge wants this done.
     fn does(&mut self, _at: Moment, _action: &Action) {}
+    /// The judge's state is to be kept now, with the messages of this step.
+    fn saves(&mut self, _at: Moment, _judge: &Judge, _messages: &[Critical]) {}
     /// Something befell the world, or ended (`false`).
     fn befalls(&mut self, _at: Moment, _trouble: &Trouble, _begins: bool) {}
     /// A message reached the platform.

@@ -1,7 +1,7 @@
 //! Commands that the owner configured for what a driver cannot do by itself.
 
-use super::command::{End, run};
 use crate::observation::RemedyResult;
+use crate::program::{End, run};
 use std::time::Duration;
 
 /// The words of a command, `{device}` standing for the WAN device's name.

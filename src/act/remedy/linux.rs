@@ -2,12 +2,12 @@
 //!
 //! Whatever happens in between, the device ends up: each way out of a restart sends `up`.
 
-use super::command::{End, Ran, cannot_run, run};
 use super::configured::{configured, filled};
 use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::LinuxDriver;
 use crate::observation::RemedyResult;
+use crate::program::{End, Ran, cannot_run, run};
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::ffi::OsStr;
 use std::fs;

@@ -3,7 +3,6 @@
 //! A driver says how it ended and in words what it did or what kept it; it never fails beyond that, never takes
 //! longer than it may, and never leaves the line worse than it found it.
 
-pub mod command;
 mod configured;
 mod leash;
 pub mod linux;

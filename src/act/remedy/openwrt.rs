@@ -1,35 +1,29 @@
 //! Remedies on OpenWrt: netifd carries them out, `ubus` asks it.
 //!
 //! The one thing that must not happen is a WAN left down by us. netifd keeps an interface down for good after `down` until
-//! somebody says `up`, also through a reload. So `down` and `up` are one child process of their own, which goes on when
+//! somebody says `up`, also through a reload. (What somebody else took down is left so.) So `down` and `up` are one child process of their own, which goes on when
 //! we are killed between them; whatever way a restart ends, `up` is sent once more; and after a death in the middle of a
 //! remedy, or of the gateway, the judge has [`OpenWrt::make_safe`] called at the next start.
 
-use super::command::{End, Ran, run};
 use super::configured::configured;
 use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::OpenWrtDriver;
-use crate::observation::RemedyResult;
+use crate::netifd::{self, CALL_WITHIN, Netifd, Words, object, trouble};
+use crate::observation::{Interface, RemedyResult};
+use crate::program::{Ran, run};
 use crate::units::Span;
-use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
 
-/// How long one call of ubus may take. A call takes some milliseconds; a netifd that has died is back after five seconds.
-const CALL_WITHIN: Duration = Duration::from_secs(5);
-
 /// How long [`OpenWrt::make_safe`] tries. Three lives of a netifd that comes back only every five seconds.
 const SAFE_WITHIN: Duration = Duration::from_secs(15);
 
 /// How long it waits between two tries.
 const TRY_AGAIN: Duration = Duration::from_millis(500);
-
-/// At most so many interfaces are looked at to find the WAN's. Gateways have less than ten.
-const INTERFACES_MOST: usize = 32;
 
 /// Down and up in one process. `$1` is ubus, `$2` the object. `up` is sent whatever came of `down`, and its exit code counts.
 const DOWN_AND_UP: &str = "\"$1\" -t 4 call \"$2\" down; \"$1\" -t 4 call \"$2\" up";
@@ -42,77 +36,24 @@ const WRITERS: [&str; 5] = ["sysupgrade", "upgraded", "firstboot", "opkg", "apk"
 pub struct OpenWrt {
     how: OpenWrtDriver,
     device: String,
-    ubus: PathBuf,
+    netifd: Netifd,
     proc: PathBuf,
 }
-
-/// An interface as netifd sees it: what can be told apart, and what a remedy has to know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Interface {
-    /// It has what it needs. netifd says so also of a line that is dead behind it.
-    Up,
-    /// It waits for an answer (DHCP, PPP), if need be for ever.
-    Pending,
-    /// It is down and would come up by itself: no carrier.
-    Waiting,
-    /// Somebody called `down`: it stays so until `up`.
-    TakenDown,
-    /// Its device is missing.
-    NoDevice,
-    /// "Up", but nothing runs its protocol: the handler is not installed.
-    NoProtocol,
-    /// netifd refuses its settings; its code says why.
-    Refused(String),
-}
-
-impl Interface {
-    /// Reads `ubus call network.interface.X status`.
-    pub fn of(status: &Value) -> Interface {
-        let flag = |key: &str| status.get(key).and_then(Value::as_bool).unwrap_or(false);
-        let errors = status.get("errors").and_then(Value::as_array).into_iter().flatten();
-        let code = errors.filter_map(|e| e.get("code")?.as_str()).next();
-        match (flag("up"), flag("pending"), code) {
-            (false, _, Some("NO_DEVICE")) => Interface::NoDevice,
-            (false, _, Some(code)) => Interface::Refused(code.to_owned()),
-            (true, ..) if status.get("proto").and_then(Value::as_str) == Some("none") => {
-                Interface::NoProtocol
-            }
-            (true, ..) => Interface::Up,
-            (false, true, None) => Interface::Pending,
-            (false, false, None) if !flag("autostart") => Interface::TakenDown,
-            (false, false, None) if !flag("available") => Interface::NoDevice,
-            (false, false, None) => Interface::Waiting,
-        }
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Interface::Up => "is up".into(),
-            Interface::Pending => "waits for an answer".into(),
-            Interface::Waiting => "is down and waits for its carrier".into(),
-            Interface::TakenDown => "was taken down by somebody".into(),
-            Interface::NoDevice => "has no device".into(),
-            Interface::NoProtocol => {
-                "has a protocol for which there is no handler; install the package that brings it (ppp-mod-pppoe)"
-                    .into()
-            }
-            Interface::Refused(code) => format!("has settings that netifd refuses ({code})"),
-        }
-    }
-}
-
-/// Why a step failed.
-type Words = String;
 
 impl OpenWrt {
     /// For the WAN device `device`, as the kernel names it: the interface is the configured one, or the one that has it.
     pub fn new(how: &OpenWrtDriver, device: &str) -> OpenWrt {
-        OpenWrt { how: how.clone(), device: device.to_owned(), ubus: "ubus".into(), proc: "/proc".into() }
+        OpenWrt {
+            how: how.clone(),
+            device: device.to_owned(),
+            netifd: Netifd::default(),
+            proc: "/proc".into(),
+        }
     }
 
     /// With another program in the place of `ubus`, and another `/proc`.
     pub fn with(self, ubus: &Path, proc: &Path) -> OpenWrt {
-        OpenWrt { ubus: ubus.to_owned(), proc: proc.to_owned(), ..self }
+        OpenWrt { netifd: Netifd::by(ubus), proc: proc.to_owned(), ..self }
     }
 
     /// Carries one remedy out.
@@ -175,9 +116,9 @@ impl OpenWrt {
     async fn renew(&self) -> (RemedyResult, String) {
         let done = async {
             let name = self.interface().await?;
-            let status = self.status(&name).await?;
-            let proto = status.get("proto").and_then(Value::as_str).unwrap_or_default().to_owned();
-            match Interface::of(&status) {
+            let status = self.netifd.status(&name).await?;
+            let proto = netifd::text(&status, "proto").to_owned();
+            match netifd::read(&status) {
                 Interface::Up | Interface::Pending => {}
                 other => return Err(format!("{name} {}: there is nothing to renew", other.words())),
             }
@@ -196,14 +137,16 @@ impl OpenWrt {
     async fn restart(&self, limit: Duration) -> (RemedyResult, String) {
         let began = async {
             let name = self.interface().await?;
-            match Interface::of(&self.status(&name).await?) {
+            match netifd::read(&self.netifd.status(&name).await?) {
+                // Whoever did that knows why. What we ourselves took down, [`OpenWrt::make_safe`] takes up.
+                state @ Interface::TakenDown => Err(format!("{name} {}: it is left so", state.words())),
                 state @ (Interface::NoDevice | Interface::NoProtocol | Interface::Refused(_)) => {
                     Err(format!("{name} {}: a restart does not change that", state.words()))
                 }
-                state => Ok((name, state)),
+                _ => Ok(name),
             }
         };
-        let (name, before) = match timeout(limit, began).await {
+        let name = match timeout(limit, began).await {
             Ok(Ok(known)) => known,
             Ok(Err(why)) => return (RemedyResult::Failed, why),
             Err(_) => {
@@ -211,7 +154,7 @@ impl OpenWrt {
             }
         };
         let leash = UpAgain::by([
-            self.ubus.as_os_str(),
+            self.netifd.ubus().as_os_str(),
             "-t".as_ref(),
             "4".as_ref(),
             "call".as_ref(),
@@ -219,21 +162,15 @@ impl OpenWrt {
             "up".as_ref(),
         ]);
         let outcome = timeout(limit, async {
-            if before != Interface::TakenDown {
-                let ran = self.down_and_up(&name, limit).await;
-                if !ran.succeeded() {
-                    return Err(format!("restarting {name}: {}", trouble(&ran, limit)));
-                }
+            let ran = self.down_and_up(&name, limit).await;
+            if !ran.succeeded() {
+                return Err(format!("restarting {name}: {}", trouble(&ran, limit)));
             }
             // Once more: it costs a millisecond, changes nothing where it is not needed, and tells how netifd sees it.
             self.up(&name).await
         })
         .await;
         let (result, said) = match outcome {
-            Ok(Ok(_)) if before == Interface::TakenDown => {
-                leash.disarm();
-                return (RemedyResult::Done, format!("{name} had been taken down: took it up"));
-            }
             Ok(Ok(after)) => {
                 leash.disarm();
                 return (RemedyResult::Done, format!("took {name} down and up: it {}", after.words()));
@@ -248,7 +185,7 @@ impl OpenWrt {
 
     /// netifd ends and begins anew, with every interface that is meant to be up: it needs no `up` from us.
     async fn restart_network(&self) -> (RemedyResult, String) {
-        let ran = self.ask(&["network", "restart"]).await;
+        let ran = self.netifd.call(&["network", "restart"]).await;
         if ran.succeeded() {
             (RemedyResult::Done, "asked netifd to restart all networking".into())
         } else {
@@ -262,7 +199,7 @@ impl OpenWrt {
         if let Some((id, name)) = self.writer() {
             return (RemedyResult::Failed, format!("{name} is at work (process {id}): not rebooted"));
         }
-        let ran = self.ask(&["system", "reboot"]).await;
+        let ran = self.netifd.call(&["system", "reboot"]).await;
         if ran.succeeded() {
             (RemedyResult::Done, "asked procd to reboot".into())
         } else {
@@ -285,61 +222,12 @@ impl OpenWrt {
         })
     }
 
-    fn configured(&self) -> Option<&str> {
-        self.how.interface.as_deref()
-    }
-
-    /// OpenWrt's name of the WAN: the configured one if netifd has it, else the one with our device, the one with the
-    /// default route, or `wan`.
     async fn interface(&self) -> Result<String, Words> {
-        let ran = self.run(&["list", "network.interface.*"]).await;
-        if !ran.succeeded() {
-            return Err(format!("netifd has no interfaces: {}", trouble(&ran, CALL_WITHIN)));
-        }
-        let names: Vec<&str> =
-            ran.output.lines().filter_map(|line| line.trim().strip_prefix("network.interface.")).collect();
-        if let Some(name) = self.configured().filter(|name| names.contains(name)) {
-            return Ok(name.to_owned());
-        }
-        let (mut ours, mut routed) = (None, None);
-        for name in names.iter().take(INTERFACES_MOST).filter(|name| **name != "loopback") {
-            let Ok(status) = self.status(name).await else { continue };
-            let text = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
-            // IPv6 on the same device comes with the interface for IPv4, not the other way round.
-            let mine = !self.device.is_empty()
-                && [text("l3_device"), text("device")].contains(&&*self.device)
-                && text("proto") != "dhcpv6";
-            if mine && ours.is_none() {
-                ours = Some(*name);
-            }
-            let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
-            let default = |r: &Value| r["target"] == "0.0.0.0" && r["mask"] == 0;
-            if routed.is_none() && routes.any(default) {
-                routed = Some(*name);
-            }
-        }
-        // What OpenWrt calls it where nobody chose otherwise.
-        let usual = names.iter().copied().find(|name| *name == "wan");
-        ours.or(routed).or(usual).map(str::to_owned).ok_or_else(|| {
-            let wanted = self.configured().map_or(String::new(), |name| format!("has no interface {name}, "));
-            format!(
-                "netifd {wanted}knows none with the device {}, none with a default route and no wan; name it in \
-                 line.interface",
-                self.device
-            )
-        })
-    }
-
-    async fn status(&self, name: &str) -> Result<Value, Words> {
-        let ran = self.ask(&[&object(name), "status"]).await;
-        if !ran.succeeded() {
-            return Err(format!("{name}: {}", trouble(&ran, CALL_WITHIN)));
-        }
-        serde_json::from_str(&ran.output).map_err(|e| format!("netifd's status of {name} is not JSON: {e}"))
+        self.netifd.find(self.how.interface.as_deref(), &self.device).await
     }
 
     async fn call(&self, name: &str, method: &str) -> Result<(), Words> {
-        let ran = self.ask(&[&object(name), method]).await;
+        let ran = self.netifd.call(&[&object(name), method]).await;
         if ran.succeeded() {
             Ok(())
         } else {
@@ -350,7 +238,7 @@ impl OpenWrt {
     /// `up`, and how netifd then sees it. It is up, or on its way: nobody's `down` holds it any more.
     async fn up(&self, name: &str) -> Result<Interface, Words> {
         self.call(name, "up").await?;
-        match Interface::of(&self.status(name).await?) {
+        match netifd::read(&self.netifd.status(name).await?) {
             Interface::TakenDown => Err(format!("{name} is still taken down after `up`")),
             state => Ok(state),
         }
@@ -362,42 +250,13 @@ impl OpenWrt {
             "-c".into(),
             DOWN_AND_UP.into(),
             "linekeeper".into(),
-            self.ubus.clone().into(),
+            self.netifd.ubus().to_owned().into(),
             object(name).into(),
         ];
         run(&argv, b"", &[], limit).await
     }
-
-    async fn ask(&self, words: &[&str]) -> Ran {
-        self.run(&[&["-t", "4", "call"], words].concat()).await
-    }
-
-    async fn run(&self, words: &[&str]) -> Ran {
-        let mut argv: Vec<OsString> = vec![self.ubus.clone().into()];
-        argv.extend(words.iter().map(OsString::from));
-        run(&argv, b"", &[], CALL_WITHIN).await
-    }
-}
-
-fn object(name: &str) -> String {
-    format!("network.interface.{name}")
 }
 
 fn span(d: Duration) -> Span {
     Span(u64::try_from(d.as_millis()).unwrap_or(u64::MAX))
-}
-
-/// Why ubus did not succeed; its exit codes are more than its words.
-fn trouble(ran: &Ran, limit: Duration) -> String {
-    let code = match &ran.end {
-        End::Exited(status) => status.code(),
-        End::Overran | End::NotStarted(_) => None,
-    };
-    match code {
-        Some(4) => "it is not there: disabled, or netifd does not run".into(),
-        Some(7) => "no answer from ubus in time".into(),
-        Some(252) => "ubus' ACL does not allow it".into(),
-        Some(253) => "it has no such method".into(),
-        _ => ran.failure(limit),
-    }
 }

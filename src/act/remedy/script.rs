@@ -6,9 +6,9 @@
 //! other that it was not, and the last line it printed says why. At its limit it is killed with all its process group.
 //! What it starts in the background should redirect its output.
 
-use super::command::{End, run};
 use crate::action::{Repair, Rung};
 use crate::observation::RemedyResult;
+use crate::program::{End, run};
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -87,6 +87,8 @@ return view.extend({
 			]));
 		if (s && s.notice)
 			parts.push(alert('notice', [ _('The operator knows of a fault in this area: %s').format(s.notice) ]));
+		if (s && s.interface && s.interface[1] === 'taken_down')
+			parts.push(alert('notice', [ _('Somebody took the interface %s down. It is left so until it is taken up again (Network, Interfaces).').format(s.interface[0]) ]));
 		if (s && s.hands_off)
 			parts.push(alert('notice', [ _('Nothing that disturbs is done now: %s').format(s.hands_off) ]));
 		for (const w of (s && s.warnings || []))

@@ -1,0 +1,155 @@
+//! A quiet day as the flash sees it: the judge lives it in virtual time, and what it wants kept is written by the real store
+//! and the real outbox to a real file system. What they wrote is counted by the kernel.
+#![allow(dead_code, reason = "the test and the bench use their parts")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be taken fails by it")]
+
+use linekeeper::act::outbox::Outbox;
+use linekeeper::act::store::{self, Store};
+use linekeeper::action::Action;
+use linekeeper::config::{Config, Places, read};
+use linekeeper::judge::Judge;
+use linekeeper::message::Critical;
+use linekeeper::simulate::{Moment, Simulation, Spectator, World};
+use linekeeper::units::{Mono, Span};
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+
+/// Days lived before counting begins: the books of all days, and as many results as are kept, are in the snapshot.
+const BEFORE: u64 = 40;
+/// Days that are counted.
+const COUNTED: u64 = 10;
+/// What flash is written in at the least: a page of the larger NAND chips, and a block of most file systems.
+const PAGE: u64 = 4_096;
+
+/// What a quiet day costs the flash.
+#[derive(Debug, Clone, Copy)]
+pub struct Day {
+    /// Files written or appended to, each with its flush to the flash.
+    pub writes: f64,
+    /// Bytes given to the kernel, KiB.
+    pub given_kib: f64,
+    /// The same in whole pages, each write by itself, KiB.
+    pub kib: f64,
+    /// The largest snapshot, bytes.
+    pub snapshot: u64,
+}
+
+/// A line that was sold and is tested ten times a day, with a broker, and nothing ever happens to it.
+fn config(directory: &std::path::Path) -> Config {
+    let tree = json!({
+        "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7", "installed": "2026-11-20T09:00:00+08:00" },
+        "line": { "device": "eth1" },
+        "promise": {
+            "download": { "minimum": "60 Mbit/s", "normal": "90 Mbit/s", "maximum": "100 Mbit/s" },
+            "upload": { "normal": "18 Mbit/s", "maximum": "20 Mbit/s" },
+        },
+        "speed": { "servers": ["http://a.example/", "http://b.example/"] },
+        "probe": { "targets": [
+            { "host": "198.51.100.10", "role": "anchor" },
+            { "host": "198.51.100.11", "role": "anchor" },
+            { "host": "203.0.113.53", "role": "world" },
+            { "host": "203.0.113.54", "role": "world" },
+        ] },
+        "remedies": { "driver": "openwrt", "ladder": ["renew", "restart-interface", "reboot"] },
+        "mqtt": { "broker": "mqtts://broker.isp.example", "ca": "/etc/linekeeper/ca.pem" },
+        "store": { "directory": directory },
+    });
+    read(&tree, &Places::default()).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+/// The platform calls the customer of a new line, and closes the callbacks.
+fn world() -> World {
+    let mut world = World::quiet();
+    world.platform.calls = Some(Span::minutes(20));
+    world
+}
+
+struct Flash {
+    store: Store,
+    outbox: Outbox,
+    directory: PathBuf,
+    counts: bool,
+    writes: u64,
+    given: u64,
+    pages: u64,
+    snapshot: u64,
+}
+
+/// Bytes that this thread has given to write(2) so far.
+fn given() -> u64 {
+    let io = fs::read_to_string("/proc/thread-self/io").unwrap();
+    io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap()
+}
+
+impl Flash {
+    /// Does one thing to the flash and counts it. `before` and after: how often each part says that it wrote.
+    fn count(&mut self, write: impl FnOnce(&mut Flash)) {
+        let wear = |flash: &Flash| flash.store.wear().0 + flash.outbox.wear().0;
+        let (bytes, writes) = (given(), wear(self));
+        write(self);
+        let (bytes, writes) = (given() - bytes, wear(self) - writes);
+        assert_eq!(
+            bytes > 0,
+            writes > 0,
+            "{bytes} bytes in {writes} writes: somebody does not count what he writes"
+        );
+        if self.counts {
+            self.writes += writes;
+            self.given += bytes;
+            // Of several writes in one step the small ones are a page each.
+            self.pages += (bytes.div_ceil(PAGE)).max(writes) + writes.saturating_sub(1);
+        }
+    }
+}
+
+impl Spectator for Flash {
+    fn saves(&mut self, at: Moment, judge: &Judge, messages: &[Critical]) {
+        let now: Mono = at.agent;
+        let taken = judge.taken(now);
+        self.count(|flash| flash.store.keep_taken(taken.as_deref()).unwrap());
+        let kept = store::Kept {
+            version: store::VERSION,
+            boot_id: "0b3f6c1e-5e0f-4c55-9a46-2f5a4a1f0a11".into(),
+            base: Mono(0),
+            saved_at: now,
+            judge: judge.snapshot().unwrap(),
+            messages: messages.to_vec(),
+        };
+        self.count(|flash| flash.store.save(&kept).unwrap());
+        let size = serde_json::to_vec(&kept).unwrap().len() as u64;
+        self.snapshot = self.snapshot.max(size);
+    }
+
+    fn does(&mut self, _at: Moment, action: &Action) {
+        if let Action::Publish(message) = action {
+            self.count(|flash| flash.outbox.append(std::slice::from_ref(message)).unwrap());
+            while let Some((place, _)) = self.outbox.after(None) {
+                self.outbox.done(place);
+            }
+        }
+    }
+}
+
+/// Lives some quiet weeks and counts the last days of them.
+pub fn day() -> Day {
+    let room = tempfile::tempdir().unwrap();
+    let config = config(room.path());
+    let (store, _) = Store::open(room.path());
+    let (outbox, _) = Outbox::open(room.path(), config.store.outbox.0);
+    let directory = room.path().to_owned();
+    let mut flash =
+        Flash { store, outbox, directory, counts: false, writes: 0, given: 0, pages: 0, snapshot: 0 };
+    let mut simulation = Simulation::new(&config, &world(), 1);
+    simulation.run(Span::days(BEFORE), &mut flash);
+    flash.counts = true;
+    simulation.run(Span::days(BEFORE + COUNTED), &mut flash);
+    assert_eq!(simulation.report().breaks, [], "a quiet line");
+    let of_day = |n: u64| n as f64 / COUNTED as f64;
+    Day {
+        writes: of_day(flash.writes),
+        given_kib: of_day(flash.given) / 1_024.0,
+        kib: of_day(flash.pages * PAGE) / 1_024.0,
+        snapshot: flash.snapshot,
+    }
+}
