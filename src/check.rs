@@ -114,6 +114,19 @@ pub enum Said {
     NotChecked,
 }
 
+impl Said {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Said::Answered => "answered",
+            Said::Refused => "refused",
+            Said::Forged => "forged",
+            Said::Silent => "silent",
+            Said::NotChecked => "not_checked",
+        }
+    }
+}
+
 /// How the gateway itself does. What a gateway does not tell is absent.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct DeviceSeen {

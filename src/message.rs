@@ -154,6 +154,8 @@ pub enum Finding {
     HighLatency,
     /// More is lost than was promised.
     Loss,
+    /// Far more, or far less, traffic than at this hour of other weeks.
+    Usage,
 }
 
 impl Finding {
@@ -168,6 +170,7 @@ impl Finding {
             Finding::Device => "device",
             Finding::HighLatency => "high_latency",
             Finding::Loss => "loss",
+            Finding::Usage => "usage",
         }
     }
 
@@ -180,7 +183,8 @@ impl Finding {
             | Finding::ShortRate
             | Finding::Device
             | Finding::HighLatency
-            | Finding::Loss => false,
+            | Finding::Loss
+            | Finding::Usage => false,
         }
     }
 }
@@ -246,6 +250,9 @@ pub struct Incident {
     pub id: String,
     /// What was found.
     pub finding: Finding,
+    /// Of `device` and `usage`: which warning (`flash`, `port_speed`), which way (`much_sent`). Stable, for machines.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// Where the fault lies, as far as is known now.
     pub fault_domain: Domain,
     /// Open or closed.
@@ -331,6 +338,9 @@ pub struct Callback {
     pub resolution: Resolution,
     /// 1 to 5, as the platform reported it back.
     pub satisfaction_score: Option<u8>,
+    /// What the call found it to be about, as the platform reported it back; absent while it did not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issue_types: Vec<String>,
 }
 
 /// The life of a callback.
@@ -358,6 +368,8 @@ pub enum CallbackState {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
+    /// When somebody talks to the customer anyway: it informs.
+    Low,
     /// When it suits.
     Routine,
     /// Now: the business stands still.
@@ -369,7 +381,8 @@ pub enum Severity {
 pub struct Trigger {
     /// Time, event or data.
     pub dimension: Dimension,
-    /// `outage`, `flapping`, `no_names`, `portal`, `speed`, `high_latency`, `loss`, `customer`.
+    /// Data: `outage`, `flapping`, `no_names`, `portal`, `speed`, `high_latency`, `loss`, `usage`, `device_warning`.
+    /// Event: `customer`, `recheck`. Time: the due time, like `24h`.
     pub name: String,
 }
 
@@ -388,10 +401,12 @@ pub enum Dimension {
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
-    /// `disconnect`, `speed`, `quality`, `service` (the line works, the internet does not), `request`.
+    /// `disconnect`, `speed`, `quality`, `service` (the line works, the internet does not), `request`, `follow_up`,
+    /// `usage`, `device`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// `outage.access`, `no_names.name`, `portal.portal`, `speed.download`, `speed.upload`, `speed.port`, `high_latency.upstream`, `loss.access`, `customer.asked`: stable, for machines.
+    /// `outage.access`, `no_names.name`, `portal.portal`, `speed.download`, `speed.upload`, `speed.port`,
+    /// `high_latency.upstream`, `loss.access`, `customer.asked`, `programme.24h`, `usage.much_sent`, `device.flash`: stable, for machines.
     pub code: String,
     /// In the configured language, to be read aloud.
     pub description: String,
@@ -433,7 +448,7 @@ pub struct Fact {
 pub struct Resolution {
     /// Open or resolved.
     pub state: ResolutionState,
-    /// The remedy that healed it, `itself`, or `platform`.
+    /// The remedy that healed it, `itself`, whom the platform's receipt named, or `platform`.
     pub by: Option<String>,
     /// Seconds from `opened` to the resolution.
     pub resolution_time_s: Option<u64>,

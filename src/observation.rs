@@ -328,6 +328,12 @@ pub struct Receipt {
     /// The customer's satisfaction, 1 to 5, with `closed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub satisfaction_score: Option<u8>,
+    /// What the call found it to be about, in the platform's own words, with `closed`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issue_types: Vec<String>,
+    /// Who resolved it: the platform's opaque word for a person or a team, with `closed`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved_by: Option<String>,
 }
 
 /// What a receipt says.

@@ -658,6 +658,8 @@ async fn receipts_good_and_bad() {
         state: ReceiptState::Closed,
         reason: None,
         satisfaction_score: Some(5),
+        issue_types: Vec::new(),
+        resolved_by: None,
     };
     assert_eq!(agent.saw().await, Observation::ReceiptCame(receipt));
     let said = agent.log.text();

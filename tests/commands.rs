@@ -6,8 +6,10 @@ mod common;
 
 use common::config;
 use linekeeper::action::{Action, Repair, Rung};
+use linekeeper::check::{Ask, CheckOrder, Checked, Reply, Said};
 use linekeeper::config::Config;
 use linekeeper::judge::Judge;
+use linekeeper::judge::checks::ASKED_MOST;
 use linekeeper::judge::command::{JOURNAL, RATE, RATE_WINDOW, VALID_DEFAULT};
 use linekeeper::judge::outage::LineState;
 use linekeeper::message::{
@@ -38,6 +40,8 @@ struct Gateway {
     /// What was asked for, each once: without a receipt it is asked again by the same id.
     callbacks: Vec<(Dimension, String)>,
     called: BTreeSet<String>,
+    /// Layers that the judge wants asked.
+    checks: Vec<CheckOrder>,
     incidents: usize,
     repairs: Vec<Repair>,
     tests: Vec<SpeedOrder>,
@@ -83,6 +87,7 @@ impl Gateway {
             repairs: Vec::new(),
             tests: Vec::new(),
             asked: Vec::new(),
+            checks: Vec::new(),
         };
         gateway.boot(Span::seconds(600));
         gateway
@@ -131,6 +136,7 @@ impl Gateway {
                 }
                 Action::MeasureSpeed(order) => self.tests.push(order),
                 Action::Probe { probe, target } => self.asked.push((probe, target)),
+                Action::Check(order) => self.checks.push(order),
                 _ => {}
             }
         }
@@ -200,6 +206,25 @@ impl Gateway {
         self.results[before..].to_vec()
     }
 
+    /// What comes back of the layers that are asked.
+    fn reply(&mut self, said: impl Fn(Ask) -> Said) {
+        for order in std::mem::take(&mut self.checks) {
+            let reply = Reply {
+                whom: "198.51.100.1".into(),
+                said: said(order.ask),
+                took_us: Some(900),
+                independent: false,
+                detail: "as it is".into(),
+            };
+            self.now += 10;
+            self.see(Observation::Checked(Checked {
+                check: order.check,
+                ask: order.ask,
+                replies: vec![reply],
+            }));
+        }
+    }
+
     fn states(&self, id: &str) -> Vec<CommandState> {
         self.results.iter().filter(|r| r.command_id == id).map(|r| r.state).collect()
     }
@@ -253,10 +278,93 @@ fn a_check_is_answered_at_once_with_how_the_line_does() {
     assert_eq!(result.correlation.as_deref(), Some("0aff"), "it is given back");
     assert_eq!(result.result["line"], "up");
     assert_eq!(result.time.boot_id, "boot-1");
-    let said = gateway.order(command("C2", CommandName::Diagnose));
-    assert_eq!(said[0].result["fault_domain"], Value::Null);
-    let text = serde_json::to_string(&said).unwrap();
+}
+
+/// What a diagnosis says of a layer.
+fn layer(result: &CommandResult, name: &str) -> String {
+    let rows = result.result["layers"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["layer"] == name);
+    row.map_or("absent".into(), |row| row["said"].as_str().unwrap().to_string())
+}
+
+#[test]
+fn a_diagnosis_asks_the_layers_and_answers_with_what_came_back() {
+    let mut gateway = Gateway::settled(all(json!({})));
+    gateway.checks.clear();
+    let said = gateway.order(command("C1", CommandName::Diagnose));
+    assert_eq!(gateway.states("C1"), [CommandState::Started]);
+    assert_eq!(said[0].detail, "the layers are asked");
+    let asked: Vec<Ask> = gateway.checks.iter().map(|c| c.ask).collect();
+    assert_eq!(asked, [Ask::Neighbour, Ask::Dhcp, Ask::Name, Ask::Web]);
+    // The same again while it is asked is not asked again.
+    gateway.order(command("C1", CommandName::Diagnose));
+    assert_eq!(gateway.checks.len(), 4);
+    gateway.reply(|ask| if ask == Ask::Name { Said::Forged } else { Said::Answered });
+    let done = gateway.last().clone();
+    assert_eq!((done.state, done.outcome, done.detail.as_str()), (Done, Some(CommandOutcome::Ok), "asked"));
+    for (name, wanted) in [
+        ("link", "answered"),
+        ("neighbour", "answered"),
+        ("dhcp", "answered"),
+        ("pppoe", "absent"),
+        ("name", "forged"),
+        ("web", "answered"),
+        ("gateway", "answered"),
+        ("anchor", "answered"),
+        ("world", "answered"),
+    ] {
+        assert_eq!(layer(&done, name), wanted, "{name} in {}", done.result);
+    }
+    assert_eq!(done.result["fault_domain"], Value::Null, "once is not confirmed");
+    let text = serde_json::to_string(&gateway.results).unwrap();
     assert!(!text.contains("198.51.100.7"), "the customer's address is nobody's business: {text}");
+    // A second one just then goes by the same answers.
+    gateway.order(command("C2", CommandName::Diagnose));
+    assert_eq!(gateway.states("C2"), [Done]);
+    assert_eq!(layer(gateway.last(), "dhcp"), "answered");
+}
+
+#[test]
+fn a_diagnosis_waits_for_its_answers_with_an_end_and_asks_the_access_seldom() {
+    let mut gateway = Gateway::settled(all(json!({})));
+    gateway.checks.clear();
+    gateway.order(command("C0", CommandName::Diagnose));
+    gateway.pass(ASKED_MOST + Span::seconds(1));
+    let done = gateway.last().clone();
+    assert_eq!((done.command_id.as_str(), done.state), ("C0", Done));
+    assert_eq!((layer(&done, "dhcp").as_str(), layer(&done, "link").as_str()), ("not_checked", "answered"));
+    let mut access = gateway.checks.iter().filter(|c| c.ask == Ask::Dhcp).count();
+    for n in 1..12 {
+        gateway.pass(Span::minutes(3));
+        gateway.checks.clear();
+        gateway.order(command(&format!("C{n}"), CommandName::Diagnose));
+        access += gateway.checks.iter().filter(|c| c.ask == Ask::Dhcp).count();
+        gateway.reply(|_| Said::Answered);
+        assert_eq!(gateway.last().state, Done);
+    }
+    assert_eq!(access, 3, "half of an hour's questions are kept for a break");
+}
+
+#[test]
+fn a_diagnosis_that_a_death_cut_short_says_so() {
+    let mut gateway = Gateway::settled(all(json!({})));
+    gateway.order(command("C1", CommandName::Diagnose));
+    assert_eq!(gateway.states("C1"), [CommandState::Started]);
+    gateway.restart();
+    let done = gateway.last().clone();
+    assert_eq!((done.state, done.outcome), (Done, Some(CommandOutcome::Failed)));
+    assert_eq!(done.reason, Some(Reason::Interrupted));
+    // Without a carrier nobody can be asked: what is known is the answer.
+    gateway.pass(Span::seconds(30));
+    assert_eq!(gateway.judge.line(), LineState::Up);
+    let mut link = up();
+    link.carrier = false;
+    gateway.see(Observation::LinkSeen(link));
+    gateway.checks.clear();
+    gateway.order(command("C2", CommandName::Diagnose));
+    assert_eq!((gateway.last().state, gateway.checks.len()), (Done, 0));
+    assert_eq!(layer(gateway.last(), "link"), "no_carrier");
+    assert_eq!(gateway.last().result["fault_domain"], "link");
 }
 
 #[test]
@@ -265,8 +373,11 @@ fn a_diagnosis_of_a_broken_line_has_domain_and_facts() {
     gateway.answers = false;
     gateway.pass(Span::seconds(20));
     assert_eq!(gateway.judge.line(), LineState::Down);
-    let said = gateway.order(command("C1", CommandName::Diagnose));
-    let found = &said[0].result;
+    gateway.order(command("C1", CommandName::Diagnose));
+    gateway.reply(|_| Said::Silent);
+    gateway.pass(ASKED_MOST + Span::seconds(1));
+    assert_eq!(*gateway.states("C1").last().unwrap(), Done);
+    let found = &gateway.results.iter().rfind(|r| r.command_id == "C1").unwrap().result;
     assert!(found["fault_domain"].is_string() && found["facts"].as_array().unwrap().len() > 3, "{found}");
 }
 

@@ -7,9 +7,10 @@ use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
     Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
-    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Web,
-    load_text, read,
+    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Usage,
+    Web, load_text, read,
 };
+use linekeeper::judge::device::Reading;
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -120,6 +121,16 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!((config.health.flash, config.health.conntrack), (limits(50, 100), limits(900, 750)));
     let hot = Limits { failing: Millicelsius(95_000), recovering: Millicelsius(85_000) };
     assert_eq!(config.health.temperature, hot);
+    assert_eq!(config.health.port_errors, limits(10, 1));
+    let usage = Usage {
+        enabled: true,
+        lasts: Span::minutes(15),
+        factor: 4,
+        least: Rate(1_000_000),
+        weeks: 3,
+        callback: false,
+    };
+    assert_eq!((config.usage, &config.callback.warnings[..]), (usage, &[][..]));
     let share = accepted(json!({ "promise": { "rule": "share" } }));
     assert_eq!(share.promise.rule, Rule::Share { short: 4, of: 6 });
     assert!(config.probe.gateway);
@@ -272,7 +283,10 @@ fn everything_that_may_be_written_is_read() {
             "per_incident": { "renew": 2, "reboot": 0 }, "restart_network": ["/etc/init.d/network", "restart"],
             "other_resolver": ["use", "{resolver}"],
         },
-        "callback": { "after": "0 s", "quality": "5 min", "receipt": "1 h" },
+        "callback": { "after": "0 s", "quality": "5 min", "receipt": "1 h", "warnings": ["flash", "port_speed"] },
+        "usage": {
+            "enabled": false, "lasts": "6 h", "factor": 2, "least": "64 kbit/s", "weeks": 6, "callback": true,
+        },
         "mqtt": {
             "brokers": ["mqtts://a.example", "mqtts://[2001:db8::2]:99"], "ca": "/ca", "certificate": "/c", "key": "/k",
             "username": "gw", "password_file": "/p", "keep_alive": "1 min", "reconnect": "10 s", "session": "30 d",
@@ -335,6 +349,16 @@ fn everything_that_may_be_written_is_read() {
     assert_eq!(config.health.memory, Limits { failing: Permille(80), recovering: Permille(200) });
     let hot = Limits { failing: Millicelsius(80_000), recovering: Millicelsius(70_500) };
     assert_eq!(config.health.temperature, hot);
+    let usage = Usage {
+        enabled: false,
+        lasts: Span::hours(6),
+        factor: 2,
+        least: Rate(64_000),
+        weeks: 6,
+        callback: true,
+    };
+    assert_eq!(config.usage, usage);
+    assert_eq!(config.callback.warnings, [Reading::Flash, Reading::PortSpeed]);
     for (name, rule) in [
         ("sequential", Rule::Sequential),
         ("bnetza-2021", Rule::Bnetza2021),
@@ -616,6 +640,28 @@ fn each_fault_has_its_words() {
             json!({ "health": { "temperature": { "failing": "95 F" } } }),
             "health.temperature.failing must be 20 °C to 150 °C, is \"95 F\": its units are °C or C",
         ),
+        (json!({ "usage": { "lasts": "14 min" } }), "usage.lasts must be 15 min to 6 h, is \"14 min\""),
+        (
+            json!({ "usage": { "factor": 1 } }),
+            "usage.factor must be a whole number of 2 to 100, without quotes, is 1",
+        ),
+        (
+            json!({ "usage": { "weeks": 7 } }),
+            "usage.weeks must be a whole number of 2 to 6, without quotes, is 7",
+        ),
+        (
+            json!({ "usage": { "least": "1 kbit/s" } }),
+            "usage.least must be 64 kbit/s to 1 Gbit/s, is \"1 kbit/s\"",
+        ),
+        (
+            json!({ "callback": { "warnings": ["flash", "heat"] } }),
+            "callback.warnings[1] must be cpu, memory, flash, temperature, conntrack, port_errors, port_speed or restarts, is \
+             \"heat\"",
+        ),
+        (
+            json!({ "callback": { "warnings": ["cpu", "cpu"] } }),
+            "callback.warnings[1] names \"cpu\" a second time",
+        ),
         // Words and names.
         (
             json!({ "device": { "id": "gw/1" } }),
@@ -887,7 +933,7 @@ mod samples {
         assert_eq!(parsed(&with_defaults), parsed(SAMPLE));
         // And they are all there: the smallest with them is the smallest.
         let shown = SAMPLE.lines().filter(|line| key(line, "#").is_some()).count();
-        assert_eq!(shown, 75, "defaults shown");
+        assert_eq!(shown, 83, "defaults shown");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use common::{Keeper, config, tree};
 use linekeeper::action::{Action, Done, Rung};
 use linekeeper::config::Config;
 use linekeeper::judge::Judge;
-use linekeeper::message::{CallbackState, Event, EventName, Finding, Message, Outcome};
+use linekeeper::message::{CallbackState, Event, EventName, Finding, Message, Outcome, Severity};
 use linekeeper::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
 use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
 use linekeeper::simulate::{Moment, Spectator, Trouble, World, run};
@@ -349,6 +349,36 @@ fn scenarios() -> Vec<Scenario> {
                 );
             },
         },
+        Scenario {
+            name: "14-unusual-usage",
+            why: "Far more than is usual on a Wednesday night, sent for an hour, is told once and asked about once, and nothing is done.",
+            config: json!({
+                "probe": promised()["probe"],
+                "usage": { "callback": true },
+                "callback": { "receipt": "1 h" },
+            }),
+            world: World::quiet(),
+            play: Some(a_night),
+            until: Span::minutes(100),
+            essence: |t| {
+                assert_eq!((t.incidents(), t.repairs()), ((1, 1), 0));
+                let opened = &t.events(EventName::IncidentOpened)[0].incident;
+                assert_eq!((opened.finding, opened.about.as_deref()), (Finding::Usage, Some("much_sent")));
+                assert_eq!((opened.breaks, opened.down_ms), (0, 0));
+                // It is over before anybody called, and was unusual all the same.
+                assert_eq!(t.states(), [Requested, Received, Received]);
+                let Some(Message::Callback(c)) =
+                    t.messages.iter().rev().find(|m| matches!(m, Message::Callback(_)))
+                else {
+                    panic!("a callback")
+                };
+                assert_eq!((c.severity, c.trigger.name.as_str()), (Severity::Low, "usage"));
+                assert_eq!(c.issues[0].code, "usage.much_sent");
+                assert!(c.issues[0].description.contains("leak of data"), "{}", c.issues[0].description);
+                assert_eq!(c.evidence.samples[0]["weeks"], 3);
+                assert_eq!(c.resolution.by.as_deref(), Some("itself"));
+            },
+        },
     ]
 }
 
@@ -426,8 +456,96 @@ fn lossily(config: &Config, until: Span) -> Keeper {
                             state: ReceiptState::Received,
                             reason: None,
                             satisfaction_score: None,
+                            issue_types: Vec::new(),
+                            resolved_by: None,
                         };
                         coming.push((now + Span::millis(500), Observation::ReceiptCame(receipt)));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    keeper
+}
+
+/// Plays a night on a line that three weeks know at 0.3 Mbit/s: ten minutes as usual, an hour of 20 Mbit/s that go out, and as
+/// usual again.
+fn a_night(config: &Config, until: Span) -> Keeper {
+    let mut keeper = Keeper::default();
+    let mut judge = Judge::new(config.clone());
+    let began = Span::hours(1);
+    let mut now = Mono(began.0);
+    let started = Started {
+        boot_id: "boot-1".into(),
+        uptime: began,
+        memory: Memory::None,
+        watermark: 0,
+        beat: None,
+        taken: None,
+    };
+    let link = Link {
+        present: true,
+        admin_up: true,
+        carrier: true,
+        addresses: vec!["198.51.100.77".parse().unwrap()],
+        gateway: None,
+        default_route: true,
+        speed: None,
+    };
+    // Wednesday, 2026-11-25T02:00:00Z, in the week 2969 since that of 1970-01-01.
+    let clock = Observation::ClockSet { wall: Wall(1_795_572_000_000), synced: true };
+    let week = |week: u32| json!({ "week": week, "received": "42".repeat(168), "sent": "42".repeat(168) });
+    let usual = serde_json::from_value(json!({ "weeks": [week(2_966), week(2_967), week(2_968)] })).unwrap();
+    let mut coming = VecDeque::from([
+        (now, Observation::Started(started)),
+        (now, clock),
+        (now, Observation::LinkSeen(link)),
+    ]);
+    let moment = |now: Mono| Moment { world: Span(now.0 - began.0), agent: now };
+    judge.know(usual);
+    keeper.begins(moment(now), Some(&judge.whole().unwrap()));
+    while now.0 - began.0 < until.0 {
+        let (at, saw) = coming.pop_front().unwrap_or_else(|| {
+            let next = now + Span::millis(4_900);
+            let passed = Span(next.0 - began.0);
+            let out = if passed > Span::minutes(10) && passed <= Span::minutes(70) { 20_000 } else { 300 };
+            let over = next.since(now);
+            let bytes = |kbit: u64| kbit * over.0 / 8;
+            let counted = Counted {
+                over,
+                rx_bytes: bytes(300),
+                tx_bytes: bytes(out),
+                rx_unicast: bytes(300) / 1_000,
+                tx_packets: bytes(out) / 1_000,
+                ..Counted::default()
+            };
+            (next, Observation::Counted(counted))
+        });
+        now = at.max(now);
+        keeper.saw(moment(now), &saw);
+        for action in judge.step(now, &saw) {
+            keeper.does(moment(now), &action);
+            match action {
+                Action::Probe { probe, target } => {
+                    let answered = Observation::EchoAnswered { probe, target, rtt_us: 20_000 };
+                    coming.push_back((now + Span::millis(20), answered));
+                }
+                Action::Publish(message) => {
+                    let at = now + Span::millis(40);
+                    coming.push_back((at, Observation::Acknowledged { number: message.number }));
+                    if let Message::Callback(c) = &message.message
+                        && c.state == CallbackState::Requested
+                    {
+                        let receipt = Receipt {
+                            callback_id: c.callback_id.clone(),
+                            state: ReceiptState::Received,
+                            reason: None,
+                            satisfaction_score: None,
+                            issue_types: Vec::new(),
+                            resolved_by: None,
+                        };
+                        coming.push_back((now + Span::millis(500), Observation::ReceiptCame(receipt)));
                     }
                 }
                 _ => {}
@@ -565,6 +683,8 @@ fn sparsely(config: &Config, until: Span, customer: (u64, u64), line: fn(Span) -
                             state: ReceiptState::Received,
                             reason: None,
                             satisfaction_score: None,
+                            issue_types: Vec::new(),
+                            resolved_by: None,
                         };
                         coming.push_back((now + Span::millis(500), Observation::ReceiptCame(receipt)));
                     }

@@ -181,6 +181,8 @@ fn observation() -> impl Strategy<Value = Observation> {
                 ][s],
                 reason: None,
                 satisfaction_score: score,
+                issue_types: Vec::new(),
+                resolved_by: None,
             })
         }),
         2 => said().prop_map(|reason| Observation::CallbackAsked { reason }),

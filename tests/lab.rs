@@ -360,6 +360,8 @@ fn session() -> Outcome {
         state: ReceiptState::Scheduled,
         reason: None,
         satisfaction_score: None,
+        issue_types: Vec::new(),
+        resolved_by: None,
     };
     platform.send("gw-7", &receipt)?;
     let hand = within(&world, || Hand::start(None, false))?;

@@ -603,6 +603,7 @@ fn as_uci(prefix: &str, map: &Map<String, Value>, uci: &mut String) {
             Value::Bool(flag) => *uci += &format!("\toption {name} '{}'\n", u8::from(*flag)),
             Value::Number(n) => *uci += &format!("\toption {name} '{n}'\n"),
             Value::Object(map) => as_uci(&format!("{name}_"), map, uci),
+            Value::Array(items) if items.is_empty() => *uci += &format!("\toption {name} 'none'\n"),
             Value::Array(items) => {
                 for item in items {
                     match item {
@@ -737,20 +738,87 @@ fn first_boot() {
 fn button() {
     let mut gateway = Gateway::new("");
     let fake = gateway.at("applets/linekeeper");
-    let script = "#!/bin/sh\nprintf '%s|' \"$@\" >\"$STUB_OUT/asked\"\necho 'callback CB1 is under way'\n";
-    fs::write(&fake, script).unwrap();
-    fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
-    for (action, seen, asks) in [("pressed", "0", false), ("released", "1", false), ("released", "3", true)] {
+    let asks = "#!/bin/sh\nprintf '%s|' \"$@\" >>\"$STUB_OUT/asked\"\necho 'callback CB1 is under way'\n";
+    let fails = "#!/bin/sh\necho 'no linekeeper runs here' >&2\nexit 69\n";
+    let programs = |script: &str| {
+        fs::write(&fake, script).unwrap();
+        fs::set_permissions(&fake, fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    programs(asks);
+    let press = |gateway: &mut Gateway, action: &str, seen: Option<&str>| {
         gateway.variables.insert("ACTION".into(), action.into());
-        gateway.variables.insert("SEEN".into(), seen.into());
-        assert!(gateway.script("linekeeper.button", &[], "").status.success());
-        assert_eq!(gateway.at("out/asked").exists(), asks, "{action} {seen}");
+        gateway.variables.remove("SEEN");
+        seen.map(|seen| gateway.variables.insert("SEEN".into(), seen.into()));
+        let o = gateway.script("linekeeper.button", &[], "");
+        let said = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert!(o.status.success() && said.is_empty(), "{action} {seen:?}: {said}");
+    };
+    // What is pressed, touched, or makes no sense asks nobody.
+    for (action, seen) in [
+        ("pressed", Some("0")),
+        ("pressed", Some("3")),
+        ("timeout", Some("5")),
+        ("released", None),
+        ("released", Some("")),
+        ("released", Some("0")),
+        ("released", Some("2")),
+        ("released", Some("-4")),
+        ("released", Some("4.5")),
+        ("released", Some("five")),
+        ("released", Some("99999999999999999999")),
+    ] {
+        press(&mut gateway, action, seen);
+        assert!(!gateway.at("out/asked").exists() && gateway.log().is_empty(), "{action} {seen:?}");
     }
-    assert_eq!(gateway.text("out/asked"), "callback|--reason|the button on the gateway|");
-    assert_eq!(gateway.log(), "daemon.notice linekeeper: button: callback CB1 is under way\n");
-    fs::write(&fake, "#!/bin/sh\necho 'no linekeeper runs here' >&2\nexit 69\n").unwrap();
-    assert!(gateway.script("linekeeper.button", &[], "").status.success());
+    press(&mut gateway, "released", Some("21"));
+    assert!(!gateway.at("out/asked").exists());
+    assert!(gateway.log().contains("daemon.warn linekeeper: button: held for 21 s"), "{}", gateway.log());
+    fs::remove_file(gateway.at("out/log")).unwrap();
+    for seen in ["3", "20"] {
+        press(&mut gateway, "released", Some(seen));
+        assert_eq!(gateway.text("out/asked"), "callback|--reason|the button on the gateway|");
+        assert_eq!(gateway.log(), "daemon.notice linekeeper: button: callback CB1 is under way\n");
+        fs::remove_file(gateway.at("out/asked")).unwrap();
+        fs::remove_file(gateway.at("out/log")).unwrap();
+    }
+
+    // With a light. `sleep` writes down what it shows meanwhile.
+    let light = gateway.at("leds/green:wps");
+    fs::create_dir_all(&light).unwrap();
+    let put = |name: &str, text: &str| fs::write(light.join(name), text).unwrap();
+    put("trigger", "none timer [phy0tpt] default-on\n");
+    put("brightness", "7\n");
+    put("max_brightness", "255\n");
+    fs::remove_file(gateway.at("applets/sleep")).unwrap();
+    let sleep = "#!/bin/sh\nread -r b <\"$LINEKEEPER_LEDS/green:wps/brightness\"\nprintf '%s for %s s, ' \"$b\" \"$1\" >>\"$STUB_OUT/shown\"\n";
+    fs::write(gateway.at("applets/sleep"), sleep).unwrap();
+    fs::set_permissions(gateway.at("applets/sleep"), fs::Permissions::from_mode(0o755)).unwrap();
+    gateway.variables.insert("LINEKEEPER_LEDS".into(), gateway.at("leds").to_str().unwrap().into());
+    fs::write(gateway.at("out/uci"), "linekeeper.main.button_led=green:wps\n").unwrap();
+    let shown = |gateway: &Gateway| {
+        let shown = gateway.text("out/shown");
+        let _ = fs::remove_file(gateway.at("out/shown"));
+        let now = |name: &str| fs::read_to_string(light.join(name)).unwrap();
+        // As it was before.
+        assert_eq!((now("brightness").as_str(), now("trigger").as_str()), ("7\n", "phy0tpt\n"));
+        put("trigger", "none timer [phy0tpt] default-on\n");
+        shown
+    };
+    press(&mut gateway, "released", Some("4"));
+    assert_eq!(shown(&gateway), "255 for 3 s, ");
+    programs(fails);
+    press(&mut gateway, "released", Some("4"));
     assert!(gateway.log().contains("daemon.warn linekeeper: button: no linekeeper runs here"));
+    assert_eq!(shown(&gateway), "255 for 1 s, 0 for 1 s, 255 for 1 s, 0 for 1 s, 255 for 1 s, ");
+    // A light that is not there, or a path, keeps nobody from being asked.
+    programs(asks);
+    for led in ["red:nowhere", "../buttons", ".hidden"] {
+        let _ = fs::remove_file(gateway.at("out/asked"));
+        fs::write(gateway.at("out/uci"), format!("linekeeper.main.button_led={led}\n")).unwrap();
+        press(&mut gateway, "released", Some("4"));
+        assert!(gateway.at("out/asked").exists() && !gateway.at("out/shown").exists(), "{led}");
+    }
+    assert!(gateway.log().contains("there is no light red:nowhere in"), "{}", gateway.log());
 }
 
 /// Everything together, but procd and rpcd: the init script's file, the real daemon (which only looks), the real plugin.

@@ -94,6 +94,7 @@ fn incident(full: bool) -> Incident {
         closed: full.then(|| stamp(full)),
         breaks: 1,
         down_ms: 2,
+        about: full.then(|| "flash".into()),
     }
 }
 
@@ -161,6 +162,7 @@ fn callback(full: bool) -> Callback {
             resolution_time_s: full.then_some(1),
         },
         satisfaction_score: full.then_some(5),
+        issue_types: if full { vec!["slow".into()] } else { Vec::new() },
     }
 }
 
@@ -471,7 +473,7 @@ fn words_are_known() {
         (
             common,
             "/$defs/finding",
-            all!(Finding: Outage, Flapping, ShortRate, NoNames, Portal, Device, HighLatency, Loss),
+            all!(Finding: Outage, Flapping, ShortRate, NoNames, Portal, Device, HighLatency, Loss, Usage),
         ),
         (
             common,
@@ -496,7 +498,7 @@ fn words_are_known() {
             "/properties/state",
             all!(CallbackState: Covered, Requested, Received, Scheduled, Closed, Withdrawn, Refused),
         ),
-        ("linekeeper.callback.v1", "/properties/severity", all!(Severity: Routine, Urgent)),
+        ("linekeeper.callback.v1", "/properties/severity", all!(Severity: Routine, Urgent, Low)),
         (
             "linekeeper.callback.v1",
             "/properties/trigger/properties/dimension",

@@ -9,6 +9,7 @@
 
 use super::{durable, pack};
 use crate::action::Rung;
+use crate::judge::usage::Usual;
 use crate::message::Critical;
 use crate::observation::Memory;
 use crate::units::Mono;
@@ -34,6 +35,12 @@ const TAKEN_FILE: &str = "taken.json";
 const TAKEN_FORMAT: &str = "linekeeper.taken.v1";
 /// The largest such file that is read, in bytes: ours has some two hundred.
 const TAKEN_LARGEST: u64 = 4 << 10;
+
+/// What the line usually carries: apart, because it is as large as the snapshot and changes once a day.
+const USUAL_FILE: &str = "usual.json";
+const USUAL_FORMAT: &str = "linekeeper.usual.v1";
+/// The largest such file that is read, in bytes: ours has at most some 4 300.
+const USUAL_LARGEST: u64 = 16 << 10;
 
 /// The largest snapshot that is read, in bytes.
 ///
@@ -67,6 +74,8 @@ pub struct Found {
     pub memory: Memory,
     /// How often each rung was taken within 24 hours when that was last written, if it could be read.
     pub taken: Option<Vec<(Rung, u32)>>,
+    /// What the line usually carries, if it could be read.
+    pub usual: Option<Usual>,
     /// What was wrong, one sentence each, for the log.
     pub troubles: Vec<String>,
 }
@@ -81,6 +90,9 @@ pub struct Store {
     taken_path: PathBuf,
     /// What stands there; `None`: nothing that is known to be right.
     taken: Option<Vec<(Rung, u32)>>,
+    usual_path: PathBuf,
+    /// What stands there; empty: nothing.
+    usual: Usual,
     writes: u64,
     bytes: u64,
 }
@@ -146,8 +158,55 @@ impl Store {
                 None
             }
         };
-        let store = Store { path, delta_path, base, taken_path, taken: taken.clone(), writes: 0, bytes: 0 };
-        (store, Found { kept, memory, taken, troubles })
+        let usual_path = directory.join(USUAL_FILE);
+        durable::clear_temporary(&usual_path);
+        let usual: Option<Usual> = match durable::read_bounded(&usual_path, USUAL_LARGEST) {
+            Ok(None) => None,
+            Ok(Some((content, _))) => decode(USUAL_FORMAT, &content)
+                .and_then(|body| {
+                    serde_json::from_slice(body).map_err(|e| format!("its content is no such record: {e}"))
+                })
+                .map_err(|why| {
+                    let words = format!("{} cannot be used: {why}", usual_path.display());
+                    troubles.push(format!("what is usual on this line is learnt anew: {words}"));
+                })
+                .ok(),
+            Err(e) => {
+                troubles.push(durable::words("cannot read what is usual on this line", &usual_path, &e));
+                None
+            }
+        };
+        let known = usual.clone().unwrap_or_default();
+        let store = Store {
+            path,
+            delta_path,
+            base,
+            taken_path,
+            taken: taken.clone(),
+            usual_path,
+            usual: known,
+            writes: 0,
+            bytes: 0,
+        };
+        (store, Found { kept, memory, taken, usual, troubles })
+    }
+
+    /// Writes what the line usually carries, where that is not what stands there already.
+    ///
+    /// # Errors
+    /// As [`Store::save`].
+    pub fn keep_usual(&mut self, usual: &Usual) -> Result<(), String> {
+        if self.usual == *usual {
+            return Ok(());
+        }
+        let content = serde_json::to_vec(usual)
+            .map(|body| encode(USUAL_FORMAT, &body))
+            .map_err(|e| format!("cannot write what is usual on this line as JSON: {e}"))?;
+        durable::replace(&self.usual_path, &content)?;
+        self.writes += 1;
+        self.bytes += content.len() as u64;
+        self.usual.clone_from(usual);
+        Ok(())
     }
 
     /// Writes how often each rung was taken in the last 24 hours, where that is not what stands there already. `None`: that is
@@ -312,6 +371,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_usual_is_written_when_it_changes_and_learnt_anew_when_it_rots() {
+        let room = tempfile::tempdir().unwrap();
+        let (mut store, found) = Store::open(room.path());
+        assert_eq!(found.usual, None);
+        store.keep_usual(&Usual::default()).unwrap();
+        assert_eq!(store.writes, 0, "nothing is known, nothing is written");
+        let week = serde_json::json!({ "weeks": [{
+            "week": 2966, "received": "42".repeat(168), "sent": "01".repeat(168),
+        }] });
+        let usual: Usual = serde_json::from_value(week).unwrap();
+        store.keep_usual(&usual).unwrap();
+        store.keep_usual(&usual).unwrap();
+        assert_eq!(store.writes, 1);
+        let (_, found) = Store::open(room.path());
+        assert_eq!(found.usual, Some(usual));
+        let path = room.path().join(USUAL_FILE);
+        let content = std::fs::read_to_string(&path).unwrap();
+        for wrong in [content.replace("4242", "4243"), content.replace("\"week\"", "\"weak\""), "x".into()] {
+            std::fs::write(&path, wrong).unwrap();
+            let (_, found) = Store::open(room.path());
+            assert_eq!((found.usual, found.troubles.len()), (None, 1));
+            assert!(found.troubles[0].contains("learnt anew"), "{}", found.troubles[0]);
+        }
+    }
+
+    #[test]
     fn how_often_each_rung_was_taken_outlives_a_rotten_snapshot() {
         let room = tempfile::tempdir().unwrap();
         let (mut store, found) = Store::open(room.path());
@@ -410,7 +495,10 @@ mod tests {
     fn the_last_snapshot_comes_back() {
         let room = tempfile::tempdir().unwrap();
         let (mut store, found) = Store::open(&room.path().join("deep/er"));
-        assert_eq!(found, Found { kept: None, memory: Memory::None, taken: None, troubles: vec![] });
+        assert_eq!(
+            found,
+            Found { kept: None, memory: Memory::None, taken: None, usual: None, troubles: vec![] }
+        );
         store.save(&sample(1)).unwrap();
         store.save(&sample(2)).unwrap();
         assert_eq!(store.wear().0, 2);
@@ -418,7 +506,13 @@ mod tests {
         let (_, found) = Store::open(&room.path().join("deep/er"));
         assert_eq!(
             found,
-            Found { kept: Some(sample(2)), memory: Memory::Restored, taken: None, troubles: vec![] }
+            Found {
+                kept: Some(sample(2)),
+                memory: Memory::Restored,
+                taken: None,
+                usual: None,
+                troubles: vec![]
+            }
         );
     }
 

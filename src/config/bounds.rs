@@ -151,6 +151,25 @@ pub const TEMPERATURE_DEFAULT: Limits<Millicelsius> =
     Limits { failing: Millicelsius(95_000), recovering: Millicelsius(85_000) };
 /// See [`Health::conntrack`](super::Health::conntrack).
 pub const CONNTRACK_DEFAULT: Limits<Permille> = Limits { failing: Permille(900), recovering: Permille(750) };
+/// See [`Health::port_errors`](super::Health::port_errors).
+pub const PORT_ERRORS_DEFAULT: Limits<Permille> = Limits { failing: Permille(10), recovering: Permille(1) };
+
+/// `usage.lasts`: less than a quarter of an hour is one download; what lasts for six is told by the next bill.
+pub const USAGE_LASTS: Bounds<Span> = Bounds::new(Span::minutes(15), Span::hours(6));
+/// See [`Usage::lasts`](super::Usage::lasts).
+pub const USAGE_LASTS_DEFAULT: Span = Span::minutes(15);
+/// `usage.factor`: twice as much is any other week; a hundred times as much is not missed.
+pub const USAGE_FACTOR: Bounds<u32> = Bounds::new(2, 100);
+/// See [`Usage::factor`](super::Usage::factor).
+pub const USAGE_FACTOR_DEFAULT: u32 = 4;
+/// `usage.least`: a telephone call; all of a gigabit line.
+pub const USAGE_LEAST: Bounds<Rate> = Bounds::new(Rate(64_000), Rate(1_000_000_000));
+/// See [`Usage::least`](super::Usage::least).
+pub const USAGE_LEAST_DEFAULT: Rate = Rate(1_000_000);
+/// `usage.weeks`: one week is no custom; six are remembered.
+pub const USAGE_WEEKS: Bounds<u32> = Bounds::new(2, crate::judge::usage::WEEKS as u32);
+/// See [`Usage::weeks`](super::Usage::weeks).
+pub const USAGE_WEEKS_DEFAULT: u32 = 3;
 
 /// `remedies.ladder`: what any gateway can do without harm. Power and reboot are the owner's to allow.
 pub const LADDER_DEFAULT: [Rung; 2] = [Rung::Renew, Rung::RestartInterface];
@@ -205,6 +224,8 @@ pub const QUALITY_DEFAULT: Span = Span::minutes(30);
 pub const RECEIPT: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
 /// See [`Callback::receipt`](super::Callback::receipt).
 pub const RECEIPT_DEFAULT: Span = Span::seconds(60);
+/// `callback.warnings`: none, or all there are.
+pub const WARNINGS: Bounds<usize> = Bounds::new(0, crate::judge::device::Reading::ALL.len());
 
 /// `programme.after`: none, where the operator calls by its own calendar; a call a month for a year.
 pub const PROGRAMME: Bounds<usize> = Bounds::new(0, 12);

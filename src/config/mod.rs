@@ -4,6 +4,7 @@
 //! [`read`](read::read()) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
 
 use crate::action::Rung;
+use crate::judge::device::Reading;
 use crate::message::CommandName;
 use crate::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use std::net::IpAddr;
@@ -42,6 +43,8 @@ pub struct Config {
     pub web: Web,
     /// When the gateway itself does badly.
     pub health: Health,
+    /// When the traffic is unusual.
+    pub usage: Usage,
     /// When silence is an outage, and what belongs together.
     pub outage: Outage,
     /// What may be done about it.
@@ -419,6 +422,11 @@ pub struct Health {
     ///
     /// Default: fails at 90 %, recovers at 75 %. When it is full every new connection of the customer's is dropped.
     pub conntrack: Limits<Permille>,
+    /// Received packets that were damaged on the WAN port.
+    ///
+    /// Default: fails at 1 %, recovers at 0.1 %. A sound copper port damages fewer than one in a million (IEEE 802.3 allows
+    /// a bit in 10^10); at 1 % a TCP connection over 20 ms is held to some 6 Mbit/s (Mathis).
+    pub port_errors: Limits<Permille>,
 }
 
 impl Default for Health {
@@ -431,6 +439,49 @@ impl Default for Health {
             flash: bounds::FLASH_DEFAULT,
             temperature: bounds::TEMPERATURE_DEFAULT,
             conntrack: bounds::CONNTRACK_DEFAULT,
+            port_errors: bounds::PORT_ERRORS_DEFAULT,
+        }
+    }
+}
+
+/// When the traffic is unusual for its hour of the week. How that is judged is told in `judge::usage`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// Whether it is looked at.
+    ///
+    /// Default true: it costs two kilobytes of memory and one write a day, and informs by an event a few times a year.
+    pub enabled: bool,
+    /// How long it must last to count.
+    ///
+    /// Default 15 min: an update of a telephone or of a till is over; a backup in the wrong hour is not.
+    pub lasts: Span,
+    /// How many times as much as usual is too much, 2 to 100.
+    ///
+    /// Default 4: among weeks of one small business the same hour differs by a factor of two as often as not.
+    pub factor: u32,
+    /// By how much it must be above the usual, whatever that is, and how much makes an hour worth missing.
+    ///
+    /// Default 1 Mbit/s: over a quarter of an hour 110 MB, which a leak that matters exceeds and a chatty camera does not.
+    pub least: Rate,
+    /// How many weeks must be known of an hour before it is spoken of, 2 to 6.
+    ///
+    /// Default 3: the median of three withstands one odd week.
+    pub weeks: u32,
+    /// Whether the platform is asked to call, and not only told.
+    ///
+    /// Default false: what a business sends at night is its own affair, and more often a backup than a burglar.
+    pub callback: bool,
+}
+
+impl Default for Usage {
+    fn default() -> Usage {
+        Usage {
+            enabled: true,
+            lasts: bounds::USAGE_LASTS_DEFAULT,
+            factor: bounds::USAGE_FACTOR_DEFAULT,
+            least: bounds::USAGE_LEAST_DEFAULT,
+            weeks: bounds::USAGE_WEEKS_DEFAULT,
+            callback: false,
         }
     }
 }
@@ -577,6 +628,12 @@ pub struct Callback {
     ///
     /// Default 60 s.
     pub receipt: Span,
+    /// Of which warnings of the gateway the platform is asked to call the customer.
+    ///
+    /// Default none. Each is told as an event in any case; what it warns of has not happened yet, and most of it the
+    /// operator mends from afar. Those that want the customer's hands are `temperature`, `port_errors`, `port_speed` and
+    /// `restarts`: for an operator whose agents may ask for them.
+    pub warnings: Vec<Reading>,
 }
 
 /// The follow-up calls of a new installation.

@@ -11,9 +11,10 @@ use super::{
     Broker, Callback, Commands, Config, Desired, Device, Driver, Group, Health, HookOn, Hooks, Language,
     Limits, Line, LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Privacy, Probe, Programme, Promise,
     Protocol, Quiet, Rates, Remedies, Role, Rule, RungLimits, Shared, Speed, Store, Target, Telemetry,
-    TlsVersion, Web, host,
+    TlsVersion, Usage, Web, host,
 };
 use crate::action::Rung;
+use crate::judge::device::Reading;
 use crate::message::CommandName;
 use crate::units::{LocalTime, Span};
 use serde_json::{Map, Value};
@@ -31,6 +32,7 @@ const SECTIONS: &[&str] = &[
     "name",
     "web",
     "health",
+    "usage",
     "outage",
     "remedies",
     "callback",
@@ -56,7 +58,9 @@ const BUDGET: &[&str] = &["day", "month"];
 const QUIET: &[&str] = &["window", "share"];
 const NAME: &[&str] = &["resolvers", "resolv_conf", "independent", "exists", "every"];
 const WEB: &[&str] = &["url", "status", "body", "every"];
-const HEALTH: &[&str] = &["every", "readings", "cpu", "memory", "flash", "temperature", "conntrack"];
+const HEALTH: &[&str] =
+    &["every", "readings", "cpu", "memory", "flash", "temperature", "conntrack", "port_errors"];
+const USAGE: &[&str] = &["enabled", "lasts", "factor", "least", "weeks", "callback"];
 const LIMITS: &[&str] = &["failing", "recovering"];
 const OUTAGE: &[&str] = &["patience", "hold_down", "flapping", "veto"];
 const REMEDIES: &[&str] = &[
@@ -78,7 +82,7 @@ const REMEDIES: &[&str] = &[
 ];
 const RUNGS: &[&str] =
     &["renew", "other-resolver", "restart-interface", "restart-network", "power-modem", "reboot"];
-const CALLBACK: &[&str] = &["after", "quality", "receipt"];
+const CALLBACK: &[&str] = &["after", "quality", "receipt", "warnings"];
 const TELEMETRY: &[&str] = &["every", "fields"];
 const PRIVACY: &[&str] = &["addresses", "fields"];
 const PROGRAMME: &[&str] = &["after"];
@@ -111,6 +115,7 @@ pub const KEYS: &[(&str, &[&str])] = &[
     ("name", NAME),
     ("web", WEB),
     ("health", HEALTH),
+    ("usage", USAGE),
     ("outage", OUTAGE),
     ("remedies", REMEDIES),
     ("callback", CALLBACK),
@@ -440,6 +445,7 @@ impl Reader<'_> {
         let mut name = self.name(&root);
         let web = self.web(&root);
         let health = self.health(&root);
+        let usage = self.usage(&root);
         let outage = self.outage(&root);
         let mut remedies = self.remedies(&root);
         match remedies.as_mut().map(|r| &mut r.driver) {
@@ -469,6 +475,7 @@ impl Reader<'_> {
             name,
             web,
             health,
+            usage,
             outage,
             remedies: remedies?,
             callback,
@@ -860,9 +867,25 @@ impl Reader<'_> {
                 Bad::High,
             ),
             conntrack: self.limits(&section, "conntrack", share, bounds::CONNTRACK_DEFAULT, Bad::High),
+            port_errors: self.limits(&section, "port_errors", share, bounds::PORT_ERRORS_DEFAULT, Bad::High),
         };
         self.unknown(&section, HEALTH);
         health
+    }
+
+    fn usage(&mut self, root: &Section<'_>) -> Usage {
+        let section = self.section(root, "usage");
+        let usual = Usage::default();
+        let usage = Usage {
+            enabled: self.flag(&section, "enabled", usual.enabled),
+            lasts: self.quantity(&section, "lasts", bounds::USAGE_LASTS).unwrap_or(usual.lasts),
+            factor: self.count(&section, "factor", bounds::USAGE_FACTOR, usual.factor),
+            least: self.quantity(&section, "least", bounds::USAGE_LEAST).unwrap_or(usual.least),
+            weeks: self.count(&section, "weeks", bounds::USAGE_WEEKS, usual.weeks),
+            callback: self.flag(&section, "callback", usual.callback),
+        };
+        self.unknown(&section, USAGE);
+        usage
     }
 
     fn limits<Q: Quantity>(
@@ -1063,9 +1086,26 @@ impl Reader<'_> {
             after: self.quantity(&section, "after", bounds::AFTER).unwrap_or(bounds::AFTER_DEFAULT),
             quality: self.quantity(&section, "quality", bounds::QUALITY).unwrap_or(bounds::QUALITY_DEFAULT),
             receipt: self.quantity(&section, "receipt", bounds::RECEIPT).unwrap_or(bounds::RECEIPT_DEFAULT),
+            warnings: self.warnings(&section),
         };
         self.unknown(&section, CALLBACK);
         callback
+    }
+
+    fn warnings(&mut self, section: &Section<'_>) -> Vec<Reading> {
+        let names = Reading::ALL.map(Reading::name);
+        let mut warnings = Vec::new();
+        let written = self.list(section, "warnings", bounds::WARNINGS, "warnings", Show::Open);
+        for (path, value) in written.unwrap_or_default() {
+            match Reading::ALL.into_iter().find(|reading| value.as_str() == Some(reading.name())) {
+                None => self.must(&path, &alternatives(&names), value, Show::Open),
+                Some(reading) if warnings.contains(&reading) => {
+                    self.fault(&path, format!("names {:?} a second time", reading.name()));
+                }
+                Some(reading) => warnings.push(reading),
+            }
+        }
+        warnings
     }
 
     fn programme(&mut self, root: &Section<'_>) -> Programme {

@@ -62,6 +62,8 @@ pub struct Found {
     pub id: String,
     /// What it is.
     pub finding: &'static str,
+    /// Of unusual usage: which way.
+    pub about: Option<String>,
     /// Where it lies.
     pub domain: &'static str,
     /// Since the log's beginning.
@@ -119,6 +121,7 @@ impl Spectator for Watcher {
                         self.found.push(Found {
                             id: incident.id.clone(),
                             finding: incident.finding.name(),
+                            about: incident.about.clone(),
                             domain: incident.fault_domain.name(),
                             begins_ms: begins,
                             ends_ms: ends,
@@ -318,10 +321,11 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
     text.push('\n');
     let heads: Vec<&str> = std::iter::once("").chain(judged.iter().map(|j| j.config.as_str())).collect();
     type Figure = fn(&Judged) -> String;
-    let figures: [(&str, Figure); 8] = [
+    let figures: [(&str, Figure); 9] = [
         ("outages and flapping", |j| count(j, Found::is_without_line)),
         ("without a line", |j| j.down_ms.to_string()),
         ("short of the promise", |j| count(j, |f| f.finding == "short_rate")),
+        ("unusual usage", |j| count(j, |f| f.finding == "usage")),
         ("callbacks", |j| count(j, |f| f.callback.is_some())),
         ("withdrawn", |j| {
             count(j, |f| f.callback.as_ref().is_some_and(|(_, state)| *state == CallbackState::Withdrawn))
@@ -350,8 +354,9 @@ fn count(judged: &Judged, which: impl Fn(&Found) -> bool) -> String {
 
 fn row(log: &Log, f: &Found) -> Vec<String> {
     let callback = f.callback.as_ref().map_or("-".into(), |(_, state)| format!("{state:?}").to_lowercase());
+    let place = f.about.as_deref().unwrap_or(f.domain);
     vec![
-        format!("{} {} ({})", f.id, f.finding, f.domain),
+        format!("{} {} ({place})", f.id, f.finding),
         moment(log, f.begins_ms),
         Span(f.known_ms.0.saturating_sub(f.begins_ms.0)).to_string(),
         f.ends_ms.map_or("open".into(), |at| moment(log, at)),

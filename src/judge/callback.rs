@@ -3,10 +3,11 @@
 //! `requested → received → (scheduled) → closed`, or `withdrawn` when the line healed before anyone called, or
 //! `refused`. While a notice of the operator's holds for the area it is `covered` instead of requested; when the notice
 //! ends before the incident does, the same callback is requested. `received` needs the platform's receipt: the broker's acknowledgement only starts the wait for it. A
-//! receipt that does not come makes us ask again, with the same id, so that the platform can tell.
+//! receipt that does not come makes us ask again, with the same id, so that the platform can tell. What `closed` says of the
+//! call (satisfaction, what it was about, by whom it was resolved) is kept, and what of it comes only later is taken in too.
 
 use crate::message::{self, CallbackState};
-use crate::observation::ReceiptState;
+use crate::observation::{Receipt, ReceiptState};
 use crate::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 
@@ -61,6 +62,12 @@ impl Callback {
             self.again = Some(now + wait);
         }
     }
+}
+
+/// Whether a receipt says something of the call that is not known yet.
+pub fn adds(last: &message::Callback, receipt: &Receipt) -> bool {
+    let score = receipt.satisfaction_score.is_some() && receipt.satisfaction_score != last.satisfaction_score;
+    score || !receipt.issue_types.is_empty() && receipt.issue_types != last.issue_types
 }
 
 /// The state after a receipt, or why it changes nothing.

@@ -21,6 +21,9 @@
 //! * Where names are wrong the web is asked at once, and waited for: a login page answers for every name.
 //! * Resolvers that never answered on this line are no fault of it: somebody configured them wrongly, or they are not to
 //!   be asked over it. Silence of theirs counts once one has answered, or where an independent one answers.
+//! * Who orders a diagnosis has each layer of the line asked at once that can be asked as the line is: not without a carrier,
+//!   names and the web on a line that is up, none while a remedy is carried out, none that answered within [`CONFIRM`]. Of DHCP's
+//!   and PPPoE's questions half are kept for a break.
 //! * A word that does not come within the check's time limit and [`WORD_LATE`] is taken for "not checked".
 
 use super::diagnosis::{GatewayEcho, Seen};
@@ -56,6 +59,10 @@ pub const WORD_LATE: Span = Span::seconds(3);
 pub const PLACE_MOST: Span = Span::seconds(8);
 /// What a resolver's name ends with where it was asked by TCP.
 const BY_TCP: &str = "(TCP)";
+/// As many of an hour's questions to the access network are kept for a break: who only wants to know asks while more are left.
+const ACCESS_KEPT: usize = ACCESS_PER_HOUR / 2;
+/// How long answers are waited for at most that somebody asked for: the longest check, and its late word.
+pub const ASKED_MOST: Span = Span::seconds(12);
 /// An hour.
 const HOUR: Span = Span::hours(1);
 
@@ -355,6 +362,44 @@ impl Checks {
             if layer.asked.is_none() {
                 self.quiet = self.quiet.min(layer.next.max(now + Span::seconds(1)));
             }
+        }
+    }
+
+    /// Asks what can be asked now, for who wants to know how each layer does.
+    pub fn ask_all(&mut self, now: Mono, scene: &Scene, out: &mut Vec<Action>) {
+        for ask in Ask::ALL {
+            if self.answers_now(now, ask, scene) {
+                self.order(now, ask, scene, out);
+            }
+        }
+        self.quiet = now;
+    }
+
+    /// Whether anything is under way.
+    pub fn asks(&self) -> bool {
+        self.layers.iter().any(|l| l.asked.is_some())
+    }
+
+    fn answers_now(&self, now: Mono, ask: Ask, scene: &Scene) -> bool {
+        let layer = &self.layers[slot(ask)];
+        let fresh = |v: &Verdict| v.said != Said::NotChecked && now.since(v.asked) < CONFIRM;
+        let busy = layer.asked.is_some() || layer.last.as_ref().is_some_and(fresh);
+        if busy || scene.remedy == Some(false) || !ask.is_of(scene.protocol) {
+            return false;
+        }
+        match scene.link {
+            // A session's device goes with its session.
+            Some(Cause::NoDevice) if ask != Ask::Pppoe => return false,
+            Some(Cause::AdminDown | Cause::NoCarrier) => return false,
+            Some(Cause::NoDevice | Cause::NoAddress | Cause::NoRoute | Cause::Silence) | None => {}
+        }
+        match ask {
+            Ask::Neighbour => scene.gateway_known,
+            Ask::Dhcp | Ask::Pppoe => {
+                let recent = self.access.iter().filter(|at| now.since(**at) < HOUR).count();
+                recent < ACCESS_PER_HOUR - ACCESS_KEPT
+            }
+            Ask::Name | Ask::Web => scene.line == LineState::Up && scene.broken.is_none(),
         }
     }
 

@@ -16,13 +16,18 @@
 //! * A command goes through the same doors as our own decisions: a remedy uses the ladder's budget and one at a time,
 //!   a speed test the promise's budget and its guard, and waits for both until its time is over.
 //! * A remedy on a line that is not broken breaks it for a moment: that is ours, no incident ([`Commands::shield`]).
+//! * A diagnosis asks the layers ([`Checks::ask_all`](super::checks::Checks::ask_all)) and is done when the last answer came, or
+//!   after [`ASKED_MOST`].
 //! * A reboot is done when the next boot says so.
 
+use super::checks::{ASKED_MOST, CONFIRM};
 use super::outage::{Cause, LineState, Turn};
 use super::promise::commanded::Asked;
 use super::promise::{self, Promise};
 use super::{Judge, programme};
 use crate::action::{Action, Level, Repair, Rung};
+use crate::check::{Ask, Said};
+use crate::config::Role;
 use crate::message::{
     Arguments, COMMAND_RESULT_SCHEMA, CommandName, CommandOutcome, CommandResult, CommandState, Domain,
     Message, Outcome, Reason,
@@ -98,6 +103,8 @@ enum Doing {
     Remedy(RemedyId),
     /// The end of these tests.
     Tests(Vec<TestId>, Vec<Value>),
+    /// What the layers answer that were asked at that moment.
+    Checks(Mono),
 }
 
 impl Entry {
@@ -152,7 +159,12 @@ impl Commands {
 
     /// When time must pass at the latest.
     pub(super) fn wake(&self) -> Option<Mono> {
-        self.journal.iter().filter(|e| e.waits()).map(|e| e.until).min()
+        let asked = |e: &Entry| match e.doing {
+            Doing::Checks(since) => Some(since + ASKED_MOST),
+            Doing::Nothing | Doing::Remedy(_) | Doing::Tests(..) => None,
+        };
+        let waits = self.journal.iter().filter(|e| e.waits()).map(|e| e.until);
+        waits.chain(self.journal.iter().filter_map(asked)).min()
     }
 
     /// No command waits or is in course, and none is to be answered.
@@ -521,8 +533,17 @@ impl Judge {
                 self.done(now, id, Ok("looked"), found);
             }
             Some(CommandName::Diagnose) => {
-                let found = self.what_is_known(now);
-                self.done(now, id, Ok("looked"), found);
+                let scene = self.check_scene(now);
+                self.state.checks.ask_all(now, &scene, &mut self.out);
+                if !self.state.checks.asks() {
+                    let found = self.what_is_known(now, now);
+                    self.done(now, id, Ok("looked; nothing could be asked now"), found);
+                } else if let Some(entry) = self.state.commands.find(id) {
+                    entry.doing = Doing::Checks(now);
+                    entry.last.state = CommandState::Started;
+                    entry.last.detail = "the layers are asked".into();
+                    self.tell(now, id);
+                }
             }
             Some(CommandName::Programme) => {
                 let delay = Span(arguments.delay_s.unwrap_or_default().saturating_mul(1_000));
@@ -561,10 +582,49 @@ impl Judge {
         })
     }
 
-    /// What `diagnose` answers: where a fault lies and what shows it, as far as is known now. (What has to be asked of the
-    /// layers first would be ordered here, and told when it came back.)
-    fn what_is_known(&self, now: Mono) -> Value {
+    /// What each layer answered that was asked at `since` (or just before), and what the targets do.
+    fn layers(&self, since: Mono) -> Value {
+        let watch = &self.state.watch;
+        let mut rows = Vec::new();
+        let mut row = |layer: &str, said: &str| rows.push(json!({ "layer": layer, "said": said }));
+        let link = match watch.link_fault() {
+            _ if watch.link.is_none() => "not_checked",
+            None => "answered",
+            Some(Cause::NoDevice) => "no_device",
+            Some(Cause::AdminDown) => "admin_down",
+            Some(Cause::NoCarrier) => "no_carrier",
+            Some(Cause::NoAddress) => "no_address",
+            Some(Cause::NoRoute) => "no_route",
+            Some(Cause::Silence) => "silent",
+        };
+        row("link", link);
+        let protocol = self.config.line.protocol;
+        for ask in Ask::ALL {
+            if ask.is_of(protocol) {
+                let said = self.state.checks.since(ask, since - CONFIRM).map_or(Said::NotChecked, |v| v.said);
+                row(ask.name(), said.name());
+            }
+        }
+        let from =
+            if watch.line == LineState::Up { watch.suspected().unwrap_or(watch.since) } else { watch.since };
+        let answers = |answered: bool| if answered { "answered" } else { "silent" };
+        if self.config.probe.gateway {
+            row("gateway", answers(watch.gateway_answered_since(from)));
+        }
+        for role in [Role::Anchor, Role::World] {
+            let of = self.config.probe.targets.iter().zip(&watch.targets).filter(|(t, _)| t.role == role);
+            let mut heard = of.map(|(_, state)| state.answered.is_some_and(|at| at >= from)).peekable();
+            if heard.peek().is_some() {
+                row(role.name(), answers(heard.any(|heard| heard)));
+            }
+        }
+        json!(rows)
+    }
+
+    /// What `diagnose` answers: where a fault lies and what shows it, by what the layers answered that were asked at `since`.
+    fn what_is_known(&self, now: Mono, since: Mono) -> Value {
         let mut found = self.brief_check(now);
+        found["layers"] = self.layers(since);
         let incident = self.state.incident.as_ref();
         let cause =
             incident.filter(|i| i.broken.is_some()).map(|i| i.cause).or(self.state.watch.link_fault());
@@ -573,7 +633,15 @@ impl Judge {
             (None, Some(cause)) => self.facts(now, cause),
             (None, None) => Vec::new(),
         };
-        found["fault_domain"] = json!(incident.filter(|i| i.broken.is_some()).map(|i| i.domain));
+        let open = incident.filter(|i| i.broken.is_some()).map(|i| i.domain);
+        let placed = match self.state.watch.line {
+            LineState::Down => Some(self.place(now, self.state.watch.since)),
+            LineState::Up => self.reach().map(|(_, placed)| placed),
+            LineState::Unknown => None,
+        };
+        found["fault_domain"] =
+            json!(placed.as_ref().map(|p| p.domain).filter(|d| *d != Domain::Unknown).or(open));
+        found["words"] = json!(placed.map(|p| p.words()));
         found["facts"] = json!(facts);
         found["link"] = json!(self.state.watch.link.as_ref().map(|l| json!({
             "present": l.present,
@@ -611,6 +679,12 @@ impl Judge {
     /// A new life began, perhaps by our own reboot. Before the ladder looks at it.
     pub(super) fn commands_started(&mut self, now: Mono, rebooted: bool) {
         self.state.commands.started();
+        let asked = |e: &Entry| matches!(e.doing, Doing::Checks(_)).then(|| e.last.command_id.clone());
+        let asked: Vec<String> = self.state.commands.journal.iter().filter_map(asked).collect();
+        for id in asked {
+            let why = "the process ended while the layers were asked";
+            self.done(now, &id, Err((Reason::Interrupted, why)), Value::Null);
+        }
         if !rebooted {
             return;
         }
@@ -680,6 +754,7 @@ impl Judge {
         for id in std::mem::take(&mut self.state.commands.owed) {
             self.tell(now, &id);
         }
+        self.diagnosed(now);
         let wall = self.state.dates.trusted(now);
         let mut expired = Vec::new();
         for entry in &mut self.state.commands.journal {
@@ -713,6 +788,22 @@ impl Judge {
         });
         if let Some((id, rung)) = next {
             self.take_as_ordered(now, &id, rung);
+        }
+    }
+
+    /// Answers the diagnoses whose layers have answered, or did not in time.
+    fn diagnosed(&mut self, now: Mono) {
+        let asks = self.state.checks.asks();
+        let over = |e: &Entry| match e.doing {
+            Doing::Checks(since) if !asks || now >= since + ASKED_MOST => {
+                Some((e.last.command_id.clone(), since))
+            }
+            Doing::Checks(_) | Doing::Nothing | Doing::Remedy(_) | Doing::Tests(..) => None,
+        };
+        let over: Vec<(String, Mono)> = self.state.commands.journal.iter().filter_map(over).collect();
+        for (id, since) in over {
+            let found = self.what_is_known(now, since);
+            self.done(now, &id, Ok("asked"), found);
         }
     }
 

@@ -13,6 +13,7 @@ pub mod device;
 pub mod diagnosis;
 pub mod flight;
 pub mod incident;
+pub mod inform;
 pub mod ladder;
 pub mod ledger;
 pub mod lives;
@@ -23,6 +24,7 @@ pub mod quality;
 pub mod record;
 mod service;
 pub mod telemetry;
+pub mod usage;
 mod words;
 
 use crate::action::{Action, Level, Repair, Rung};
@@ -97,8 +99,8 @@ pub struct Judge {
 }
 
 /// A line that is up, and nothing on foot: until then the ordinary course of watching (echoes, counters, ticks) changes
-/// nothing but what the watch, the flight recorder, the summary and the guard of the speed tests keep. So a step in that
-/// time asks no other part, which is most of what a year's steps would cost.
+/// nothing but what the watch, the flight recorder, the summary, the guard of the speed tests, the usage and the count of the
+/// port's errors keep. So a step in that time asks no other part, which is most of what a year's steps would cost.
 ///
 /// It is worked out from the state at the end of a whole step ([`Judge::look_ahead`]), and void as soon as anything else
 /// comes in or the line turns. It is no part of the state: a judge without it decides the same.
@@ -160,6 +162,8 @@ struct State {
     cut: Cut,
     #[serde(default)]
     quality: quality::Quality,
+    #[serde(default)]
+    usage: usage::Usage,
 }
 
 /// What `snapshot()` gives and `restore()` takes.
@@ -169,6 +173,9 @@ struct Snapshot {
     state: State,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     flight: Option<Flight>,
+    /// Only in what a trace begins with: on flash it is kept apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    usual: Option<usage::Usual>,
 }
 
 /// What people and the platform may know of the line now.
@@ -222,6 +229,9 @@ pub struct Status {
     /// What the gateway itself does badly.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<device::Warning>,
+    /// How the traffic goes with the hour; absent where that is not looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<usage::Status>,
     /// How often lives ended unasked.
     #[serde(default)]
     pub unasked: lives::Unasked,
@@ -280,6 +290,15 @@ pub struct CallbackStatus {
     pub trigger: String,
     /// The sentence for the customer.
     pub description: String,
+    /// By whom it was resolved, and after how many seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resolved: Option<(String, u64)>,
+    /// 1 to 5, as the platform reported it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub satisfaction_score: Option<u8>,
+    /// What the call found it to be about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issue_types: Vec<String>,
 }
 
 impl Judge {
@@ -313,6 +332,7 @@ impl Judge {
             lives: Lives::default(),
             cut: Cut::default(),
             quality: quality::Quality::default(),
+            usage: usage::Usage::default(),
         };
         Judge { config, state, out: Vec::new(), save: false, flight: Flight::default(), ahead: None }
     }
@@ -322,7 +342,7 @@ impl Judge {
     /// # Errors
     /// In words, should it not be writable as JSON. No value of `State` is known for which that happens.
     pub fn snapshot(&self) -> Result<Value, String> {
-        self.written(self.state.ladder.running.as_ref().is_some_and(|r| r.rung == Rung::Reboot))
+        self.written(self.state.ladder.running.as_ref().is_some_and(|r| r.rung == Rung::Reboot), false)
     }
 
     /// The same with the flight recorder: all that decides what comes out. A trace begins with it.
@@ -330,12 +350,13 @@ impl Judge {
     /// # Errors
     /// As [`Judge::snapshot`].
     pub fn whole(&self) -> Result<Value, String> {
-        self.written(true)
+        self.written(true, true)
     }
 
-    fn written(&self, flight: bool) -> Result<Value, String> {
+    fn written(&self, flight: bool, usual: bool) -> Result<Value, String> {
         let flight = (flight && !self.flight.is_empty()).then(|| self.flight.clone());
-        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone(), flight })
+        let usual = (usual && !self.usual().is_empty()).then(|| self.usual().clone());
+        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone(), flight, usual })
             .map_err(|e| format!("cannot write the judge's state as JSON: {e}"))
     }
 
@@ -354,7 +375,10 @@ impl Judge {
         let snapshot =
             Snapshot::deserialize(snapshot).map_err(|e| format!("the snapshot is not readable: {e}"))?;
         let flight = snapshot.flight.unwrap_or_default();
-        Ok(Judge { config, state: snapshot.state, out: Vec::new(), save: false, flight, ahead: None })
+        let mut judge =
+            Judge { config, state: snapshot.state, out: Vec::new(), save: false, flight, ahead: None };
+        judge.know(snapshot.usual.unwrap_or_default());
+        Ok(judge)
     }
 
     /// Takes in one observation and says what to do about it, in order.
@@ -516,6 +540,7 @@ impl Judge {
         self.re_check(now);
         self.summarise(now, saw, line);
         self.device(now, saw);
+        self.used(now, saw);
         self.ask_again(now);
         self.obey(now, saw);
         self.charge(now);
@@ -559,6 +584,14 @@ impl Judge {
             }
         }
         self.summarise(now, saw, LineState::Up);
+        if matches!(saw, Observation::Counted(_)) {
+            let said = self.out.len();
+            self.device(now, saw);
+            self.used(now, saw);
+            if self.out.len() != said {
+                self.ahead = None;
+            }
+        }
         if std::mem::take(&mut self.save) {
             self.state.saved = now;
             self.out.insert(0, Action::Save);
@@ -678,6 +711,7 @@ impl Judge {
         }
         let step = state.watch.rotation(&self.config)?;
         let due = if state.checks.rests() { self.due_beside_checks() } else { self.due() };
+        let due = due.min(self.usage_rests(now)?);
         Some((due, step)).filter(|(until, _)| *until > now)
     }
 
@@ -689,6 +723,7 @@ impl Judge {
         if self.config.telemetry.every.is_some() {
             self.state.telemetry.rested(by, watch.asked(&self.config), watch.traffic);
         }
+        self.usage_rested(from, by);
         self.state.checks.rested(from + by, &self.config);
         self.state.watch.rested(by);
         self.state.promise.rested(by);
@@ -1652,6 +1687,7 @@ impl Judge {
             remedies,
             resolution: Resolution { state: ResolutionState::Open, by: None, resolution_time_s: None },
             satisfaction_score: None,
+            issue_types: Vec::new(),
         };
         if self.state.callbacks.len() >= callback::CALLBACKS {
             // What is over; else what the platform has; only then one whose receipt is still awaited.
@@ -1773,8 +1809,13 @@ impl Judge {
             self.note(Level::Warn, format!("a receipt came for callback {id:?}, which is not known here"));
             return;
         };
+        // The survey comes after the call.
+        let late = callback.last.state == CallbackState::Closed
+            && receipt.state == ReceiptState::Closed
+            && callback::adds(&callback.last, receipt);
         let state = match callback::after(callback.last.state, receipt.state) {
             Ok(state) => state,
+            Err(_) if late => CallbackState::Closed,
             Err(why) => {
                 self.note(Level::Debug, format!("receipt {:?} for callback {id}: {why}", receipt.state));
                 return;
@@ -1787,14 +1828,16 @@ impl Judge {
             let reason = receipt.reason.as_deref().unwrap_or("no reason given");
             self.note(Level::Debug, format!("why callback {id} was refused: {reason}"));
         }
-        let score = receipt.satisfaction_score;
         self.change(now, id, |c| {
             c.state = state;
-            c.satisfaction_score = score.or(c.satisfaction_score);
+            c.satisfaction_score = receipt.satisfaction_score.or(c.satisfaction_score);
+            if !receipt.issue_types.is_empty() {
+                c.issue_types.clone_from(&receipt.issue_types);
+            }
             if state == CallbackState::Closed && c.resolution.state == ResolutionState::Open {
                 c.resolution = Resolution {
                     state: ResolutionState::Resolved,
-                    by: Some("platform".into()),
+                    by: Some(receipt.resolved_by.clone().unwrap_or_else(|| "platform".into())),
                     resolution_time_s: Some(seconds),
                 };
             }
@@ -1939,6 +1982,7 @@ impl Judge {
         Some(message::Incident {
             id: incident.id.clone(),
             finding: incident.finding,
+            about: None,
             fault_domain: incident.domain,
             state: if incident.closed.is_some() { IncidentState::Closed } else { IncidentState::Open },
             opened,
@@ -2017,6 +2061,9 @@ impl Judge {
                     state: c.last.state,
                     trigger: c.last.trigger.name.clone(),
                     description: c.last.issues.first().map_or_else(String::new, |i| i.description.clone()),
+                    resolved: c.last.resolution.by.clone().zip(c.last.resolution.resolution_time_s),
+                    satisfaction_score: c.last.satisfaction_score,
+                    issue_types: c.last.issue_types.clone(),
                 })
                 .collect(),
             budgets: self
@@ -2051,6 +2098,7 @@ impl Judge {
             quality: self.quality_status(now),
             programme: state.programme.status(&self.config),
             warnings: state.device.warnings(now),
+            usage: self.usage_status(),
             unasked: state.lives.unasked,
             broker: state.broker,
             clock_synced: state.dates.synced(),

@@ -111,13 +111,7 @@ impl Judge {
 
     /// A layer's answer as evidence.
     pub(super) fn check_fact(&self, ask: Ask, verdict: &Verdict) -> Fact {
-        let said = match verdict.said {
-            Said::Answered => "answered",
-            Said::Refused => "refused",
-            Said::Forged => "forged",
-            Said::Silent => "silent",
-            Said::NotChecked => "not_checked",
-        };
+        let said = verdict.said.name();
         Fact {
             at: self.stamp(verdict.asked),
             name: format!("{}.{said}", ask.name()),
@@ -127,7 +121,7 @@ impl Judge {
     }
 
     /// What is wrong with the names or the web of a line that is up, as far as it was asked since.
-    fn reach(&self) -> Option<(Finding, Placed)> {
+    pub(super) fn reach(&self) -> Option<(Finding, Placed)> {
         let said = |ask| {
             let verdict = self.state.checks.confirmed(ask)?;
             (verdict.asked >= self.state.watch.since).then_some(verdict.said)

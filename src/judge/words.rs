@@ -1,11 +1,13 @@
 //! The sentences that are read to customers: one table, in every language.
 
+use super::device::Reading;
 use super::quality::Measure;
+use super::usage::Kind;
 use crate::action::Rung;
 use crate::config::Language;
 use crate::message::{Domain, Finding, Outcome, Remedy};
 use crate::speed::Direction;
-use crate::units::{Permille, Rate};
+use crate::units::{Permille, Rate, Span};
 
 /// What is wrong, with what was tried: one sentence to be read aloud.
 pub fn description(
@@ -42,12 +44,12 @@ pub fn description(
             "The line works, but a login page stands in the way of the internet",
             "线路正常，但上网被认证页面拦截",
         ),
-        (Finding::Device, _) => {
-            ("The gateway itself is about to run out of resources", "网关设备资源即将耗尽")
-        }
         // Told by [`quality`], with their figures.
         (Finding::HighLatency, _) => ("The line answers too slowly", "宽带网络延迟偏高"),
         (Finding::Loss, _) => ("The line loses data", "宽带网络丢包偏高"),
+        // Told by [`warning`] and [`usage`], with their figures.
+        (Finding::Device, _) => ("The gateway itself warns", "网关设备告警"),
+        (Finding::Usage, _) => ("The traffic is unusual for this hour", "该时段流量异常"),
         (Finding::Outage, Domain::Lan | Domain::Server | Domain::Unknown | Domain::Name | Domain::Portal) => {
             ("The line is down: nothing on the internet answers", "宽带中断：互联网无应答")
         }
@@ -199,6 +201,80 @@ pub fn quality(language: Language, measure: Measure, is: &str, promised: &str) -
         }
         (Language::ZhCn, Measure::Loss) => {
             format!("宽带网络丢包偏高：约{is}，约定不超过{promised}，通话可能断续，网页打开变慢。")
+        }
+    }
+}
+
+/// The traffic is unusual: at `rate`, for `lasts` or longer, where `usual` is.
+pub fn usage(language: Language, kind: Kind, rate: Rate, usual: Rate, lasts: Span) -> String {
+    let minutes = lasts.whole_seconds() / 60;
+    match (language, kind) {
+        (Language::En, Kind::MuchReceived) => format!(
+            "Far more than usual is being received: about {rate} for over {minutes} minutes, where about {usual} is usual at \
+             this hour."
+        ),
+        (Language::En, Kind::MuchSent) => format!(
+            "Far more than usual is being sent: about {rate} for over {minutes} minutes, where about {usual} is usual at this \
+             hour. A backup, an infected machine or a leak of data may be the cause."
+        ),
+        (Language::En, Kind::LittleReceived) => format!(
+            "Hardly anything is being received at an hour that is usually busy: about {rate} for over {minutes} minutes, where \
+             about {usual} is usual. The line itself works."
+        ),
+        (Language::ZhCn, Kind::MuchReceived) => {
+            format!("下行流量异常偏高：约{rate}，已持续{minutes}分钟以上，该时段平时约为{usual}。")
+        }
+        (Language::ZhCn, Kind::MuchSent) => format!(
+            "上行流量异常偏高：约{rate}，已持续{minutes}分钟以上，该时段平时约为{usual}；可能是备份、设备中毒或数据外泄。"
+        ),
+        (Language::ZhCn, Kind::LittleReceived) => format!(
+            "平时繁忙的时段几乎没有下行流量：约{rate}，已持续{minutes}分钟以上，平时约为{usual}；线路本身正常。"
+        ),
+    }
+}
+
+/// The gateway warns of itself; `figure` is its reading (of the port's rate: what it is and what it was).
+pub fn warning(language: Language, reading: Reading, figure: &str) -> String {
+    match (language, reading) {
+        (Language::En, Reading::Cpu) => {
+            format!("The gateway is overloaded: {figure} of its processor are in use.")
+        }
+        (Language::En, Reading::Memory) => {
+            format!("The gateway is short of memory: {figure} of it are available.")
+        }
+        (Language::En, Reading::Flash) => {
+            format!("The gateway's storage is nearly full: {figure} of it are free.")
+        }
+        (Language::En, Reading::Temperature) => {
+            format!("The gateway is too hot ({figure}): it should stand where air can pass.")
+        }
+        (Language::En, Reading::Conntrack) => {
+            format!("The gateway can hardly take more connections: {figure} of its table are in use.")
+        }
+        (Language::En, Reading::PortErrors) => format!(
+            "Data is damaged between the gateway and the modem ({figure} of what is received): cable or port."
+        ),
+        (Language::En, Reading::PortSpeed) => format!(
+            "The cable between the gateway and the modem carries less than it did ({figure}): cable or port."
+        ),
+        (Language::En, Reading::Restarts) => {
+            format!(
+                "The gateway restarted {figure} times within a day unexpectedly: look at its power supply."
+            )
+        }
+        (Language::ZhCn, Reading::Cpu) => format!("网关处理器负载过高：已使用{figure}。"),
+        (Language::ZhCn, Reading::Memory) => format!("网关内存不足：可用{figure}。"),
+        (Language::ZhCn, Reading::Flash) => format!("网关存储空间将满：剩余{figure}。"),
+        (Language::ZhCn, Reading::Temperature) => format!("网关温度过高（{figure}）：请放置在通风处。"),
+        (Language::ZhCn, Reading::Conntrack) => format!("网关连接数接近上限：连接表已使用{figure}。"),
+        (Language::ZhCn, Reading::PortErrors) => {
+            format!("网关与光猫之间的数据出现差错（占接收量的{figure}）：请检查网线或端口。")
+        }
+        (Language::ZhCn, Reading::PortSpeed) => {
+            format!("网关与光猫之间的端口速率下降（{figure}）：请检查网线或端口。")
+        }
+        (Language::ZhCn, Reading::Restarts) => {
+            format!("网关一天内意外重启{figure}次：请检查电源。")
         }
     }
 }

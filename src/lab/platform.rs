@@ -323,5 +323,12 @@ fn answer(receipts: &Receipts, callback: &Callback) -> Option<Receipt> {
         Receipts::Refused(why) => (ReceiptState::Refused, Some(why.clone())),
         Receipts::Silent => return None,
     };
-    Some(Receipt { callback_id: callback.callback_id.clone(), state, reason, satisfaction_score: None })
+    Some(Receipt {
+        callback_id: callback.callback_id.clone(),
+        state,
+        reason,
+        satisfaction_score: None,
+        issue_types: Vec::new(),
+        resolved_by: None,
+    })
 }

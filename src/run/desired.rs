@@ -347,6 +347,11 @@ fn cautious(laid: Laid) -> Result<(Value, Config), String> {
     }
     tree["remedies"]["ladder"] = json!([]);
     tree["callback"]["after"] = after.into();
+    tree["callback"]["warnings"] = json!([]);
+    if !tree["usage"].is_object() {
+        tree["usage"] = json!({});
+    }
+    tree["usage"]["callback"] = false.into();
     let config = crate::config::read(&tree, &Places::none()).map_err(|faults| faults.to_string())?;
     Ok((tree, config))
 }

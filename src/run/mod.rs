@@ -193,7 +193,14 @@ impl Daemon {
             }
         };
         let (store, found) = if options.dry_run {
-            (None, store::Found { kept: None, memory: Memory::None, taken: None, troubles: Vec::new() })
+            let found = store::Found {
+                kept: None,
+                memory: Memory::None,
+                taken: None,
+                usual: None,
+                troubles: Vec::new(),
+            };
+            (None, found)
         } else {
             let (store, found) = Store::open(&config.store.directory);
             (Some(store), found)
@@ -220,7 +227,8 @@ impl Daemon {
                 }
             }
         }
-        let judge = restored.unwrap_or_else(|| Judge::new(config.clone()));
+        let mut judge = restored.unwrap_or_else(|| Judge::new(config.clone()));
+        judge.know(found.usual.unwrap_or_default());
         let outbox = match (&config.mqtt, options.dry_run) {
             (Some(_), false) => {
                 let (mut outbox, troubles) = Outbox::open(&config.store.directory, config.store.outbox.0);
@@ -444,7 +452,8 @@ impl Daemon {
     /// The trial was passed: what was held back on trial holds from now.
     fn trust(&mut self) {
         let restored = self.desk.in_force().and_then(|(tree, config)| {
-            let judge = Judge::restore(config, &self.judge.snapshot()?)?;
+            let mut judge = Judge::restore(config, &self.judge.snapshot()?)?;
+            judge.know(self.judge.usual().clone());
             Ok((tree, judge))
         });
         match restored {
@@ -619,6 +628,7 @@ impl Daemon {
         let Some(store) = &mut self.store else { return };
         // Before the snapshot: what is on flash may tell of a remedy that was not taken, never the other way round.
         let taken = store.keep_taken(self.judge.taken(now).as_deref());
+        let usual = store.keep_usual(self.judge.usual());
         let result = self.judge.snapshot().and_then(|judge| {
             store.save(&store::Kept {
                 version: store::VERSION,
@@ -629,7 +639,7 @@ impl Daemon {
                 messages: messages.to_vec(),
             })
         });
-        let trouble = result.and(taken).err();
+        let trouble = result.and(taken).and(usual).err();
         if trouble != self.store_trouble {
             self.store_trouble = trouble.clone();
             self.own.push_back(Observation::PartSeen { part: Part::Store, trouble });

@@ -157,6 +157,19 @@ pub fn status(answer: &Value) -> Result<String, String> {
     }
     for c in &s.callbacks {
         let _ = write!(t, "\ncallback {} {}: {}\n", c.callback_id, state_words(c.state), c.description);
+        let mut more = Vec::new();
+        if let Some((by, seconds)) = &c.resolved {
+            more.push(format!("resolved by {by} after {}", Span(seconds.saturating_mul(1_000))));
+        }
+        if let Some(score) = c.satisfaction_score {
+            more.push(format!("satisfaction {score} of 5"));
+        }
+        if !c.issue_types.is_empty() {
+            more.push(format!("it was about {}", c.issue_types.join(", ")));
+        }
+        if !more.is_empty() {
+            let _ = writeln!(t, "  {}", more.join("; "));
+        }
     }
     if !s.programme.is_empty() {
         let each: Vec<String> = s
@@ -175,6 +188,9 @@ pub fn status(answer: &Value) -> Result<String, String> {
     }
     for warning in &s.warnings {
         let _ = writeln!(t, "\nwarning: {}, for {}", warning.text, Span(warning.since_ms));
+    }
+    for kind in s.usage.iter().flat_map(|usage| &usage.unusual) {
+        let _ = writeln!(t, "\nunusual usage: {}", kind.words());
     }
     let Unasked { crashes, power_cuts } = s.unasked;
     if crashes > 0 || power_cuts > 0 {

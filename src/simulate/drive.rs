@@ -13,6 +13,7 @@ use crate::config::{Config, Driver};
 use crate::judge::Judge;
 use crate::judge::outage::{self, LineState};
 use crate::judge::promise::rule;
+use crate::judge::usage::Usual;
 use crate::message::{CallbackState, Critical, EventName, Finding, Message};
 use crate::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, Receipt, ReceiptState, RemedyId, RemedyResult,
@@ -140,6 +141,8 @@ pub struct Simulation {
     saved: Option<Judge>,
     /// How often each rung was taken, as it stands on flash beside the snapshot.
     taken: Option<Vec<(Rung, u32)>>,
+    /// What the line usually carries, in the same way.
+    usual: Usual,
     saved_at: u64,
     powered: bool,
     boot_began: i64,
@@ -194,6 +197,7 @@ impl Simulation {
             life: 0,
             saved: None,
             taken: None,
+            usual: Usual::default(),
             saved_at: 0,
             powered: true,
             boot_began: -(world.uptime.0 as i64),
@@ -461,6 +465,9 @@ impl Simulation {
                 self.saved.clone_from(&self.judge);
                 self.saved_at = self.mono().0;
                 self.taken = self.judge.as_ref().and_then(|judge| judge.taken(self.mono()));
+                if let Some(judge) = self.judge.as_ref().filter(|judge| *judge.usual() != self.usual) {
+                    self.usual.clone_from(judge.usual());
+                }
                 if self.keeps_deliveries {
                     self.snapshot();
                 }
@@ -1095,7 +1102,12 @@ impl Simulation {
             (Memory::Restored, false) => Memory::None,
             (other, _) => other,
         };
-        self.judge = Some(judge.unwrap_or_else(|| Judge::new(self.config.clone())));
+        let mut judge = judge.unwrap_or_else(|| Judge::new(self.config.clone()));
+        if memory == Memory::None {
+            self.usual = Usual::default();
+        }
+        judge.know(self.usual.clone());
+        self.judge = Some(judge);
         self.report.lives += 1;
         self.counted_last = self.now;
         self.counted_at = if self.world.counters { self.now + COUNTED_EVERY } else { u64::MAX };
@@ -1241,6 +1253,8 @@ impl Simulation {
                 state,
                 reason: reason.map(str::to_string),
                 satisfaction_score: None,
+                issue_types: Vec::new(),
+                resolved_by: None,
             })
         };
         let wait = self.world.platform.receipt.0;

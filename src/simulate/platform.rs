@@ -68,6 +68,8 @@ impl Wire {
                 state: ReceiptState::Closed,
                 reason: None,
                 satisfaction_score: Some(4),
+                issue_types: Vec::new(),
+                resolved_by: None,
             }),
             CallbackState::Covered
             | CallbackState::Closed

@@ -13,6 +13,7 @@ pub fn event(n: u64, boot: &str, ms: u64, padding: usize) -> Critical {
     let incident = Incident {
         id: "IN20261120-001".into(),
         finding: Finding::Outage,
+        about: None,
         fault_domain: Domain::Access,
         state: IncidentState::Open,
         opened: stamp(boot, ms),
@@ -74,6 +75,7 @@ pub fn callback(n: u64, boot: &str, ms: u64, padding: usize) -> Critical {
         remedies: Vec::new(),
         resolution: Resolution { state: ResolutionState::Open, by: None, resolution_time_s: None },
         satisfaction_score: None,
+        issue_types: Vec::new(),
     };
     Critical { number: n, message: Message::Callback(Box::new(callback)) }
 }

@@ -17,6 +17,12 @@ const LONGEST_ID: usize = 128;
 /// The most characters of the platform's reason that are kept.
 const REASON_KEPT: usize = 500;
 
+/// Issue types in one receipt: a call is about a few things.
+const ISSUE_TYPES: usize = 8;
+
+/// The most characters of an issue type, and of who resolved it: words and references, no stories.
+const WORD_KEPT: usize = 64;
+
 /// Reads one receipt.
 ///
 /// # Errors
@@ -73,7 +79,32 @@ pub fn read(payload: &[u8]) -> Result<Receipt, String> {
             }
         }
     };
-    Ok(Receipt { callback_id, state, reason, satisfaction_score })
+    let issue_types = match field("issue_types") {
+        None => Vec::new(),
+        Some(Value::Array(list)) if list.len() <= ISSUE_TYPES => list
+            .iter()
+            .map(|of| word(of).ok_or_else(|| format!("issue_types holds {}, expected {WORD}", shown(of))))
+            .collect::<Result<Vec<String>, String>>()?,
+        Some(other) => {
+            let is =
+                other.as_array().map_or_else(|| shown(other), |list| format!("a list of {}", list.len()));
+            return Err(format!("issue_types is {is}, expected a list of at most {ISSUE_TYPES} words"));
+        }
+    };
+    let resolved_by = match field("resolved_by") {
+        None => None,
+        Some(of) => Some(word(of).ok_or_else(|| format!("resolved_by is {}, expected {WORD}", shown(of)))?),
+    };
+    Ok(Receipt { callback_id, state, reason, satisfaction_score, issue_types, resolved_by })
+}
+
+/// What [`word`] takes.
+const WORD: &str = "a text of 1 to 64 characters, none of them a control character";
+
+fn word(value: &Value) -> Option<String> {
+    let text = value.as_str()?;
+    let good = (1..=WORD_KEPT).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    good.then(|| text.to_owned())
 }
 
 /// What kind of value it is, in words.
@@ -106,13 +137,15 @@ mod tests {
     fn unknown_fields_are_passed_over_and_null_is_absent() {
         let read = read(
             br#"{"schema":"linekeeper.receipt.v1","callback_id":"CB1","state":"closed","reason":null,
-                "satisfaction_score":4,"issue_types":["x"],"agent":{"deep":[1]}}"#,
+                "satisfaction_score":4,"issue_types":["slow","\u7f51\u901f"],"resolved_by":"team-7","agent":{"deep":[1]}}"#,
         );
         let expected = Receipt {
             callback_id: "CB1".into(),
             state: ReceiptState::Closed,
             reason: None,
             satisfaction_score: Some(4),
+            issue_types: vec!["slow".into(), "网速".into()],
+            resolved_by: Some("team-7".into()),
         };
         assert_eq!(read, Ok(expected));
         assert!(super::read(br#"{"callback_id":"CB1","state":"received"}"#).is_ok());
@@ -135,6 +168,19 @@ mod tests {
             (br#"{"callback_id":"c","state":"closed","satisfaction_score":4.5}"#, "is 4.5"),
             (br#"{"callback_id":"c","state":"closed","satisfaction_score":"4"}"#, "is \"4\""),
             (br#"{"callback_id":"c","state":"closed","reason":[]}"#, "reason is a list"),
+            (
+                br#"{"callback_id":"c","state":"closed","issue_types":"x"}"#,
+                "issue_types is \"x\", expected a list",
+            ),
+            (
+                br#"{"callback_id":"c","state":"closed","issue_types":[""]}"#,
+                "issue_types holds \"\", expected a text",
+            ),
+            (br#"{"callback_id":"c","state":"closed","issue_types":[1,1,1,1,1,1,1,1,1]}"#, "is a list of 9"),
+            (
+                br#"{"callback_id":"c","state":"closed","resolved_by":"a\u0007"}"#,
+                "resolved_by is \"a\\u{7}\"",
+            ),
         ] {
             let said = read(payload).unwrap_err();
             assert!(said.contains(what), "{said}");

@@ -300,6 +300,11 @@ impl Promise {
         self.port = Port { found: self.port.found, ..Port::default() };
     }
 
+    /// The port's rate is below what was sold, and that was found.
+    pub fn port_is_short(&self) -> bool {
+        self.port.found
+    }
+
     /// Our own test fills the line, or just did: delays and losses say nothing.
     pub fn loads(&self, now: Mono) -> bool {
         self.running.is_some() || self.ended.is_some_and(|at| now.since(at) < AFTERGLOW)

@@ -181,7 +181,7 @@ impl Promise {
 
 impl Judge {
     /// Civil time at the line in seconds, as if it were UTC, when it can be trusted.
-    fn local(&self, now: Mono) -> Option<i64> {
+    pub(in crate::judge) fn local(&self, now: Mono) -> Option<i64> {
         let offset = i64::from(self.offset()) * 60_000;
         let wall = self.state.dates.trusted(now)?;
         Some(wall.0.saturating_add(offset).div_euclid(1_000))
@@ -317,6 +317,7 @@ impl Judge {
         message::Incident {
             id: shortfall.id.clone(),
             finding: Finding::ShortRate,
+            about: None,
             fault_domain: shortfall.domain(),
             state: IncidentState::Open,
             opened,

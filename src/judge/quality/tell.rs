@@ -224,6 +224,7 @@ impl Judge {
         message::Incident {
             id: poor.id.clone(),
             finding: measure.finding(),
+            about: None,
             fault_domain: poor.domain,
             state: IncidentState::Open,
             opened,

@@ -131,7 +131,8 @@ return baseclass.extend({
 			portal: _('A login page in between'),
 			device: _('This gateway does badly'),
 			high_latency: _('Round trips longer than promised'),
-			loss: _('More losses than promised')
+			loss: _('More losses than promised'),
+			usage: _('Unusual traffic')
 		}[name] || name;
 	},
 
@@ -195,6 +196,9 @@ return baseclass.extend({
 			speed: _('Slower than promised'),
 			high_latency: _('Round trips longer than promised'),
 			loss: _('More losses than promised'),
+			usage: _('Unusual traffic'),
+			device_warning: _('This gateway does badly'),
+			recheck: _('Follow-up call after a complaint'),
 			customer: _('You asked')
 		}[name] || name;
 	},
@@ -210,7 +214,18 @@ return baseclass.extend({
 			memory: _('Memory available'),
 			flash: _('Flash free'),
 			temperature: _('Hottest sensor'),
-			conntrack: _('Connection table in use')
+			conntrack: _('Connection table in use'),
+			port_errors: _('Packets damaged on the WAN port'),
+			port_speed: _('WAN port slower than before'),
+			restarts: _('Unexpected restarts')
+		}[name] || name;
+	},
+
+	usage(name) {
+		return {
+			much_received: _('Far more is received than usual at this hour.'),
+			much_sent: _('Far more is sent than usual at this hour.'),
+			little_received: _('Hardly anything is received at an hour that is usually busy.')
 		}[name] || name;
 	},
 

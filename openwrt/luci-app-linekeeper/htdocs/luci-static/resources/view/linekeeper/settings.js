@@ -113,6 +113,7 @@ return view.extend({
 		flag(s, 'verbose', '0', _('Log each detail'));
 		flag(s, 'jail', '0', _('Run in a jail'), _('Without the rights of root, where the firmware has procd-ujail. Only without repairs.'));
 		text(s, 'button', null, _('Button'), '', _('A button of this gateway that asks for a call when held for three seconds: its name in /etc/rc.button.'));
+		text(s, 'button_led', null, _('Light of the button'), '', _('Shows whether the call could be asked for: its name in /sys/class/leds.'));
 
 		s = section('device', _('Gateway'));
 		text(s, 'id', 'id', _('Identity'), _('from the board'), _("Unique among the operator's gateways."));
@@ -177,7 +178,7 @@ return view.extend({
 		text(s, 'body', null, _('Answers with the text'), '', _('Not where the status is 204.'));
 		text(s, 'every', 'time', _('Asked every'), '15 min', _('10 s to 1 d, while the line is up.'));
 
-		s = section('health', _('Health'), _('When the gateway itself does badly: warnings in the log and on the status page.'));
+		s = section('health', _('Health'), _('When the gateway itself does badly: warnings in the log, on the status page and to the operator.'));
 		text(s, 'every', 'time', _('Looked at every'), '60 s', _('5 s to 1 h.'));
 		number(s, 'readings', 1, 60, _('Readings in a row'), '5', _('As many at the limit or beyond make a warning.'));
 		for (const [ name, title, unit, failing, recovering ] of [
@@ -185,11 +186,20 @@ return view.extend({
 			[ 'memory', _('Memory available'), 'share', '8 %', '15 %' ],
 			[ 'flash', _('Flash free'), 'share', '5 %', '10 %' ],
 			[ 'temperature', _('Hottest sensor'), 'warmth', '95 °C', '85 °C' ],
-			[ 'conntrack', _('Connection table in use'), 'share', '90 %', '75 %' ]
+			[ 'conntrack', _('Connection table in use'), 'share', '90 %', '75 %' ],
+			[ 'port_errors', _('Packets damaged on the WAN port'), 'share', '1 %', '0.1 %' ]
 		]) {
 			text(s, name + '_failing', unit, _('%s: warn at').format(title), failing);
 			text(s, name + '_recovering', unit, _('%s: well again at').format(title), recovering);
 		}
+
+		s = section('usage', _('Usage'), _('When the traffic is unusual for its hour of the week. The operator is told, once a day at most; nothing else follows.'));
+		flag(s, 'enabled', '1', _('Look at it'));
+		text(s, 'lasts', 'time', _('Too much must last'), '15 min', _('15 min to 6 h.'));
+		number(s, 'factor', 2, 100, _('Too much is so many times the usual'), '4');
+		text(s, 'least', 'rate', _('And at least so much above it'), '1 Mbit/s', _('64 kbit/s to 1 Gbit/s.'));
+		number(s, 'weeks', 2, 6, _('Weeks that must be known'), '3');
+		flag(s, 'callback', '0', _('Ask for a call as well'));
 
 		s = section('outage', _('Outage'));
 		text(s, 'patience', 'time', _('Patience'), '2 s', _('A break shorter than this is counted, not acted on; 500 ms to 10 min.'));
@@ -232,6 +242,15 @@ return view.extend({
 		text(s, 'after', 'time', _('Not before'), '60 s', _('An incident is not handed over before it has lasted this long; at most 1 d.'));
 		text(s, 'quality', 'time', _('About long round trips or losses not before'), '30 min', _('5 min to 1 d.'));
 		text(s, 'receipt', 'time', _('Ask again after'), '60 s', _('Without a receipt; doubles up to an hour.'));
+
+		o = list(s, 'warnings', null, _('Call for warnings of'), _('Empty: none.'));
+		for (const pair of [
+			[ 'cpu', _('Processor in use') ], [ 'memory', _('Memory available') ], [ 'flash', _('Flash free') ],
+			[ 'temperature', _('Hottest sensor') ], [ 'conntrack', _('Connection table in use') ],
+			[ 'port_errors', _('Packets damaged on the WAN port') ], [ 'port_speed', _('WAN port slower than before') ],
+			[ 'restarts', _('Unexpected restarts') ], [ 'none', _('none') ]
+		])
+			o.value(pair[0], pair[1]);
 
 		s = section('programme', _('Follow-up calls'), _('Of a new installation: they need its date and a clock that NTP has set.'));
 		list(s, 'after', 'until', _('Due after the installation'), _('Rising, up to 12. Empty: 24 h, 7 d, 30 d; none for none.'));

@@ -96,6 +96,8 @@ return view.extend({
 				E('strong', {}, [ '%s: '.format(show.health(w.name)) ]),
 				_('%s, for %s').format(w.text, show.span(w.since_ms))
 			]));
+		for (const kind of (s && s.usage && s.usage.unusual || []))
+			parts.push(alert('notice', [ show.usage(kind) ]));
 		for (const part in (s ? s.troubles : {}))
 			parts.push(alert('warning', [ '%s: %s'.format(part, s.troubles[part]) ]));
 		return parts;
