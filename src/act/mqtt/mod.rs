@@ -12,7 +12,7 @@
 pub mod command;
 pub mod notice;
 pub mod receipt;
-mod tls;
+pub mod tls;
 
 use self::notice::Notices;
 use super::outbox::{Dropped, Outbox, Place};
@@ -857,7 +857,7 @@ impl Keeper {
             other => json!({ "line": other }),
         };
         let stamp = self.wiring.time.stamp();
-        let Dropped { events, callbacks, refused } = lock(&self.wiring.outbox).dropped();
+        let Dropped { events, callbacks, refused, damaged } = lock(&self.wiring.outbox).dropped();
         let summaries = routine(&self.wiring.routine).dropped;
         self.states = self.states.wrapping_add(1);
         body["schema"] = STATE_SCHEMA.into();
@@ -867,7 +867,10 @@ impl Keeper {
         body["boot_id"] = stamp.boot_id.as_str().into();
         body["session_id"] = session.into();
         body["time"] = json!(stamp);
-        body["dropped"] = json!({ "events": events, "callbacks": callbacks, "refused": refused, "telemetry": summaries, "unheard": self.unheard });
+        body["dropped"] = json!({
+            "events": events, "callbacks": callbacks, "refused": refused, "damaged": damaged, "telemetry": summaries,
+            "unheard": self.unheard,
+        });
         if let Some(boot_at) = self.wiring.time.boot_at() {
             correct_stamps(&mut body, &stamp.boot_id, boot_at, self.wiring.offset_minutes);
         }
