@@ -304,17 +304,11 @@ impl OpenWrt {
         let (mut ours, mut routed) = (None, None);
         for name in names.iter().take(INTERFACES_MOST).filter(|name| **name != "loopback") {
             let Ok(status) = self.status(name).await else { continue };
-            let text = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
-            // IPv6 on the same device comes with the interface for IPv4, not the other way round.
-            let mine = !self.device.is_empty()
-                && [text("l3_device"), text("device")].contains(&&*self.device)
-                && text("proto") != "dhcpv6";
+            let (mine, default) = weigh(&self.device, &status);
             if mine && ours.is_none() {
                 ours = Some(*name);
             }
-            let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
-            let default = |r: &Value| r["target"] == "0.0.0.0" && r["mask"] == 0;
-            if routed.is_none() && routes.any(default) {
+            if default && routed.is_none() {
                 routed = Some(*name);
             }
         }
@@ -376,6 +370,26 @@ impl OpenWrt {
         let mut argv: Vec<OsString> = vec![self.ubus.clone().into()];
         argv.extend(words.iter().map(OsString::from));
         run(&argv, b"", &[], CALL_WITHIN).await
+    }
+}
+
+/// Whether netifd's status of an interface is that of our device, and whether it has the default route.
+fn weigh(device: &str, status: &Value) -> (bool, bool) {
+    let text = |key: &str| status.get(key).and_then(Value::as_str).unwrap_or_default();
+    // IPv6 on the same device comes with the interface for IPv4, not the other way round.
+    let mine = !device.is_empty()
+        && [text("l3_device"), text("device")].contains(&device)
+        && text("proto") != "dhcpv6";
+    let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
+    (mine, routes.any(|r| r["target"] == "0.0.0.0" && r["mask"] == 0))
+}
+
+/// Lets all that reads netifd's answers have `bytes` as one, and throws away what they make of it: for tests with
+/// hostile bytes.
+pub fn swallow(bytes: &[u8]) {
+    if let Ok(status) = serde_json::from_slice::<Value>(bytes) {
+        weigh("wan", &status);
+        let _ = Interface::of(&status).words();
     }
 }
 
