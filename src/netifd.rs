@@ -89,16 +89,11 @@ impl Netifd {
         let (mut ours, mut routed) = (None, None);
         for name in names.iter().take(INTERFACES_MOST).filter(|name| **name != "loopback") {
             let Ok(status) = self.status(name).await else { continue };
-            // IPv6 on the same device comes with the interface for IPv4, not the other way round.
-            let mine = !device.is_empty()
-                && [text(&status, "l3_device"), text(&status, "device")].contains(&device)
-                && text(&status, "proto") != "dhcpv6";
+            let (mine, default) = weigh(device, &status);
             if mine && ours.is_none() {
                 ours = Some(*name);
             }
-            let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
-            let default = |r: &Value| r["target"] == "0.0.0.0" && r["mask"] == 0;
-            if routed.is_none() && routes.any(default) {
+            if default && routed.is_none() {
                 routed = Some(*name);
             }
         }
@@ -149,6 +144,25 @@ impl Netifd {
             .stderr(Stdio::null())
             .kill_on_drop(true)
             .spawn()
+    }
+}
+
+/// Whether netifd's status of an interface is that of our device, and whether it has the default route.
+fn weigh(device: &str, status: &Value) -> (bool, bool) {
+    // IPv6 on the same device comes with the interface for IPv4, not the other way round.
+    let mine = !device.is_empty()
+        && [text(status, "l3_device"), text(status, "device")].contains(&device)
+        && text(status, "proto") != "dhcpv6";
+    let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
+    (mine, routes.any(|r| r["target"] == "0.0.0.0" && r["mask"] == 0))
+}
+
+/// Lets all that reads netifd's answers have `bytes` as one, and throws away what they make of it: for tests with
+/// hostile bytes.
+pub fn swallow(bytes: &[u8]) {
+    if let Ok(status) = serde_json::from_slice::<Value>(bytes) {
+        weigh("wan", &status);
+        let _ = read(&status).words();
     }
 }
 

@@ -527,7 +527,7 @@ async fn birth_will_change_and_goodbye() {
     assert_eq!((&birth["device_id"], &birth["line"]), (&json!(ID), &json!("up")));
     assert_eq!(
         birth["dropped"],
-        json!({"events": 0, "callbacks": 0, "refused": 0, "telemetry": 0, "unheard": 0})
+        json!({"events": 0, "callbacks": 0, "refused": 0, "damaged": 0, "telemetry": 0, "unheard": 0})
     );
     assert!(birth["time"]["uptime_ms"].is_u64() && birth["id"].is_string() && birth["version"].is_string());
 

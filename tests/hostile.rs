@@ -2,7 +2,7 @@
 //! run finds is put into the corpora and fails here from then on.
 //!
 //! `LINEKEEPER_HOSTILE_ROUNDS` changes how many mutations of each there are.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 #[path = "fuzz/targets.rs"]
 mod targets;

@@ -5,18 +5,23 @@
 //! message goes out once more under the same id.
 //!
 //! ```text
-//! 5ab29a3c mark 0 17 2 0 0       highest place so far, and what was given up: events, callbacks, refused
+//! 5ab29a3c mark 0 17 2 0 0 0 0.16-17  highest place so far; given up: events, callbacks, refused, damaged; what waits
 //! 1d0f6b77 put 0 18 event {…}    a message: its place (life and number), topic, content
 //! 77aa0c12 done 0 18 event       the broker has it
 //! 90be11d4 drop 0 19 event       it was dropped for want of room
 //! 3344ff01 refused 0 20 event    the broker would not have it
 //! ```
 //!
+//! A file written anew begins and ends with the mark, so that damage in one place leaves a copy. After damage what the
+//! mark lists, or the row of numbers behind it, and no line speaks of is lost: it is counted, and taken in again where
+//! the snapshot has it. A lost `done` sends its message once more, a lost `drop` brings its message back.
+//!
 //! There may be one process at a time: the daemon's socket sees to that.
 
 use super::durable;
 use crate::message::Critical;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -48,6 +53,12 @@ pub struct Place {
     pub number: u64,
 }
 
+impl Place {
+    fn next(self) -> Option<Place> {
+        Some(Place { number: self.number.checked_add(1)?, ..self })
+    }
+}
+
 /// What was given up, since the outbox was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Dropped {
@@ -57,6 +68,9 @@ pub struct Dropped {
     pub callbacks: u64,
     /// Messages that the broker would not take.
     pub refused: u64,
+    /// Messages whose lines in the file could not be read any more. One that had been delivered is among them only when the
+    /// line that said so is lost too.
+    pub damaged: u64,
 }
 
 /// Why a message leaves the outbox.
@@ -87,6 +101,9 @@ pub struct Outbox {
     highest: Place,
     dropped: Dropped,
     disk: Disk,
+    /// Places, first and last, that damage took from the file: the snapshot may still have their messages. `None`: it
+    /// was whole, or the snapshot has spoken.
+    missing: Option<Vec<(Place, Place)>>,
     /// Lines about what left, to be written with the next message. Empty while the disk fails: then all is rewritten.
     owed: Vec<u8>,
     /// Writes and bytes since the start.
@@ -117,6 +134,7 @@ impl Outbox {
             highest: Place { life: 0, number: 0 },
             dropped: Dropped::default(),
             disk: Disk::Fails("not written yet".into()),
+            missing: None,
             owed: Vec::new(),
             wear: (0, 0),
             new: Arc::new(Notify::new()),
@@ -124,18 +142,21 @@ impl Outbox {
         let mut troubles = Vec::new();
         durable::clear_temporary(&path);
         let mut clean = false;
+        let mut damage = None;
         let mut length = 0;
         match durable::read_bounded(&path, LONGEST) {
             Ok(None) => {}
             Ok(Some((content, longer))) => {
                 length = content.len() as u64;
-                let bad = outbox.replay(&content);
+                let mut told = Told::default();
+                let bad = outbox.replay(&content, &mut told);
                 clean = bad == 0 && !longer && content.last().is_none_or(|b| *b == b'\n');
                 if !clean {
-                    let copy = durable::copy_aside(&path, &content);
+                    let lost = outbox.miss(&told);
+                    damage = Some(content);
                     troubles.push(format!(
                         "the outbox {} was damaged: {bad} of its lines cannot be read{}, {} waiting messages were \
-                         recovered; {copy}",
+                         recovered, {lost} are lost (if the snapshot does not have them) and counted",
                         path.display(),
                         if longer { " and it is longer than an outbox gets" } else { "" },
                         outbox.entries.len(),
@@ -161,11 +182,16 @@ impl Outbox {
             troubles.push(format!("{why}. Until then waiting messages are kept in memory only"));
             outbox.disk = Disk::Fails(why);
         }
+        // Only now: on a flash that is nearly full the messages come first.
+        if let (Some(content), Some(trouble)) = (damage, troubles.first_mut()) {
+            let copy = durable::copy_aside(&path, &content);
+            let _ = write!(trouble, "; {copy}");
+        }
         (outbox, troubles)
     }
 
     /// Adds messages. Those with numbers that were already put are passed over, so the messages of a snapshot may be
-    /// appended at every start.
+    /// appended at every start; what damage took from the file comes back by it.
     ///
     /// When this returns `Ok`, all that waits survives a power cut.
     ///
@@ -173,24 +199,42 @@ impl Outbox {
     /// In words, when they are in memory only; the disk is tried again with each later call. They will be sent
     /// all the same.
     pub fn append(&mut self, messages: &[Critical]) -> Result<(), String> {
-        let mut fresh = Vec::new();
+        let (mut fresh, mut anew) = (false, false);
+        // Numbers rise by one: behind damage a leap says that lines at the end are gone with all that spoke of them.
+        if let (Some(_), Some(first)) = (&self.missing, messages.first()) {
+            let leap = first.number.saturating_sub(1).saturating_sub(self.highest.number);
+            self.dropped.damaged = self.dropped.damaged.saturating_add(leap);
+            anew = leap > 0;
+        }
         for message in messages {
             let place = Place { life: self.highest.life, number: message.number };
             if place <= self.highest {
-                continue;
+                if !self.found_again(place) {
+                    continue;
+                }
+                anew = true;
             }
             let json = serde_json::to_string(message)
                 .map_err(|e| format!("message {} cannot be written as JSON: {e}", message.number))?;
             let topic = message.message.topic();
             let line = line(&format!("put {} {} {topic} {json}", place.life, place.number));
             self.live += line.len() as u64;
-            self.highest = place;
+            self.highest = self.highest.max(place);
             self.entries.insert(place, Entry { line, event: is_event(topic), on_flash: false });
-            fresh.push(place);
+            fresh = true;
         }
-        if !fresh.is_empty() {
+        if !messages.is_empty() {
+            // What the snapshot had it gave: the rest stays lost.
+            self.missing = None;
+        }
+        if fresh {
             self.make_room();
             self.new.notify_one();
+        }
+        if anew && self.trouble().is_none() {
+            // The count stands in the mark, and what came back belongs before others that are in the file.
+            let outcome = self.rewrite();
+            return self.settled(outcome, None);
         }
         self.write_out(true)
     }
@@ -301,9 +345,9 @@ impl Outbox {
         self.live -= entry.line.len() as u64;
         match (how, entry.event) {
             (Leaving::Delivered, _) => {}
-            (Leaving::Refused, _) => self.dropped.refused += 1,
-            (Leaving::Dropped, true) => self.dropped.events += 1,
-            (Leaving::Dropped, false) => self.dropped.callbacks += 1,
+            (Leaving::Refused, _) => add(&mut self.dropped.refused),
+            (Leaving::Dropped, true) => add(&mut self.dropped.events),
+            (Leaving::Dropped, false) => add(&mut self.dropped.callbacks),
         }
         let word = match how {
             Leaving::Delivered => "done",
@@ -325,8 +369,61 @@ impl Outbox {
 
     fn mark(&self) -> Vec<u8> {
         let Place { life, number } = self.highest;
-        let Dropped { events, callbacks, refused } = self.dropped;
-        line(&format!("mark {life} {number} {events} {callbacks} {refused}"))
+        let Dropped { events, callbacks, refused, damaged } = self.dropped;
+        let mut runs: Vec<(Place, Place)> = Vec::new();
+        for place in self.entries.keys() {
+            match runs.last_mut() {
+                Some((_, last)) if last.next() == Some(*place) => *last = *place,
+                _ => runs.push((*place, *place)),
+            }
+        }
+        let runs: Vec<String> = runs
+            .iter()
+            .map(|(first, last)| format!("{}.{}-{}", first.life, first.number, last.number))
+            .collect();
+        let waits = if runs.is_empty() { "-".to_owned() } else { runs.join(",") };
+        line(&format!("mark {life} {number} {events} {callbacks} {refused} {damaged} {waits}"))
+    }
+
+    /// Counts what damage took from the file; returns how many messages that is.
+    fn miss(&mut self, told: &Told) -> u64 {
+        let mut missing = Vec::new();
+        for (first, last) in &told.waited {
+            gaps(&told.seen, *first, *last, &mut missing);
+        }
+        let life = self.highest.life;
+        let first = match told.mark {
+            Some(mark) if mark.life == life => mark.next(),
+            Some(_) => Some(Place { life, number: 1 }),
+            // Without a mark only what lies between two lines can be told.
+            None => told.seen.range(Place { life, number: 0 }..).next().copied(),
+        };
+        if let Some(first) = first {
+            gaps(&told.seen, first, self.highest, &mut missing);
+        }
+        let lost = missing.iter().fold(0, |sum: u64, (first, last)| {
+            sum.saturating_add(last.number - first.number).saturating_add(1)
+        });
+        self.dropped.damaged = self.dropped.damaged.saturating_add(lost);
+        self.missing = Some(missing);
+        lost
+    }
+
+    /// Whether this is one that damage took: then it is not lost any more.
+    fn found_again(&mut self, place: Place) -> bool {
+        let Some(missing) = &mut self.missing else { return false };
+        let Some(at) = missing.iter().position(|(first, last)| (*first..=*last).contains(&place)) else {
+            return false;
+        };
+        let (first, last) = missing.swap_remove(at);
+        if first < place {
+            missing.push((first, Place { number: place.number - 1, ..place }));
+        }
+        if let Some(next) = place.next().filter(|next| *next <= last) {
+            missing.push((next, last));
+        }
+        self.dropped.damaged = self.dropped.damaged.saturating_sub(1);
+        true
     }
 
     /// The oldest event goes before any callback, then the oldest callback.
@@ -351,6 +448,11 @@ impl Outbox {
         } else {
             self.write_tail(durably)
         };
+        self.settled(outcome, failed_before)
+    }
+
+    /// What follows from an attempt to write.
+    fn settled(&mut self, outcome: Result<(), String>, failed_before: Option<String>) -> Result<(), String> {
         match (outcome, failed_before) {
             (Ok(()), Some(_)) => {
                 tracing::info!("the outbox {} can be written again", self.path.display());
@@ -411,12 +513,13 @@ impl Outbox {
         Ok(())
     }
 
-    /// Writes the whole file anew, the mark first: it holds what must survive although no message does.
+    /// Writes the whole file anew between two marks: they hold what must survive although no message does.
     fn rewrite(&mut self) -> Result<(), String> {
         let mut content = self.mark();
         for entry in self.entries.values() {
             content.extend_from_slice(&entry.line);
         }
+        content.extend(self.mark());
         let file = durable::replace(&self.path, &content)?;
         self.owed.clear();
         self.entries.values_mut().for_each(|e| e.on_flash = true);
@@ -439,7 +542,7 @@ impl Outbox {
     }
 
     /// Takes in what the file says; returns how many lines it could not read.
-    fn replay(&mut self, content: &[u8]) -> usize {
+    fn replay(&mut self, content: &[u8], told: &mut Told) -> usize {
         let mut bad = 0;
         let content = content.strip_suffix(b"\n").unwrap_or(content);
         if content.is_empty() {
@@ -453,8 +556,15 @@ impl Outbox {
             let (Record::Mark { place, .. } | Record::Put { place, .. } | Record::Left { place, .. }) =
                 record;
             self.highest = self.highest.max(place);
+            if !matches!(record, Record::Mark { .. }) {
+                told.seen.insert(place);
+            }
             match record {
-                Record::Mark { dropped, .. } => self.dropped = dropped,
+                Record::Mark { dropped, waited, .. } => {
+                    self.dropped = dropped;
+                    told.mark = Some(place);
+                    told.waited = waited;
+                }
                 Record::Put { event, .. } => {
                     let mut line = text.to_vec();
                     line.push(b'\n');
@@ -469,9 +579,9 @@ impl Outbox {
                     }
                     match (how, event) {
                         (Leaving::Delivered, _) => {}
-                        (Leaving::Refused, _) => self.dropped.refused += 1,
-                        (Leaving::Dropped, true) => self.dropped.events += 1,
-                        (Leaving::Dropped, false) => self.dropped.callbacks += 1,
+                        (Leaving::Refused, _) => add(&mut self.dropped.refused),
+                        (Leaving::Dropped, true) => add(&mut self.dropped.events),
+                        (Leaving::Dropped, false) => add(&mut self.dropped.callbacks),
                     }
                 }
             }
@@ -480,14 +590,47 @@ impl Outbox {
     }
 }
 
+/// Counts one more.
+fn add(count: &mut u64) {
+    *count = count.saturating_add(1);
+}
+
 /// What goes before a callback goes.
 fn is_event(topic: &str) -> bool {
     topic != "callback"
 }
 
+/// Which messages a file speaks of.
+#[derive(Default)]
+struct Told {
+    /// The last mark's place.
+    mark: Option<Place>,
+    /// What waited then, by first and last of each row.
+    waited: Vec<(Place, Place)>,
+    /// Those with a line of their own that can be read.
+    seen: BTreeSet<Place>,
+}
+
+/// Adds to `missing` the rows between `first` and `last`, both of one life, of which nothing is seen.
+fn gaps(seen: &BTreeSet<Place>, first: Place, last: Place, missing: &mut Vec<(Place, Place)>) {
+    if first > last {
+        return;
+    }
+    let mut next = Some(first);
+    for place in seen.range(first..=last) {
+        if let Some(from) = next.filter(|from| from < place) {
+            missing.push((from, Place { number: place.number - 1, ..*place }));
+        }
+        next = place.next();
+    }
+    if let Some(from) = next.filter(|from| *from <= last) {
+        missing.push((from, last));
+    }
+}
+
 /// What a line says.
 enum Record {
-    Mark { place: Place, dropped: Dropped },
+    Mark { place: Place, dropped: Dropped, waited: Vec<(Place, Place)> },
     Put { place: Place, event: bool, message: Box<Critical> },
     Left { place: Place, how: Leaving, event: bool },
 }
@@ -495,6 +638,21 @@ enum Record {
 /// A line with its checksum and its end.
 fn line(body: &str) -> Vec<u8> {
     format!("{:08x} {body}\n", crc32fast::hash(body.as_bytes())).into_bytes()
+}
+
+/// Reads what a mark says of the waiting messages.
+fn rows(text: &str) -> Option<Vec<(Place, Place)>> {
+    if text == "-" {
+        return Some(Vec::new());
+    }
+    let row = |text: &str| {
+        let (life, numbers) = text.split_once('.')?;
+        let (first, last) = numbers.split_once('-')?;
+        let life = life.parse().ok()?;
+        let place = |number: &str| Some(Place { life, number: number.parse().ok()? });
+        Some((place(first)?, place(last)?))
+    };
+    text.split(',').map(row).collect()
 }
 
 /// Reads a line without its end; `None` if it is not exactly one of ours.
@@ -517,10 +675,10 @@ fn check(text: &[u8]) -> Option<Record> {
             Some(Record::Put { place, event: is_event(topic), message })
         }
         "mark" => {
-            let mut numbers = rest.split(' ').map(str::parse::<u64>);
-            let mut next = || numbers.next()?.ok();
-            let dropped = Dropped { events: next()?, callbacks: next()?, refused: next()? };
-            Some(Record::Mark { place, dropped })
+            let mut words = rest.split(' ');
+            let mut next = || words.next()?.parse().ok();
+            let dropped = Dropped { events: next()?, callbacks: next()?, refused: next()?, damaged: next()? };
+            Some(Record::Mark { place, dropped, waited: rows(words.next()?)? })
         }
         "done" => left(Leaving::Delivered),
         "drop" => left(Leaving::Dropped),

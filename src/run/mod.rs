@@ -768,7 +768,7 @@ impl Daemon {
         let (waiting, dropped) = self.outbox.as_ref().map_or((0, 0), |o| {
             let outbox = lock(o);
             let d = outbox.dropped();
-            (outbox.len(), d.events + d.callbacks + d.refused)
+            (outbox.len(), d.events + d.callbacks + d.refused + d.damaged)
         });
         let answer = show::Answer {
             device_id: self.judge.config().device.id.clone(),

@@ -30,7 +30,7 @@ fn look(root: &Path, name: &str, index: u32) -> Option<Rate> {
 }
 
 /// `1000\n`, in Mbit/s.
-fn megabits(text: &str) -> Option<Rate> {
+pub(super) fn megabits(text: &str) -> Option<Rate> {
     let speed: u64 = text.trim().parse().ok()?;
     (speed > 0 && !UNKNOWN.contains(&speed)).then(|| Rate(speed.saturating_mul(1_000_000)))
 }

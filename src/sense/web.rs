@@ -144,7 +144,7 @@ async fn more(stream: &mut TcpStream, room: &mut Vec<u8>) -> io::Result<bool> {
 }
 
 /// A body without the marks of its chunks (RFC 9112, 7.1), as far as they are right.
-fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+pub fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
         let Some(end) = rest.windows(2).position(|w| w == b"\r\n") else { return body };

@@ -3,6 +3,8 @@
 //!
 //! One line for each; its folder in `corpus` has the same name.
 
+use std::path::Path;
+
 /// A parser.
 pub type Target = (&'static str, fn(&[u8]));
 
@@ -26,6 +28,16 @@ pub const TARGETS: &[Target] = &[
     ("command", command),
     ("notice", notice),
     ("desired", desired),
+    ("outbox", outbox),
+    ("snapshot", snapshot),
+    ("taken", taken),
+    ("trial", trial),
+    ("heartbeat", heartbeat),
+    ("request", request),
+    ("netifd", netifd),
+    ("system", system),
+    ("pem", pem),
+    ("chunks", chunks),
 ];
 
 fn text(bytes: &[u8]) -> Option<&str> {
@@ -185,4 +197,172 @@ fn desired(bytes: &[u8]) {
         }
         Ok(None) => {}
     }
+}
+
+/// The parser of files: each run has this directory, in memory where there is such a place.
+fn with_room(act: impl FnOnce(&Path)) {
+    thread_local! {
+        static ROOM: tempfile::TempDir =
+            tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).expect("a directory");
+    }
+    ROOM.with(|room| act(room.path()));
+}
+
+/// The least that a configuration needs.
+fn gateway() -> serde_json::Value {
+    serde_json::json!({
+        "device": { "id": "gw-0001" }, "line": { "device": "wan0" },
+        "probe": { "targets": [{ "host": "198.51.100.1", "role": "anchor" }] },
+        "remedies": { "driver": "none" },
+    })
+}
+
+/// A file of ours is believed when its checksum is right: here it always is, so that more than that is tried.
+fn summed(format: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("{format} {:08x}\n", crc32fast::hash(body));
+    [head.as_bytes(), body, b"\n"].concat()
+}
+
+fn outbox(bytes: &[u8]) {
+    use linekeeper::act::outbox::Outbox;
+    let mut content = Vec::new();
+    for line in bytes.split(|b| *b == b'\n') {
+        // A line that begins with ! stays as it is: damaged.
+        if !line.starts_with(b"!") {
+            content.extend_from_slice(format!("{:08x} ", crc32fast::hash(line)).as_bytes());
+        }
+        content.extend_from_slice(line);
+        content.push(b'\n');
+    }
+    with_room(|room| {
+        let write = std::fs::write(room.join("outbox.log"), &content);
+        write.expect("the directory can be written");
+        let (mut opened, troubles) = Outbox::open(room, 16_000);
+        assert!(opened.bytes() <= 16_000 && troubles.iter().all(|t| !t.is_empty()));
+        let mut place = None;
+        let mut found = Vec::new();
+        while let Some((next, message)) = opened.after(place) {
+            found.push(message);
+            place = Some(next);
+        }
+        assert_eq!(found.len(), opened.len());
+        let _ = opened.append(&found);
+        let after = (opened.len(), opened.dropped(), opened.highest_number());
+        drop(opened);
+        let (again, troubles) = Outbox::open(room, 16_000);
+        // What was written out of rubbish is none.
+        assert_eq!((troubles.len(), (again.len(), again.dropped(), again.highest_number())), (0, after));
+    });
+}
+
+fn snapshot(bytes: &[u8]) {
+    use linekeeper::act::store::Store;
+    use linekeeper::judge::Judge;
+    use std::sync::OnceLock;
+    static CONFIG: OnceLock<linekeeper::config::Config> = OnceLock::new();
+    let config = CONFIG
+        .get_or_init(|| linekeeper::config::read(&gateway(), &Default::default()).expect("a configuration"));
+    with_room(|room| {
+        let content = summed("linekeeper.state.v1", bytes);
+        std::fs::write(room.join("state.json"), content).expect("the directory can be written");
+        let (_, found) = Store::open(room);
+        assert_eq!(found.kept.is_none(), !found.troubles.is_empty());
+        if let Some(kept) = found.kept
+            && let Err(words) = Judge::restore(config.clone(), &kept.judge)
+        {
+            assert!(!words.is_empty());
+        }
+    });
+}
+
+fn taken(bytes: &[u8]) {
+    use linekeeper::act::store::Store;
+    with_room(|room| {
+        let _ = std::fs::remove_file(room.join("state.json"));
+        let content = summed("linekeeper.taken.v1", bytes);
+        std::fs::write(room.join("taken.json"), content).expect("the directory can be written");
+        let (_, found) = Store::open(room);
+        assert_eq!(found.taken.is_none(), !found.troubles.is_empty());
+        let _ = std::fs::remove_file(room.join("taken.json"));
+    });
+}
+
+/// The configuration of the platform that is kept on flash.
+fn trial(bytes: &[u8]) {
+    use linekeeper::config::read;
+    use linekeeper::run::desired::Desk;
+    with_room(|room| {
+        let mut own = gateway();
+        own["store"] = serde_json::json!({ "directory": room });
+        own["desired"] = serde_json::json!({ "accept": true });
+        let config = read(&own, &Default::default()).expect("a configuration");
+        let content = summed("linekeeper.desired.v1", bytes);
+        std::fs::write(room.join("desired.json"), content).expect("the directory can be written");
+        let mut desk = Desk::open(own, &config, false);
+        if let Err(words) = desk.in_force() {
+            assert!(!words.is_empty());
+        }
+        desk.report("gw-0001");
+    });
+}
+
+fn heartbeat(bytes: &[u8]) {
+    use linekeeper::run::heartbeat::Heartbeat;
+    with_room(|room| {
+        std::fs::write(room.join("linekeeper.alive"), bytes).expect("the directory can be written");
+        Heartbeat::start(&room.join("linekeeper.sock"), "boot");
+    });
+}
+
+fn request(bytes: &[u8]) {
+    use linekeeper::run::socket::Request;
+    if let Some(Ok(request)) = text(bytes).map(serde_json::from_str::<Request>) {
+        let line = serde_json::to_string(&request).expect("a request is JSON");
+        assert_eq!(serde_json::from_str::<Request>(&line).ok(), Some(request));
+    }
+}
+
+fn netifd(bytes: &[u8]) {
+    linekeeper::netifd::swallow(bytes);
+    if let Ok(status) = serde_json::from_slice(bytes) {
+        linekeeper::sense::interface::devices(
+            "wan",
+            &status,
+            &linekeeper::sense::interface::Named::default(),
+        );
+    }
+}
+
+fn system(bytes: &[u8]) {
+    linekeeper::sense::swallow(bytes);
+}
+
+fn pem(bytes: &[u8]) {
+    use linekeeper::act::mqtt::tls;
+    use linekeeper::config::{Mqtt, TlsVersion};
+    use linekeeper::units::Span;
+    with_room(|room| {
+        let file = room.join("file.pem");
+        std::fs::write(&file, bytes).expect("the directory can be written");
+        for client in [None, Some((file.clone(), file.clone()))] {
+            let mqtt = Mqtt {
+                brokers: Vec::new(),
+                ca: Some(file.clone()),
+                client,
+                login: None,
+                tls: TlsVersion::V12,
+                keep_alive: Span::seconds(30),
+                reconnect: Span::seconds(1),
+                session: Span::days(1),
+            };
+            if let Err(words) = tls::configuration(&mqtt) {
+                assert!(words.contains("file.pem"), "{words}");
+            }
+        }
+    });
+}
+
+fn chunks(bytes: &[u8]) {
+    let body = linekeeper::sense::web::unchunked(bytes);
+    assert!(body.len() <= bytes.len());
 }

@@ -12,7 +12,7 @@
 pub mod command;
 pub mod notice;
 pub mod receipt;
-mod tls;
+pub mod tls;
 
 use self::notice::Notices;
 use super::outbox::{Dropped, Outbox, Place};
@@ -854,7 +854,7 @@ impl Keeper {
             other => json!({ "line": other }),
         };
         let stamp = self.wiring.time.stamp();
-        let Dropped { events, callbacks, refused } = lock(&self.wiring.outbox).dropped();
+        let Dropped { events, callbacks, refused, damaged } = lock(&self.wiring.outbox).dropped();
         let summaries = routine(&self.wiring.routine).dropped;
         self.states = self.states.wrapping_add(1);
         body["schema"] = STATE_SCHEMA.into();
@@ -864,7 +864,10 @@ impl Keeper {
         body["boot_id"] = stamp.boot_id.as_str().into();
         body["session_id"] = session.into();
         body["time"] = json!(stamp);
-        body["dropped"] = json!({ "events": events, "callbacks": callbacks, "refused": refused, "telemetry": summaries, "unheard": self.unheard });
+        body["dropped"] = json!({
+            "events": events, "callbacks": callbacks, "refused": refused, "damaged": damaged, "telemetry": summaries,
+            "unheard": self.unheard,
+        });
         self.leaves("state", &mut body);
         body
     }

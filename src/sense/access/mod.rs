@@ -60,6 +60,12 @@ fn not_checked(whom: impl Into<String>, why: impl Into<String>) -> Vec<Reply> {
     vec![reply(whom, Said::NotChecked, why)]
 }
 
+/// Lets what reads the kernel's word on this gateway's own DHCP client and address have `bytes`.
+pub(super) fn swallow(bytes: &[u8]) {
+    udhcpc::swallow(bytes);
+    station::swallow(bytes);
+}
+
 /// Those that answered, or else the one reply that nobody did.
 fn answers(
     mut said: Vec<Reply>,

@@ -103,6 +103,11 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     Some(Identity { options })
 }
 
+/// Reads a command line as if it stood in /proc, and throws away what it says: for tests with hostile bytes.
+pub(super) fn swallow(command: &[u8]) {
+    of_command(command, "eth1", MacAddr(2, 0, 0, 0, 0, 1));
+}
+
 /// `0x3d:0102beef`, `61:0102beef`, `60:"text"`, `hostname:text`. What else udhcpc knows by name is left out.
 fn option(text: &str) -> Option<(u8, Vec<u8>)> {
     let (code, value) = text.split_once(':')?;

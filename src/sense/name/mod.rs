@@ -149,7 +149,7 @@ fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>)
 }
 
 /// The addresses in `nameserver` lines (resolv.conf(5)), each once.
-fn nameservers(text: &str) -> Vec<IpAddr> {
+pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
     let mut found = Vec::new();
     for line in text.lines() {
         let mut words = line.split_whitespace();

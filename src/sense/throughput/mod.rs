@@ -30,7 +30,7 @@
 //! router's processor that is most often the limit, and then said so ([`Limit::GatewayCpu`](crate::speed::Limit)).
 //! Measure by http where the operator's own network lies between.
 
-mod cpu;
+pub(super) mod cpu;
 mod figures;
 pub mod head;
 mod stream;
