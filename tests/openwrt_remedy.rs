@@ -240,11 +240,8 @@ impl Watched {
         tokio::time::timeout(limit, self.told.recv()).await.expect("nothing is told").expect("it has ended")
     }
 
-    #[track_caller]
-    fn sees(&mut self, name: &str, state: Interface) -> impl Future<Output = ()> {
-        async move {
-            assert_eq!(self.next().await, Observation::InterfaceSeen { name: name.into(), is: state });
-        }
+    async fn sees(&mut self, name: &str, state: Interface) {
+        assert_eq!(self.next().await, Observation::InterfaceSeen { name: name.into(), is: state });
     }
 }
 

@@ -60,9 +60,9 @@ use std::net::IpAddr;
 
 /// The snapshot's version. A reader refuses others rather than to misread them.
 pub const SNAPSHOT_VERSION: u32 = 1;
-/// How often the snapshot is stored when nothing happens: what a power cut may cost is two hours of the budgets'
-/// window, for twelve flash writes a day.
-pub const SAVE_EVERY: Span = Span::hours(2);
+/// How often the snapshot is stored when nothing happens: what a power cut may cost is three hours of the budgets'
+/// window, for eight flash writes a day of a page each.
+pub const SAVE_EVERY: Span = Span::hours(3);
 /// Ended incidents kept for `status`.
 const RECENT: usize = 8;
 /// How long back the gateway's last answer may lie to show it alive: ten down rounds.
