@@ -9,11 +9,11 @@
 
 use super::{durable, pack};
 use crate::action::Rung;
-use crate::judge::usage::Usual;
 use crate::message::Critical;
 use crate::observation::Memory;
 use crate::units::Mono;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::path::{Path, PathBuf};
 
 /// The version of [`Kept`] that this code writes, and the only one it reads.
@@ -60,7 +60,7 @@ pub struct Kept {
     /// Our clock's reading when it was written.
     pub saved_at: Mono,
     /// The judge's own snapshot, of which this file knows nothing.
-    pub judge: serde_json::Value,
+    pub judge: Value,
     /// The messages of the step that asked for this snapshot: appended to the outbox again at every start.
     pub messages: Vec<Critical>,
 }
@@ -75,7 +75,7 @@ pub struct Found {
     /// How often each rung was taken within 24 hours when that was last written, if it could be read.
     pub taken: Option<Vec<(Rung, u32)>>,
     /// What the line usually carries, if it could be read.
-    pub usual: Option<Usual>,
+    pub usual: Option<Value>,
     /// What was wrong, one sentence each, for the log.
     pub troubles: Vec<String>,
 }
@@ -92,7 +92,7 @@ pub struct Store {
     taken: Option<Vec<(Rung, u32)>>,
     usual_path: PathBuf,
     /// What stands there; empty: nothing.
-    usual: Usual,
+    usual: Value,
     writes: u64,
     bytes: u64,
 }
@@ -160,7 +160,7 @@ impl Store {
         };
         let usual_path = directory.join(USUAL_FILE);
         durable::clear_temporary(&usual_path);
-        let usual: Option<Usual> = match durable::read_bounded(&usual_path, USUAL_LARGEST) {
+        let usual: Option<Value> = match durable::read_bounded(&usual_path, USUAL_LARGEST) {
             Ok(None) => None,
             Ok(Some((content, _))) => decode(USUAL_FORMAT, &content)
                 .and_then(|body| {
@@ -191,21 +191,20 @@ impl Store {
         (store, Found { kept, memory, taken, usual, troubles })
     }
 
-    /// Writes what the line usually carries, where that is not what stands there already.
+    /// Writes what the line usually carries, as the judge has it, where that is not what stands there already. `None`: nothing is
+    /// known yet.
     ///
     /// # Errors
     /// As [`Store::save`].
-    pub fn keep_usual(&mut self, usual: &Usual) -> Result<(), String> {
-        if self.usual == *usual {
-            return Ok(());
-        }
-        let content = serde_json::to_vec(usual)
+    pub fn keep_usual(&mut self, usual: Option<Value>) -> Result<(), String> {
+        let Some(usual) = usual.filter(|usual| self.usual != *usual) else { return Ok(()) };
+        let content = serde_json::to_vec(&usual)
             .map(|body| encode(USUAL_FORMAT, &body))
             .map_err(|e| format!("cannot write what is usual on this line as JSON: {e}"))?;
         durable::replace(&self.usual_path, &content)?;
         self.writes += 1;
         self.bytes += content.len() as u64;
-        self.usual.clone_from(usual);
+        self.usual = usual;
         Ok(())
     }
 
@@ -375,14 +374,14 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let (mut store, found) = Store::open(room.path());
         assert_eq!(found.usual, None);
-        store.keep_usual(&Usual::default()).unwrap();
+        store.keep_usual(None).unwrap();
         assert_eq!(store.writes, 0, "nothing is known, nothing is written");
         let week = serde_json::json!({ "weeks": [{
             "week": 2966, "received": "42".repeat(168), "sent": "01".repeat(168),
         }] });
-        let usual: Usual = serde_json::from_value(week).unwrap();
-        store.keep_usual(&usual).unwrap();
-        store.keep_usual(&usual).unwrap();
+        let usual = week;
+        store.keep_usual(Some(usual.clone())).unwrap();
+        store.keep_usual(Some(usual.clone())).unwrap();
         assert_eq!(store.writes, 1);
         let (_, found) = Store::open(room.path());
         assert_eq!(found.usual, Some(usual));

@@ -22,6 +22,7 @@ use crate::clock::{self, Clock};
 use crate::config::{self, Config, Format, Places};
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
+use crate::judge::usage::Usual;
 use crate::message::{Critical, Message, Stamp};
 use crate::netifd::Netifd;
 use crate::observation::{Memory, Observation, Obstacle, Part, ProbeId, Started, TargetId};
@@ -37,6 +38,7 @@ use crate::units::{Bytes, LocalTime, Mono, Span, Wall};
 use desired::{Desk, Next};
 use heartbeat::Heartbeat;
 use recorder::Recorder;
+use serde::Deserialize;
 use serde_json::{Value, json};
 use socket::Request;
 use std::collections::VecDeque;
@@ -228,7 +230,14 @@ impl Daemon {
             }
         }
         let mut judge = restored.unwrap_or_else(|| Judge::new(config.clone()));
-        judge.know(found.usual.unwrap_or_default());
+        if let Some(usual) = found.usual {
+            match Usual::deserialize(usual) {
+                Ok(usual) => judge.know(usual),
+                Err(e) => {
+                    warn!("what is usual on this line is learnt anew: its record is not as expected: {e}")
+                }
+            }
+        }
         let outbox = match (&config.mqtt, options.dry_run) {
             (Some(_), false) => {
                 let (mut outbox, troubles) = Outbox::open(&config.store.directory, config.store.outbox.0);
@@ -628,7 +637,8 @@ impl Daemon {
         let Some(store) = &mut self.store else { return };
         // Before the snapshot: what is on flash may tell of a remedy that was not taken, never the other way round.
         let taken = store.keep_taken(self.judge.taken(now).as_deref());
-        let usual = store.keep_usual(self.judge.usual());
+        let usual = self.judge.usual();
+        let usual = store.keep_usual((!usual.is_empty()).then(|| json!(usual)));
         let result = self.judge.snapshot().and_then(|judge| {
             store.save(&store::Kept {
                 version: store::VERSION,
