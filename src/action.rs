@@ -1,6 +1,7 @@
 //! The output: what the judge wants done. Nothing else comes out of it. Names are in the imperative.
 
 use crate::check::CheckOrder;
+use crate::json;
 use crate::message::{Critical, Incident, Telemetry};
 use crate::observation::{ProbeId, RemedyId, TargetId};
 use crate::speed::{SpeedOrder, TestId};
@@ -8,49 +9,50 @@ use crate::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// One thing to do, in the order given.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "do", rename_all = "snake_case")]
-pub enum Action {
-    /// Send one echo request and tell what became of it.
-    Probe {
-        /// Its number, to be given back.
-        probe: ProbeId,
-        /// Whom to ask.
-        target: TargetId,
-    },
-    /// Carry out a remedy and tell how it ended.
-    Repair(Repair),
-    /// Put back what an interrupted remedy may have left broken (an interface that is down). Harmless when nothing is.
-    MakeSafe {
-        /// The remedy that was interrupted.
-        rung: Rung,
-    },
-    /// Carry out a speed test and tell how it ended.
-    MeasureSpeed(SpeedOrder),
-    /// End a speed test now. What it cost is told all the same.
-    AbortSpeed {
-        /// Which.
-        test: TestId,
-    },
-    /// Ask one layer of the line and tell what came back.
-    Check(CheckOrder),
-    /// Hand a message to the outbox, durably.
-    Publish(Box<Critical>),
-    /// Hand a routine summary over; it may be lost.
-    Report(Box<Telemetry>),
-    /// Write the snapshot to flash before going on with what follows.
-    ///
-    /// The runner writes the messages of the same step beside it, so that a death between snapshot and outbox loses
-    /// neither.
-    Save,
-    /// Tell the log why: one line for each decision.
-    Note {
-        /// How much it matters.
-        level: Level,
-        /// The decision and its reason, for people.
-        text: String,
-    },
+json::tagged! {
+    /// One thing to do, in the order given.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum Action = "Action" by "do" {
+        /// Send one echo request and tell what became of it.
+        Probe {
+            /// Its number, to be given back.
+            probe: ProbeId,
+            /// Whom to ask.
+            target: TargetId,
+        },
+        /// Carry out a remedy and tell how it ended.
+        Repair(Repair),
+        /// Put back what an interrupted remedy may have left broken (an interface that is down). Harmless when nothing is.
+        MakeSafe {
+            /// The remedy that was interrupted.
+            rung: Rung,
+        },
+        /// Carry out a speed test and tell how it ended.
+        MeasureSpeed(SpeedOrder),
+        /// End a speed test now. What it cost is told all the same.
+        AbortSpeed {
+            /// Which.
+            test: TestId,
+        },
+        /// Ask one layer of the line and tell what came back.
+        Check(CheckOrder),
+        /// Hand a message to the outbox, durably.
+        Publish(Box<Critical>),
+        /// Hand a routine summary over; it may be lost.
+        Report(Box<Telemetry>),
+        /// Write the snapshot to flash before going on with what follows.
+        ///
+        /// The runner writes the messages of the same step beside it, so that a death between snapshot and outbox loses
+        /// neither.
+        Save,
+        /// Tell the log why: one line for each decision.
+        Note {
+            /// How much it matters.
+            level: Level,
+            /// The decision and its reason, for people.
+            text: String,
+        },
+    }
 }
 
 /// A remedy to carry out.

@@ -13,6 +13,7 @@
 pub mod action;
 pub mod check;
 pub mod config;
+pub mod json;
 pub mod judge;
 pub mod message;
 pub mod observation;

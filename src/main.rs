@@ -371,8 +371,10 @@ fn replay(words: &[String]) -> ExitCode {
             }
         };
         for done in done {
-            let written = serde_json::to_writer(&mut out, &done).map_err(std::io::Error::from);
-            match written.and_then(|()| out.write_all(b"\n")) {
+            line.clear();
+            let written = linekeeper::json::write_to(&mut line, &done).map_err(std::io::Error::other);
+            line.push(b'\n');
+            match written.and_then(|()| out.write_all(&line)) {
                 Ok(()) => {}
                 Err(e) if e.kind() == ErrorKind::BrokenPipe => return ExitCode::SUCCESS,
                 Err(e) => return failed(exit::IO, format!("cannot write to standard output: {e}")),

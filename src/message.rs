@@ -5,6 +5,7 @@
 //! machines, and `tests/schemas.rs` holds both against each other.
 
 use crate::action::Rung;
+use crate::json;
 use crate::judge::flight::Recording;
 use crate::speed::{Direction, Limit, SpeedFailure};
 use crate::units::{Bytes, LocalTime, Rate, Wall};
@@ -34,15 +35,29 @@ pub struct Critical {
 }
 
 /// The critical messages.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 pub enum Message {
-    /// Topic `callback`. (First: it is told from an event by its `callback_id`.)
+    /// Topic `callback`.
     Callback(Box<Callback>),
     /// Topic `event`.
     Event(Box<Event>),
     /// Topic `command/result`.
     CommandResult(Box<CommandResult>),
+}
+
+/// Told by its schema.
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Message, D::Error> {
+        let tree = Value::deserialize(from)?;
+        let read = match tree.get("schema").and_then(Value::as_str) {
+            Some(CALLBACK_SCHEMA) => json::from_tree(&tree).map(Message::Callback),
+            Some(EVENT_SCHEMA) => json::from_tree(&tree).map(Message::Event),
+            Some(COMMAND_RESULT_SCHEMA) => json::from_tree(&tree).map(Message::CommandResult),
+            _ => Err(serde::de::Error::custom("the schema is none of a critical message")),
+        };
+        read.map_err(serde::de::Error::custom)
+    }
 }
 
 impl Message {

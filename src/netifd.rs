@@ -117,7 +117,8 @@ impl Netifd {
         if !ran.succeeded() {
             return Err(format!("{name}: {}", trouble(&ran, CALL_WITHIN)));
         }
-        serde_json::from_str(&ran.output).map_err(|e| format!("netifd's status of {name} is not JSON: {e}"))
+        crate::json::parse(ran.output.as_bytes())
+            .map_err(|e| format!("netifd's status of {name} is not JSON: {e}"))
     }
 
     /// `ubus call WORDS…`
@@ -160,7 +161,7 @@ fn weigh(device: &str, status: &Value) -> (bool, bool) {
 /// Lets all that reads netifd's answers have `bytes` as one, and throws away what they make of it: for tests with
 /// hostile bytes.
 pub fn swallow(bytes: &[u8]) {
-    if let Ok(status) = serde_json::from_slice::<Value>(bytes) {
+    if let Ok(status) = crate::json::parse(bytes) {
         weigh("wan", &status);
         let _ = read(&status).words();
     }

@@ -5,6 +5,7 @@
 
 use crate::action::Rung;
 use crate::check::{AreaNotice, Checked, DeviceSeen};
+use crate::json;
 use crate::judge::ledger::Charge;
 use crate::message::{Command, Reason};
 use crate::speed::SpeedEnded;
@@ -32,112 +33,113 @@ pub struct ProbeId(pub u64);
 #[serde(transparent)]
 pub struct RemedyId(pub u64);
 
-/// One fact from one sensor.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "saw", rename_all = "snake_case")]
-pub enum Observation {
-    /// The process began to watch. The first observation of each life.
-    Started(Started),
-    /// Time passed: the moment asked for by `wake()` has come.
-    Ticked,
-    /// The relation of civil time to our own clock became known, or changed by more than a second.
-    ClockSet {
-        /// Civil time at this moment.
-        wall: Wall,
-        /// Whether the kernel's clock is disciplined by NTP (or told so by an operator's hook).
-        synced: bool,
-    },
-    /// An echo reply came, perhaps late.
-    EchoAnswered {
-        /// Which request it answers.
-        probe: ProbeId,
-        /// Whom we asked.
-        target: TargetId,
-        /// Round-trip time (RFC 2681) in microseconds.
-        rtt_us: u32,
-    },
-    /// The sensor gave an echo up: no answer came within its own limit (`sense::echo::LIMIT`).
-    EchoLost {
-        /// Which request.
-        probe: ProbeId,
-        /// Whom we asked.
-        target: TargetId,
-    },
-    /// An echo request was not sent. Says nothing about the far end.
-    EchoNotSent {
-        /// Which request.
-        probe: ProbeId,
-        /// Whom we would have asked.
-        target: TargetId,
-        /// What kept us.
-        obstacle: Obstacle,
-    },
-    /// The state of the WAN device, told at the start and on each change.
-    LinkSeen(Link),
-    /// How OpenWrt's netifd sees the WAN's interface, told at the start and on each change.
-    InterfaceSeen {
-        /// OpenWrt's name of it.
-        name: String,
-        /// How it stands.
-        is: Interface,
-    },
-    /// What the WAN device's counters did since the last reading. A counter reset is told as `reset`, not as traffic.
-    Counted(Counted),
-    /// A remedy came to its end.
-    RemedyEnded {
-        /// Which one.
-        remedy: RemedyId,
-        /// How.
-        result: RemedyResult,
-        /// What the driver says of it: for people.
-        detail: String,
-    },
-    /// The broker took over responsibility for a critical message (PUBACK with a success code).
-    Acknowledged {
-        /// Its number, as in `Critical::number`.
-        number: u64,
-    },
-    /// The connection to the broker began or ended.
-    BrokerSeen {
-        /// Connected or not.
-        connected: bool,
-    },
-    /// The platform answered a callback.
-    ReceiptCame(Receipt),
-    /// The platform gave a command.
-    Commanded(Box<Commanded>),
-    /// Something came as a command that is none, and its id could be read.
-    CommandRefused(CommandRefused),
-    /// The customer asked to be called.
-    CallbackAsked {
-        /// In the customer's words; may be empty.
-        reason: String,
-    },
-    /// A sensor or actor cannot work, or works again. Watching goes on with what remains.
-    PartSeen {
-        /// Which part: `echo`, `link`, `interface`, `counters`, `store`, `outbox`, …
-        part: Part,
-        /// `None`: it works. `Some`: what is wrong, for people.
-        trouble: Option<String>,
-    },
-    /// A speed test ended.
-    SpeedEnded(SpeedEnded),
-    /// A check of one layer ended.
-    Checked(Checked),
-    /// How the gateway itself does.
-    DeviceSeen(DeviceSeen),
-    /// Somebody works on this gateway (a firmware upgrade runs, an administrator is logged in), or no more.
-    HandsOffSeen {
-        /// `Some`: why nothing may be done to it now. `None`: nobody does.
-        why: Option<String>,
-    },
-    /// The operator's notice for this gateway's area came, changed or was taken back (`None`).
-    AreaNoticed {
-        /// What holds now.
-        notice: Option<AreaNotice>,
-    },
-    /// The process was asked to end.
-    Stopping,
+json::tagged! {
+    /// One fact from one sensor.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum Observation = "Observation" by "saw" {
+        /// The process began to watch. The first observation of each life.
+        Started(Started),
+        /// Time passed: the moment asked for by `wake()` has come.
+        Ticked,
+        /// The relation of civil time to our own clock became known, or changed by more than a second.
+        ClockSet {
+            /// Civil time at this moment.
+            wall: Wall,
+            /// Whether the kernel's clock is disciplined by NTP (or told so by an operator's hook).
+            synced: bool,
+        },
+        /// An echo reply came, perhaps late.
+        EchoAnswered {
+            /// Which request it answers.
+            probe: ProbeId,
+            /// Whom we asked.
+            target: TargetId,
+            /// Round-trip time (RFC 2681) in microseconds.
+            rtt_us: u32,
+        },
+        /// The sensor gave an echo up: no answer came within its own limit (`sense::echo::LIMIT`).
+        EchoLost {
+            /// Which request.
+            probe: ProbeId,
+            /// Whom we asked.
+            target: TargetId,
+        },
+        /// An echo request was not sent. Says nothing about the far end.
+        EchoNotSent {
+            /// Which request.
+            probe: ProbeId,
+            /// Whom we would have asked.
+            target: TargetId,
+            /// What kept us.
+            obstacle: Obstacle,
+        },
+        /// The state of the WAN device, told at the start and on each change.
+        LinkSeen(Link),
+        /// How OpenWrt's netifd sees the WAN's interface, told at the start and on each change.
+        InterfaceSeen {
+            /// OpenWrt's name of it.
+            name: String,
+            /// How it stands.
+            is: Interface,
+        },
+        /// What the WAN device's counters did since the last reading. A counter reset is told as `reset`, not as traffic.
+        Counted(Counted),
+        /// A remedy came to its end.
+        RemedyEnded {
+            /// Which one.
+            remedy: RemedyId,
+            /// How.
+            result: RemedyResult,
+            /// What the driver says of it: for people.
+            detail: String,
+        },
+        /// The broker took over responsibility for a critical message (PUBACK with a success code).
+        Acknowledged {
+            /// Its number, as in `Critical::number`.
+            number: u64,
+        },
+        /// The connection to the broker began or ended.
+        BrokerSeen {
+            /// Connected or not.
+            connected: bool,
+        },
+        /// The platform answered a callback.
+        ReceiptCame(Receipt),
+        /// The platform gave a command.
+        Commanded(Box<Commanded>),
+        /// Something came as a command that is none, and its id could be read.
+        CommandRefused(CommandRefused),
+        /// The customer asked to be called.
+        CallbackAsked {
+            /// In the customer's words; may be empty.
+            reason: String,
+        },
+        /// A sensor or actor cannot work, or works again. Watching goes on with what remains.
+        PartSeen {
+            /// Which part: `echo`, `link`, `interface`, `counters`, `store`, `outbox`, …
+            part: Part,
+            /// `None`: it works. `Some`: what is wrong, for people.
+            trouble: Option<String>,
+        },
+        /// A speed test ended.
+        SpeedEnded(SpeedEnded),
+        /// A check of one layer ended.
+        Checked(Checked),
+        /// How the gateway itself does.
+        DeviceSeen(DeviceSeen),
+        /// Somebody works on this gateway (a firmware upgrade runs, an administrator is logged in), or no more.
+        HandsOffSeen {
+            /// `Some`: why nothing may be done to it now. `None`: nobody does.
+            why: Option<String>,
+        },
+        /// The operator's notice for this gateway's area came, changed or was taken back (`None`).
+        AreaNoticed {
+            /// What holds now.
+            notice: Option<AreaNotice>,
+        },
+        /// The process was asked to end.
+        Stopping,
+    }
 }
 
 /// How this life of the process began.

@@ -5,6 +5,7 @@
 
 use crate::action::Done;
 use crate::config::{Places, read};
+use crate::json;
 use crate::judge::Judge;
 use crate::observation::Entry;
 use serde::{Deserialize, Serialize};
@@ -67,8 +68,8 @@ impl Replay {
         let line = self.line;
         let fault = |column: usize, what: String| Fault { line, column, what };
         if self.judge.is_none() || text.starts_with("{\"schema\":") {
-            let header: Header = serde_json::from_str(text).map_err(|e| {
-                fault(e.column(), format!("not the header of a trace ({}): {}", TRACE_SCHEMA, words(&e)))
+            let header: Header = json::read(text.as_bytes()).map_err(|e| {
+                fault(e.column(), format!("not the header of a trace ({TRACE_SCHEMA}): {}", e.bare()))
             })?;
             if header.schema != TRACE_SCHEMA {
                 return Err(fault(
@@ -85,8 +86,8 @@ impl Replay {
             });
             return Ok(Vec::new());
         }
-        let entry: Entry = serde_json::from_str(text)
-            .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", words(&e))))?;
+        let entry: Entry = json::read(text.as_bytes())
+            .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", e.bare())))?;
         if let Some(last) = self.last.filter(|last| entry.at < *last) {
             return Err(fault(1, format!("time runs back: {} ms after {} ms", entry.at.0, last.0)));
         }
@@ -99,14 +100,5 @@ impl Replay {
     /// The judge as it is now.
     pub fn judge(&self) -> Option<&Judge> {
         self.judge.as_ref()
-    }
-}
-
-/// What serde_json says, without its own place (we say it better).
-pub(crate) fn words(e: &serde_json::Error) -> String {
-    let text = e.to_string();
-    match text.rfind(" at line ") {
-        Some(at) => text[..at].to_string(),
-        None => text,
     }
 }

@@ -3,6 +3,7 @@
 //! Rates are at the IP layer (headers of IP and above count, those of Ethernet do not), as RFC 9097 has its
 //! "IP-layer capacity", unless a name says `payload`.
 
+use crate::json;
 use crate::units::{Bytes, Permille, Rate, Span};
 use serde::{Deserialize, Serialize};
 
@@ -72,22 +73,23 @@ pub struct SpeedEnded {
     pub outcome: SpeedOutcome,
 }
 
-/// What a test found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "outcome", rename_all = "snake_case")]
-pub enum SpeedOutcome {
-    /// It has figures.
-    Measured(Figures),
-    /// It has none.
-    Failed {
-        /// The kind of failure.
-        reason: SpeedFailure,
-        /// In words: what was being done, to what, why it failed.
-        detail: String,
-        /// When the server says to come again (Retry-After).
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        retry_after: Option<Span>,
-    },
+json::tagged! {
+    /// What a test found.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum SpeedOutcome = "SpeedOutcome" by "outcome" {
+        /// It has figures.
+        Measured(Figures),
+        /// It has none.
+        Failed {
+            /// The kind of failure.
+            reason: SpeedFailure,
+            /// In words: what was being done, to what, why it failed.
+            detail: String,
+            /// When the server says to come again (Retry-After).
+            #[serde(default, skip_serializing_if = "Option::is_none")]
+            retry_after: Option<Span>,
+        },
+    }
 }
 
 /// The figures of one direction.

@@ -77,8 +77,8 @@ fn wrong_logs_are_refused_with_line_and_column() -> Result<(), Failed> {
         ("time,target,rtt_ms\n5,a,1\n4,a,1\n", "line 3, column 1: time runs back, by 1 s"),
         ("time,download_mbps\n5,1\n4,1\n", "line 3, column 1: time runs back, by 1 s"),
         ("time,up\n2026-02-30T00:00:00Z,1\n110,1\n", "line 2, column 1: time must be a time"),
-        ("{\"schema\":\"x\"}\n", "line 1, column 14: not the header of a trace: missing field"),
-        ("{\"at\":5}\n", "line 1, column 8: not an entry of a trace: missing field"),
+        ("{\"schema\":\"x\"}\n", "line 1, column 1: not the header of a trace: missing field"),
+        ("{\"at\":5}\n", "line 1, column 1: not an entry of a trace: missing field"),
         (
             "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n{\"at\":4,\"observation\":{\"saw\":\"ticked\"}}\n",
             "line 2, column 1: time runs back",

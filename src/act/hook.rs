@@ -5,6 +5,7 @@
 //! is dropped, counted and told. Nothing waits for the program, and the program cannot make anything wait.
 
 use crate::config::{HookOn, Hooks};
+use crate::json;
 use crate::message::{CallbackState, EventName, Message, Outcome};
 use crate::observation::{Observation, Part};
 use crate::program::{Around, End, Ran, run_in};
@@ -128,7 +129,7 @@ struct Runner {
 impl Runner {
     async fn work(mut self, mut queue: mpsc::Receiver<(Box<Message>, String)>) {
         while let Some((message, device)) = queue.recv().await {
-            let json = match serde_json::to_vec(&message) {
+            let json = match json::write(&message) {
                 Ok(json) => json,
                 Err(e) => {
                     warn!("the hook is not run: the event cannot be written as JSON: {e}");
@@ -140,7 +141,9 @@ impl Runner {
                 .chain(variables.iter().map(|(name, value)| (*name, value.as_str())))
                 .collect();
             let limit = self.hooks.limit.into();
-            let ran = run_in(&[self.hooks.program.as_os_str()], &json, &env, Around::Nothing, limit).await;
+            let ran =
+                run_in(&[self.hooks.program.as_os_str()], json.as_bytes(), &env, Around::Nothing, limit)
+                    .await;
             self.ended(&message, &ran);
             let trouble = (!ran.succeeded()).then(|| self.words(&ran));
             // A hook that fails each time is told once; that it works again too.

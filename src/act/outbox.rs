@@ -19,6 +19,7 @@
 //! There may be one process at a time: the daemon's socket sees to that.
 
 use super::durable;
+use crate::json;
 use crate::message::Critical;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -214,7 +215,7 @@ impl Outbox {
                 }
                 anew = true;
             }
-            let json = serde_json::to_string(message)
+            let json = json::write(message)
                 .map_err(|e| format!("message {} cannot be written as JSON: {e}", message.number))?;
             let topic = message.message.topic();
             let line = line(&format!("put {} {} {topic} {json}", place.life, place.number));
@@ -637,7 +638,7 @@ enum Record {
 
 /// A line with its checksum and its end.
 fn line(body: &str) -> Vec<u8> {
-    format!("{:08x} {body}\n", crc32fast::hash(body.as_bytes())).into_bytes()
+    format!("{:08x} {body}\n", durable::crc32(body.as_bytes())).into_bytes()
 }
 
 /// Reads what a mark says of the waiting messages.
@@ -660,7 +661,7 @@ fn check(text: &[u8]) -> Option<Record> {
     let text = std::str::from_utf8(text).ok()?;
     let (sum, body) = text.split_once(' ')?;
     // Compared as text, so that nothing but what we wrote is taken.
-    if sum != format!("{:08x}", crc32fast::hash(body.as_bytes())) {
+    if sum != format!("{:08x}", durable::crc32(body.as_bytes())) {
         return None;
     }
     let mut words = body.splitn(4, ' ');
@@ -671,7 +672,7 @@ fn check(text: &[u8]) -> Option<Record> {
     match word {
         "put" => {
             let (topic, json) = rest.split_once(' ')?;
-            let message = Box::new(serde_json::from_str(json).ok()?);
+            let message = Box::new(json::read(json.as_bytes()).ok()?);
             Some(Record::Put { place, event: is_event(topic), message })
         }
         "mark" => {

@@ -9,6 +9,7 @@
 
 use super::{durable, pack};
 use crate::action::Rung;
+use crate::json;
 use crate::message::Critical;
 use crate::observation::Memory;
 use crate::units::Mono;
@@ -163,9 +164,7 @@ impl Store {
         let usual: Option<Value> = match durable::read_bounded(&usual_path, USUAL_LARGEST) {
             Ok(None) => None,
             Ok(Some((content, _))) => decode(USUAL_FORMAT, &content)
-                .and_then(|body| {
-                    serde_json::from_slice(body).map_err(|e| format!("its content is no such record: {e}"))
-                })
+                .and_then(|body| json::read(body).map_err(|e| format!("its content is no such record: {e}")))
                 .map_err(|why| {
                     let words = format!("{} cannot be used: {why}", usual_path.display());
                     troubles.push(format!("what is usual on this line is learnt anew: {words}"));
@@ -198,8 +197,8 @@ impl Store {
     /// As [`Store::save`].
     pub fn keep_usual(&mut self, usual: Option<Value>) -> Result<(), String> {
         let Some(usual) = usual.filter(|usual| self.usual != *usual) else { return Ok(()) };
-        let content = serde_json::to_vec(&usual)
-            .map(|body| encode(USUAL_FORMAT, &body))
+        let content = json::write(&usual)
+            .map(|body| encode(USUAL_FORMAT, body.as_bytes()))
             .map_err(|e| format!("cannot write what is usual on this line as JSON: {e}"))?;
         durable::replace(&self.usual_path, &content)?;
         self.writes += 1;
@@ -227,8 +226,8 @@ impl Store {
             return Ok(());
         }
         self.taken = None;
-        let written = serde_json::to_vec(taken)
-            .map(|body| encode(TAKEN_FORMAT, &body))
+        let written = json::write(taken)
+            .map(|body| encode(TAKEN_FORMAT, body.as_bytes()))
             .map_err(|e| format!("cannot write the record of remedies as JSON: {e}"))
             .and_then(|content| durable::replace(&self.taken_path, &content).map(|_| content.len()));
         match written {
@@ -251,7 +250,8 @@ impl Store {
     /// # Errors
     /// Says what could not be done, where, why, and what to try. The last snapshot is then still there.
     pub fn save(&mut self, kept: &Kept) -> Result<(), String> {
-        let json = serde_json::to_vec(kept).map_err(|e| format!("cannot write the snapshot as JSON: {e}"))?;
+        let json =
+            json::write(kept).map_err(|e| format!("cannot write the snapshot as JSON: {e}"))?.into_bytes();
         let content = match self.delta(&json) {
             Some(delta) => {
                 durable::replace(&self.delta_path, &delta)?;
@@ -261,7 +261,7 @@ impl Store {
                 let content = encode(FORMAT, &json);
                 self.base = None;
                 durable::replace(&self.path, &content)?;
-                self.base = Some(crc32fast::hash(&json));
+                self.base = Some(durable::crc32(&json));
                 // Of another base, so worth nothing; whether it goes or stays.
                 let _ = std::fs::remove_file(&self.delta_path);
                 content
@@ -276,7 +276,7 @@ impl Store {
     fn delta(&self, json: &[u8]) -> Option<Vec<u8>> {
         let base = self.base.filter(|_| json.len() > PAGE)?;
         let (content, _) = durable::read_bounded(&self.path, LARGEST).ok()??;
-        let known = decode(FORMAT, &content).ok().filter(|known| crc32fast::hash(known) == base)?;
+        let known = decode(FORMAT, &content).ok().filter(|known| durable::crc32(known) == base)?;
         let mut body = format!("{base:08x}").into_bytes();
         body.extend(pack::pack(known, json));
         (body.len() * WORTH <= json.len()).then(|| encode(DELTA_FORMAT, &body))
@@ -297,7 +297,7 @@ pub fn look(directory: &Path) -> Option<Kept> {
 /// The latest snapshot by the content of [`FILE`] and by what has changed since, and the checksum of the former.
 fn latest(content: &[u8], delta: &Path) -> Result<(Kept, u32), String> {
     let json = decode(FORMAT, content)?;
-    let base = crc32fast::hash(json);
+    let base = durable::crc32(json);
     let read = durable::read_bounded(delta, LARGEST);
     let read = read.map_err(|e| durable::words("cannot read what has changed since:", delta, &e))?;
     let Some((delta, _)) = read else { return Ok((parse(json)?, base)) };
@@ -315,7 +315,7 @@ fn latest(content: &[u8], delta: &Path) -> Result<(Kept, u32), String> {
 }
 
 fn encode(format: &str, body: &[u8]) -> Vec<u8> {
-    let mut content = format!("{format} {:08x}\n", crc32fast::hash(body)).into_bytes();
+    let mut content = format!("{format} {:08x}\n", durable::crc32(body)).into_bytes();
     content.extend_from_slice(body);
     content.push(b'\n');
     content
@@ -334,19 +334,18 @@ fn decode<'a>(wanted: &str, content: &'a [u8]) -> Result<&'a [u8], String> {
     }
     let body = &content[end + 1..];
     let body = body.strip_suffix(b"\n").ok_or("it ends in the middle")?;
-    if sum != format!("{:08x}", crc32fast::hash(body)) {
+    if sum != format!("{:08x}", durable::crc32(body)) {
         return Err("its checksum does not fit its content".into());
     }
     Ok(body)
 }
 
 fn parse_taken(json: &[u8]) -> Result<Vec<(Rung, u32)>, String> {
-    serde_json::from_slice(json).map_err(|e| format!("its content is not as expected: {e}"))
+    json::read(json).map_err(|e| format!("its content is not as expected: {e}"))
 }
 
 fn parse(json: &[u8]) -> Result<Kept, String> {
-    let kept: Kept =
-        serde_json::from_slice(json).map_err(|e| format!("its content is not as expected: {e}"))?;
+    let kept: Kept = json::read(json).map_err(|e| format!("its content is not as expected: {e}"))?;
     if kept.version != VERSION {
         return Err(format!("its version is {}, this version reads {VERSION}", kept.version));
     }
@@ -421,7 +420,7 @@ mod tests {
     }
 
     fn whole(kept: &Kept) -> Vec<u8> {
-        encode(FORMAT, &serde_json::to_vec(kept).unwrap())
+        encode(FORMAT, json::write(kept).unwrap().as_bytes())
     }
 
     fn decode_snapshot(content: &[u8]) -> Result<Kept, String> {

@@ -12,6 +12,7 @@
 //!   blame takes the desired keys of its section with it.
 
 use super::{Config, Faults, Places, read};
+use crate::json;
 use crate::message::{CONFIG_DESIRED_SCHEMA, DesiredConfig, Rejected};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
@@ -73,7 +74,7 @@ pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
     if payload.len() > LARGEST {
         return Err(format!("has {} bytes, at most {LARGEST} are taken", payload.len()));
     }
-    let desired: DesiredConfig = serde_json::from_slice(payload)
+    let desired: DesiredConfig = json::read(payload)
         .map_err(|e| format!("is not an object with version and config: {:.200}", e.to_string()))?;
     if desired.schema.as_deref().is_some_and(|s| s != CONFIG_DESIRED_SCHEMA) {
         return Err(format!("has another schema, expected {CONFIG_DESIRED_SCHEMA:?}"));

@@ -65,7 +65,7 @@ pub fn load_tree(text: &str, format: Format) -> Result<(Value, Config), Faults> 
 
 /// The tree of a JSON text. Unlike serde_json's own, it refuses a key given twice.
 fn json(text: &str) -> Result<Value, Faults> {
-    serde_json::from_str::<Once>(text).map(|tree| tree.0).map_err(|error| {
+    serde_json::from_slice::<Once>(text.as_bytes()).map(|tree| tree.0).map_err(|error| {
         let (line, column) = (u32::try_from(error.line()).ok(), u32::try_from(error.column()).ok());
         // serde_json appends its own place, and its words hold no part of the text but a repeated key.
         let words = error.to_string();

@@ -494,7 +494,7 @@ mod tests {
     #[test]
     fn the_state_of_an_older_version_is_read() {
         let old = r#"{"gauges":[{"beyond":1,"since":5,"last":990},{"beyond":0,"since":null,"last":500}]}"#;
-        let mut state: State = serde_json::from_str(old).unwrap_or_default();
+        let mut state: State = crate::json::read(old.as_bytes()).unwrap_or_default();
         assert_eq!(state.warnings(Mono(65)).len(), 1);
         assert_eq!(named(&read(&mut state, 70, &cpu(100), &Health::default())), [(false, "cpu")]);
     }

@@ -9,9 +9,11 @@
 //! is wanted before.
 
 use super::outage::LineState;
+use crate::json;
 use crate::message::Stamp;
 use crate::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::collections::VecDeque;
 
 /// Seconds kept: a quarter of an hour. The ladder's first pass and the wait for a callback fit in.
@@ -101,16 +103,13 @@ impl Serialize for Run {
 
 impl<'de> Deserialize<'de> for Run {
     fn deserialize<D: serde::Deserializer<'de>>(d: D) -> Result<Run, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Once(u32),
-            Often(u32, u32),
-        }
-        Ok(match Written::deserialize(d)? {
-            Written::Once(n) => Run { n, times: 1 },
-            Written::Often(n, times) => Run { n, times },
-        })
+        use serde::de::Error;
+        let tree = Value::deserialize(d)?;
+        let (n, times) = match tree {
+            Value::Array(_) => json::from_tree(&tree).map_err(D::Error::custom)?,
+            _ => (json::from_tree(&tree).map_err(D::Error::custom)?, 1),
+        };
+        Ok(Run { n, times })
     }
 }
 

@@ -25,8 +25,10 @@
 
 use super::outage::LineState;
 use crate::action::Rung;
+use crate::json;
 use crate::units::{LocalTime, Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Days kept: any calendar month in days, and some more for who fetches it late. With [`MONTHS`] they take at most
 /// 2.7 kB of memory, and in the snapshot about 0.9 kB, 3.6 kB when every cause is in every day.
@@ -220,14 +222,38 @@ impl Tally {
 }
 
 /// A day or a month in [`Availability`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Period {
     /// `2026-11-20` or `2026-11`; absent for a day of our own clock while no clock was ever set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub date: Option<String>,
     /// What was charged in it.
-    #[serde(flatten)]
     pub tally: Tally,
+}
+
+/// One object: the date first, then the tally's entries.
+impl Serialize for Period {
+    fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::{Error, SerializeMap};
+        let tally = json::to_tree(&self.tally).map_err(S::Error::custom)?;
+        let mut map = s.serialize_map(None)?;
+        if let Some(date) = &self.date {
+            map.serialize_entry("date", date)?;
+        }
+        for (key, value) in tally.as_object().into_iter().flatten() {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Period, D::Error> {
+        let tree = Value::deserialize(from)?;
+        Ok(Period {
+            date: tree.get("date").and_then(Value::as_str).map(str::to_owned),
+            tally: json::from_tree(&tree).map_err(serde::de::Error::custom)?,
+        })
+    }
 }
 
 /// What the books say.

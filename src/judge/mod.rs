@@ -30,6 +30,7 @@ mod words;
 use crate::action::{Action, Level, Repair, Rung};
 use crate::check::{Ask, Checked};
 use crate::config::Config;
+use crate::json;
 use crate::message::{
     self, CALLBACK_SCHEMA, CallbackState, Critical, Dimension, Domain, EVENT_SCHEMA, EventName, Evidence,
     Fact, Finding, IncidentState, Issue, Message, Outcome, Resolution, ResolutionState, Severity, Stamp,
@@ -166,16 +167,26 @@ struct State {
     usage: usage::Usage,
 }
 
-/// What `snapshot()` gives and `restore()` takes.
-#[derive(Debug, Serialize, Deserialize)]
+/// What `restore()` takes, when its version is ours.
+#[derive(Debug, Deserialize)]
 struct Snapshot {
-    version: u32,
     state: State,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     flight: Option<Flight>,
-    /// Only in what a trace begins with: on flash it is kept apart.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     usual: Option<usage::Usual>,
+}
+
+/// What `snapshot()` gives: the same, lent.
+#[derive(Serialize)]
+struct Written<'a> {
+    version: u32,
+    state: &'a State,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flight: Option<&'a Flight>,
+    /// Only in what a trace begins with: on flash it is kept apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    usual: Option<&'a usage::Usual>,
 }
 
 /// What people and the platform may know of the line now.
@@ -354,9 +365,9 @@ impl Judge {
     }
 
     fn written(&self, flight: bool, usual: bool) -> Result<Value, String> {
-        let flight = (flight && !self.flight.is_empty()).then(|| self.flight.clone());
-        let usual = (usual && !self.usual().is_empty()).then(|| self.usual().clone());
-        serde_json::to_value(Snapshot { version: SNAPSHOT_VERSION, state: self.state.clone(), flight, usual })
+        let flight = (flight && !self.flight.is_empty()).then_some(&self.flight);
+        let usual = (usual && !self.usual().is_empty()).then(|| self.usual());
+        json::to_tree(&Written { version: SNAPSHOT_VERSION, state: &self.state, flight, usual })
             .map_err(|e| format!("cannot write the judge's state as JSON: {e}"))
     }
 
@@ -372,8 +383,8 @@ impl Judge {
             }
             None => return Err("the snapshot has no version".into()),
         }
-        let snapshot =
-            Snapshot::deserialize(snapshot).map_err(|e| format!("the snapshot is not readable: {e}"))?;
+        let snapshot = json::from_tree::<Snapshot>(snapshot)
+            .map_err(|e| format!("the snapshot is not readable: {e}"))?;
         let flight = snapshot.flight.unwrap_or_default();
         let mut judge =
             Judge { config, state: snapshot.state, out: Vec::new(), save: false, flight, ahead: None };

@@ -723,6 +723,7 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::json;
     use crate::message::Stamp;
 
     const MBIT: u64 = 1_000_000;
@@ -742,7 +743,7 @@ mod tests {
             "id": "IN1", "finding": "usage", "domain": "unknown", "about": kind.name(), "opened_at": 0, "callback": null,
             "opened": Stamp { wall: None, synced: false, boot_id: "b".into(), uptime_ms: 0 },
         });
-        serde_json::from_value(told).unwrap_or_else(|e| unreachable!("{e}"))
+        json::from_tree(&told).unwrap_or_else(|e| unreachable!("{e}"))
     }
 
     impl Watched {
@@ -873,12 +874,12 @@ mod tests {
     fn a_learnt_week_survives_a_reboot_in_its_two_parts() {
         let mut line = Watched::new();
         line.until(Span(4 * WEEK.0 + 7_200_000), office);
-        let usual = serde_json::to_string(&line.usage.usual).unwrap_or_default();
-        let rest = serde_json::to_string(&line.usage).unwrap_or_default();
+        let usual = json::write(&line.usage.usual).unwrap_or_default();
+        let rest = json::write(&line.usage).unwrap_or_default();
         assert!(usual.len() < 4_400 && rest.len() < 800, "{} and {} bytes", usual.len(), rest.len());
         assert!(!rest.contains("usual"), "{rest}");
-        let mut usage: Usage = serde_json::from_str(&rest).unwrap_or_default();
-        usage.usual = serde_json::from_str(&usual).unwrap_or_default();
+        let mut usage: Usage = json::read(rest.as_bytes()).unwrap_or_default();
+        usage.usual = json::read(usual.as_bytes()).unwrap_or_default();
         assert_eq!(usage, line.usage);
         line.usage = usage;
         (0..5).for_each(|_| line.window(Some((300_000, 30 * MBIT))));

@@ -15,6 +15,7 @@
 use crate::act::durable;
 use crate::config::desired::{self, Laid, lay};
 use crate::config::{Config, Places};
+use crate::json;
 use crate::message::{CONFIG_REPORTED_SCHEMA, ConfigState, Rejected, ReportedConfig};
 use crate::observation::{Observation, TargetId};
 use crate::units::{Mono, Span};
@@ -174,7 +175,7 @@ impl Desk {
 
     /// Something came on `config/desired`.
     pub fn came(&mut self, now: Mono, payload: &[u8]) -> Next {
-        let print = (crc32fast::hash(payload), payload.len());
+        let print = (durable::crc32(payload), payload.len());
         if self.kept.last.as_ref().is_some_and(|last| last.print == print) {
             return Next::Nothing;
         }
@@ -323,14 +324,14 @@ impl Desk {
             rejected: last.map_or_else(Vec::new, |l| l.rejected.clone()),
             reason: last.and_then(|l| l.reason.clone()),
         };
-        serde_json::to_value(report).unwrap_or(Value::Null)
+        json::to_tree(&report).unwrap_or(Value::Null)
     }
 
     fn write(&self) -> Result<(), String> {
         let Some(path) = &self.path else { return Ok(()) };
-        let body = serde_json::to_string(&self.kept)
+        let body = json::write(&self.kept)
             .map_err(|e| format!("the desired configuration cannot be written as JSON: {e}"))?;
-        let content = format!("{FORMAT} {:08x}\n{body}\n", crc32fast::hash(body.as_bytes()));
+        let content = format!("{FORMAT} {:08x}\n{body}\n", durable::crc32(body.as_bytes()));
         durable::replace(path, content.as_bytes()).map(|_| ())
     }
 }
@@ -360,8 +361,8 @@ fn cautious(laid: Laid) -> Result<(Value, Config), String> {
 fn decode(content: &[u8]) -> Option<Kept> {
     let text = std::str::from_utf8(content).ok()?.strip_suffix('\n')?;
     let (head, body) = text.split_once('\n')?;
-    let sum = format!("{FORMAT} {:08x}", crc32fast::hash(body.as_bytes()));
-    if head == sum { serde_json::from_str(body).ok() } else { None }
+    let sum = format!("{FORMAT} {:08x}", durable::crc32(body.as_bytes()));
+    if head == sum { json::read(body.as_bytes()).ok() } else { None }
 }
 
 #[cfg(test)]

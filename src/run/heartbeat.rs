@@ -3,6 +3,8 @@
 //! A file beside the status socket: it is there after a crash, and gone (or of another boot) after a power cut. It is only
 //! written where the directory lies in memory: once a minute would be more than a flash should bear.
 
+use crate::json;
+use crate::judge::ledger::Charge;
 use crate::judge::lives::BEAT_EVERY;
 use crate::observation::Beat;
 use crate::units::Mono;
@@ -20,8 +22,9 @@ const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
 #[derive(Debug, Serialize, Deserialize)]
 struct Kept {
     boot_id: String,
-    #[serde(flatten)]
-    beat: Beat,
+    at: Mono,
+    charge: Charge,
+    since: Mono,
 }
 
 /// Writes the heartbeat.
@@ -38,9 +41,11 @@ impl Heartbeat {
     pub fn start(socket: &Path, boot_id: &str) -> (Option<Heartbeat>, Option<Beat>) {
         let path = socket.with_extension("alive");
         let found = crate::act::durable::read_bounded(&path, LARGEST).ok().flatten();
-        let found = found.and_then(|(content, _)| serde_json::from_slice::<Kept>(&content).ok());
+        let found = found.and_then(|(content, _)| json::read::<Kept>(&content).ok());
         // Without an id of the boot there is no telling whether it was this one.
-        let beat = found.filter(|kept| !boot_id.is_empty() && kept.boot_id == boot_id).map(|kept| kept.beat);
+        let beat = found
+            .filter(|kept| !boot_id.is_empty() && kept.boot_id == boot_id)
+            .map(|Kept { at, charge, since, .. }| Beat { at, charge, since });
         let directory = path.parent().unwrap_or(Path::new("/"));
         if !in_memory(directory) {
             debug!("no heartbeat: {} does not lie in memory", directory.display());
@@ -58,10 +63,15 @@ impl Heartbeat {
     pub fn beat(&mut self, beat: Beat) {
         self.next = beat.at + BEAT_EVERY;
         let new = self.path.with_extension("alive.new");
-        let written = serde_json::to_vec(&Kept { boot_id: self.boot_id.clone(), beat })
-            .map_err(std::io::Error::from)
-            .and_then(|content| fs::write(&new, content))
-            .and_then(|()| fs::rename(&new, &self.path));
+        let written = json::write(&Kept {
+            boot_id: self.boot_id.clone(),
+            at: beat.at,
+            charge: beat.charge,
+            since: beat.since,
+        })
+        .map_err(std::io::Error::other)
+        .and_then(|content| fs::write(&new, content))
+        .and_then(|()| fs::rename(&new, &self.path));
         if let Err(e) = written {
             debug!("no heartbeat in {}: {e}", self.path.display());
         }

@@ -20,6 +20,7 @@ use crate::action::{Action, Level, Repair, Rung};
 use crate::check::{Ask, CheckOrder, Checked, Reply, Said};
 use crate::clock::{self, Clock};
 use crate::config::{self, Config, Format, Places};
+use crate::json;
 use crate::judge::Judge;
 use crate::judge::outage::LineState;
 use crate::judge::usage::Usual;
@@ -789,8 +790,7 @@ impl Daemon {
             dropped,
             status: self.judge.status(now),
         };
-        serde_json::to_value(answer)
-            .unwrap_or_else(|e| json!({"error": format!("cannot write the status: {e}")}))
+        json::to_tree(&answer).unwrap_or_else(|e| json!({"error": format!("cannot write the status: {e}")}))
     }
 
     fn begin_recording(&mut self) {

@@ -4,6 +4,7 @@
 //! `actions.jsonl` holds, byte for byte.
 
 use crate::action::{Action, Done};
+use crate::json;
 use crate::observation::{Entry, Observation};
 use crate::replay::Header;
 use crate::units::Mono;
@@ -97,7 +98,7 @@ impl Recorder {
 
 fn encode(buffer: &mut Vec<u8>, line: &impl Serialize) -> Result<(), String> {
     buffer.clear();
-    serde_json::to_writer(&mut *buffer, line).map_err(|e| format!("cannot write the trace as JSON: {e}"))?;
+    json::write_to(buffer, line).map_err(|e| format!("cannot write the trace as JSON: {e}"))?;
     buffer.push(b'\n');
     Ok(())
 }

@@ -1,5 +1,6 @@
 //! What people see of the daemon's answers.
 
+use crate::json;
 use crate::judge::ledger::{Availability, Period, Tally};
 use crate::judge::lives::{Ending, Unasked};
 use crate::judge::outage::LineState;
@@ -37,7 +38,7 @@ pub struct Answer {
 /// # Errors
 /// When the answer is not one of a daemon of this version.
 pub fn status(answer: &Value) -> Result<String, String> {
-    let a = Answer::deserialize(answer).map_err(|e| {
+    let a = json::from_tree::<Answer>(answer).map_err(|e| {
         format!("the daemon's answer is not readable: {e}; are both of one version? try --json")
     })?;
     let mut t = String::new();

@@ -1,6 +1,6 @@
 //! The status socket: one JSON line in, one JSON line out.
 
-use serde::{Deserialize, Serialize};
+use crate::json;
 use serde_json::{Value, json};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -18,24 +18,25 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Requests waiting at a time.
 const WAITING: usize = 8;
 
-/// What may be asked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
-pub enum Request {
-    /// How the line does.
-    Status,
-    /// The customer asks to be called.
-    Callback {
-        /// In their words; may be empty.
-        #[serde(default)]
-        reason: String,
-    },
-    /// Leaps over what is only waited for, until the next speed test begins.
-    #[cfg(feature = "lab")]
-    Hasten,
-    /// Lets the loop hang for good, under a watchdog that looks more often.
-    #[cfg(feature = "lab")]
-    Wedge,
+json::tagged! {
+    /// What may be asked.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub enum Request = "Request" by "request" {
+        /// How the line does.
+        Status,
+        /// The customer asks to be called.
+        Callback {
+            /// In their words; may be empty.
+            #[serde(default)]
+            reason: String,
+        },
+        /// Leaps over what is only waited for, until the next speed test begins.
+        #[cfg(feature = "lab")]
+        Hasten,
+        /// Lets the loop hang for good, under a watchdog that looks more often.
+        #[cfg(feature = "lab")]
+        Wedge,
+    }
 }
 
 /// A request and where its answer goes.
@@ -121,7 +122,14 @@ async fn read(stream: &mut UnixStream) -> Result<Request, String> {
     if n as u64 == REQUEST_MOST && !line.ends_with('\n') {
         return Err(format!("the request is longer than {REQUEST_MOST} bytes"));
     }
-    serde_json::from_str(&line).map_err(|e| {
+    let request = json::parse(line.as_bytes()).and_then(|tree| {
+        let mut keys = tree.as_object().into_iter().flat_map(|entries| entries.keys());
+        match keys.find(|key| !["request", "reason"].contains(&key.as_str())) {
+            Some(key) => Err(serde::de::Error::custom(format_args!("unknown field {key:?}"))),
+            None => json::from_tree(&tree),
+        }
+    });
+    request.map_err(|e| {
         format!("not a request: {e}; expected {{\"request\":\"status\"}} or {{\"request\":\"callback\",\"reason\":\"…\"}}")
     })
 }
@@ -144,12 +152,12 @@ pub fn ask(path: &Path, request: &Request) -> Result<Value, String> {
     };
     let mut stream = std::os::unix::net::UnixStream::connect(path).map_err(asking)?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).map_err(asking)?;
-    let mut line = serde_json::to_string(request).map_err(|e| format!("cannot write the request: {e}"))?;
+    let mut line = json::write(request).map_err(|e| format!("cannot write the request: {e}"))?;
     line.push('\n');
     stream.write_all(line.as_bytes()).map_err(asking)?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).map_err(asking)?;
-    let value: Value = serde_json::from_str(&answer)
+    let value: Value = json::parse(answer.as_bytes())
         .map_err(|e| format!("the daemon's answer is not JSON: {e}: {answer:?}"))?;
     match value.get("error").and_then(Value::as_str) {
         Some(why) => Err(why.to_string()),

@@ -1,6 +1,7 @@
 //! `linekeeper speedtest`: one test in each direction, at once, without the daemon.
 
 use crate::config::{Promise, Rates};
+use crate::json;
 use crate::judge::promise::rule;
 use crate::sense::link;
 use crate::sense::throughput::{Device, Progress, Server, Stop, measure};
@@ -209,7 +210,7 @@ fn as_json(
         .zip(verdicts)
         .map(|(ended, verdict)| {
             let promised = promised(&options.promise, ended.direction);
-            let mut test = serde_json::to_value(ended).unwrap_or_default();
+            let mut test = json::to_tree(ended).unwrap_or_default();
             if let Some(test) = test.as_object_mut() {
                 // Of no meaning outside a daemon.
                 test.remove("test");

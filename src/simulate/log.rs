@@ -13,8 +13,9 @@
 
 use super::world::{Fault, Recorded, Trouble, World};
 use crate::config::Config;
+use crate::json;
 use crate::observation::{Entry, Observation, Obstacle, TargetId};
-use crate::replay::{Fault as Wrong, Header, TRACE_SCHEMA, words};
+use crate::replay::{Fault as Wrong, Header, TRACE_SCHEMA};
 use crate::speed::{Direction, SpeedOutcome};
 use crate::units::{LocalTime, Mono, Rate, Span, Wall};
 use serde_json::Value;
@@ -402,15 +403,15 @@ fn trace(text: &str) -> Result<Log, Vec<Wrong>> {
         }
         let mut tell = |column: usize, what: String| wrong.push(Wrong { line: at + 1, column, what });
         if line.starts_with("{\"schema\":") {
-            match serde_json::from_str::<Header>(line) {
+            match json::read::<Header>(line.as_bytes()) {
                 Ok(header) if header.schema == TRACE_SCHEMA => config = Some(header.config),
                 Ok(header) => {
                     tell(12, format!("the schema is {:?}, this program reads {TRACE_SCHEMA}", header.schema))
                 }
-                Err(e) => tell(e.column(), format!("not the header of a trace: {}", words(&e))),
+                Err(e) => tell(e.column(), format!("not the header of a trace: {}", e.bare())),
             }
         } else {
-            match serde_json::from_str::<Entry>(line) {
+            match json::read::<Entry>(line.as_bytes()) {
                 Ok(entry) if entry.at < last => {
                     tell(1, format!("time runs back: {} after {}", entry.at.0, last.0))
                 }
@@ -418,7 +419,7 @@ fn trace(text: &str) -> Result<Log, Vec<Wrong>> {
                     last = entry.at;
                     taken(&entry, &mut rows, &mut speeds, &mut links, &mut traffic, &mut clock);
                 }
-                Err(e) => tell(e.column(), format!("not an entry of a trace: {}", words(&e))),
+                Err(e) => tell(e.column(), format!("not an entry of a trace: {}", e.bare())),
             }
         }
         if wrong.len() >= TOLD {

@@ -2,6 +2,7 @@
 //! envelope comes beside the bytes.
 
 use crate::config::read::hex;
+use crate::json;
 use crate::message::{Arguments, COMMAND_SCHEMA, Command, CommandName, Reason, signed_text};
 use crate::observation::{CommandRefused, Commanded, Signature};
 use crate::units::{LocalTime, Span};
@@ -44,7 +45,7 @@ pub enum Read {
 
 /// Reads one message that came for the gateway `device_id`, and looks at its signature with `key`.
 pub fn read(payload: &[u8], envelope: Envelope<'_>, device_id: &str, key: Option<&[u8; 32]>) -> Read {
-    let value: Value = match serde_json::from_slice(payload) {
+    let value: Value = match json::parse(payload) {
         Ok(value) => value,
         Err(e) => return Read::Unreadable(format!("is not JSON: {e}")),
     };
@@ -152,7 +153,7 @@ fn argument<T: DeserializeOwned>(
 ) -> Result<Option<T>, String> {
     match of.get(name).filter(|v| !v.is_null()) {
         None => Ok(None),
-        Some(value) => match T::deserialize(value) {
+        Some(value) => match json::from_tree::<T>(value) {
             Ok(value) => Ok(Some(value)),
             Err(_) => Err(format!("arguments.{name} is not {wanted}")),
         },

@@ -17,6 +17,7 @@ pub mod tls;
 use self::notice::Notices;
 use super::outbox::{Dropped, Outbox, Place};
 use crate::config::{self, Broker};
+use crate::json;
 use crate::message::{Message, STATE_SCHEMA, Stamp, Telemetry, correct_stamps};
 use crate::observation::Observation;
 use crate::privacy::Privacy;
@@ -726,7 +727,7 @@ impl Keeper {
         let window = if self.careful > 0 { 1 } else { connection.window };
         while connection.messages().count() < window {
             let Some((place, message)) = self.next(connection, now) else { break };
-            let mut value = match serde_json::to_value(&message) {
+            let mut value = match json::to_tree(&message) {
                 Ok(value) => value,
                 Err(e) => {
                     self.give_up(place, message.id(), &format!("it cannot be written as JSON: {e}"));
@@ -777,10 +778,10 @@ impl Keeper {
             return Ok(());
         }
         let now = self.wiring.time.stamp();
-        let first = routine(&self.wiring.routine)
-            .waiting
-            .front()
-            .map(|t| (json!(t), age(&now, &t.time).is_none_or(|age| age > SUMMARY_LATE_AFTER)));
+        let first = routine(&self.wiring.routine).waiting.front().and_then(|t| {
+            let late = age(&now, &t.time).is_none_or(|age| age > SUMMARY_LATE_AFTER);
+            Some((json::to_tree(t).ok()?, late))
+        });
         let Some((mut value, late)) = first else { return Ok(()) };
         self.leaves("telemetry", &mut value);
         if late {
@@ -863,7 +864,7 @@ impl Keeper {
         body["online"] = online.into();
         body["boot_id"] = stamp.boot_id.as_str().into();
         body["session_id"] = session.into();
-        body["time"] = json!(stamp);
+        body["time"] = json::to_tree(&stamp).unwrap_or_default();
         body["dropped"] = json!({
             "events": events, "callbacks": callbacks, "refused": refused, "damaged": damaged, "telemetry": summaries,
             "unheard": self.unheard,
@@ -878,7 +879,7 @@ impl Keeper {
         let mut body = Value::Object(fields);
         self.states = self.states.wrapping_add(1);
         body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.states).into();
-        body["time"] = json!(self.wiring.time.stamp());
+        body["time"] = json::to_tree(&self.wiring.time.stamp()).unwrap_or_default();
         self.leaves("config/reported", &mut body);
         Some(body)
     }

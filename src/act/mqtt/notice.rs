@@ -8,6 +8,7 @@
 
 use super::receipt::{kind, shown};
 use crate::check::AreaNotice;
+use crate::json;
 use crate::message::NOTICE_SCHEMA;
 use crate::units::{LocalTime, Mono, Span};
 use serde_json::Value;
@@ -151,7 +152,7 @@ pub fn read(payload: &[u8], area: &str) -> Result<Option<AreaNotice>, String> {
         return Err(format!("it has {} bytes, expected at most {LARGEST_NOTICE}", payload.len()));
     }
     let value: Value =
-        serde_json::from_slice(payload).map_err(|e| format!("it is not JSON: {e}; expected an object"))?;
+        json::parse(payload).map_err(|e| format!("it is not JSON: {e}; expected an object"))?;
     let Value::Object(fields) = &value else {
         return Err(format!("it is {}, expected a JSON object", kind(&value)));
     };

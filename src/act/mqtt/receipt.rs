@@ -1,5 +1,6 @@
 //! Reads the platform's receipts: leniently in what they may have beside, strictly in what is used.
 
+use crate::json;
 use crate::observation::{Receipt, ReceiptState};
 use serde_json::Value;
 
@@ -32,7 +33,7 @@ pub fn read(payload: &[u8]) -> Result<Receipt, String> {
         return Err(format!("it has {} bytes, expected at most {LARGEST_RECEIPT}", payload.len()));
     }
     let value: Value =
-        serde_json::from_slice(payload).map_err(|e| format!("it is not JSON: {e}; expected an object"))?;
+        json::parse(payload).map_err(|e| format!("it is not JSON: {e}; expected an object"))?;
     let Value::Object(fields) = &value else {
         return Err(format!("it is {}, expected a JSON object", kind(&value)));
     };

@@ -7,6 +7,7 @@
 //! What it starts in the background should redirect its output.
 
 use crate::action::{Repair, Rung};
+use crate::json;
 use crate::observation::RemedyResult;
 use crate::program::{End, run};
 use std::ffi::OsStr;
@@ -33,7 +34,7 @@ impl Script {
 
     /// Carries one remedy out.
     pub async fn repair(&self, repair: &Repair) -> (RemedyResult, String) {
-        let json = match serde_json::to_vec(repair) {
+        let json = match json::write(repair) {
             Ok(json) => json,
             Err(e) => return (RemedyResult::Failed, format!("the remedy cannot be written as JSON: {e}")),
         };
@@ -46,7 +47,7 @@ impl Script {
             ("LINEKEEPER_RESOLVER", resolver.as_str()),
         ];
         let limit = repair.limit.into();
-        let ran = run(&[self.program.as_os_str(), OsStr::new(rung)], &json, &env, limit).await;
+        let ran = run(&[self.program.as_os_str(), OsStr::new(rung)], json.as_bytes(), &env, limit).await;
         let name = self.program.display();
         if ran.succeeded() {
             let said = if ran.output.is_empty() { "it said nothing".into() } else { ran.output };
