@@ -11,8 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 /// The parts without IO, clock, randomness and async.
-const CORE: &[&str] =
-    &[
+const CORE: &[&str] = &[
     "judge",
     "replay",
     "simulate",
