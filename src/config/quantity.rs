@@ -95,6 +95,11 @@ const DIGITS: usize = 12;
 
 /// Reads a decimal number and its unit; spaces around both are free, the unit's case is not (`mbit` is not `Mbit`).
 pub(crate) fn parse<Q: Quantity>(text: &str) -> Result<Q, Refusal> {
+    steps(text, Q::UNITS).and_then(|steps| Q::of(steps).ok_or(Refusal::OutOfRange))
+}
+
+/// How many of the finest step; not generic, so that a router has it once.
+fn steps(text: &str, units: &[(&str, u64)]) -> Result<u64, Refusal> {
     let text = text.trim();
     let (negative, text) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -118,7 +123,7 @@ pub(crate) fn parse<Q: Quantity>(text: &str) -> Result<Q, Refusal> {
     if unit.is_empty() {
         return Err(Refusal::NoUnit);
     }
-    let (_, size) = Q::UNITS.iter().find(|(name, _)| *name == unit).ok_or(Refusal::UnknownUnit)?;
+    let (_, size) = units.iter().find(|(name, _)| *name == unit).ok_or(Refusal::UnknownUnit)?;
     let whole = whole.trim_start_matches('0');
     let fraction = fraction.trim_end_matches('0');
     if fraction.len() > DIGITS {
@@ -137,7 +142,7 @@ pub(crate) fn parse<Q: Quantity>(text: &str) -> Result<Q, Refusal> {
     if negative && steps > 0 {
         return Err(Refusal::OutOfRange);
     }
-    u64::try_from(steps).ok().and_then(Q::of).ok_or(Refusal::OutOfRange)
+    u64::try_from(steps).map_err(|_| Refusal::OutOfRange)
 }
 
 /// The ASCII digits that `text` begins with, and the rest.
