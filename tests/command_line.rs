@@ -202,7 +202,7 @@ fn a_trace_that_is_wrong_is_65_with_line_and_column() {
         (String::from("rubbish\n"), &["line 1, column 1", "not the header of a trace"][..]),
         (
             header() + "{\"at\":1,\"observation\":{\"saw\":\"ghost\"}}\n",
-            &["line 2, column 21: ", "observation", "saw", "ghost"],
+            &["line 2, column 23: ", "observation", "saw", "ghost"],
         ),
         (good.clone() + "{\"at\":\n", &["line 4, column"]),
         (good.clone() + STARTED, &["line 4, column 1", "time runs back", "1000", "2000"]),
