@@ -107,7 +107,7 @@ fn a_killed_process_leaves_unknown_and_is_told_as_a_crash() {
 fn a_power_cut_is_neither_the_lines_nor_a_crash() {
     let over = json!({ "outage": { "hold_down": "10 s" } });
     let off = Span::hours(7);
-    let world = World::quiet().with(Span::hours(3), off, Trouble::PowerCut);
+    let world = World::quiet().with(Span::hours(4), off, Trouble::PowerCut);
     let (books, status) = after(over, &world, Span::hours(12));
     let Beginning { how, away_least_ms, away_most_ms } = status.beginning.unwrap();
     assert_eq!(how, Ending::PowerCut);
