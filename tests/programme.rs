@@ -181,7 +181,8 @@ fn what_was_due_while_it_was_off_comes_late_and_says_so() {
     let mut gateway = Gateway::new(config(installed, json!({})), at(installed));
     gateway.boot(Span::ZERO, true);
     gateway.clock(gateway.wall, true);
-    gateway.pass(Span::hours(2));
+    // Until the first snapshot is on flash.
+    gateway.pass(Span::hours(4));
     // Off for two months, over the change to summer time; the clock is behind at the boot.
     gateway.boot(Span::days(60), true);
     gateway.clock(at("1970-01-01T00:00:10Z"), false);
