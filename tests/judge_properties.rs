@@ -331,7 +331,7 @@ proptest! {
         let snapshot = judge.snapshot().unwrap();
         let size = snapshot.to_string().len();
         // Most of it is a link with 500 addresses, callbacks with long reasons, and a full journal of commands.
-        prop_assert!(size <= 81_920, "a snapshot of {size} bytes");
+        prop_assert!(size <= 98_304, "a snapshot of {size} bytes");
         let restored = Judge::restore(config, &snapshot).unwrap();
         prop_assert_eq!(restored.snapshot().unwrap(), snapshot);
         let status = judge.status(now);
