@@ -260,12 +260,12 @@ fn a_bad_year_is_remembered_in_little() {
         let snapshot = simulation.judge().map(|judge| judge.snapshot().unwrap().to_string().len());
         sizes.extend(snapshot);
     }
-    let most = |sizes: &[usize]| sizes.iter().copied().max().unwrap();
-    let (early, late) = sizes.split_at(sizes.len() / 2);
     // Eight callbacks and eight incidents with their evidence, the record of what latency and loss were, a day's usage.
-    assert!(most(&sizes) <= 98_304, "{} bytes", most(&sizes));
-    // It is full in the first half of the year already: ids and numbers grow by a digit, and nothing else grows.
-    assert!(most(late) <= most(early) * 11 / 10, "{} bytes, then {}", most(early), most(late));
+    let most = sizes.iter().copied().max().unwrap();
+    assert!(most <= 98_304, "{most} bytes");
+    // Bad months with a full set of callbacks stand out; what they brought goes again.
+    let last = sizes.iter().rev().take(4).copied().max().unwrap();
+    assert!(last <= 65_536, "{last} bytes at the end: {sizes:?}");
     assert_eq!(simulation.report().stalls, 0);
 }
 
