@@ -137,16 +137,29 @@ impl Broker {
     }
 }
 
-/// mosquitto_sub on everything, with what is around each message.
+/// mosquitto_sub on everything, with what is around each message. Its session outlives it and the broker, as a
+/// platform's does: a gateway that connects first loses nothing.
 struct Tap {
     came: Arc<Mutex<Vec<Value>>>,
     _process: Process,
 }
 
 impl Tap {
-    fn start(world: &World, broker: &Broker) -> Result<Tap, Failed> {
+    fn command(broker: &Broker) -> Command {
         let mut command = Command::new("mosquitto_sub");
-        command.args(broker.login()).args(["-t", &format!("{ROOT}#"), "-F", "%j"]);
+        command.args(broker.login()).args(["-i", "ear", "-c", "-t", &format!("{ROOT}#")]);
+        command
+    }
+
+    /// Leaves the subscription with the broker, to be listened to later.
+    fn enrol(world: &World, broker: &Broker) -> Outcome {
+        let out = world.exec_in(Host::Platform, Tap::command(broker).arg("-E"))?;
+        must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())
+    }
+
+    fn start(world: &World, broker: &Broker) -> Result<Tap, Failed> {
+        let mut command = Tap::command(broker);
+        command.args(["-F", "%j"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = world.spawn_in(Host::Platform, &mut command)?;
         let lines = BufReader::new(process.child().stdout.take().expect("a pipe")).lines();
@@ -522,6 +535,9 @@ fn refusals() -> Outcome {
         fs::copy(broker.at(file), broker.at(&format!("good-{file}")))?;
     }
     let plan = plan(&world, &broker, DEVICE);
+    broker.up(&world)?;
+    Tap::enrol(&world, &broker)?;
+    broker.down()?;
     let mut agent: Option<Process> = None;
     for (what, certificate, key, words) in [
         ("old", broker.at("old.pem"), broker.at("old.key"), "the broker's certificate has expired"),
