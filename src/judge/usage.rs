@@ -221,11 +221,9 @@ impl Usual {
         Some(Season { median: middle, mad: median(rates), weeks })
     }
 
-    /// Those of an hour and of the two beside it; none if the hour itself is not known.
-    fn around(&self, way: Way, hour: usize, least: u32) -> Option<[Option<Season>; 3]> {
-        let own = self.season(way, hour, least)?;
-        let beside = |by: usize| self.season(way, (hour + by) % HOURS, least);
-        Some([beside(HOURS - 1), Some(own), beside(1)])
+    /// Those of the hours beside it.
+    fn beside(&self, way: Way, hour: usize, least: u32) -> impl Iterator<Item = Season> {
+        [HOURS - 1, 1].into_iter().filter_map(move |by| self.season(way, (hour + by) % HOURS, least))
     }
 
     /// The median of the busiest hour, coming in.
@@ -300,26 +298,36 @@ impl Kind {
 
     /// Whether a rate shows it in this hour: then the limit, and what is usual.
     fn shown(self, usual: &Usual, hour: usize, policy: &config::Usage, rate: u64) -> Option<(u64, Season)> {
-        let around = usual.around(self.way(), hour, policy.weeks)?;
-        let own = around[1]?;
-        let each = || around.iter().flatten();
+        // The most common cases first, for the sake of who simulates years: a limit is above `least`.
+        if matches!(self, Kind::MuchReceived | Kind::MuchSent) && rate <= policy.least.0 {
+            return None;
+        }
+        let own = usual.season(self.way(), hour, policy.weeks)?;
+        let beside = || usual.beside(self.way(), hour, policy.weeks);
         let limit = match self {
             Kind::MuchReceived | Kind::MuchSent => {
-                each().map(|s| much(s, policy)).max().filter(|limit| rate > *limit)?
+                let limit = Some(much(&own, policy)).filter(|limit| rate > *limit)?;
+                beside().map(|s| much(&s, policy)).fold(limit, u64::max)
             }
-            // The most common case first, for the sake of who simulates years.
             Kind::LittleReceived if own.median < policy.least.0 || rate >= own.median / LOW_PART => {
                 return None;
             }
             Kind::LittleReceived => {
                 let busy = (usual.busiest(policy.weeks) / BUSY_PART).max(policy.least.0);
-                let little = |s: &Season| match s.median >= busy {
+                let little = |s: Season| match s.median >= busy {
                     true => (s.median / LOW_PART).min(s.median.saturating_sub(MADS.saturating_mul(s.mad))),
                     false => 0,
                 };
-                each().map(little).min().filter(|limit| rate < *limit)?
+                beside().map(little).fold(little(own), u64::min)
             }
         };
+        let shows = match self {
+            Kind::MuchReceived | Kind::MuchSent => rate > limit,
+            Kind::LittleReceived => rate < limit,
+        };
+        if !shows {
+            return None;
+        }
         Some((limit, own))
     }
 }
@@ -344,8 +352,16 @@ struct Course {
     open: Option<Told>,
     /// When it was last told of, the latest last.
     told: Vec<Mono>,
-    /// It is not told before this.
+    /// It was told so often that it is not told before this.
     muted: Option<Mono>,
+}
+
+impl Course {
+    /// It is not told before this.
+    fn silent_until(&self) -> Option<Mono> {
+        let told = self.told.last().map(|at| *at + NOTICE_EVERY);
+        told.max(self.muted)
+    }
 }
 
 /// All that is remembered of usage.
@@ -491,9 +507,8 @@ impl Usage {
             course.sum = course.sum.saturating_add(rate);
             course.calm = 0;
             let lasts = course.beyond >= kind.windows(policy);
-            let told = course.told.last().is_some_and(|at| now.since(*at) < NOTICE_EVERY);
-            let muted = course.muted.is_some_and(|until| now < until);
-            if lasts && course.open.is_none() && !told && !muted {
+            let silent = course.silent_until().is_some_and(|until| now < until);
+            if lasts && course.open.is_none() && !silent {
                 turns.push(Turn::Began {
                     kind,
                     rate: Rate(course.sum / u64::from(course.beyond)),
@@ -546,7 +561,7 @@ impl Usage {
         }
     }
 
-    /// For simulators: until when traffic that stays as it is (`rates`: bit/s) is nothing new. `None`: what comes next
+    /// For simulators: until when traffic that stays as it is (`rates`: bit/s) comes to nothing. `None`: what comes next
     /// matters.
     pub fn rests(
         &self,
@@ -560,20 +575,30 @@ impl Usage {
             return Some(never);
         };
         let (received, sent) = rates?;
+        if now.0 / WINDOW.0 != self.began.0 / WINDOW.0 {
+            // The counters that end a window have not come yet.
+            return None;
+        }
         let hour = hour_of_week(local);
+        // In the next hour something else is usual.
+        let left = u64::try_from(3_600 - local.rem_euclid(3_600)).unwrap_or(0);
+        let mut until = now + Span::seconds(left);
         for (kind, course) in Kind::ALL.into_iter().zip(&self.courses) {
             let rate = match kind.way() {
                 Way::Received => received,
                 Way::Sent => sent,
             };
-            let beyond = kind.shown(&self.usual, hour, policy, rate).is_some();
-            if beyond || course.beyond > 0 || course.open.is_some() {
-                return None;
+            let begun = course.beyond > 0 || course.open.is_some();
+            if begun || kind.shown(&self.usual, hour, policy, rate).is_some() {
+                // The window at whose end something may be told is lived through.
+                let counted = if course.open.is_some() { course.calm } else { course.beyond };
+                let spare = kind.windows(policy).saturating_sub(counted.saturating_add(1));
+                let window = Mono(now.0 - now.0 % WINDOW.0) + WINDOW.times(u64::from(spare));
+                let silent = course.silent_until().filter(|_| course.open.is_none());
+                until = until.min(silent.map_or(window, |at| at.max(window)));
             }
         }
-        // In the next hour something else is usual.
-        let left = u64::try_from(3_600 - local.rem_euclid(3_600)).unwrap_or(0);
-        Some(now + Span::seconds(left))
+        Some(until).filter(|until| *until > now)
     }
 }
 
