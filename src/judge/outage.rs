@@ -209,6 +209,11 @@ pub struct TargetState {
     answered_sent: Option<Mono>,
 }
 
+/// No target's limit is less.
+fn quickest(config: &Config) -> Span {
+    QUICKEST.min(config.probe.timeout)
+}
+
 impl TargetState {
     fn limit(&self, config: &Config) -> Span {
         if self.srtt_us == 0 {
@@ -740,7 +745,9 @@ impl Watch {
 
     fn judge_flights(&mut self, now: Mono, config: &Config) {
         let mut at = 0;
-        while let Some(flight) = self.flights.get(at) {
+        // They are kept in the order in which they were sent: behind one that is younger than any limit are only such.
+        let old = |f: &&Flight| now.since(f.sent) >= quickest(config);
+        while let Some(flight) = self.flights.get(at).filter(old) {
             let limit = self.known(flight.target).map(|state| state.limit(config));
             if limit.is_some_and(|limit| now.since(flight.sent) >= limit) {
                 let flight = self.flights.remove(at);
@@ -935,12 +942,15 @@ impl Watch {
     /// When time must pass at the latest for something to be judged or asked.
     pub fn wake(&self, config: &Config) -> Mono {
         let mut at = self.next_round.min(self.seen + WATCHED);
-        let mut sooner = |m: Mono| at = at.min(m);
         for flight in &self.flights {
+            if flight.sent + quickest(config) >= at {
+                break;
+            }
             if let Some(state) = self.known(flight.target) {
-                sooner(flight.sent + state.limit(config));
+                at = at.min(flight.sent + state.limit(config));
             }
         }
+        let mut sooner = |m: Mono| at = at.min(m);
         if self.line != LineState::Down
             && let Some((cause, since)) = self.link_fault_since()
         {
