@@ -324,6 +324,19 @@ fn diagnosed() -> Outcome {
     drop(dns);
     let _dns = resolver(&world, Host::Anchor, ANCHOR.into(), dns_server::Manner::Alive)?;
 
+    world.silence_access()?;
+    let rows = [
+        "address the kernel 198.18.100.10 ok",
+        "neighbour 198.18.100.1 no answer within 4 s silent",
+        "dhcp any DHCP server no answer within 4 s silent",
+        "gateway echo to 198.18.100.1 no answer silent",
+    ];
+    let last = "no machine answers at the operator's first router's address). What to do: restart the modem";
+    says("the operator's first router dead", 1, Some("gateway"), &rows, last)?;
+    world.restore_access()?;
+    let answers = clock::wait_until(PATIENCE, || world.ping(Host::Gateway, WORLD, PATIENCE).is_some());
+    must(answers, || "the line does not come back".into())?;
+
     drop(page);
     let _page = web_server(&world, Host::World, WORLD.into(), web_server::Manner::Portal)?;
     let rows = ["web http://check.isp.example/204 status 302 instead of 204: it leads to"];
