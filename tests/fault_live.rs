@@ -723,13 +723,13 @@ fn dnsmasq() -> Outcome {
     let wanted = outage("access", &["dhcp.answered"], &["renew", "restart-network", "power-modem"]);
     s.suffers("address lost, dnsmasq serves, nobody asks", |s| Ok(s.world.wedge()?), &wanted)?;
     // It goes on: within a minute and a quarter every question of the burst is made.
-    let window = std::env::var("LINEKEEPER_OUTAGE_SECONDS").ok().and_then(|s| s.parse().ok()).unwrap_or(75);
-    clock::wait_until(Duration::from_secs(window), || read(&log).matches("DHCPDISCOVER").count() > 12);
+    clock::wait_until(field::outage(), || read(&log).matches("DHCPDISCOVER").count() > 12);
     let said = read(&log);
     let count = |word: &str| said.matches(&format!("{word}(acc0)")).count();
     let (asked, offered) = (count("DHCPDISCOVER"), count("DHCPOFFER"));
     println!(
-        "dnsmasq in {window} s of outage: {asked} DISCOVERs, {offered} OFFERs, {} REQUESTs",
+        "dnsmasq in {:?} of outage: {asked} DISCOVERs, {offered} OFFERs, {} REQUESTs",
+        field::outage(),
         count("DHCPREQUEST")
     );
     must((1..=6).contains(&asked), || format!("{asked} DISCOVERs:\n{said}"))?;
