@@ -10,7 +10,7 @@ mod messages;
 
 use libtest_mimic::{Arguments, Trial};
 use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
-use linekeeper::act::outbox::Outbox;
+use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper::config;
 use linekeeper::message::{Critical, Fact, Message, Stamp};
 use linekeeper::observation::{Observation, Receipt, ReceiptState};
@@ -437,7 +437,7 @@ impl Agent {
             .finish();
         let logging = tracing::subscriber::set_default(subscriber);
         let room = tempfile::tempdir().unwrap();
-        let (outbox, troubles) = Outbox::open(room.path(), 1 << 20);
+        let (outbox, troubles) = Outbox::open(room.path(), 1 << 20, Known::default());
         assert_eq!(troubles, [""; 0]);
         let outbox = Arc::new(Mutex::new(outbox));
         let (state, body) =

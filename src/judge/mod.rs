@@ -2014,6 +2014,11 @@ impl Judge {
         self.state.ladder.taken(now)
     }
 
+    /// The number of the last message: all up to it were given.
+    pub fn given(&self) -> u64 {
+        self.state.messages
+    }
+
     /// The callback in course that the customer asked for, or joined.
     pub fn asked_callback(&self) -> Option<&str> {
         let asked = |c: &&Callback| c.is_live() && c.last.issues.iter().any(|i| i.code == ASKED);
