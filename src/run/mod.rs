@@ -653,7 +653,8 @@ impl Daemon {
         let trouble = result.and(taken).and(usual).err();
         if trouble != self.store_trouble {
             self.store_trouble = trouble.clone();
-            self.own.push_back(Observation::PartSeen { part: Part::Store, trouble });
+            // Before anything else: from now on the judge calls nothing by a number that the next life may use.
+            self.own.push_front(Observation::PartSeen { part: Part::Store, trouble });
         }
     }
 
