@@ -503,6 +503,7 @@ impl Judge {
                 let wait = self.config.callback.receipt;
                 self.state.callbacks.iter_mut().for_each(|c| c.acknowledged(now, *number, wait));
             }
+            Observation::GivenUp { number } => self.given_up(now, *number),
             Observation::BrokerSeen { connected } => self.state.broker = *connected,
             Observation::ReceiptCame(receipt) => self.receipt(now, receipt),
             Observation::Commanded(came) => self.commanded(now, came),
@@ -1917,6 +1918,21 @@ impl Judge {
             .filter(|i| i.broken.is_some() && i.callback.is_none())
             .map(|i| i.id.clone());
         self.open_callback(now, trigger, severity, issue, evidence, opened, now, incident_id, remedies);
+    }
+
+    /// The broker would not have a message. A callback is asked for again all the same: somebody may mend the broker.
+    fn given_up(&mut self, now: Mono, number: u64) {
+        let wait = self.config.callback.receipt;
+        let Some(callback) = self.state.callbacks.iter_mut().find(|c| c.number == number) else { return };
+        callback.acknowledged(now, number, wait);
+        if let Some(again) = callback.again {
+            let text = format!(
+                "the broker would not have callback {}: asking again in {}",
+                callback.last.callback_id,
+                again.since(now)
+            );
+            self.note(Level::Warn, text);
+        }
     }
 
     /// Asks again where the platform's receipt did not come.
