@@ -15,7 +15,7 @@
 mod messages;
 
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
-use linekeeper::act::outbox::Outbox;
+use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper::config::{Broker, Mqtt as To};
 use linekeeper::message::{Critical, Stamp};
 use linekeeper::observation::Observation;
@@ -171,7 +171,7 @@ async fn measure() -> ExitCode {
     came.recv().await.expect("subscribed");
 
     let store = room.path().join("store");
-    let (outbox, troubles) = Outbox::open(&store, ROOM);
+    let (outbox, troubles) = Outbox::open(&store, ROOM, Known::default());
     assert!(troubles.is_empty(), "{troubles:?}");
     let outbox = Arc::new(Mutex::new(outbox));
     let (mqtt, mut seen, _state) = start(&outbox, port);

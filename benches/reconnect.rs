@@ -13,7 +13,7 @@
 )]
 
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
-use linekeeper::act::outbox::Outbox;
+use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper::config::{Broker, Mqtt as To};
 use linekeeper::message::Stamp;
 use linekeeper::observation::Observation;
@@ -93,7 +93,7 @@ async fn measure() -> ExitCode {
     let (into, mut came) = mpsc::channel(GATEWAYS * 4);
     let mut gateways = Vec::new();
     for n in 0..GATEWAYS {
-        let (outbox, _) = Outbox::open(&room.path().join(n.to_string()), 16_000);
+        let (outbox, _) = Outbox::open(&room.path().join(n.to_string()), 16_000, Known::default());
         let (state, body) = watch::channel(json!({}));
         let (saw, mut seen) = mpsc::channel(64);
         let mqtt = Mqtt::start(Wiring {

@@ -98,6 +98,11 @@ json::tagged! {
             /// Its number, as in `Critical::number`.
             number: u64,
         },
+        /// A critical message was given up: the broker would not have it.
+        GivenUp {
+            /// Its number, as in `Critical::number`.
+            number: u64,
+        },
         /// The connection to the broker began or ended.
         BrokerSeen {
             /// Connected or not.

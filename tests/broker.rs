@@ -10,7 +10,7 @@ mod messages;
 
 use libtest_mimic::{Arguments, Trial};
 use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
-use linekeeper::act::outbox::Outbox;
+use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper::config;
 use linekeeper::message::{Critical, Fact, Message, Stamp};
 use linekeeper::observation::{Observation, Receipt, ReceiptState};
@@ -437,7 +437,7 @@ impl Agent {
             .finish();
         let logging = tracing::subscriber::set_default(subscriber);
         let room = tempfile::tempdir().unwrap();
-        let (outbox, troubles) = Outbox::open(room.path(), 1 << 20);
+        let (outbox, troubles) = Outbox::open(room.path(), 1 << 20, Known::default());
         assert_eq!(troubles, [""; 0]);
         let outbox = Arc::new(Mutex::new(outbox));
         let (state, body) =
@@ -483,13 +483,20 @@ impl Agent {
 
     /// The numbers acknowledged until `last` was.
     async fn acknowledged_until(&mut self, last: u64) -> Vec<u64> {
-        let mut numbers = Vec::new();
-        while numbers.last() != Some(&last) {
-            if let Observation::Acknowledged { number } = self.saw().await {
-                numbers.push(number);
+        self.told_until(last).await.0
+    }
+
+    /// The numbers acknowledged until `last` was, and those given up meanwhile.
+    async fn told_until(&mut self, last: u64) -> (Vec<u64>, Vec<u64>) {
+        let (mut taken, mut given_up) = (Vec::new(), Vec::new());
+        while taken.last() != Some(&last) {
+            match self.saw().await {
+                Observation::Acknowledged { number } => taken.push(number),
+                Observation::GivenUp { number } => given_up.push(number),
+                _ => {}
             }
         }
-        numbers
+        (taken, given_up)
     }
 }
 
@@ -777,7 +784,7 @@ async fn a_message_too_large_blocks_nothing() {
     let mut agent = Agent::start(to(&[plain(broker.port)]));
     agent.append(&[now_event(1, 10), now_event(2, 10_000), now_event(3, 10), now_event(4, 2_000)]);
     assert_eq!(platform.ids_until(&id_of(4)).await, [1, 3, 4].map(id_of));
-    assert_eq!(agent.acknowledged_until(4).await, [1, 3, 4]);
+    assert_eq!(agent.told_until(4).await, (vec![1, 3, 4], vec![2]), "the judge is told of it");
     // What matters of a callback is the call: it goes without the evidence that makes it too large.
     let mut large = callback(5, BOOT, monotonic_ms(), 10);
     if let Message::Callback(callback) = &mut large.message {

@@ -89,11 +89,14 @@ struct Asked {
     judge: Judge,
     now: Mono,
     last: Vec<Callback>,
+    /// Their numbers.
+    numbers: Vec<u64>,
 }
 
 impl Asked {
     fn new() -> Asked {
-        let mut asked = Asked { judge: Judge::new(config(json!({}))), now: Mono(1_000), last: Vec::new() };
+        let judge = Judge::new(config(json!({})));
+        let mut asked = Asked { judge, now: Mono(1_000), last: Vec::new(), numbers: Vec::new() };
         asked.step(&Observation::Started(Started {
             boot_id: "boot-1".into(),
             uptime: Span::seconds(1),
@@ -112,10 +115,23 @@ impl Asked {
         for action in self.judge.step(self.now, saw) {
             if let Action::Publish(m) = action
                 && let Message::Callback(c) = m.message
+                // Nobody answers here: the line's own callback is another story.
+                && self.last.first().is_none_or(|first| first.callback_id == c.callback_id)
             {
                 self.last.push(*c);
+                self.numbers.push(m.number);
             }
         }
+    }
+
+    fn wait(&mut self, span: Span) {
+        let end = self.now + span;
+        while self.judge.wake() <= end {
+            self.now = self.now.max(self.judge.wake());
+            self.step(&Observation::Ticked);
+        }
+        self.now = end;
+        self.step(&Observation::Ticked);
     }
 
     fn receipt(
@@ -166,6 +182,29 @@ fn what_the_platform_reports_back_is_kept_and_told_on() {
         (Some(4), vec!["slow".to_string(), "wifi".into()])
     );
     assert_eq!(told.resolved, Some(("agent-7".into(), 601)));
+}
+
+#[test]
+fn a_request_that_the_broker_would_not_have_is_made_again() {
+    let mut asked = Asked::new();
+    let wait = config(json!({})).callback.receipt;
+    for repeats in 0..10 {
+        let again = wait.times(1 << repeats).min(Span::hours(1));
+        // Numbers of others mean nothing to it.
+        asked.step(&Observation::GivenUp { number: 1_000 });
+        asked.step(&Observation::GivenUp { number: asked.numbers[repeats] });
+        asked.wait(Span(again.0 - 1));
+        assert_eq!(asked.last.len(), repeats + 1, "not before {again}");
+        asked.wait(Span::millis(1));
+        assert_eq!(asked.last.len(), repeats + 2, "after {again}");
+    }
+    assert!(asked.last.iter().all(|c| *c == asked.last[0]), "the same, letter for letter");
+    // What became of it meanwhile is not undone.
+    asked.receipt(Span::seconds(1), ReceiptState::Closed, None, &[], None);
+    let said = asked.last.len();
+    asked.step(&Observation::GivenUp { number: *asked.numbers.last().unwrap() });
+    asked.wait(Span::hours(2));
+    assert_eq!(asked.last.len(), said);
 }
 
 #[test]

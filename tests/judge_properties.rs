@@ -172,6 +172,7 @@ fn observation() -> impl Strategy<Value = Observation> {
             detail,
         }),
         4 => number().prop_map(|number| Observation::Acknowledged { number }),
+        1 => number().prop_map(|number| Observation::GivenUp { number }),
         1 => any::<bool>().prop_map(|connected| Observation::BrokerSeen { connected }),
         4 => (id(), 0usize..4, any::<Option<u8>>()).prop_map(|(callback_id, s, score)| {
             Observation::ReceiptCame(Receipt {

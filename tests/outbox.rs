@@ -9,7 +9,7 @@
 mod messages;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use linekeeper::act::outbox::{Dropped, Outbox};
+use linekeeper::act::outbox::{Dropped, Known, Outbox};
 use linekeeper::message::Critical;
 use messages::{callback, event};
 use std::fs;
@@ -104,7 +104,7 @@ fn deliver(outbox: &mut Outbox, number: u64) {
 }
 
 fn open(directory: &Path) -> Outbox {
-    let (outbox, troubles) = Outbox::open(directory, ROOM);
+    let (outbox, troubles) = Outbox::open(directory, ROOM, Known::default());
     assert_eq!(troubles, [""; 0]);
     outbox
 }
@@ -171,7 +171,7 @@ fn a_tail_torn_at_any_byte_loses_no_whole_message() {
         if put == 4 && lines("done ") == 1 {
             expected.remove(1);
         }
-        let (mut outbox, troubles) = Outbox::open(room.path(), ROOM);
+        let (mut outbox, troubles) = Outbox::open(room.path(), ROOM, Known::default());
         assert_eq!(numbers(&outbox), expected, "cut at {cut}");
         let torn = cut > 0 && whole[cut - 1] != b'\n';
         assert_eq!(troubles.len(), usize::from(torn), "cut at {cut}: {troubles:?}");
@@ -217,7 +217,7 @@ fn random_damage_loses_only_the_damaged_lines() {
         }
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("outbox.log"), &damaged).unwrap();
-        let (outbox, troubles) = Outbox::open(room.path(), ROOM);
+        let (outbox, troubles) = Outbox::open(room.path(), ROOM, Known::default());
         let found = numbers(&outbox);
         // The last line's end is no loss at all, so there may be one more.
         assert!(
@@ -231,10 +231,9 @@ fn random_damage_loses_only_the_damaged_lines() {
         drop(outbox);
         assert_eq!(numbers(&open(room.path())), found, "round {round}: rewritten whole");
 
-        // The next message shows what is missing at the end, too.
+        // The snapshot shows what is missing at the end, too.
         fs::write(room.path().join("outbox.log"), &damaged).unwrap();
-        let (mut outbox, _) = Outbox::open(room.path(), ROOM);
-        outbox.append(&[event(21, "b", 0, 0)]).unwrap();
+        let (outbox, _) = Outbox::open(room.path(), ROOM, Known { given: 20, messages: &[] });
         let lost = 20 - found.len() as u64;
         assert_eq!(outbox.dropped().damaged, lost, "round {round}: each that is lost is counted");
         drop(outbox);
@@ -259,36 +258,55 @@ fn what_damage_took_is_counted_and_the_snapshot_gives_it_back() {
         }
         fs::write(&path, text).unwrap();
     };
+    let snapshot = |from: usize| Known { given: 9, messages: &messages[from..] };
     // Delivered, waiting, waiting, and the last, of which the snapshot knows.
     spoil(&[2, 3, 7, 9]);
-    let (mut outbox, troubles) = Outbox::open(room.path(), ROOM);
+    let (outbox, troubles) = Outbox::open(room.path(), ROOM, snapshot(7));
     assert!(troubles[0].contains("2 are lost"), "{troubles:?}");
-    assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![5, 6, 8], 2));
-    outbox.append(&messages[7..]).unwrap();
     assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![5, 6, 8, 9], 2));
     drop(outbox);
 
     // Written anew since: the marks tell, not the row of numbers. The snapshot gives 8 back, into its place.
     spoil(&[5, 8]);
-    let (mut outbox, _) = Outbox::open(room.path(), ROOM);
-    assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![6, 9], 4));
-    outbox.append(&messages[7..]).unwrap();
+    let (outbox, _) = Outbox::open(room.path(), ROOM, snapshot(7));
     assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![6, 8, 9], 3));
     drop(outbox);
     let mut outbox = open(room.path());
     assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![6, 8, 9], 3), "on flash too");
 
+    // The last line, and a snapshot of later, with no messages: that there was one is known by its number, in this life
+    // and not only when the next message comes. A known message is not taken for it.
+    outbox.append(&[event(10, "b", 0, 10), event(11, "b", 0, 10)]).unwrap();
+    drop(outbox);
+    spoil(&[11]);
+    let later = Known { given: 11, messages: &[] };
+    let (outbox, _) = Outbox::open(room.path(), ROOM, later);
+    assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![6, 8, 9, 10], 4));
+    drop(outbox);
+    let (mut outbox, troubles) = Outbox::open(room.path(), ROOM, later);
+    assert_eq!((troubles.len(), outbox.dropped().damaged, outbox.highest_number()), (0, 4, 11));
+    outbox.append(&[event(11, "b", 0, 10), event(12, "b", 0, 10)]).unwrap();
+    assert_eq!(numbers(&outbox), [6, 8, 9, 10, 12]);
+    for n in [10, 12] {
+        deliver(&mut outbox, n);
+    }
+    drop(outbox);
+    spoil(&[6]);
+    let (mut outbox, _) = Outbox::open(room.path(), ROOM, Known::default());
+    assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![8, 9], 5));
+
     // Either mark will do.
-    deliver(&mut outbox, 6);
+    outbox.append(&[event(13, "b", 0, 10)]).unwrap();
+    deliver(&mut outbox, 13);
     drop(outbox);
     for (mark, part) in [(0, "first"), (1, "last")] {
         let text = fs::read_to_string(&path).unwrap();
         let at = text.match_indices(" mark ").nth(mark).unwrap().0;
         let damaged = format!("{} bark {}", &text[..at], &text[at + 6..]);
         fs::write(&path, &damaged).unwrap();
-        let (outbox, troubles) = Outbox::open(room.path(), ROOM);
+        let (outbox, troubles) = Outbox::open(room.path(), ROOM, Known::default());
         assert_eq!(troubles.len(), 1);
-        assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![8, 9], 3), "without the {part}");
+        assert_eq!((numbers(&outbox), outbox.dropped().damaged), (vec![8, 9], 5), "without the {part}");
         drop(outbox);
         fs::write(&path, &text).unwrap();
     }
@@ -305,7 +323,7 @@ fn events_go_before_callbacks_and_each_is_counted() {
     let (e, c) = (size(&event(10, "b", 0, 100)), size(&callback(10, "b", 0, 100)));
     // Room for two of each; all numbers have two digits, so all events and all callbacks are of one size.
     let limit = 2 * e + 2 * c;
-    let (mut outbox, _) = Outbox::open(room.path(), limit);
+    let (mut outbox, _) = Outbox::open(room.path(), limit, Known::default());
     let of = |kinds: &str, from: u64| -> Vec<Critical> {
         let make = |(n, k): (usize, char)| match k {
             'e' => event(from + n as u64, "b", 0, 100),
@@ -327,7 +345,7 @@ fn events_go_before_callbacks_and_each_is_counted() {
     outbox.append(&[callback(18, "b", 0, 5_000)]).unwrap();
     assert!(outbox.is_empty(), "what is larger than the outbox");
     drop(outbox);
-    let (outbox, _) = Outbox::open(room.path(), limit);
+    let (outbox, _) = Outbox::open(room.path(), limit, Known::default());
     let Dropped { events, callbacks, .. } = outbox.dropped();
     assert_eq!((events, callbacks), (4, 5), "also after a restart");
 }
@@ -378,7 +396,7 @@ fn a_new_life_of_numbers_loses_nothing() {
 
 /// The second process: puts and delivers without end, and says what is durable.
 fn write_until_killed(directory: &Path) -> ExitCode {
-    let (mut outbox, _) = Outbox::open(directory, ROOM);
+    let (mut outbox, _) = Outbox::open(directory, ROOM, Known::default());
     let mut said = std::io::stdout();
     for n in outbox.highest_number() + 1.. {
         if outbox.append(&[event(n, "b", 0, usize::try_from(n % 700).unwrap_or(0))]).is_err() {
@@ -421,7 +439,7 @@ fn a_death_at_any_moment_loses_nothing() {
             last = line.parse().unwrap();
         }
         writer.wait().unwrap();
-        let (outbox, _) = Outbox::open(room.path(), ROOM);
+        let (outbox, _) = Outbox::open(room.path(), ROOM, Known::default());
         let found = numbers(&outbox);
         assert!(
             outbox.highest_number() >= last,
@@ -440,14 +458,14 @@ fn files_that_are_not_ours_are_set_aside() {
     for content in [&b"\0\0\0\0"[..], b"hello\n", b"\n\n\n", &[0xff; 100_000]] {
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("outbox.log"), content).unwrap();
-        let (mut outbox, troubles) = Outbox::open(room.path(), ROOM);
+        let (mut outbox, troubles) = Outbox::open(room.path(), ROOM, Known::default());
         assert!(troubles[0].contains("damaged") && troubles[0].contains("set-aside-1"), "{troubles:?}");
         outbox.append(&[event(1, "b", 0, 0)]).unwrap();
         assert_eq!(numbers(&open(room.path())), [1]);
     }
     let room = tempfile::tempdir().unwrap();
     fs::create_dir(room.path().join("outbox.log")).unwrap();
-    let (mut outbox, troubles) = Outbox::open(room.path(), ROOM);
+    let (mut outbox, troubles) = Outbox::open(room.path(), ROOM, Known::default());
     assert_eq!(troubles.len(), 1, "{troubles:?}");
     outbox.append(&[event(1, "b", 0, 0)]).unwrap();
     assert_eq!(numbers(&open(room.path())), [1]);
@@ -476,7 +494,7 @@ fn mount_is_missing() -> Option<String> {
 fn in_a_small_world(role: &str) -> Result<(), Failed> {
     let room = tempfile::tempdir()?;
     let done = unshare()
-        .args(["sh", "-c", "mount -t tmpfs -o size=64k none \"$1\" && exec \"$0\""])
+        .args(["sh", "-c", "mount -t tmpfs -o size=256k none \"$1\" && exec \"$0\""])
         .arg(std::env::current_exe()?)
         .arg(room.path())
         .env(ROLE, role)
@@ -490,7 +508,7 @@ fn in_a_small_world(role: &str) -> Result<(), Failed> {
 
 fn on_a_full_disk(place: &Path) -> ExitCode {
     let directory = place.join("store");
-    let (mut outbox, troubles) = Outbox::open(&directory, ROOM);
+    let (mut outbox, troubles) = Outbox::open(&directory, ROOM, Known::default());
     assert_eq!(troubles, [""; 0]);
     outbox.append(&[event(1, "b", 0, 0)]).unwrap();
     let ballast = place.join("ballast");
@@ -509,16 +527,31 @@ fn on_a_full_disk(place: &Path) -> ExitCode {
     assert!(outbox.trouble().is_some());
     assert_eq!(numbers(&outbox), (1..=n).collect::<Vec<_>>(), "in memory all of them");
     // What is on flash is still whole: another start finds what was written before.
-    let (before, _) = Outbox::open(&directory, ROOM);
+    let (before, _) = Outbox::open(&directory, ROOM, Known::default());
     assert!(numbers(&before).starts_with(&[1]));
+    let written = before.highest_number();
     drop(before);
+    // The rest is for the snapshot to keep, as much as that may take: the oldest first.
+    let few = outbox.unwritten();
+    assert_eq!(few.iter().map(|m| m.number).collect::<Vec<_>>(), (written + 1..=n).collect::<Vec<_>>());
+    assert!(!few.is_empty());
+    for more in n + 1..n + 40 {
+        assert!(outbox.append(&[event(more, "b", 0, 900)]).is_err());
+    }
+    let many = outbox.unwritten();
+    assert!(many.starts_with(&few) && (9..20).contains(&many.len()), "{}", many.len());
+    // Another life has them from there, also when it cannot write them either: then its snapshots keep them.
+    let (next, _) = Outbox::open(&directory, ROOM, Known { given: n + 39, messages: &many });
+    assert_eq!(numbers(&next), (1..=written + many.len() as u64).collect::<Vec<_>>());
+    assert_eq!(next.unwritten(), many);
+    drop(next);
     deliver(&mut outbox, 1);
     fs::remove_file(&ballast).unwrap();
     outbox.retry().unwrap();
-    assert!(outbox.trouble().is_none());
+    assert!(outbox.trouble().is_none() && outbox.unwritten().is_empty());
     drop(outbox);
-    let (again, _) = Outbox::open(&directory, ROOM);
-    assert_eq!(numbers(&again), (2..=n).collect::<Vec<_>>());
+    let (again, _) = Outbox::open(&directory, ROOM, Known::default());
+    assert_eq!(numbers(&again), (2..n + 40).collect::<Vec<_>>());
     ExitCode::SUCCESS
 }
 
@@ -528,13 +561,13 @@ fn on_a_read_only_disk(place: &Path) -> ExitCode {
         assert!(done.success());
     };
     let directory = place.join("store");
-    Outbox::open(&directory, ROOM).0.append(&[event(1, "b", 0, 0)]).unwrap();
+    Outbox::open(&directory, ROOM, Known::default()).0.append(&[event(1, "b", 0, 0)]).unwrap();
     remount("remount,bind,ro");
-    let (mut outbox, troubles) = Outbox::open(&directory, ROOM);
+    let (mut outbox, troubles) = Outbox::open(&directory, ROOM, Known::default());
     assert!(troubles.len() == 1 && troubles[0].contains("read-only"), "{troubles:?}");
     assert!(outbox.append(&[event(2, "b", 0, 0)]).unwrap_err().contains("read-only"));
     assert_eq!(numbers(&outbox), [1, 2]);
-    let (mut nowhere, troubles) = Outbox::open(&place.join("other"), ROOM);
+    let (mut nowhere, troubles) = Outbox::open(&place.join("other"), ROOM, Known::default());
     assert_eq!(troubles.len(), 1, "{troubles:?}");
     assert!(nowhere.append(&[event(1, "b", 0, 0)]).is_err());
     assert_eq!(numbers(&nowhere), [1]);
@@ -552,6 +585,6 @@ fn on_a_read_only_disk(place: &Path) -> ExitCode {
     remount("remount,bind,rw");
     outbox.append(&[event(3, "b", 0, 0)]).unwrap();
     drop(outbox);
-    assert_eq!(numbers(&Outbox::open(&directory, ROOM).0), [1, 2, 3]);
+    assert_eq!(numbers(&Outbox::open(&directory, ROOM, Known::default()).0), [1, 2, 3]);
     ExitCode::SUCCESS
 }

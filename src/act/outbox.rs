@@ -13,8 +13,13 @@
 //! ```
 //!
 //! A file written anew begins and ends with the mark, so that damage in one place leaves a copy. After damage what the
-//! mark lists, or the row of numbers behind it, and no line speaks of is lost: it is counted, and taken in again where
-//! the snapshot has it. A lost `done` sends its message once more, a lost `drop` brings its message back.
+//! mark lists, or the row of numbers from it to the last that the snapshot knows, and no line speaks of is lost: it is counted,
+//! unless the snapshot has it. A lost `done` sends its message once more, a lost `drop` brings its message back.
+//!
+//! What is certain: a message for which [`Outbox::append`] returned `Ok` is sent until the broker has it, also after a death
+//! at any moment, and given up only where that is counted ([`Dropped`]). Before that it is in the snapshot of its step, and
+//! stays in the next ones while it cannot be written here ([`Outbox::unwritten`]). While neither can be written a message is
+//! sent from memory, and what the broker has not got when the process dies is lost without a count: flash never learned of it.
 //!
 //! There may be one process at a time: the daemon's socket sees to that.
 
@@ -37,6 +42,10 @@ const FILE: &str = "outbox.log";
 /// smaller bound would rewrite after every third message, a larger one would keep more than the smallest permitted
 /// outbox in dead lines.
 const DEAD_BEFORE_REWRITE: u64 = 16 * 1024;
+
+/// So many bytes of messages that could not be written here go with the snapshot: about a dozen. More would let the snapshot fail
+/// as well on a flash that is nearly full, and it has more to remember than messages.
+const CARRIED: usize = 16 * 1024;
 
 /// The longest file that is read whole: live and dead lines of the largest outbox that can be configured (16 MB), and
 /// some more. What is beyond was not written by us.
@@ -70,7 +79,8 @@ pub struct Dropped {
     /// Messages that the broker would not take.
     pub refused: u64,
     /// Messages whose lines in the file could not be read any more. One that had been delivered is among them only when the
-    /// line that said so is lost too.
+    /// line that said so is lost too, or when flash never learned of it at all: where lines are gone at the end, the numbers
+    /// that only memory had are gone alike.
     pub damaged: u64,
 }
 
@@ -102,9 +112,6 @@ pub struct Outbox {
     highest: Place,
     dropped: Dropped,
     disk: Disk,
-    /// Places, first and last, that damage took from the file: the snapshot may still have their messages. `None`: it
-    /// was whole, or the snapshot has spoken.
-    missing: Option<Vec<(Place, Place)>>,
     /// Lines about what left, to be written with the next message. Empty while the disk fails: then all is rewritten.
     owed: Vec<u8>,
     /// Writes and bytes since the start.
@@ -121,11 +128,13 @@ enum Disk {
 }
 
 impl Outbox {
-    /// Opens the queue in `directory`, at most `limit` bytes of waiting messages.
+    /// Opens the queue in `directory`, at most `limit` bytes of waiting messages. `known` is what the snapshot has: what died
+    /// between snapshot and outbox, and what damage took from the file, is taken in from it, in the same write, so that no
+    /// death can come between.
     ///
     /// Never fails: what can be read is kept, what cannot is told (one sentence each, for the log), and without a disk
     /// the queue lives in memory.
-    pub fn open(directory: &Path, limit: u64) -> (Outbox, Vec<String>) {
+    pub fn open(directory: &Path, limit: u64, known: Known<'_>) -> (Outbox, Vec<String>) {
         let path = directory.join(FILE);
         let mut outbox = Outbox {
             path: path.clone(),
@@ -135,7 +144,6 @@ impl Outbox {
             highest: Place { life: 0, number: 0 },
             dropped: Dropped::default(),
             disk: Disk::Fails("not written yet".into()),
-            missing: None,
             owed: Vec::new(),
             wear: (0, 0),
             new: Arc::new(Notify::new()),
@@ -144,6 +152,7 @@ impl Outbox {
         durable::clear_temporary(&path);
         let mut clean = false;
         let mut damage = None;
+        let mut missing = Vec::new();
         let mut length = 0;
         match durable::read_bounded(&path, LONGEST) {
             Ok(None) => {}
@@ -153,15 +162,8 @@ impl Outbox {
                 let bad = outbox.replay(&content, &mut told);
                 clean = bad == 0 && !longer && content.last().is_none_or(|b| *b == b'\n');
                 if !clean {
-                    let lost = outbox.miss(&told);
-                    damage = Some(content);
-                    troubles.push(format!(
-                        "the outbox {} was damaged: {bad} of its lines cannot be read{}, {} waiting messages were \
-                         recovered, {lost} are lost (if the snapshot does not have them) and counted",
-                        path.display(),
-                        if longer { " and it is longer than an outbox gets" } else { "" },
-                        outbox.entries.len(),
-                    ));
+                    missing = outbox.missing(&told, known.given);
+                    damage = Some((content, bad, longer));
                 }
             }
             Err(e) => {
@@ -170,12 +172,23 @@ impl Outbox {
                     .push(format!("{}; {where_now}", durable::words("cannot read the outbox", &path, &e)));
             }
         }
+        let recovered = outbox.entries.len();
+        let lost = outbox.know(known.messages, &mut missing, &mut troubles);
+        if let Some((_, bad, longer)) = &damage {
+            let trouble = format!(
+                "the outbox {} was damaged: {bad} of its lines cannot be read{}, {recovered} waiting messages were \
+                 recovered, {lost} are lost and counted",
+                path.display(),
+                if *longer { " and it is longer than an outbox gets" } else { "" },
+            );
+            troubles.insert(0, trouble);
+        }
         // The limit may have been lowered since.
         let before = outbox.entries.len();
         outbox.make_room();
         let opened = if clean && before == outbox.entries.len() && outbox.live + DEAD_BEFORE_REWRITE >= length
         {
-            outbox.open_file(length)
+            outbox.open_file(length).and_then(|()| outbox.write_tail(true))
         } else {
             outbox.rewrite()
         };
@@ -184,15 +197,14 @@ impl Outbox {
             outbox.disk = Disk::Fails(why);
         }
         // Only now: on a flash that is nearly full the messages come first.
-        if let (Some(content), Some(trouble)) = (damage, troubles.first_mut()) {
+        if let (Some((content, ..)), Some(trouble)) = (damage, troubles.first_mut()) {
             let copy = durable::copy_aside(&path, &content);
             let _ = write!(trouble, "; {copy}");
         }
         (outbox, troubles)
     }
 
-    /// Adds messages. Those with numbers that were already put are passed over, so the messages of a snapshot may be
-    /// appended at every start; what damage took from the file comes back by it.
+    /// Adds messages. Those with numbers that were already put are passed over.
     ///
     /// When this returns `Ok`, all that waits survives a power cut.
     ///
@@ -200,44 +212,43 @@ impl Outbox {
     /// In words, when they are in memory only; the disk is tried again with each later call. They will be sent
     /// all the same.
     pub fn append(&mut self, messages: &[Critical]) -> Result<(), String> {
-        let (mut fresh, mut anew) = (false, false);
-        // Numbers rise by one: behind damage a leap says that lines at the end are gone with all that spoke of them.
-        if let (Some(_), Some(first)) = (&self.missing, messages.first()) {
-            let leap = first.number.saturating_sub(1).saturating_sub(self.highest.number);
-            self.dropped.damaged = self.dropped.damaged.saturating_add(leap);
-            anew = leap > 0;
-        }
+        let mut fresh = false;
         for message in messages {
             let place = Place { life: self.highest.life, number: message.number };
-            if place <= self.highest {
-                if !self.found_again(place) {
-                    continue;
-                }
-                anew = true;
+            if place > self.highest {
+                self.put(place, message)?;
+                fresh = true;
             }
-            let json = json::write(message)
-                .map_err(|e| format!("message {} cannot be written as JSON: {e}", message.number))?;
-            let topic = message.message.topic();
-            let line = line(&format!("put {} {} {topic} {json}", place.life, place.number));
-            self.live += line.len() as u64;
-            self.highest = self.highest.max(place);
-            self.entries.insert(place, Entry { line, event: is_event(topic), on_flash: false });
-            fresh = true;
-        }
-        if !messages.is_empty() {
-            // What the snapshot had it gave: the rest stays lost.
-            self.missing = None;
         }
         if fresh {
             self.make_room();
             self.new.notify_one();
         }
-        if anew && self.trouble().is_none() {
-            // The count stands in the mark, and what came back belongs before others that are in the file.
-            let outcome = self.rewrite();
-            return self.settled(outcome, None);
-        }
         self.write_out(true)
+    }
+
+    /// Takes a message in; it is not on flash yet.
+    fn put(&mut self, place: Place, message: &Critical) -> Result<(), String> {
+        let json = json::write(message)
+            .map_err(|e| format!("message {} cannot be written as JSON: {e}", message.number))?;
+        let topic = message.message.topic();
+        let line = line(&format!("put {} {} {topic} {json}", place.life, place.number));
+        self.live += line.len() as u64;
+        self.highest = self.highest.max(place);
+        self.entries.insert(place, Entry { line, event: is_event(topic), on_flash: false });
+        Ok(())
+    }
+
+    /// The oldest messages that wait in memory only, to be kept with the snapshot: one that the snapshot had, because a death
+    /// came between it and this file, must not be lost with the next snapshot while this file cannot be written.
+    pub fn unwritten(&self) -> Vec<Critical> {
+        let mut room = CARRIED;
+        let unwritten = self.entries.iter().filter(|(_, entry)| !entry.on_flash);
+        let carried = unwritten.map_while(|(place, entry)| {
+            room = room.checked_sub(entry.line.len())?;
+            self.get(*place)
+        });
+        carried.collect()
     }
 
     /// The message that comes next after `place`; the first one after `None`.
@@ -386,8 +397,8 @@ impl Outbox {
         line(&format!("mark {life} {number} {events} {callbacks} {refused} {damaged} {waits}"))
     }
 
-    /// Counts what damage took from the file; returns how many messages that is.
-    fn miss(&mut self, told: &Told) -> u64 {
+    /// Places, first and last, that damage took from the file. Numbers up to `given` were given.
+    fn missing(&mut self, told: &Told, given: u64) -> Vec<(Place, Place)> {
         let mut missing = Vec::new();
         for (first, last) in &told.waited {
             gaps(&told.seen, *first, *last, &mut missing);
@@ -399,32 +410,33 @@ impl Outbox {
             // Without a mark only what lies between two lines can be told.
             None => told.seen.range(Place { life, number: 0 }..).next().copied(),
         };
-        if let Some(first) = first {
-            gaps(&told.seen, first, self.highest, &mut missing);
+        let Some(first) = first else { return missing };
+        // Lines at the end may be gone with all that spoke of them.
+        self.highest.number = self.highest.number.max(given);
+        gaps(&told.seen, first, self.highest, &mut missing);
+        missing
+    }
+
+    /// Takes in what the snapshot has and the file has not, and counts what neither has; says how many that is.
+    fn know(
+        &mut self,
+        messages: &[Critical],
+        missing: &mut Vec<(Place, Place)>,
+        troubles: &mut Vec<String>,
+    ) -> u64 {
+        for message in messages {
+            let place = Place { life: self.highest.life, number: message.number };
+            if (found_again(missing, place) || place > self.highest)
+                && let Err(why) = self.put(place, message)
+            {
+                troubles.push(why);
+            }
         }
         let lost = missing.iter().fold(0, |sum: u64, (first, last)| {
             sum.saturating_add(last.number - first.number).saturating_add(1)
         });
         self.dropped.damaged = self.dropped.damaged.saturating_add(lost);
-        self.missing = Some(missing);
         lost
-    }
-
-    /// Whether this is one that damage took: then it is not lost any more.
-    fn found_again(&mut self, place: Place) -> bool {
-        let Some(missing) = &mut self.missing else { return false };
-        let Some(at) = missing.iter().position(|(first, last)| (*first..=*last).contains(&place)) else {
-            return false;
-        };
-        let (first, last) = missing.swap_remove(at);
-        if first < place {
-            missing.push((first, Place { number: place.number - 1, ..place }));
-        }
-        if let Some(next) = place.next().filter(|next| *next <= last) {
-            missing.push((next, last));
-        }
-        self.dropped.damaged = self.dropped.damaged.saturating_sub(1);
-        true
     }
 
     /// The oldest event goes before any callback, then the oldest callback.
@@ -534,7 +546,6 @@ impl Outbox {
     fn open_file(&mut self, length: u64) -> Result<(), String> {
         match File::options().read(true).write(true).open(&self.path) {
             Ok(file) => {
-                self.entries.values_mut().for_each(|e| e.on_flash = true);
                 self.disk = Disk::Works { file, length };
                 Ok(())
             }
@@ -589,6 +600,30 @@ impl Outbox {
         }
         bad
     }
+}
+
+/// What the snapshot has of the messages: the last number that the judge gave, and those of the step that it was made in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// 0 if there is no snapshot.
+    pub given: u64,
+    /// In the order of their numbers.
+    pub messages: &'a [Critical],
+}
+
+/// Whether this is one that damage took: then it is not any more.
+fn found_again(missing: &mut Vec<(Place, Place)>, place: Place) -> bool {
+    let Some(at) = missing.iter().position(|(first, last)| (*first..=*last).contains(&place)) else {
+        return false;
+    };
+    let (first, last) = missing.swap_remove(at);
+    if first < place {
+        missing.push((first, Place { number: place.number - 1, ..place }));
+    }
+    if let Some(next) = place.next().filter(|next| *next <= last) {
+        missing.push((next, last));
+    }
+    true
 }
 
 /// Counts one more.

@@ -62,7 +62,8 @@ pub struct Kept {
     pub saved_at: Mono,
     /// The judge's own snapshot, of which this file knows nothing.
     pub judge: Value,
-    /// The messages of the step that asked for this snapshot: appended to the outbox again at every start.
+    /// The messages of the step that asked for this snapshot, behind those that the outbox could not write yet: given to the
+    /// outbox again at every start.
     pub messages: Vec<Critical>,
 }
 

@@ -3,7 +3,8 @@
 //! `requested → received → (scheduled) → closed`, or `withdrawn` when the line healed before anyone called, or
 //! `refused`. While a notice of the operator's holds for the area it is `covered` instead of requested; when the notice
 //! ends before the incident does, the same callback is requested. `received` needs the platform's receipt: the broker's acknowledgement only starts the wait for it. A
-//! receipt that does not come makes us ask again, with the same id, so that the platform can tell. What `closed` says of the
+//! receipt that does not come makes us ask again, with the same id, so that the platform can tell; so does a broker that would
+//! not have the request. What `closed` says of the
 //! call (satisfaction, what it was about, by whom it was resolved) is kept, and what of it comes only later is taken in too.
 
 use crate::message::{self, CallbackState};
@@ -54,7 +55,7 @@ impl Callback {
         }
     }
 
-    /// The broker has it: from now on the receipt is awaited.
+    /// The broker has it: from now on the receipt is awaited. (Or it would not have it: none will come.)
     pub fn acknowledged(&mut self, now: Mono, number: u64, wait: Span) {
         if self.number == number && self.last.state == CallbackState::Requested {
             let wait =

@@ -6,6 +6,13 @@ use crate::message::Stamp;
 use crate::units::{LocalTime, Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 
+/// Numbers passed over when a life ended unasked.
+///
+/// Its last step may have called something by a number and never got that to flash; from the next step on a life knows that
+/// its snapshots fail, and numbers in a series of its own. One step opens at most the twelve of the programme, eight
+/// re-checks and a handful of findings.
+const UNKNOWN: u64 = 32;
+
 /// What is known of boot and civil time.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dates {
@@ -15,7 +22,7 @@ pub struct Dates {
     boot_at: Mono,
     /// Civil time at one moment, and whether it is to be trusted.
     clock: Option<(Wall, Mono, bool)>,
-    /// Not empty once a snapshot was lost: keeps new ids apart from the forgotten ones.
+    /// Not empty once a snapshot was lost or could not be written: keeps new ids apart from those that flash does not know.
     series: String,
     incidents: u64,
     callbacks: u64,
@@ -33,6 +40,12 @@ impl Dates {
     pub fn forgot(&mut self, boot_id: &str, now: Mono) {
         let mixed = super::outage::phase(boot_id) ^ now.0;
         self.series = format!("{:04x}-", (mixed ^ (mixed >> 16) ^ (mixed >> 32)) & 0xffff);
+    }
+
+    /// The last life ended unasked: what its last step opened may not be in the snapshot.
+    pub fn pass_over(&mut self) {
+        self.incidents = self.incidents.saturating_add(UNKNOWN);
+        self.callbacks = self.callbacks.saturating_add(UNKNOWN);
     }
 
     /// Civil time became known.

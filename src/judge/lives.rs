@@ -142,6 +142,11 @@ impl Lives {
         self.stopping = true;
     }
 
+    /// Whether the last life was asked to end, as far as the snapshot knows; to be asked before [`Lives::started`].
+    pub fn asked_to_end(&self) -> bool {
+        self.stopping
+    }
+
     /// A new life: charges what lies between, and says how the last ended.
     pub fn started(&mut self, now: Mono, found: Found<'_>, ledger: &mut Ledger) -> Beginning {
         let asked = std::mem::take(&mut self.stopping);

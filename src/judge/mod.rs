@@ -152,7 +152,7 @@ struct State {
     #[serde(default)]
     asked: (Vec<String>, Vec<String>),
     messages: u64,
-    /// Keeps message ids of one memory apart from those of another that was wiped.
+    /// Keeps message ids of one life apart from those of others.
     memory: String,
     saved: Mono,
     #[serde(default)]
@@ -503,12 +503,13 @@ impl Judge {
                 let wait = self.config.callback.receipt;
                 self.state.callbacks.iter_mut().for_each(|c| c.acknowledged(now, *number, wait));
             }
+            Observation::GivenUp { number } => self.given_up(now, *number),
             Observation::BrokerSeen { connected } => self.state.broker = *connected,
             Observation::ReceiptCame(receipt) => self.receipt(now, receipt),
             Observation::Commanded(came) => self.commanded(now, came),
             Observation::CommandRefused(came) => self.command_refused(now, came),
             Observation::CallbackAsked { reason } => self.asked(now, short(reason)),
-            Observation::PartSeen { part, trouble } => self.part(*part, trouble.as_deref().map(short)),
+            Observation::PartSeen { part, trouble } => self.part(now, *part, trouble.as_deref().map(short)),
             Observation::Stopping => {
                 self.save = true;
                 self.state.lives.stopping();
@@ -761,15 +762,19 @@ impl Judge {
         let wiped = started.memory == Memory::None && started.watermark > 0;
         let lost = started.memory == Memory::Lost || wiped || stale;
         self.state.dates.started(now, &started.boot_id, started.uptime);
+        if started.memory == Memory::Restored && !self.state.lives.asked_to_end() {
+            self.state.dates.pass_over();
+        }
         self.lived(now, started, rebooted);
         self.state.messages = self.state.messages.max(started.watermark);
-        if self.state.memory.is_empty() {
-            self.state.memory = format!("{:08x}", outage::phase(&started.boot_id) as u32);
-        }
+        // Of this life alone: the snapshot may be older than what was sent last (the flash was full), and goes on with
+        // numbers that were given then.
+        self.state.memory =
+            format!("{:08x}", outage::phase(&format!("{} {}", started.boot_id, now.0)) as u32);
         self.state.saved = now;
         self.save = true;
-        // Messages without a memory of them: it was wiped, and what it numbered must not come again.
-        if wiped {
+        // Messages without a memory of them: what was numbered must not come again.
+        if wiped || stale {
             self.state.dates.forgot(&started.boot_id, now);
         }
         match started.memory {
@@ -842,13 +847,18 @@ impl Judge {
         }
     }
 
-    fn part(&mut self, part: Part, trouble: Option<&str>) {
+    fn part(&mut self, now: Mono, part: Part, trouble: Option<&str>) {
         let before = self.state.troubles.get(&part).map(String::as_str);
         if before == trouble {
             return;
         }
         match trouble {
             Some(text) => {
+                if part == Part::Store && before.is_none() {
+                    // The next life may go on from the snapshot that is there: what it opens must not be called as ours is.
+                    let boot_id = self.state.dates.boot_id.clone();
+                    self.state.dates.forgot(&boot_id, now);
+                }
                 self.note(Level::Warn, text.to_string());
                 self.state.troubles.insert(part, text.to_string());
             }
@@ -1910,6 +1920,21 @@ impl Judge {
         self.open_callback(now, trigger, severity, issue, evidence, opened, now, incident_id, remedies);
     }
 
+    /// The broker would not have a message. A callback is asked for again all the same: somebody may mend the broker.
+    fn given_up(&mut self, now: Mono, number: u64) {
+        let wait = self.config.callback.receipt;
+        let Some(callback) = self.state.callbacks.iter_mut().find(|c| c.number == number) else { return };
+        callback.acknowledged(now, number, wait);
+        if let Some(again) = callback.again {
+            let text = format!(
+                "the broker would not have callback {}: asking again in {}",
+                callback.last.callback_id,
+                again.since(now)
+            );
+            self.note(Level::Warn, text);
+        }
+    }
+
     /// Asks again where the platform's receipt did not come.
     fn ask_again(&mut self, now: Mono) {
         for at in 0..self.state.callbacks.len() {
@@ -2012,6 +2037,11 @@ impl Judge {
     /// [`Started::taken`]. `None`: that is not known, and nothing is to be kept.
     pub fn taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
         self.state.ladder.taken(now)
+    }
+
+    /// The number of the last message: all up to it were given.
+    pub fn given(&self) -> u64 {
+        self.state.messages
     }
 
     /// The callback in course that the customer asked for, or joined.

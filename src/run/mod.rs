@@ -13,7 +13,7 @@ pub mod watchdog;
 
 use crate::act::hook::Hook;
 use crate::act::mqtt;
-use crate::act::outbox::Outbox;
+use crate::act::outbox::{Known, Outbox};
 use crate::act::remedy::Driver;
 use crate::act::store::{self, Store};
 use crate::action::{Action, Level, Repair, Rung};
@@ -241,15 +241,13 @@ impl Daemon {
         }
         let outbox = match (&config.mqtt, options.dry_run) {
             (Some(_), false) => {
-                let (mut outbox, troubles) = Outbox::open(&config.store.directory, config.store.outbox.0);
+                let known = Known {
+                    given: judge.given(),
+                    messages: found.kept.as_ref().map_or(&[], |kept| kept.messages.as_slice()),
+                };
+                let (outbox, troubles) = Outbox::open(&config.store.directory, config.store.outbox.0, known);
                 for trouble in troubles {
                     warn!("{trouble}");
-                }
-                if let Some(kept) = &found.kept {
-                    // A death between snapshot and outbox: what that step said is said now.
-                    if let Err(why) = outbox.append(&kept.messages) {
-                        warn!("{why}");
-                    }
                 }
                 Some(Arc::new(Mutex::new(outbox)))
             }
@@ -640,6 +638,8 @@ impl Daemon {
         let taken = store.keep_taken(self.judge.taken(now).as_deref());
         let usual = self.judge.usual();
         let usual = store.keep_usual((!usual.is_empty()).then(|| json!(usual)));
+        let mut unwritten = self.outbox.as_ref().map_or_else(Vec::new, |o| lock(o).unwritten());
+        unwritten.extend_from_slice(messages);
         let result = self.judge.snapshot().and_then(|judge| {
             store.save(&store::Kept {
                 version: store::VERSION,
@@ -647,13 +647,14 @@ impl Daemon {
                 base: self.clock.base(),
                 saved_at: now,
                 judge,
-                messages: messages.to_vec(),
+                messages: unwritten,
             })
         });
         let trouble = result.and(taken).and(usual).err();
         if trouble != self.store_trouble {
             self.store_trouble = trouble.clone();
-            self.own.push_back(Observation::PartSeen { part: Part::Store, trouble });
+            // Before anything else: from now on the judge calls nothing by a number that the next life may use.
+            self.own.push_front(Observation::PartSeen { part: Part::Store, trouble });
         }
     }
 

@@ -224,7 +224,7 @@ fn summed(format: &str, body: &[u8]) -> Vec<u8> {
 }
 
 fn outbox(bytes: &[u8]) {
-    use linekeeper::act::outbox::Outbox;
+    use linekeeper::act::outbox::{Known, Outbox};
     let mut content = Vec::new();
     for line in bytes.split(|b| *b == b'\n') {
         // A line that begins with ! stays as it is: damaged.
@@ -237,7 +237,7 @@ fn outbox(bytes: &[u8]) {
     with_room(|room| {
         let write = std::fs::write(room.join("outbox.log"), &content);
         write.expect("the directory can be written");
-        let (mut opened, troubles) = Outbox::open(room, 16_000);
+        let (mut opened, troubles) = Outbox::open(room, 16_000, Known::default());
         assert!(opened.bytes() <= 16_000 && troubles.iter().all(|t| !t.is_empty()));
         let mut place = None;
         let mut found = Vec::new();
@@ -249,7 +249,7 @@ fn outbox(bytes: &[u8]) {
         let _ = opened.append(&found);
         let after = (opened.len(), opened.dropped(), opened.highest_number());
         drop(opened);
-        let (again, troubles) = Outbox::open(room, 16_000);
+        let (again, troubles) = Outbox::open(room, 16_000, Known::default());
         // What was written out of rubbish is none.
         assert_eq!((troubles.len(), (again.len(), again.dropped(), again.highest_number())), (0, after));
     });

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "the test and the bench use their parts")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be taken fails by it")]
 
-use linekeeper::act::outbox::Outbox;
+use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper::act::store::{self, Store};
 use linekeeper::action::Action;
 use linekeeper::config::{Config, Places, read};
@@ -136,7 +136,7 @@ pub fn day() -> Day {
     let room = tempfile::tempdir().unwrap();
     let config = config(room.path());
     let (store, _) = Store::open(room.path());
-    let (outbox, _) = Outbox::open(room.path(), config.store.outbox.0);
+    let (outbox, _) = Outbox::open(room.path(), config.store.outbox.0, Known::default());
     let directory = room.path().to_owned();
     let mut flash =
         Flash { store, outbox, directory, counts: false, writes: 0, given: 0, pages: 0, snapshot: 0 };

@@ -225,6 +225,7 @@ impl Mqtt {
             trials: BTreeMap::new(),
             barren: 0,
             careful: 0,
+            given_up: Vec::new(),
             telling: None,
             states: 0,
             disk_again: Mono(0),
@@ -331,6 +332,8 @@ struct Keeper {
     barren: u32,
     /// As many acknowledgements are waited for one at a time.
     careful: usize,
+    /// Numbers of messages that were given up, until that is told. At most what the outbox held.
+    given_up: Vec<u64>,
     /// Id of the routine summary under way.
     telling: Option<String>,
     /// Numbers the states.
@@ -436,6 +439,7 @@ impl Keeper {
                 Ok(mut connection) => {
                     let lost = self.keep(&broker, &mut connection).await;
                     self.autopsy(&connection, &lost);
+                    self.tell_given_up().await;
                     (lost, connection.up)
                 }
                 Err(why) => (Lost::Broken(why, Fault::Other), None),
@@ -679,6 +683,7 @@ impl Keeper {
             self.tend_disk();
             self.notices.settle(now);
             self.tell_notice().await;
+            self.tell_given_up().await;
         }
     }
 
@@ -1070,7 +1075,18 @@ impl Keeper {
     fn give_up(&mut self, place: Place, id: &str, why: &str) {
         warn!("message {} ({id}) is given up: {why}. It is counted as refused in the state", place.number);
         self.trials.remove(&place);
-        lock(&self.wiring.outbox).refuse(place);
+        let mut outbox = lock(&self.wiring.outbox);
+        if outbox.is_current(place) {
+            self.given_up.push(place.number);
+        }
+        outbox.refuse(place);
+    }
+
+    /// Should we die before, the next life asks for its callbacks again by itself.
+    async fn tell_given_up(&mut self) {
+        for number in std::mem::take(&mut self.given_up) {
+            self.tell(Observation::GivenUp { number }).await;
+        }
     }
 
     /// Looks for the message that a lost connection may have died of.
