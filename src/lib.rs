@@ -28,6 +28,8 @@ pub mod units;
 pub mod act;
 #[cfg(feature = "daemon")]
 pub mod clock;
+#[cfg(feature = "daemon")]
+pub mod crash;
 // Reads what people write, and runs side by side: no part of a router's build, which has no `toml`.
 #[cfg(feature = "toml")]
 pub mod ground;

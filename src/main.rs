@@ -152,6 +152,8 @@ configuration is wrong.
 ";
 
 fn main() -> ExitCode {
+    #[cfg(feature = "daemon")]
+    linekeeper::crash::tell();
     let mut words: Vec<String> = Vec::new();
     for word in std::env::args_os().skip(1) {
         match word.into_string() {
