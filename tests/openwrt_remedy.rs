@@ -468,7 +468,7 @@ fn power_modem() {
         OpenWrt::new(&OpenWrtDriver { power_modem, ..OpenWrtDriver::default() }, "eth1")
     };
     let said = repair(&with(&["echo", "cut", "{device}"]), Rung::PowerModem, 60);
-    says(&said, RemedyResult::Done, "echo cut eth1: cut eth1");
+    says(&said, RemedyResult::Done, "echo: cut eth1");
     says(&repair(&with(&["sh", "-c", "exit 3"]), Rung::PowerModem, 60), RemedyResult::Failed, "exit code 3");
     says(&repair(&with(&["sleep", "600"]), Rung::PowerModem, 1), RemedyResult::Overran, "was killed");
 }
