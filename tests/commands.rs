@@ -16,8 +16,8 @@ use linekeeper::message::{
     Arguments, Command, CommandName, CommandOutcome, CommandResult, CommandState, Dimension, Message, Reason,
 };
 use linekeeper::observation::{
-    CommandRefused, Commanded, Counted, Link, Memory, Observation, ProbeId, RemedyResult, Signature, Started,
-    TargetId,
+    CommandRefused, Commanded, Counted, Link, Memory, Observation, Part, ProbeId, RemedyResult, Signature,
+    Started, TargetId,
 };
 use linekeeper::speed::{Confidence, Figures, Limit, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome};
 use linekeeper::units::{Bytes, LocalTime, Mono, Permille, Rate, Span, Wall};
@@ -626,6 +626,34 @@ fn a_remedy_ordered_in_an_outage_is_one_of_the_incident() {
 }
 
 #[test]
+fn an_order_does_not_pass_the_budget_of_an_incident() {
+    let budget = json!({ "ladder": ["renew", "restart-interface"], "per_incident": { "renew": 1 } });
+    let mut gateway = Gateway::settled(all(json!({ "remedies": budget })));
+    gateway.answers = false;
+    gateway.pass(Span::seconds(20));
+    assert_eq!(gateway.repairs[0].rung, Rung::Renew);
+    gateway.order(remedy("C1", Rung::Renew));
+    while gateway.states("C1") == [Accepted] {
+        let remedy = gateway.repairs.last().unwrap().remedy;
+        gateway.see(Observation::RemedyEnded { remedy, result: RemedyResult::Failed, detail: "no".into() });
+    }
+    assert_eq!(gateway.states("C1"), [Accepted, Refused]);
+    let last = gateway.results.iter().rfind(|r| r.command_id == "C1").unwrap();
+    assert_eq!(last.reason, Some(Reason::Budget));
+    assert!(last.detail.contains("1 of 1 times in this incident"), "{}", last.detail);
+    assert_eq!(gateway.repairs.iter().filter(|r| r.rung == Rung::Renew).count(), 1);
+}
+
+#[test]
+fn nothing_reboots_by_order_that_could_not_remember_it() {
+    let mut gateway = Gateway::settled(all(json!({})));
+    gateway.see(Observation::PartSeen { part: Part::Store, trouble: Some("the flash is full".into()) });
+    let said = gateway.order(command("B1", CommandName::Reboot));
+    assert_eq!(said.last().unwrap().reason, Some(Reason::Unsupported), "{said:?}");
+    assert!(gateway.repairs.is_empty());
+}
+
+#[test]
 fn a_reboot_is_done_when_the_next_boot_says_so() {
     let mut gateway = Gateway::settled(all(json!({})));
     let said = gateway.order(command("B1", CommandName::Reboot));
@@ -822,6 +850,15 @@ fn a_flood_is_bounded_and_forgets_nothing_that_is_still_valid() {
     assert_eq!(gateway.results.iter().filter(|r| r.state == Done).count(), RATE);
     let many = gateway.results.iter().filter(|r| r.reason == Some(Reason::TooMany)).count();
     assert!((1..=RATE).contains(&many), "{many} were told");
+    // What has its answer gets no other one for having come too often.
+    let mut gateway = Gateway::settled(all(json!({})));
+    for n in 0..RATE {
+        gateway.order(command(&format!("F{n}"), CommandName::Check));
+    }
+    let told = gateway.states("F0");
+    assert_eq!(gateway.order(command("F0", CommandName::Check)), []);
+    assert_eq!(gateway.order(command("G0", CommandName::Check))[0].reason, Some(Reason::TooMany));
+    assert_eq!(gateway.states("F0"), told);
     // Long-lived ones fill the journal; none of them may be forgotten while it is valid.
     let mut gateway = Gateway::settled(all(json!({})));
     let long = |n: usize| {

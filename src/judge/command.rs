@@ -32,7 +32,7 @@ use crate::message::{
     Arguments, COMMAND_RESULT_SCHEMA, CommandName, CommandOutcome, CommandResult, CommandState, Domain,
     Message, Outcome, Reason,
 };
-use crate::observation::{CommandRefused, Commanded, Observation, RemedyId, Signature};
+use crate::observation::{CommandRefused, Commanded, Observation, Part, RemedyId, Signature};
 use crate::speed::{SpeedEnded, SpeedOutcome, TestId};
 use crate::units::{Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
@@ -340,13 +340,18 @@ impl Judge {
             self.note(Level::Debug, format!("command {id:?} is passed over: too many came"));
             return true;
         };
-        if !looked_at {
+        if !looked_at && self.state.commands.find(id).is_none() {
             let why =
                 format!("more than {RATE} commands came within {RATE_WINDOW}; give it again with another id");
             self.refuse(now, id, name, correlation, Reason::TooMany, &why);
             return true;
         }
         let Some(entry) = self.state.commands.find(id) else { return false };
+        if !looked_at {
+            // It has its answer, and no other.
+            self.note(Level::Debug, format!("command {id:?} came again and is passed over: too many came"));
+            return true;
+        }
         let mut again = entry.last.clone();
         again.correlation.clone_from(correlation);
         self.note(Level::Info, format!("command {id} came again and gets the same answer"));
@@ -808,15 +813,18 @@ impl Judge {
     }
 
     fn take_as_ordered(&mut self, now: Mono, id: &str, rung: Rung) {
-        let used = self.state.ladder.used(now, rung);
         let limits = *self.config.remedies.limits(rung);
+        let broken = self.state.incident.as_ref().is_some_and(|i| i.broken.is_some());
+        let spent = self.state.ladder.spent(now, rung, &self.config.remedies, broken);
+        let unwritten = rung == Rung::Reboot && self.state.troubles.contains_key(&Part::Store);
         let kept = if let Some(why) = self.state.hands_off.as_ref().filter(|_| rung.disturbs()) {
             Some((Reason::HandsOff, why.clone()))
-        } else if used >= limits.per_day as usize {
-            let why = format!("{} was taken {used} of {} times today", rung.name(), limits.per_day);
-            Some((Reason::Budget, why))
+        } else if unwritten {
+            // The order itself would be forgotten, come again, and be obeyed again.
+            let why = "what was done could not be remembered: the store cannot be written".to_owned();
+            Some((Reason::Unsupported, why))
         } else {
-            None
+            spent.map(|why| (Reason::Budget, why))
         };
         if let Some((reason, why)) = kept {
             if let Some(entry) = self.state.commands.find(id) {
@@ -827,7 +835,6 @@ impl Judge {
             self.tell(now, id);
             return;
         }
-        let broken = self.state.incident.as_ref().is_some_and(|i| i.broken.is_some());
         if let Some(entry) = self.state.commands.find(id) {
             entry.last.state = CommandState::Started;
             entry.last.detail = format!("{} begins", rung.name());

@@ -390,6 +390,21 @@ impl Ladder {
         self.uses.iter().filter(|(r, at)| *r == rung && now.since(*at) < DAY).count()
     }
 
+    /// Why a rung may not be taken by order: its budgets are spent. `broken`: an incident is in course, which has its own.
+    pub fn spent(&self, now: Mono, rung: Rung, policy: &Remedies, broken: bool) -> Option<String> {
+        let (name, limits, used) = (rung.name(), policy.limits(rung), self.used(now, rung));
+        let taken = self.of_incident[rung as usize];
+        if self.is_forgotten(now) {
+            Some(format!("what was done today is not known, so {name} counts as taken as often as it may be"))
+        } else if used >= limits.per_day as usize {
+            Some(format!("{name} was taken {used} of {} times today", limits.per_day))
+        } else if broken && taken >= limits.per_incident {
+            Some(format!("{name} was taken {taken} of {} times in this incident", limits.per_incident))
+        } else {
+            None
+        }
+    }
+
     /// Whether every budget counts as spent, because what was done is not known.
     pub fn is_forgotten(&self, now: Mono) -> bool {
         self.spent.is_some_and(|until| now < until)
