@@ -6,7 +6,7 @@
 //! not read: any word is a reason to ask, and one call takes a millisecond.
 
 use crate::observation::Interface;
-use crate::program::{End, Ran, run};
+use crate::program::{End, Ran, ask};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ impl Netifd {
     async fn run(&self, words: &[&str]) -> Ran {
         let mut argv: Vec<OsString> = vec![self.ubus.clone().into()];
         argv.extend(words.iter().map(OsString::from));
-        run(&argv, b"", &[], CALL_WITHIN).await
+        ask(&argv, CALL_WITHIN).await
     }
 
     /// Begins to listen; what changes shows as bytes on the child's standard output. The child goes with the value.

@@ -17,6 +17,11 @@ use tokio::time::timeout;
 /// 4 KiB: some fifty lines, and little beside the evidence in a message.
 pub const OUTPUT_KEPT: usize = 4 * 1024;
 
+/// The same of a program whose answer is read as a whole.
+///
+/// 256 KiB: netifd's status of an interface with a thousand routes.
+pub const ANSWER_KEPT: usize = 256 * 1024;
+
 /// How long the pipes are still read after the program ended.
 ///
 /// 100 ms: what it wrote itself is in the pipe already; a background process that holds the pipe open must not hold
@@ -42,7 +47,7 @@ pub enum End {
 pub struct Ran {
     /// How it ended.
     pub end: End,
-    /// The last [`OUTPUT_KEPT`] bytes of what it said on both outputs, trimmed, control characters removed.
+    /// The last [`OUTPUT_KEPT`] bytes (of an answer: [`ANSWER_KEPT`]) of what it said on both outputs, trimmed, control characters removed.
     pub output: String,
 }
 
@@ -84,6 +89,11 @@ pub async fn run<A: AsRef<OsStr>>(argv: &[A], input: &[u8], env: &[(&str, &str)]
     run_in(argv, input, env, Around::Ours, limit).await
 }
 
+/// Runs a program for its answer, of which [`ANSWER_KEPT`] bytes are kept; else the same as [`run`].
+pub async fn ask<A: AsRef<OsStr>>(argv: &[A], limit: Duration) -> Ran {
+    run_keeping(argv, b"", &[], Around::Ours, limit, ANSWER_KEPT).await
+}
+
 /// What surrounds a program beside what it is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Around {
@@ -100,6 +110,17 @@ pub async fn run_in<A: AsRef<OsStr>>(
     env: &[(&str, &str)],
     around: Around,
     limit: Duration,
+) -> Ran {
+    run_keeping(argv, input, env, around, limit, OUTPUT_KEPT).await
+}
+
+async fn run_keeping<A: AsRef<OsStr>>(
+    argv: &[A],
+    input: &[u8],
+    env: &[(&str, &str)],
+    around: Around,
+    limit: Duration,
+    most: usize,
 ) -> Ran {
     let Some((program, arguments)) = argv.split_first() else {
         return not_started("no command is configured".into());
@@ -133,7 +154,7 @@ pub async fn run_in<A: AsRef<OsStr>>(
     };
     let group = Group(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
 
-    let tail = Tail::default();
+    let tail = Tail { said: Mutex::default(), most };
     let stdin = child.stdin.take();
     let talk = async {
         let feed = async {
@@ -205,8 +226,10 @@ impl Drop for Group {
 }
 
 /// The end of what was said.
-#[derive(Default)]
-struct Tail(Mutex<Vec<u8>>);
+struct Tail {
+    said: Mutex<Vec<u8>>,
+    most: usize,
+}
 
 impl Tail {
     async fn drain(&self, mut from: Receiver) {
@@ -215,17 +238,30 @@ impl Tail {
             if read == 0 {
                 return;
             }
-            let mut kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut kept = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             kept.extend_from_slice(&buffer[..read]);
-            let excess = kept.len().saturating_sub(OUTPUT_KEPT);
+            let excess = kept.len().saturating_sub(self.most);
             kept.drain(..excess);
         }
     }
 
     fn text(&self) -> String {
-        let kept = self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
         let clean: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
         clean.trim().to_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_kept_whole_and_an_outputs_end_alone() {
+        let argv = ["sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i + 1)); done"];
+        let limit = Duration::from_secs(60);
+        assert_eq!(ask(&argv, limit).await.output.len(), 2_000 * 11 - 1);
+        assert!(run(&argv, b"", &[], limit).await.output.len() <= OUTPUT_KEPT);
     }
 }
