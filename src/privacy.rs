@@ -139,6 +139,11 @@ impl Privacy {
                 leave_out(Shared::Remedies, "/remedies", json!([]));
             }
             "event" => leave_out(Shared::Recorder, "/recorder", Value::Null),
+            "command/result" => {
+                leave_out(Shared::Facts, "/result/facts", json!([]));
+                leave_out(Shared::Remedies, "/result/remedies", json!([]));
+                leave_out(Shared::Troubles, "/result/troubles", json!({}));
+            }
             "state" => leave_out(Shared::Troubles, "/troubles", json!({})),
             _ => {}
         }
@@ -335,7 +340,10 @@ mod tests {
         });
         let state = json!({ "troubles": { "mqtt": "x" }, "line": "up" });
         let event = json!({ "recorder": {}, "remedy": 1 });
-        let all = [("callback", &callback), ("state", &state), ("event", &event)];
+        let result =
+            json!({ "result": { "facts": [1], "remedies": [1], "troubles": { "x": "y" }, "line": "up" } });
+        let all =
+            [("callback", &callback), ("state", &state), ("event", &event), ("command/result", &result)];
         let kept = |fields: Vec<Shared>| {
             let privacy = Privacy { fields, ..Privacy::default() };
             all.map(|(topic, message)| {
@@ -350,11 +358,13 @@ mod tests {
             json!({ "customer_id": null, "remedies": [], "evidence": evidence }),
             json!({ "troubles": {}, "line": "up" }),
             json!({ "recorder": null, "remedy": 1 }),
+            json!({ "result": { "facts": [], "remedies": [], "troubles": {}, "line": "up" } }),
         ];
         assert_eq!(kept(Vec::new()), least);
         for group in Shared::ALL {
             let changed = kept(vec![group]).iter().zip(&least).filter(|(is, was)| is != was).count();
-            assert_eq!(changed, if group == Shared::Recorder { 2 } else { 1 }, "{group:?}");
+            let once = matches!(group, Shared::Customer | Shared::Samples);
+            assert_eq!(changed, if once { 1 } else { 2 }, "{group:?}");
         }
     }
 
