@@ -69,10 +69,13 @@ impl Hook {
         {
             return;
         }
-        if self.seen.len() >= REMEMBERED {
-            self.seen.pop_front();
+        // Nothing else is said again.
+        if kind(message) == Some(HookOn::Callback) {
+            if self.seen.len() >= REMEMBERED {
+                self.seen.pop_front();
+            }
+            self.seen.push_back(message.id().to_owned());
         }
-        self.seen.push_back(message.id().to_owned());
         if self.waiting.try_send((Box::new(message.clone()), device.to_owned())).is_err() {
             self.dropped += 1;
             // Once, and then at each doubling: a flood must not become one in the log.
