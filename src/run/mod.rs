@@ -491,10 +491,22 @@ impl Daemon {
         if let Some(mqtt) = self.mqtt.take() {
             mqtt.end(why).await;
         }
+        self.take_in_last();
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.end();
         }
         Past { desk: self.desk, asked: self.asked, judge: self.judge.snapshot().ok() }
+    }
+
+    /// What came meanwhile: the broker was told that receipts and commands are here. What is said to it is sent by the
+    /// next life, and what is begun counts as interrupted.
+    fn take_in_last(&mut self) {
+        while let Ok(observation) = self.reports.try_recv() {
+            let now = self.clock.now();
+            let mut actions = self.judge.step(now, &observation);
+            actions.retain(|a| matches!(a, Action::Save | Action::Publish(_) | Action::Note { .. }));
+            self.perform(now, actions);
+        }
     }
 
     fn step(&mut self, observation: Observation) {
@@ -873,7 +885,6 @@ async fn asked(receiver: &mut Option<mpsc::Receiver<socket::Asked>>) -> Option<s
     }
 }
 
-/// The outbox is used by one thread; a panic while it was held cannot be survived anyway.
 /// What the platform may expect of this gateway: `remedy.<rung>` that it would take by itself, `command.<name>` that it
 /// obeys, `speedtest` where it tests by itself, `desired` where it takes configurations.
 fn capabilities(config: &Config) -> Vec<String> {
@@ -886,6 +897,7 @@ fn capabilities(config: &Config) -> Vec<String> {
     all
 }
 
+/// The outbox is used by one thread; a panic while it was held cannot be survived anyway.
 fn lock(outbox: &Mutex<Outbox>) -> std::sync::MutexGuard<'_, Outbox> {
     outbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
