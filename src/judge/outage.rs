@@ -1044,11 +1044,6 @@ impl Watch {
         self.suspicion.as_ref().map(|s| s.since)
     }
 
-    /// We may not send echoes at all.
-    pub fn is_blind(&self) -> bool {
-        self.blind
-    }
-
     /// Far targets in the rotation.
     pub fn in_rotation(&self) -> u32 {
         self.targets.iter().filter(|t| t.benched.is_none()).count() as u32

@@ -127,7 +127,11 @@ fn command(fields: &Map<String, Value>, id: String) -> Result<Command, String> {
     let arguments = match fields.get("arguments").filter(|v| !v.is_null()) {
         None => Arguments::default(),
         Some(Value::Object(of)) => Arguments {
-            rung: argument(of, "rung", "one of renew, restart-interface, power-modem")?,
+            rung: argument(
+                of,
+                "rung",
+                "one of renew, other-resolver, restart-interface, restart-network, power-modem",
+            )?,
             direction: argument(of, "direction", "download or upload")?,
             delay_s: argument(of, "delay_s", "a whole number of seconds")?,
         },

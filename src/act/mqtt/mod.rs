@@ -260,8 +260,7 @@ fn routine(summaries: &Mutex<Routine>) -> MutexGuard<'_, Routine> {
 
 /// Takes the largest pieces of evidence out of a message until it has at most `most` bytes; whether it has.
 fn shorten(value: &mut Value, most: usize) -> bool {
-    let pieces =
-        ["/evidence/recorder", "/recorder", "/evidence/samples", "/evidence/facts", "/incident/facts"];
+    let pieces = ["/evidence/recorder", "/recorder", "/evidence/samples", "/evidence/facts"];
     for piece in pieces {
         match value.pointer_mut(piece) {
             Some(Value::Array(entries)) => entries.clear(),
