@@ -338,21 +338,21 @@ impl Desk {
 
 /// On trial nothing is done to the line and nobody is called: wrong targets look like an outage.
 fn cautious(laid: Laid) -> Result<(Value, Config), String> {
+    use crate::config::bounds::{AFTER, FLAPPING, QUALITY};
     let mut tree = laid.tree;
-    let after = crate::config::bounds::AFTER.most.to_string();
-    if !tree["remedies"].is_object() {
-        tree["remedies"] = json!({});
+    for (section, key, held) in [
+        ("remedies", "ladder", json!([])),
+        ("callback", "after", AFTER.most.to_string().into()),
+        ("callback", "quality", QUALITY.most.to_string().into()),
+        ("callback", "warnings", json!([])),
+        ("outage", "flapping", FLAPPING.most.into()),
+        ("usage", "callback", false.into()),
+    ] {
+        if !tree[section].is_object() {
+            tree[section] = json!({});
+        }
+        tree[section][key] = held;
     }
-    if !tree["callback"].is_object() {
-        tree["callback"] = json!({});
-    }
-    tree["remedies"]["ladder"] = json!([]);
-    tree["callback"]["after"] = after.into();
-    tree["callback"]["warnings"] = json!([]);
-    if !tree["usage"].is_object() {
-        tree["usage"] = json!({});
-    }
-    tree["usage"]["callback"] = false.into();
     let config = crate::config::read(&tree, &Places::none()).map_err(|faults| faults.to_string())?;
     Ok((tree, config))
 }
@@ -400,6 +400,11 @@ mod tests {
         let (tree, config) = own(room.path(), "6 min", true);
         desk.renew(tree, &config, false);
         assert_eq!(outage(&mut desk), (Span::seconds(3), Span::minutes(6)));
+        // Nothing about the line leads to a remedy or a call meanwhile.
+        let held = desk.in_force().unwrap().1;
+        assert!(held.remedies.ladder.is_empty() && !held.usage.callback, "{held:?}");
+        assert_eq!((held.callback.after, held.callback.quality), (Span::days(1), Span::days(1)));
+        assert_eq!(held.outage.flapping, 100);
         desk.begin(Mono(90_000));
         assert_eq!(desk.deadline(), Some(Mono(90_000) + config.desired.within));
         desk.saw(&Observation::BrokerSeen { connected: true });
