@@ -1031,8 +1031,21 @@ fn daemon_runs() {
     assert_eq!(told["device_id"], "gw-0001", "{told}");
     assert_eq!(told["status"]["targets"][2]["host"], "203.0.113.53", "{told}");
     assert!(told["config_faults"][0].as_str().unwrap().starts_with("outage.patience must be"), "{told}");
+    // There is no broker: it is noted, and whoever asks is told that nobody will call.
     let told = gateway.call("callback", "{\"reason\":\"slow\"}");
-    assert!(told["callback_id"].as_str().unwrap().starts_with("CB"), "{told}");
+    let error = told["error"].as_str().unwrap();
+    assert!(error.contains("nobody is told") && told["callback_id"].is_null(), "{told}");
+    let socket = gateway.at("run/linekeeper.sock");
+    let ask = |words: &[&str]| {
+        Command::new(PROGRAM).args(["callback", "--socket"]).arg(&socket).args(words).output().unwrap()
+    };
+    let o = ask(&[]);
+    assert_eq!((o.status.code(), o.stdout.len()), (Some(69), 0));
+    assert!(String::from_utf8_lossy(&o.stderr).contains("nobody is told: no broker is configured"));
+    let o = ask(&["--json"]);
+    assert_eq!(o.status.code(), Some(69));
+    let told: Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert_eq!(told["told"], false, "{told}");
     let told = gateway.call("status", "{}");
     assert_eq!(told["status"]["callbacks"][0]["trigger"], "customer", "{told}");
 }
