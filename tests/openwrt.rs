@@ -67,6 +67,7 @@ fn main() -> ExitCode {
         ("the_plugin_passes_a_reason_on_as_it_is", plugin_callback),
         ("commands_whose_key_is_bad_are_not_obeyed_unsigned", commands_without_their_key_are_left_out),
         ("none_is_an_empty_list_where_that_means_something", none_is_an_empty_list),
+        ("a_list_of_what_may_leave_is_never_widened_by_a_fault", faults_do_not_widen),
         ("the_plugin_tests_the_speed_in_the_background", plugin_speedtest),
     ];
     let mut trials: Vec<Trial> =
@@ -1086,7 +1087,8 @@ fn commands_without_their_key_are_left_out() {
     let gateway = Gateway::new(&format!("{LEAST}{uci}"));
     gateway.init("start");
     assert!(gateway.log().contains("; left out: commands\n"), "{}", gateway.log());
-    assert_eq!(gateway.json().get("commands"), None);
+    // Nor are those that anybody may give without a key: `reboot` alone was named.
+    assert_eq!(gateway.json()["commands"], json!({ "allow": [] }));
     // A command that there is not is left out alone; `allow` keeps what it names besides, and the key.
     let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     let uci = format!(
@@ -1115,6 +1117,56 @@ fn none_is_an_empty_list() {
     let gateway = Gateway::new(&format!("{LEAST}config remedies\n\tlist ladder 'none'\n"));
     gateway.init("start");
     assert!(gateway.log().contains("left out: remedies.ladder#0"), "{}", gateway.log());
+}
+
+/// With their defaults these lists would send, or obey, what nobody named.
+fn faults_do_not_widen() {
+    for (section, name, one) in
+        [("privacy", "fields", "facts"), ("telemetry", "fields", "line"), ("commands", "allow", "check")]
+    {
+        for wrong in ["'all'", "'Customer'", "'none '", "'\u{e9}'", "'none, facts'"] {
+            let of = |more: &str| {
+                let gateway =
+                    Gateway::new(&format!("{LEAST}config {section}\n\tlist {name} {wrong}\n{more}"));
+                assert!(gateway.init("start").contains("open_instance"));
+                (gateway.json()[section].clone(), gateway.log())
+            };
+            let (built, log) = of("");
+            assert_eq!(built, json!({ name: [] }), "{section} {wrong}");
+            assert!(log.contains(&format!("{section}.{name}[0] must be")), "{log}");
+            assert!(log.contains(&format!("left out: {section}.{name}#0\n")), "{log}");
+            // What is understood beside it holds.
+            assert_eq!(
+                of(&format!("\tlist {name} '{one}'\n")).0,
+                json!({ name: [one] }),
+                "{section} {wrong}"
+            );
+        }
+        // What does not even come as far as being read.
+        let gateway = Gateway::new("");
+        gateway.uci(
+            [LEAST.as_bytes(), format!("config {section}\n\tlist {name} '").as_bytes(), b"\xff'\n"].concat(),
+        );
+        gateway.init("start");
+        assert_eq!(gateway.json()[section], json!({ name: [] }), "{section}");
+        assert!(gateway.log().contains("it is not UTF-8"), "{}", gateway.log());
+        // Nothing said is the default, whatever else is wrong there.
+        let gateway = Gateway::new(&format!("{LEAST}config {section}\n\toption stray 'x'\n"));
+        gateway.init("start");
+        assert_eq!(gateway.json()[section].get(name), None, "{section}");
+    }
+    // Where the whole section goes, what it would not have allowed is not allowed either.
+    let uci = "config commands\n\tlist allow 'check'\n\toption key 'd75a'\n";
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    assert_eq!(gateway.json()["commands"], json!({ "allow": [] }));
+    // A reload with it is another configuration, and no wider one.
+    gateway.uci(format!("{LEAST}config privacy\n\tlist fields 'facts'\n"));
+    gateway.init("reload");
+    assert_eq!(gateway.json()["privacy"], json!({ "fields": ["facts"] }));
+    gateway.uci(format!("{LEAST}config privacy\n\tlist fields 'fact'\n"));
+    gateway.init("reload");
+    assert_eq!(gateway.json()["privacy"], json!({ "fields": [] }));
 }
 
 fn plugin_status() {
