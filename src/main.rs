@@ -81,7 +81,7 @@ Asks the operator to call: the customer wants it.
 
 Usage: linekeeper callback [--reason TEXT] [--json] [--socket PATH]
 
-Exit code 0 if a callback is under way now, 69 if no daemon answers.
+Exit code 0 if a callback is under way now, 69 if none is: no daemon answers, or it can tell nobody.
 ";
 
 const DIAGNOSE_HELP: &str = "\
@@ -481,8 +481,18 @@ fn callback(words: &[String]) -> ExitCode {
     };
     let reason = words.value("--reason").unwrap_or_default().to_string();
     match ask(&words, &Request::Callback { reason }) {
-        Ok(answer) if words.has("--json") => print(&format!("{answer}\n")),
-        Ok(answer) => print(&show::callback(&answer)),
+        Ok(answer) => {
+            let said = show::callback(&answer);
+            let code = match &said {
+                _ if words.has("--json") => print(&format!("{answer}\n")),
+                Ok(text) => print(text),
+                Err(_) => ExitCode::SUCCESS,
+            };
+            match said {
+                Ok(_) => code,
+                Err(why) => failed(exit::UNAVAILABLE, why),
+            }
+        }
         Err(code) => code,
     }
 }

@@ -224,6 +224,9 @@ pub struct Link {
     /// The rate its port negotiated, where the driver tells one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<Rate>,
+    /// Of a port whose rate is known: it negotiated one direction at a time.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub half_duplex: bool,
 }
 
 /// An interface as netifd sees it: what can be told apart.

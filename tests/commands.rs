@@ -57,6 +57,7 @@ fn up() -> Link {
         gateway: Some("198.51.100.1".parse().unwrap()),
         default_route: true,
         speed: None,
+        half_duplex: false,
     }
 }
 

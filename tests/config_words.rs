@@ -655,7 +655,7 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "callback": { "warnings": ["flash", "heat"] } }),
-            "callback.warnings[1] must be cpu, memory, flash, temperature, conntrack, port_errors, port_speed or restarts, is \
+            "callback.warnings[1] must be cpu, memory, flash, temperature, conntrack, port_errors, port_speed, restarts or port_duplex, is \
              \"heat\"",
         ),
         (

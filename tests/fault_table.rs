@@ -581,6 +581,7 @@ impl Desk {
             gateway: (gone > 4).then(|| "198.51.100.1".parse().unwrap()),
             default_route: gone > 4,
             speed: None,
+            half_duplex: false,
         })
     }
 

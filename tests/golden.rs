@@ -405,6 +405,7 @@ fn lossily(config: &Config, until: Span) -> Keeper {
         gateway: None,
         default_route: true,
         speed: None,
+        half_duplex: false,
     };
     // 2026-11-20T00:00:00Z
     let clock = Observation::ClockSet { wall: Wall(1_795_132_800_000), synced: true };
@@ -492,6 +493,7 @@ fn a_night(config: &Config, until: Span) -> Keeper {
         gateway: None,
         default_route: true,
         speed: None,
+        half_duplex: false,
     };
     // Wednesday, 2026-11-25T02:00:00Z, in the week 2969 since that of 1970-01-01.
     let clock = Observation::ClockSet { wall: Wall(1_795_572_000_000), synced: true };
@@ -590,6 +592,7 @@ fn sparsely(config: &Config, until: Span, customer: (u64, u64), line: fn(Span) -
         gateway: None,
         default_route: true,
         speed: None,
+        half_duplex: false,
     };
     // 2026-11-19T23:35:00Z: all that follows the first test lies in the first quarter of a day.
     let clock = Observation::ClockSet { wall: Wall(1_795_131_300_000), synced: true };

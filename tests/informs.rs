@@ -181,6 +181,7 @@ fn ports_and_restarts_are_warned_of() {
         gateway: None,
         default_route: false,
         speed: Some(Rate(mbit * 1_000_000)),
+        half_duplex: false,
     };
     gateway.step(&Observation::LinkSeen(port(1_000)));
     gateway.step(&Observation::LinkSeen(port(100)));
@@ -210,6 +211,42 @@ fn ports_and_restarts_are_warned_of() {
     assert_eq!(gateway.told().last().unwrap(), &(EventName::IncidentClosed, "restarts"));
 }
 
+fn half_duplex(half: bool) -> Link {
+    Link {
+        present: true,
+        carrier: true,
+        speed: Some(Rate(100_000_000)),
+        half_duplex: half,
+        ..Link::default()
+    }
+}
+
+#[test]
+fn a_half_duplex_port_is_warned_of_until_it_is_none() {
+    let mut gateway = Gateway::new(json!({}));
+    let warnings = |g: &Gateway| -> Vec<String> {
+        g.judge.status(g.now).warnings.into_iter().map(|w| format!("{}: {}", w.name, w.text)).collect()
+    };
+    // Of a port that is gone nothing is known, and one that renegotiates for a minute is no fault.
+    gateway.step(&Observation::LinkSeen(Link { carrier: false, ..half_duplex(true) }));
+    gateway.reads(6, &DeviceSeen::default());
+    gateway.step(&Observation::LinkSeen(half_duplex(true)));
+    gateway.reads(1, &DeviceSeen::default());
+    gateway.step(&Observation::LinkSeen(half_duplex(false)));
+    gateway.reads(1, &DeviceSeen::default());
+    assert_eq!(warnings(&gateway), [""; 0]);
+    gateway.step(&Observation::LinkSeen(half_duplex(true)));
+    gateway.reads(5, &DeviceSeen::default());
+    assert_eq!(warnings(&gateway), ["port_duplex: the WAN port negotiated half duplex"]);
+    assert_eq!(gateway.told(), [(EventName::IncidentOpened, "port_duplex")]);
+    assert_eq!(gateway.events()[0].incident.fault_domain.name(), "link");
+    assert!(gateway.callbacks().is_empty(), "only where `callback.warnings` says so");
+    gateway.step(&Observation::LinkSeen(half_duplex(false)));
+    gateway.reads(1, &DeviceSeen::default());
+    assert_eq!(warnings(&gateway), [""; 0]);
+    assert_eq!(gateway.told().last().unwrap(), &(EventName::IncidentClosed, "port_duplex"));
+}
+
 #[test]
 fn every_warning_has_words_in_both_languages_and_makes_a_callback_where_it_may() {
     for reading in Reading::ALL {
@@ -225,6 +262,9 @@ fn every_warning_has_words_in_both_languages_and_makes_a_callback_where_it_may()
                 temperature: Some(120_000),
                 conntrack: Some(1_000),
             };
+            if reading == Reading::PortDuplex {
+                gateway.step(&Observation::LinkSeen(half_duplex(true)));
+            }
             let readings = if matches!(reading, Reading::PortErrors | Reading::PortSpeed | Reading::Restarts)
             {
                 // Seen in the test above.

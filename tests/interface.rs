@@ -30,6 +30,7 @@ fn link(admin_up: bool, addressed: bool) -> Observation {
         gateway: addressed.then(|| "192.0.2.1".parse().unwrap()),
         default_route: addressed,
         speed: None,
+        half_duplex: false,
     })
 }
 

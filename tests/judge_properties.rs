@@ -46,6 +46,7 @@ fn link() -> impl Strategy<Value = Link> {
         gateway: gateway.then(|| "198.51.100.1".parse().unwrap()),
         default_route: route,
         speed: (n % 3 > 0).then_some(Rate(n as u64 * 10_000_000)),
+        half_duplex: n % 5 == 1,
     })
 }
 

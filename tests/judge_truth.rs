@@ -237,6 +237,7 @@ fn link(carrier: bool) -> Link {
         gateway: there,
         default_route: carrier,
         speed: None,
+        half_duplex: false,
     }
 }
 

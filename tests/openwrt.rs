@@ -58,12 +58,16 @@ fn main() -> ExitCode {
         ("the_shipped_file_explains_every_key_with_its_default", shipped_file),
         ("the_first_boot_names_the_gateway_after_its_board", first_boot),
         ("the_button_asks_for_a_call_when_it_is_held", button),
+        ("a_gpio_switch_cuts_the_modems_power_and_returns_it", modem_power),
+        ("a_modem_is_not_left_without_power", modem_power_comes_back),
+        ("a_modem_that_cannot_be_switched_is_said_and_keeps_its_power", modem_power_faults),
         ("the_plugin_lists_its_methods", plugin_lists),
         ("the_plugin_passes_answers_and_errors_on", plugin_status),
         ("the_plugin_diagnoses_with_the_daemons_configuration", plugin_diagnose),
         ("the_plugin_passes_a_reason_on_as_it_is", plugin_callback),
         ("commands_whose_key_is_bad_are_not_obeyed_unsigned", commands_without_their_key_are_left_out),
         ("none_is_an_empty_list_where_that_means_something", none_is_an_empty_list),
+        ("a_list_of_what_may_leave_is_never_widened_by_a_fault", faults_do_not_widen),
         ("the_plugin_tests_the_speed_in_the_background", plugin_speedtest),
     ];
     let mut trials: Vec<Trial> =
@@ -120,6 +124,13 @@ impl Gateway {
 
     fn run(&self, words: &[&str], input: &str) -> Output {
         use std::io::Write as _;
+        let mut child = self.shell(words).spawn().unwrap();
+        // A script that does not read may be gone already.
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+
+    fn shell(&self, words: &[&str]) -> Command {
         let stub = format!("{ROOT}/tests/openwrt/stub");
         let path = |p: &str| self.at(p).to_str().unwrap().to_owned();
         let mut command = Command::new(which("busybox"));
@@ -144,10 +155,7 @@ impl Gateway {
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // A script that does not read may be gone already.
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        child.wait_with_output().unwrap()
+        command
     }
 
     /// `/etc/init.d/linekeeper ACTION`: what procd was told, one call a line.
@@ -821,6 +829,179 @@ fn button() {
     assert!(gateway.log().contains("there is no light red:nowhere in"), "{}", gateway.log());
 }
 
+/// Pins as sysfs shows them, and switches on three of them: a named one, a numbered one, and one to be exported.
+fn switches() -> Gateway {
+    let mut gateway = Gateway::new("");
+    for (pin, files) in [("modem", &["value"][..]), ("gpio12", &["value", "direction"])] {
+        fs::create_dir_all(gateway.at("gpio").join(pin)).unwrap();
+        for file in files {
+            fs::write(gateway.at("gpio").join(pin).join(file), "as found\n").unwrap();
+        }
+    }
+    let uci = "system.modem_power=gpio_switch\nsystem.modem_power.gpio_pin=modem\nsystem.modem_power.value=1\n\
+               system.@gpio_switch[0]=gpio_switch\nsystem.@gpio_switch[0].name=LED\n\
+               system.@gpio_switch[1]=gpio_switch\nsystem.@gpio_switch[1].name=LTE modem\n\
+               system.@gpio_switch[1].gpio_pin=12\n\
+               system.late=gpio_switch\nsystem.late.gpio_pin=7\nsystem.late.value=on\n\
+               system.sys=system\nsystem.sys.gpio_pin=modem\n\
+               system.bare=gpio_switch\nsystem.out=gpio_switch\nsystem.out.gpio_pin=../leds/green\n\
+               system.gone=gpio_switch\nsystem.gone.gpio_pin=modem2\n\
+               system.stuck=gpio_switch\nsystem.stuck.gpio_pin=stuck\n";
+    fs::write(gateway.at("out/uci"), uci).unwrap();
+    gateway.variables.insert("LINEKEEPER_GPIO".into(), gateway.at("gpio").to_str().unwrap().into());
+    gateway
+}
+
+/// In the place of `sleep`: writes down for how long, and the pins meanwhile.
+fn no_sleep(gateway: &Gateway) {
+    fs::remove_file(gateway.at("applets/sleep")).unwrap();
+    let sleep = "#!/bin/sh\ncd \"$LINEKEEPER_GPIO\" && echo \"$1 s\" $(cat modem/value gpio12/direction) >>\"$STUB_OUT/slept\"\n";
+    fs::write(gateway.at("applets/sleep"), sleep).unwrap();
+    fs::set_permissions(gateway.at("applets/sleep"), fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+fn modem_power() {
+    let gateway = switches();
+    no_sleep(&gateway);
+    let run = |words: &[&str]| {
+        let _ = fs::remove_file(gateway.at("out/slept"));
+        let o = gateway.script("modem-power", words, "");
+        let said = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert!(o.status.success() && said.is_empty(), "{words:?}: {}: {said}", o.status);
+        String::from_utf8(o.stdout).unwrap()
+    };
+    // By the section, a named pin that is high: low for ten seconds.
+    assert_eq!(
+        run(&["modem_power"]),
+        "the modem was without power for 10 s (gpio_switch 'modem_power', pin modem back at 1)\n"
+    );
+    assert_eq!(
+        (gateway.text("out/slept").as_str(), gateway.text("gpio/modem/value").as_str()),
+        ("10 s 0 as found\n", "1\n")
+    );
+    // By the name, a numbered pin that is low as nothing is said: by its direction, as OpenWrt's own script.
+    run(&["LTE modem", "3"]);
+    assert_eq!(gateway.text("out/slept"), "3 s 1 high\n");
+    assert_eq!(gateway.text("gpio/gpio12/direction"), "low\n");
+    assert_eq!(gateway.text("gpio/gpio12/value"), "as found\n");
+    // On alone, with whatever else stands in the command.
+    fs::write(gateway.at("gpio/modem/value"), "0\n").unwrap();
+    assert_eq!(
+        run(&["make-safe", "modem_power", "10"]),
+        "the modem has power (gpio_switch 'modem_power', pin modem at 1)\n"
+    );
+    assert_eq!((gateway.text("out/slept").as_str(), gateway.text("gpio/modem/value").as_str()), ("", "1\n"));
+    // One that the kernel has not shown yet.
+    let export = gateway.at("gpio/export");
+    assert!(Command::new("mkfifo").arg(&export).status().unwrap().success());
+    let kernel = std::thread::spawn(move || {
+        let asked = fs::read_to_string(&export).unwrap();
+        let pin = export.with_file_name(format!("gpio{}", asked.trim()));
+        fs::create_dir(&pin).unwrap();
+        fs::write(pin.join("value"), "0\n").unwrap();
+    });
+    // Really asleep, for as long as the kernel takes.
+    fs::remove_file(gateway.at("applets/sleep")).unwrap();
+    std::os::unix::fs::symlink(which("busybox"), gateway.at("applets/sleep")).unwrap();
+    run(&["late", "1"]);
+    kernel.join().unwrap();
+    assert_eq!(gateway.text("gpio/gpio7/value"), "1\n");
+}
+
+fn modem_power_comes_back() {
+    let gateway = switches();
+    let script = format!("{ROOT}/openwrt/linekeeper/files/modem-power");
+    let value = || gateway.text("gpio/modem/value");
+    let cut = |signal: &str| {
+        let mut child = gateway.shell(&[&script, "modem_power", "60"]).spawn().unwrap();
+        let soon = |mut holds: Box<dyn FnMut() -> bool + '_>| {
+            (0..3_000).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(10));
+                holds()
+            })
+        };
+        assert!(soon(Box::new(|| value() == "0\n")), "{signal}: not cut");
+        let id = child.id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+        let ended = soon(Box::new(|| child.try_wait().unwrap().is_some()));
+        assert!(ended, "{signal}: the rest of the time was waited for");
+        child.wait().unwrap().code()
+    };
+    for (signal, code) in [("-TERM", 143), ("-INT", 130), ("-HUP", 129)] {
+        assert_eq!(cut(signal), Some(code), "{signal}");
+        assert_eq!(value(), "1\n", "{signal}");
+    }
+    // Nothing can be done then, but afterwards.
+    assert_eq!(cut("-KILL"), None);
+    assert_eq!(value(), "0\n");
+    assert!(gateway.script("modem-power", &["make-safe", "modem_power"], "").status.success());
+    assert_eq!(value(), "1\n");
+    // A write that fails at first is tried again; one that always fails is said loudly.
+    let away = gateway.at("away");
+    fs::remove_file(gateway.at("applets/sleep")).unwrap();
+    let sleep = |last: u32| {
+        // The pin's file is away from the first second without power until try number `last`.
+        let text = format!(
+            "#!/bin/sh\ncd \"$LINEKEEPER_GPIO/modem\" || exit\n\
+             if [ \"$1\" = 4 ]; then mv value \"{0}\"; mkdir value; fi\n\
+             echo >>\"$STUB_OUT/tries\"\n\
+             if [ \"$(wc -l <\"$STUB_OUT/tries\")\" = {last} ]; then rmdir value; mv \"{0}\" value; fi\n",
+            away.display()
+        );
+        fs::write(gateway.at("applets/sleep"), text).unwrap();
+        fs::set_permissions(gateway.at("applets/sleep"), fs::Permissions::from_mode(0o755)).unwrap();
+        let _ = fs::remove_file(gateway.at("out/tries"));
+        gateway.script("modem-power", &["modem_power", "4"], "")
+    };
+    assert!(sleep(3).status.success());
+    assert_eq!(value(), "1\n");
+    let o = sleep(0);
+    assert_eq!(o.status.code(), Some(74));
+    let said = String::from_utf8(o.stderr).unwrap();
+    assert!(said.contains("THE MODEM MAY BE WITHOUT POWER") && said.lines().count() == 1, "{said}");
+}
+
+fn modem_power_faults() {
+    let gateway = switches();
+    no_sleep(&gateway);
+    // What nobody may write to, root neither.
+    fs::create_dir_all(gateway.at("gpio/stuck/value")).unwrap();
+    for (words, code, said) in [
+        (&[][..], 64, "which switch?"),
+        (&[""], 64, "which switch?"),
+        (
+            &["modem_power", "0"],
+            64,
+            "'0' is no time to be off; usage: modem-power SWITCH [SECONDS, 1 to 300]",
+        ),
+        (&["modem_power", "301"], 64, "301 s are too long"),
+        (&["modem_power", "-1"], 64, "is no time"),
+        (&["modem_power", "1000000000000000000000"], 64, "is no time"),
+        (&["modem_power", "10", "now"], 64, "what is 'now'?"),
+        (&["nothing"], 66, "is 'nothing', nor has it as `option name`; see `uci show system`"),
+        // Another kind of section, and what could be a pattern or a path of uci's.
+        (&["sys"], 66, "no `config gpio_switch`"),
+        (&["modem_power.value"], 66, "no `config gpio_switch`"),
+        (&["@gpio_switch[*]"], 66, "no `config gpio_switch`"),
+        (&["LED"], 78, "'LED' has no `option gpio_pin`; add it"),
+        (&["bare"], 78, "has no `option gpio_pin`"),
+        (&["out"], 78, "gpio_pin '../leds/green', which is no pin's"),
+        (&["gone"], 69, "the kernel has no"),
+        (&["late"], 69, "gpio/gpio7 for the gpio_switch 'late'"),
+        (&["stuck"], 74, "the modem keeps its power; run this as root"),
+        (&["make-safe"], 64, "which switch?"),
+        (&["make-safe", "nothing"], 66, "no `config gpio_switch`"),
+        (&["make-safe", "stuck"], 74, "THE MODEM MAY BE WITHOUT POWER"),
+    ] {
+        let o = gateway.script("modem-power", words, "");
+        let told = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert_eq!(o.status.code(), Some(code), "{words:?}: {told}");
+        assert!(told.starts_with("modem-power: ") && told.contains(said), "{words:?}: {told}");
+        assert!(o.stdout.is_empty());
+        assert_eq!(gateway.text("gpio/modem/value"), "as found\n", "{words:?}");
+    }
+}
+
 /// Everything together, but procd and rpcd: the init script's file, the real daemon (which only looks), the real plugin.
 fn daemon_runs() {
     struct Daemon(std::process::Child);
@@ -851,8 +1032,21 @@ fn daemon_runs() {
     assert_eq!(told["device_id"], "gw-0001", "{told}");
     assert_eq!(told["status"]["targets"][2]["host"], "203.0.113.53", "{told}");
     assert!(told["config_faults"][0].as_str().unwrap().starts_with("outage.patience must be"), "{told}");
+    // There is no broker: it is noted, and whoever asks is told that nobody will call.
     let told = gateway.call("callback", "{\"reason\":\"slow\"}");
-    assert!(told["callback_id"].as_str().unwrap().starts_with("CB"), "{told}");
+    let error = told["error"].as_str().unwrap();
+    assert!(error.contains("nobody is told") && told["callback_id"].is_null(), "{told}");
+    let socket = gateway.at("run/linekeeper.sock");
+    let ask = |words: &[&str]| {
+        Command::new(PROGRAM).args(["callback", "--socket"]).arg(&socket).args(words).output().unwrap()
+    };
+    let o = ask(&[]);
+    assert_eq!((o.status.code(), o.stdout.len()), (Some(69), 0));
+    assert!(String::from_utf8_lossy(&o.stderr).contains("nobody is told: no broker is configured"));
+    let o = ask(&["--json"]);
+    assert_eq!(o.status.code(), Some(69));
+    let told: Value = serde_json::from_slice(&o.stdout).unwrap();
+    assert_eq!(told["told"], false, "{told}");
     let told = gateway.call("status", "{}");
     assert_eq!(told["status"]["callbacks"][0]["trigger"], "customer", "{told}");
 }
@@ -893,7 +1087,8 @@ fn commands_without_their_key_are_left_out() {
     let gateway = Gateway::new(&format!("{LEAST}{uci}"));
     gateway.init("start");
     assert!(gateway.log().contains("; left out: commands\n"), "{}", gateway.log());
-    assert_eq!(gateway.json().get("commands"), None);
+    // Nor are those that anybody may give without a key: `reboot` alone was named.
+    assert_eq!(gateway.json()["commands"], json!({ "allow": [] }));
     // A command that there is not is left out alone; `allow` keeps what it names besides, and the key.
     let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     let uci = format!(
@@ -922,6 +1117,56 @@ fn none_is_an_empty_list() {
     let gateway = Gateway::new(&format!("{LEAST}config remedies\n\tlist ladder 'none'\n"));
     gateway.init("start");
     assert!(gateway.log().contains("left out: remedies.ladder#0"), "{}", gateway.log());
+}
+
+/// With their defaults these lists would send, or obey, what nobody named.
+fn faults_do_not_widen() {
+    for (section, name, one) in
+        [("privacy", "fields", "facts"), ("telemetry", "fields", "line"), ("commands", "allow", "check")]
+    {
+        for wrong in ["'all'", "'Customer'", "'none '", "'\u{e9}'", "'none, facts'"] {
+            let of = |more: &str| {
+                let gateway =
+                    Gateway::new(&format!("{LEAST}config {section}\n\tlist {name} {wrong}\n{more}"));
+                assert!(gateway.init("start").contains("open_instance"));
+                (gateway.json()[section].clone(), gateway.log())
+            };
+            let (built, log) = of("");
+            assert_eq!(built, json!({ name: [] }), "{section} {wrong}");
+            assert!(log.contains(&format!("{section}.{name}[0] must be")), "{log}");
+            assert!(log.contains(&format!("left out: {section}.{name}#0\n")), "{log}");
+            // What is understood beside it holds.
+            assert_eq!(
+                of(&format!("\tlist {name} '{one}'\n")).0,
+                json!({ name: [one] }),
+                "{section} {wrong}"
+            );
+        }
+        // What does not even come as far as being read.
+        let gateway = Gateway::new("");
+        gateway.uci(
+            [LEAST.as_bytes(), format!("config {section}\n\tlist {name} '").as_bytes(), b"\xff'\n"].concat(),
+        );
+        gateway.init("start");
+        assert_eq!(gateway.json()[section], json!({ name: [] }), "{section}");
+        assert!(gateway.log().contains("it is not UTF-8"), "{}", gateway.log());
+        // Nothing said is the default, whatever else is wrong there.
+        let gateway = Gateway::new(&format!("{LEAST}config {section}\n\toption stray 'x'\n"));
+        gateway.init("start");
+        assert_eq!(gateway.json()[section].get(name), None, "{section}");
+    }
+    // Where the whole section goes, what it would not have allowed is not allowed either.
+    let uci = "config commands\n\tlist allow 'check'\n\toption key 'd75a'\n";
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    assert_eq!(gateway.json()["commands"], json!({ "allow": [] }));
+    // A reload with it is another configuration, and no wider one.
+    gateway.uci(format!("{LEAST}config privacy\n\tlist fields 'facts'\n"));
+    gateway.init("reload");
+    assert_eq!(gateway.json()["privacy"], json!({ "fields": ["facts"] }));
+    gateway.uci(format!("{LEAST}config privacy\n\tlist fields 'fact'\n"));
+    gateway.init("reload");
+    assert_eq!(gateway.json()["privacy"], json!({ "fields": [] }));
 }
 
 fn plugin_status() {
@@ -1084,6 +1329,7 @@ fn makefile_installs() {
         ("etc/rc.button/linekeeper", "755"),
         ("etc/uci-defaults/80-linekeeper", "755"),
         ("lib/upgrade/keep.d/linekeeper", "644"),
+        ("usr/libexec/linekeeper/modem-power", "755"),
         ("usr/libexec/rpcd/linekeeper", "755"),
         ("usr/sbin/linekeeper", "755"),
         ("usr/share/acl.d/linekeeper.json", "644"),

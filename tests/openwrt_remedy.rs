@@ -470,7 +470,35 @@ fn power_modem() {
     let said = repair(&with(&["echo", "cut", "{device}"]), Rung::PowerModem, 60);
     says(&said, RemedyResult::Done, "echo: cut eth1");
     says(&repair(&with(&["sh", "-c", "exit 3"]), Rung::PowerModem, 60), RemedyResult::Failed, "exit code 3");
-    says(&repair(&with(&["sleep", "600"]), Rung::PowerModem, 1), RemedyResult::Overran, "was killed");
+    let said = repair(&with(&["sleep", "600"]), Rung::PowerModem, 1);
+    says(&said, RemedyResult::Overran, "was killed");
+    assert!(said.1.ends_with("whether the modem has power cannot be seen from here"), "{said:?}");
+    // The package's own is asked to return the power where it was killed, and at the next start.
+    let room = netifd.0.path().join("linekeeper");
+    fs::create_dir(&room).unwrap();
+    let ours = room.join("modem-power");
+    let script = format!(
+        "#!/bin/sh\ncase $1 in make-safe) echo \"$* has power\" ;; kill) kill -9 $$ ;; *) sleep 600 ;; esac\necho >>{}/ran\n",
+        room.display()
+    );
+    fs::write(&ours, script).unwrap();
+    fs::set_permissions(&ours, fs::Permissions::from_mode(0o755)).unwrap();
+    let ours = ours.to_str().unwrap();
+    for (switch, result) in [("modem", RemedyResult::Overran), ("kill", RemedyResult::Failed)] {
+        let said = repair(&with(&[ours, switch]), Rung::PowerModem, 1);
+        says(&said, result, &format!("; make-safe {switch} has power"));
+    }
+    // Before anything is asked of netifd, which may be away for long.
+    netifd.is("dhcp-up");
+    let driver = OpenWrt::new(
+        &OpenWrtDriver { power_modem: vec![ours.into(), "{device}".into()], ..OpenWrtDriver::default() },
+        "eth1",
+    )
+    .with(&netifd.0.path().join("ubus"), Path::new("/proc"));
+    assert_eq!(wait(driver.make_safe(Rung::PowerModem)), "wan is up; make-safe eth1 has power");
+    fs::remove_file(room.join("ran")).unwrap();
+    assert_eq!(wait(driver.make_safe(Rung::RestartInterface)), "wan is up");
+    assert!(!room.join("ran").exists());
 }
 
 /// The daemon ends: its task is dropped while `down` is in course.

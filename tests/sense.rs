@@ -158,6 +158,7 @@ fn the_address_changes() {
             gateway: Some(ip("192.0.2.1")),
             default_route: true,
             speed: None,
+            half_duplex: false,
         };
         assert_eq!(told.next().await, Observation::LinkSeen(before.clone()), "the state at the start");
         settled().await;

@@ -631,8 +631,8 @@ pub struct Callback {
     /// Of which warnings of the gateway the platform is asked to call the customer.
     ///
     /// Default none. Each is told as an event in any case; what it warns of has not happened yet, and most of it the
-    /// operator mends from afar. Those that want the customer's hands are `temperature`, `port_errors`, `port_speed` and
-    /// `restarts`: for an operator whose agents may ask for them.
+    /// operator mends from afar. Those that want the customer's hands are `temperature`, `port_errors`, `port_speed`,
+    /// `port_duplex` and `restarts`: for an operator whose agents may ask for them.
     pub warnings: Vec<Reading>,
 }
 

@@ -656,6 +656,7 @@ impl Judge {
             "addresses": l.addresses.len(),
             "default_route": l.default_route,
             "speed_bps": l.speed.map(|s| s.0),
+            "half_duplex": l.half_duplex,
         })));
         found["targets"] = json!(self.status(now).targets);
         found

@@ -7,6 +7,7 @@
 //! * The port's errors are the share of what came in damaged, over as many readings as it takes to have
 //!   [`PORT_PACKETS`] packets. Its rate is held against the highest that it ever negotiated: a gigabit port that comes up
 //!   with 100 Mbit/s has lost a pair of wires. A lower rate that stays for [`PORT_ACCEPTED`] is taken for another modem's.
+//!   One that carries one direction at a time has a fault, or a partner that was told not to negotiate: no other reason is left.
 //!   Where the rate is below what was sold it is a finding of the promise, and not told twice.
 //! * [`RESTARTS`] restarts within a day that nobody ordered, of the gateway or of this program, are a warning that ends when a
 //!   day passed without one. A gateway that is switched off every night restarts once a day.
@@ -58,7 +59,7 @@ pub struct State {
 /// A warning that holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// `cpu`, `memory`, `flash`, `temperature`, `conntrack`, `port_errors`, `port_speed`, `restarts`.
+    /// `cpu`, `memory`, `flash`, `temperature`, `conntrack`, `port_errors`, `port_speed`, `restarts`, `port_duplex`.
     pub name: String,
     /// For people, with the last reading.
     pub text: String,
@@ -101,6 +102,8 @@ pub enum Reading {
     PortSpeed,
     /// Restarts within a day that nobody ordered.
     Restarts,
+    /// The port carries one direction at a time: 1, or 0.
+    PortDuplex,
 }
 
 /// All that is read at one moment.
@@ -108,12 +111,13 @@ struct Readings<'a> {
     seen: &'a DeviceSeen,
     port_errors: Option<u16>,
     port_speed: Option<u16>,
+    half_duplex: Option<bool>,
     restarts: Option<i32>,
 }
 
 impl Reading {
-    /// All.
-    pub const ALL: [Reading; 8] = [
+    /// All. A snapshot keeps them by their places: a new one comes last.
+    pub const ALL: [Reading; 9] = [
         Reading::Cpu,
         Reading::Memory,
         Reading::Flash,
@@ -122,6 +126,7 @@ impl Reading {
         Reading::PortErrors,
         Reading::PortSpeed,
         Reading::Restarts,
+        Reading::PortDuplex,
     ];
 
     /// As configuration and messages write it.
@@ -135,13 +140,14 @@ impl Reading {
             Reading::PortErrors => "port_errors",
             Reading::PortSpeed => "port_speed",
             Reading::Restarts => "restarts",
+            Reading::PortDuplex => "port_duplex",
         }
     }
 
     /// Where it lies.
     const fn domain(self) -> Domain {
         match self {
-            Reading::PortErrors | Reading::PortSpeed => Domain::Link,
+            Reading::PortErrors | Reading::PortSpeed | Reading::PortDuplex => Domain::Link,
             Reading::Cpu
             | Reading::Memory
             | Reading::Flash
@@ -170,6 +176,9 @@ impl Reading {
                 let whole = Limits { failing: Permille(999), recovering: Permille(1_000) };
                 share(readings.port_speed, whole)
             }
+            Reading::PortDuplex => {
+                (readings.half_duplex.map(i32::from), Limits { failing: 1, recovering: 0 })
+            }
             Reading::Restarts => (readings.restarts, Limits { failing: RESTARTS, recovering: 0 }),
             Reading::Temperature => {
                 let Limits { failing, recovering } = policy.temperature;
@@ -183,7 +192,7 @@ impl Reading {
         let share = Permille(u16::try_from(value).unwrap_or(0));
         let of: &dyn Display = match self {
             Reading::Temperature => &Millicelsius(value),
-            Reading::Restarts => &value,
+            Reading::PortDuplex | Reading::Restarts => &value,
             Reading::Cpu
             | Reading::Memory
             | Reading::Flash
@@ -199,6 +208,8 @@ impl Reading {
             Reading::Conntrack => format!("{of} of the connection table are in use"),
             Reading::PortErrors => format!("{of} of the packets come in damaged on the WAN port"),
             Reading::PortSpeed => format!("the WAN port runs at {of} of the highest rate it had"),
+            Reading::PortDuplex if value == 0 => "the WAN port runs at full duplex".to_owned(),
+            Reading::PortDuplex => "the WAN port negotiated half duplex".to_owned(),
             Reading::Restarts => format!("{of} restarts in a day that nobody ordered"),
         }
     }
@@ -207,7 +218,7 @@ impl Reading {
     fn figure(self, value: i32) -> String {
         match self {
             Reading::Temperature => Millicelsius(value).to_string(),
-            Reading::Restarts => value.to_string(),
+            Reading::PortDuplex | Reading::Restarts => value.to_string(),
             Reading::Cpu
             | Reading::Memory
             | Reading::Flash
@@ -308,7 +319,7 @@ impl State {
 
 /// What one reading alone shows at or beyond its failing limit, in words.
 pub fn beyond(seen: &DeviceSeen, policy: &Health) -> Vec<String> {
-    let readings = Readings { seen, port_errors: None, port_speed: None, restarts: None };
+    let readings = Readings { seen, port_errors: None, port_speed: None, half_duplex: None, restarts: None };
     let turns = State::default().seen(Mono(0), &readings, &Health { readings: 1, ..*policy });
     turns.into_iter().map(|turn| turn.reading.words(turn.value)).collect()
 }
@@ -351,9 +362,12 @@ impl Judge {
     }
 
     fn read(&mut self, now: Mono, seen: &DeviceSeen) {
+        let link = self.state.watch.link.as_ref().filter(|link| link.carrier && link.speed.is_some());
+        let half_duplex = link.map(|link| link.half_duplex);
         let device = &mut self.state.device;
         let readings = Readings {
             seen,
+            half_duplex,
             port_errors: device.port_errors(),
             port_speed: device.port_speed(now),
             restarts: Some(device.restarts(now)),
@@ -429,7 +443,7 @@ mod tests {
     fn read(state: &mut State, at: u64, seen: &DeviceSeen, policy: &Health) -> Vec<Turn> {
         let (port_errors, port_speed) = (state.port_errors(), state.port_speed(Mono(at)));
         let restarts = Some(state.restarts(Mono(at)));
-        state.seen(Mono(at), &Readings { seen, port_errors, port_speed, restarts }, policy)
+        state.seen(Mono(at), &Readings { seen, port_errors, port_speed, half_duplex: None, restarts }, policy)
     }
 
     /// What began (true) and ended, by name.

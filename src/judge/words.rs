@@ -257,6 +257,11 @@ pub fn warning(language: Language, reading: Reading, figure: &str) -> String {
         (Language::En, Reading::PortSpeed) => format!(
             "The cable between the gateway and the modem carries less than it did ({figure}): cable or port."
         ),
+        (Language::En, Reading::PortDuplex) => {
+            "The cable between the gateway and the modem carries only one direction at a time (half duplex): cable or port, \
+             or a fixed setting at one end."
+                .to_owned()
+        }
         (Language::En, Reading::Restarts) => {
             format!(
                 "The gateway restarted {figure} times within a day unexpectedly: look at its power supply."
@@ -272,6 +277,9 @@ pub fn warning(language: Language, reading: Reading, figure: &str) -> String {
         }
         (Language::ZhCn, Reading::PortSpeed) => {
             format!("网关与光猫之间的端口速率下降（{figure}）：请检查网线或端口。")
+        }
+        (Language::ZhCn, Reading::PortDuplex) => {
+            "网关与光猫之间的端口仅协商为半双工：请检查网线、端口或两端的速率设置。".to_owned()
         }
         (Language::ZhCn, Reading::Restarts) => {
             format!("网关一天内意外重启{figure}次：请检查电源。")

@@ -459,6 +459,7 @@ fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
         Link { present: false, .. } => "not there".to_owned(),
         Link { admin_up: false, .. } => "switched off".to_owned(),
         Link { carrier: false, .. } => "no carrier".to_owned(),
+        Link { speed: Some(speed), half_duplex: true, .. } => format!("carrier, {speed}, half duplex"),
         Link { speed: Some(speed), .. } => format!("carrier, {speed}"),
         _ => "carrier".to_owned(),
     };
@@ -470,7 +471,11 @@ fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
         Some(Err(why)) => row("interface", "netifd".into(), why.clone(), "not checked"),
         None => {}
     }
-    row("link", name, state, ok(link.present && link.admin_up && link.carrier));
+    let verdict = match link.present && link.admin_up && link.carrier {
+        true if link.half_duplex => "warning",
+        whole => ok(whole),
+    };
+    row("link", name, state, verdict);
     if link.present {
         let addresses: Vec<String> = link.addresses.iter().map(ToString::to_string).collect();
         let words = if addresses.is_empty() { "none".to_owned() } else { addresses.join(", ") };
@@ -640,6 +645,7 @@ mod tests {
                 gateway: "192.0.2.1".parse().ok(),
                 default_route: true,
                 speed: None,
+                half_duplex: false,
             },
             gateway: Some(Echo::Answered(40)),
             targets: vec![
@@ -651,6 +657,23 @@ mod tests {
             seen: DeviceSeen::default(),
             hands_off: None,
         }
+    }
+
+    #[test]
+    fn half_duplex_is_said_of_a_link_that_is_there() {
+        let config = crate::config::load_text(
+            r#"{"device":{"id":"gw-0001"},"probe":{"targets":[{"host":"198.51.100.1","role":"anchor"}]}}"#,
+            crate::config::Format::Json,
+        )
+        .unwrap();
+        let row = |facts: &Facts| rows(facts, &config).into_iter().find(|row| row[0] == "link").unwrap();
+        let rate = Some(crate::units::Rate(100_000_000));
+        let full = row(&link(|l| l.speed = rate));
+        assert_eq!((full[2].as_str(), full[3].as_str()), ("carrier, 100 Mbit/s", "ok"));
+        let half = row(&link(|l| (l.speed, l.half_duplex) = (rate, true)));
+        assert_eq!((half[2].as_str(), half[3].as_str()), ("carrier, 100 Mbit/s, half duplex", "warning"));
+        let gone = row(&link(|l| (l.speed, l.half_duplex, l.carrier) = (rate, true, false)));
+        assert_eq!((gone[2].as_str(), gone[3].as_str()), ("no carrier", "missing"));
     }
 
     #[test]

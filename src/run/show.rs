@@ -351,14 +351,17 @@ const SHOWN_DAYS: usize = 3;
 const SHOWN_MONTHS: usize = 2;
 
 /// After `linekeeper callback`.
-pub fn callback(answer: &Value) -> String {
+///
+/// # Errors
+/// Says why nobody will call: a script, a button or LuCI must not take that for a call.
+pub fn callback(answer: &Value) -> Result<String, String> {
     match answer.get("callback_id").and_then(Value::as_str) {
-        Some(id) if answer.get("told") == Some(&Value::Bool(false)) => format!(
+        Some(id) if answer.get("told") == Some(&Value::Bool(false)) => Err(format!(
             "callback {id} is noted here, but nobody is told: no broker is configured, what waits for it cannot be kept, or \
-             this is a dry run (see `linekeeper status`). Call the operator yourself.\n"
-        ),
-        Some(id) => format!("callback {id} is under way: the operator will call\n"),
-        None => "no callback was opened; see `linekeeper status`\n".into(),
+             this is a dry run (see `linekeeper status`). Call the operator yourself."
+        )),
+        Some(id) => Ok(format!("callback {id} is under way: the operator will call\n")),
+        None => Err("no callback was opened; see `linekeeper status`".into()),
     }
 }
 

@@ -226,10 +226,12 @@ impl Watch {
         let mut facts = self.choice.facts(tables);
         if facts.link.carrier {
             // rtnetlink does not tell it. A port negotiates again only with a new carrier, which is announced.
-            facts.link.speed = match &facts.port {
+            let negotiated = match &facts.port {
                 Some((name, index)) => port::negotiated(name, *index),
                 None => port::negotiated(&facts.name, facts.index),
             };
+            facts.link.speed = negotiated.map(|(rate, _)| rate);
+            facts.link.half_duplex = negotiated.is_some_and(|(_, half)| half);
         }
         let link = facts.link.clone();
         self.facts.send_if_modified(|old| {
@@ -599,6 +601,7 @@ impl Tables {
             gateway: through.iter().find_map(|route| route.gateway),
             default_route: !through.is_empty(),
             speed: None,
+            half_duplex: false,
         }
     }
 

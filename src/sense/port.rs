@@ -1,6 +1,6 @@
-//! The rate that the WAN port negotiated, from sysfs.
+//! What the WAN port negotiated, from sysfs.
 //!
-//! `/sys/class/net/DEVICE/speed` is what `ethtool` shows, without an ioctl and without `unsafe`; VLANs tell their port's.
+//! `/sys/class/net/DEVICE/speed` and `duplex` are what `ethtool` shows, without an ioctl and without `unsafe`; VLANs tell their port's.
 //! A PPP device, a tunnel and Wi-Fi have none: what lies below them is not looked for.
 //!
 //! sysfs shows the network namespace of whoever mounted it. A process that was put into another one with the old `/sys`
@@ -15,18 +15,21 @@ const SYSFS: &str = "/sys/class/net";
 /// How drivers of old kernels write "not known": all bits of 16 or 32, beside today's -1.
 const UNKNOWN: [u64; 2] = [0xffff, 0xffff_ffff];
 
-/// The negotiated rate of the device of this name and number; `None` while it is not known.
-pub(super) fn negotiated(name: &str, index: u32) -> Option<Rate> {
+/// The rate that the device of this name and number negotiated, and whether for one direction at a time; `None` while it is not
+/// known.
+pub(super) fn negotiated(name: &str, index: u32) -> Option<(Rate, bool)> {
     look(Path::new(SYSFS), name, index)
 }
 
-fn look(root: &Path, name: &str, index: u32) -> Option<Rate> {
+fn look(root: &Path, name: &str, index: u32) -> Option<(Rate, bool)> {
     let read = |what: &str| std::fs::read_to_string(root.join(name).join(what)).ok();
     if read("ifindex")?.trim().parse() != Ok(index) {
         return None;
     }
     // Without a carrier, or where the driver has no rate, reading it is an error (EINVAL).
-    megabits(&read("speed")?)
+    let rate = megabits(&read("speed")?)?;
+    // Of a driver that has no rate `half` says nothing: it is what it never set.
+    Some((rate, read("duplex").is_some_and(|text| text.trim() == "half")))
 }
 
 /// `1000\n`, in Mbit/s.
@@ -63,7 +66,15 @@ mod tests {
         std::fs::write(device.join("speed"), "1000\n").unwrap();
         assert_eq!(look(root.path(), "wan", 7), None, "a device without a number");
         std::fs::write(device.join("ifindex"), "7\n").unwrap();
-        assert_eq!(look(root.path(), "wan", 7), Some(Rate(1_000_000_000)));
+        assert_eq!(look(root.path(), "wan", 7), Some((Rate(1_000_000_000), false)));
+        for (text, half) in [("half\n", true), ("full\n", false), ("unknown\n", false)] {
+            std::fs::write(device.join("duplex"), text).unwrap();
+            assert_eq!(look(root.path(), "wan", 7), Some((Rate(1_000_000_000), half)), "{text}");
+        }
+        std::fs::write(device.join("duplex"), "half\n").unwrap();
+        std::fs::write(device.join("speed"), "-1\n").unwrap();
+        assert_eq!(look(root.path(), "wan", 7), None, "a driver that knows neither");
+        std::fs::write(device.join("speed"), "1000\n").unwrap();
         assert_eq!(look(root.path(), "wan", 8), None, "another namespace's device of this name");
         assert_eq!(look(root.path(), "lan", 7), None);
     }

@@ -311,6 +311,7 @@ impl Line {
             gateway: routed.then_some(GATEWAY),
             default_route: routed,
             speed: self.port,
+            half_duplex: false,
         }
     }
 

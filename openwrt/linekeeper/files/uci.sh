@@ -53,8 +53,8 @@ linekeeper_utf8() {
 # ---- the table ----
 
 # Reads `options` into the variables _k_SECTION_OPTION (kind), _t_SECTION (tables), _d_SECTION (dashed tables),
-# _r_SECTION_OPTION (rows), _e_SECTION_OPTION (may be empty), _w_SECTION_OPTION (goes with its
-# section) and _c_TYPE (records).
+# _r_SECTION_OPTION (rows), _e_SECTION_OPTION (may be empty), _s_SECTION (lists that never allow more than they say),
+# _w_SECTION_OPTION (goes with its section) and _c_TYPE (records).
 linekeeper_table() {
 	local kind section rest word
 	while read -r kind section rest; do
@@ -68,6 +68,7 @@ linekeeper_table() {
 		none)
 			for word in $rest; do eval "_e_${section}_$word=1"; done
 			;;
+		strict) eval "_s_$section=\"\$_s_$section \$rest\" _strict=\"\$_strict $section\"" ;;
 		table) eval "_t_$section=\"\$_t_$section \$rest\"" ;;
 		dashed) eval "_t_$section=\"\$_t_$section \$rest\" _d_$section=\"\$_d_$section \$rest\"" ;;
 		row) eval "_k_${section}_${rest%% *}=row _r_${section}_${rest%% *}=\"\${rest#* }\"" ;;
@@ -140,6 +141,10 @@ _element() {
 _put() {
 	local section="$1" name="$2" value="$3" listed="$4" kind='' table='' key path word rest
 	[ -n "$value" ] || return 0
+	eval "rest=\$_s_$section"
+	case " $rest " in
+	*" $name "*) _said="$_said $section.$name" ;;
+	esac
 	case $name in
 	*[!A-Za-z0-9_]*) return 0 ;;
 	esac
@@ -300,9 +305,27 @@ _unless() {
 	json_close_object
 }
 
+# The strict lists of which something was written and nothing is left.
+_restrict() {
+	local section name rest
+	for section in $_strict; do
+		eval "rest=\$_s_$section"
+		for name in $rest; do
+			case "$_said " in
+			*" $section.$name "*) ;;
+			*) continue ;;
+			esac
+			_into object "$section"
+			_into array "$name"
+			json_close_array
+			json_close_object
+		done
+	done
+}
+
 # linekeeper_build FILE SKIP: writes FILE, and FILE.paths, from /etc/config/linekeeper.
 linekeeper_build() (
-	_paths="$1.paths" _skip="$2" _section='' _record='' _n=0 _m=0
+	_paths="$1.paths" _skip="$2" _section='' _record='' _n=0 _m=0 _strict='' _said=''
 	: >"$_paths" || exit 1
 	# shellcheck disable=SC1090
 	. "$LINEKEEPER_JSHN"
@@ -313,6 +336,7 @@ linekeeper_build() (
 	list_cb() { _list "$@"; return 0; }
 	config_load linekeeper || exit 1
 	_close_record
+	_restrict
 	_unless device id "$(linekeeper_board_id || echo gw-unnamed)"
 	_unless store directory "$LINEKEEPER_STORE"
 	_unless status socket "$LINEKEEPER_RUN/socket"

@@ -2,7 +2,7 @@
 //!
 //! Whatever happens in between, the device ends up: each way out of a restart sends `up`.
 
-use super::configured::{configured, filled};
+use super::configured::{configured, filled, modem_has_power, power_modem};
 use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::LinuxDriver;
@@ -55,15 +55,23 @@ impl Linux {
                 configured("restart_network", &self.how.restart_network, &self.device, repair.limit.into())
                     .await
             }
-            Rung::PowerModem => {
-                configured("power_modem", &self.how.power_modem, &self.device, repair.limit.into()).await
-            }
+            Rung::PowerModem => power_modem(&self.how.power_modem, &self.device, repair.limit.into()).await,
             Rung::Reboot => configured("reboot", &self.how.reboot, &self.device, repair.limit.into()).await,
         }
     }
 
     /// The device up and its DHCP client running.
     pub async fn make_safe(&self, rung: Rung) -> String {
+        let modem = match rung {
+            Rung::PowerModem => {
+                format!("; {}", modem_has_power(&self.how.power_modem, &self.device).await)
+            }
+            Rung::Renew
+            | Rung::OtherResolver
+            | Rung::RestartInterface
+            | Rung::RestartNetwork
+            | Rung::Reboot => String::new(),
+        };
         let up = match self.up().await {
             Ok(()) => format!("{} is up", self.device),
             Err(why) => why,
@@ -77,14 +85,6 @@ impl Linux {
                 Ok(said) => format!(", {said}"),
                 Err(why) => format!(", {why}"),
             },
-        };
-        let modem = match rung {
-            Rung::PowerModem => "; whether the modem has power cannot be seen from here",
-            Rung::Renew
-            | Rung::OtherResolver
-            | Rung::RestartInterface
-            | Rung::RestartNetwork
-            | Rung::Reboot => "",
         };
         format!("{up}{client}{modem}")
     }

@@ -5,7 +5,7 @@
 //! we are killed between them; whatever way a restart ends, `up` is sent once more; and after a death in the middle of a
 //! remedy, or of the gateway, the judge has [`OpenWrt::make_safe`] called at the next start.
 
-use super::configured::configured;
+use super::configured::{configured, modem_has_power, power_modem};
 use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::OpenWrtDriver;
@@ -72,9 +72,7 @@ impl OpenWrt {
                 return configured("other_resolver", &command, &self.device, limit).await;
             }
             Rung::RestartNetwork => timeout(limit, self.restart_network()).await,
-            Rung::PowerModem => {
-                return configured("power_modem", &self.how.power_modem, &self.device, limit).await;
-            }
+            Rung::PowerModem => return power_modem(&self.how.power_modem, &self.device, limit).await,
             Rung::Reboot => timeout(limit, self.reboot()).await,
         };
         done.unwrap_or_else(|_| {
@@ -83,7 +81,25 @@ impl OpenWrt {
     }
 
     /// The interface allowed to be up. Says `up` until netifd has heard it: it may be just coming back itself.
+    ///
+    /// After a modem's power was cut, that first: without it `up` comes to nothing, and whoever ends us waits five seconds.
     pub async fn make_safe(&self, rung: Rung) -> String {
+        let modem = match rung {
+            Rung::PowerModem => Some(modem_has_power(&self.how.power_modem, &self.device).await),
+            Rung::Renew
+            | Rung::OtherResolver
+            | Rung::RestartInterface
+            | Rung::RestartNetwork
+            | Rung::Reboot => None,
+        };
+        let safe = self.interface_safe().await;
+        match modem {
+            Some(modem) => format!("{safe}; {modem}"),
+            None => safe,
+        }
+    }
+
+    async fn interface_safe(&self) -> String {
         let mut last = String::from("no answer");
         let said = timeout(SAFE_WITHIN, async {
             loop {
@@ -99,18 +115,10 @@ impl OpenWrt {
             }
         })
         .await;
-        let safe = said.unwrap_or_else(|_| {
+        said.unwrap_or_else(|_| {
             let seconds = SAFE_WITHIN.as_secs();
             format!("the WAN could not be made sure of within {seconds} s ({last}); try `ifup` by hand")
-        });
-        match rung {
-            Rung::PowerModem => format!("{safe}; whether the modem has power cannot be seen from here"),
-            Rung::Renew
-            | Rung::OtherResolver
-            | Rung::RestartInterface
-            | Rung::RestartNetwork
-            | Rung::Reboot => safe,
-        }
+        })
     }
 
     async fn renew(&self) -> (RemedyResult, String) {

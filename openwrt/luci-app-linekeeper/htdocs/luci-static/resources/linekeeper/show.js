@@ -217,6 +217,7 @@ return baseclass.extend({
 			conntrack: _('Connection table in use'),
 			port_errors: _('Packets damaged on the WAN port'),
 			port_speed: _('WAN port slower than before'),
+			port_duplex: _('WAN port at half duplex'),
 			restarts: _('Unexpected restarts')
 		}[name] || name;
 	},

@@ -248,6 +248,7 @@ return view.extend({
 			[ 'cpu', _('Processor in use') ], [ 'memory', _('Memory available') ], [ 'flash', _('Flash free') ],
 			[ 'temperature', _('Hottest sensor') ], [ 'conntrack', _('Connection table in use') ],
 			[ 'port_errors', _('Packets damaged on the WAN port') ], [ 'port_speed', _('WAN port slower than before') ],
+			[ 'port_duplex', _('WAN port at half duplex') ],
 			[ 'restarts', _('Unexpected restarts') ], [ 'none', _('none') ]
 		])
 			o.value(pair[0], pair[1]);
