@@ -27,6 +27,7 @@ struct Life {
 
 fn link(up: bool) -> Observation {
     Observation::LinkSeen(Link {
+        half_duplex: false,
         present: true,
         admin_up: true,
         carrier: up,

@@ -273,6 +273,7 @@ fn configuration(device: &str) -> Config {
 
 fn link(up: bool) -> Observation {
     Observation::LinkSeen(Link {
+        half_duplex: false,
         present: true,
         admin_up: true,
         carrier: up,
