@@ -263,14 +263,9 @@ impl Ladder {
             }
         }
         let free = |rung: Rung| {
-            let used = self.uses.iter().filter(|(r, _)| *r == rung).count();
-            let limits = policy.limits(rung);
             let barred =
                 rung == Rung::Reboot && (self.rebooted || self.reboot_failed || self.reboot_barred.is_some());
-            !self.tried.contains(&rung)
-                && used < limits.per_day as usize
-                && self.of_incident[rung as usize] < limits.per_incident
-                && !barred
+            !self.tried.contains(&rung) && self.over_budget(now, rung, policy, true).is_none() && !barred
         };
         let starts = of.starts.filter(|at| now < *at);
         let (mut held, mut early) = (None, None);
@@ -390,19 +385,37 @@ impl Ladder {
         self.uses.iter().filter(|(r, at)| *r == rung && now.since(*at) < DAY).count()
     }
 
-    /// Why a rung may not be taken by order: its budgets are spent. `broken`: an incident is in course, which has its own.
-    pub fn spent(&self, now: Mono, rung: Rung, policy: &Remedies, broken: bool) -> Option<String> {
-        let (name, limits, used) = (rung.name(), policy.limits(rung), self.used(now, rung));
-        let taken = self.of_incident[rung as usize];
-        if self.is_forgotten(now) {
-            Some(format!("what was done today is not known, so {name} counts as taken as often as it may be"))
-        } else if used >= limits.per_day as usize {
-            Some(format!("{name} was taken {used} of {} times today", limits.per_day))
-        } else if broken && taken >= limits.per_incident {
-            Some(format!("{name} was taken {taken} of {} times in this incident", limits.per_incident))
+    /// Which budget of a rung is spent: how often it was taken of how many times, and in what. `broken`: in an incident in
+    /// course, which has a budget of its own.
+    fn over_budget(
+        &self,
+        now: Mono,
+        rung: Rung,
+        policy: &Remedies,
+        broken: bool,
+    ) -> Option<(u32, u32, &'static str)> {
+        let limits = policy.limits(rung);
+        let today = u32::try_from(self.used(now, rung)).unwrap_or(u32::MAX);
+        let here = self.of_incident[rung as usize];
+        if today >= limits.per_day {
+            Some((today, limits.per_day, "today"))
+        } else if broken && here >= limits.per_incident {
+            Some((here, limits.per_incident, "in this incident"))
         } else {
             None
         }
+    }
+
+    /// Why a rung may not be taken by order, where its budgets are spent.
+    pub fn refuses(&self, now: Mono, rung: Rung, policy: &Remedies, broken: bool) -> Option<String> {
+        let name = rung.name();
+        if self.is_forgotten(now) {
+            return Some(format!(
+                "what was done today is not known, so {name} counts as taken as often as it may be"
+            ));
+        }
+        let (taken, most, within) = self.over_budget(now, rung, policy, broken)?;
+        Some(format!("{name} was taken {taken} of {most} times {within}"))
     }
 
     /// Whether every budget counts as spent, because what was done is not known.
