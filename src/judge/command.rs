@@ -340,13 +340,15 @@ impl Judge {
             self.note(Level::Debug, format!("command {id:?} is passed over: too many came"));
             return true;
         };
-        if !looked_at && self.state.commands.find(id).is_none() {
-            let why =
-                format!("more than {RATE} commands came within {RATE_WINDOW}; give it again with another id");
-            self.refuse(now, id, name, correlation, Reason::TooMany, &why);
-            return true;
-        }
-        let Some(entry) = self.state.commands.find(id) else { return false };
+        let Some(entry) = self.state.commands.find(id) else {
+            if !looked_at {
+                let why = format!(
+                    "more than {RATE} commands came within {RATE_WINDOW}; give it again with another id"
+                );
+                self.refuse(now, id, name, correlation, Reason::TooMany, &why);
+            }
+            return !looked_at;
+        };
         if !looked_at {
             // It has its answer, and no other.
             self.note(Level::Debug, format!("command {id:?} came again and is passed over: too many came"));
@@ -816,7 +818,7 @@ impl Judge {
     fn take_as_ordered(&mut self, now: Mono, id: &str, rung: Rung) {
         let limits = *self.config.remedies.limits(rung);
         let broken = self.state.incident.as_ref().is_some_and(|i| i.broken.is_some());
-        let spent = self.state.ladder.spent(now, rung, &self.config.remedies, broken);
+        let spent = self.state.ladder.refuses(now, rung, &self.config.remedies, broken);
         let unwritten = rung == Rung::Reboot && self.state.troubles.contains_key(&Part::Store);
         let kept = if let Some(why) = self.state.hands_off.as_ref().filter(|_| rung.disturbs()) {
             Some((Reason::HandsOff, why.clone()))
