@@ -1,5 +1,6 @@
 //! Commands that the owner configured for what a driver cannot do by itself.
 
+use crate::action::Rung;
 use crate::observation::RemedyResult;
 use crate::program::{End, run};
 use std::path::Path;
@@ -32,24 +33,28 @@ pub async fn configured(
 pub async fn power_modem(command: &[String], device: &str, limit: Duration) -> (RemedyResult, String) {
     let (result, said, killed) = carried_out("power_modem", command, device, limit).await;
     if killed {
-        let safe = modem_has_power(command, device).await;
-        return (result, format!("{said}; {safe}"));
+        let safe = modem_safe(Rung::PowerModem, command, device).await;
+        return (result, format!("{said}{safe}"));
     }
     (result, said)
 }
 
-/// The modem with power, where that can be asked for. Returns what was done.
-pub async fn modem_has_power(command: &[String], device: &str) -> String {
+/// After the modem's power was cut: the modem with power, where that can be asked for. Returns what was done, to stand behind
+/// what else there is to say; after any other rung, nothing.
+pub async fn modem_safe(rung: Rung, command: &[String], device: &str) -> String {
+    if rung != Rung::PowerModem {
+        return String::new();
+    }
     let mut argv = filled(command, device);
     if !argv.first().is_some_and(|program| Path::new(program).ends_with(MODEM_POWER)) {
-        return "whether the modem has power cannot be seen from here".into();
+        return "; whether the modem has power cannot be seen from here".into();
     }
     argv.insert(1, "make-safe".to_owned());
     let ran = run(&argv, b"", &[], POWER_WITHIN).await;
-    if ran.succeeded() {
-        return ran.output;
+    match ran.succeeded() {
+        true => format!("; {}", ran.output),
+        false => format!("; {} {}", argv.join(" "), ran.failure(POWER_WITHIN)),
     }
-    format!("{} {}", argv.join(" "), ran.failure(POWER_WITHIN))
 }
 
 /// How it ended, what there is to say of it, and whether it was killed.

@@ -2,7 +2,7 @@
 //!
 //! Whatever happens in between, the device ends up: each way out of a restart sends `up`.
 
-use super::configured::{configured, filled, modem_has_power, power_modem};
+use super::configured::{configured, filled, modem_safe, power_modem};
 use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::LinuxDriver;
@@ -62,16 +62,7 @@ impl Linux {
 
     /// The device up and its DHCP client running.
     pub async fn make_safe(&self, rung: Rung) -> String {
-        let modem = match rung {
-            Rung::PowerModem => {
-                format!("; {}", modem_has_power(&self.how.power_modem, &self.device).await)
-            }
-            Rung::Renew
-            | Rung::OtherResolver
-            | Rung::RestartInterface
-            | Rung::RestartNetwork
-            | Rung::Reboot => String::new(),
-        };
+        let modem = modem_safe(rung, &self.how.power_modem, &self.device).await;
         let up = match self.up().await {
             Ok(()) => format!("{} is up", self.device),
             Err(why) => why,

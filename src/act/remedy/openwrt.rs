@@ -5,7 +5,7 @@
 //! we are killed between them; whatever way a restart ends, `up` is sent once more; and after a death in the middle of a
 //! remedy, or of the gateway, the judge has [`OpenWrt::make_safe`] called at the next start.
 
-use super::configured::{configured, modem_has_power, power_modem};
+use super::configured::{configured, modem_safe, power_modem};
 use super::leash::UpAgain;
 use crate::action::{Repair, Rung};
 use crate::config::OpenWrtDriver;
@@ -84,19 +84,8 @@ impl OpenWrt {
     ///
     /// After a modem's power was cut, that first: without it `up` comes to nothing, and whoever ends us waits five seconds.
     pub async fn make_safe(&self, rung: Rung) -> String {
-        let modem = match rung {
-            Rung::PowerModem => Some(modem_has_power(&self.how.power_modem, &self.device).await),
-            Rung::Renew
-            | Rung::OtherResolver
-            | Rung::RestartInterface
-            | Rung::RestartNetwork
-            | Rung::Reboot => None,
-        };
-        let safe = self.interface_safe().await;
-        match modem {
-            Some(modem) => format!("{safe}; {modem}"),
-            None => safe,
-        }
+        let modem = modem_safe(rung, &self.how.power_modem, &self.device).await;
+        format!("{}{modem}", self.interface_safe().await)
     }
 
     async fn interface_safe(&self) -> String {
