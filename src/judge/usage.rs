@@ -306,28 +306,20 @@ impl Kind {
         let beside = || usual.beside(self.way(), hour, policy.weeks);
         let limit = match self {
             Kind::MuchReceived | Kind::MuchSent => {
-                let limit = Some(much(&own, policy)).filter(|limit| rate > *limit)?;
-                beside().map(|s| much(&s, policy)).fold(limit, u64::max)
+                let over = |limit: &u64| rate > *limit;
+                let limit = Some(much(&own, policy)).filter(over)?;
+                Some(beside().map(|s| much(&s, policy)).fold(limit, u64::max)).filter(over)
             }
-            Kind::LittleReceived if own.median < policy.least.0 || rate >= own.median / LOW_PART => {
-                return None;
-            }
+            Kind::LittleReceived if own.median < policy.least.0 || rate >= own.median / LOW_PART => None,
             Kind::LittleReceived => {
                 let busy = (usual.busiest(policy.weeks) / BUSY_PART).max(policy.least.0);
                 let little = |s: Season| match s.median >= busy {
                     true => (s.median / LOW_PART).min(s.median.saturating_sub(MADS.saturating_mul(s.mad))),
                     false => 0,
                 };
-                beside().map(little).fold(little(own), u64::min)
+                Some(beside().map(little).fold(little(own), u64::min)).filter(|limit| rate < *limit)
             }
-        };
-        let shows = match self {
-            Kind::MuchReceived | Kind::MuchSent => rate > limit,
-            Kind::LittleReceived => rate < limit,
-        };
-        if !shows {
-            return None;
-        }
+        }?;
         Some((limit, own))
     }
 }
