@@ -89,6 +89,16 @@ pub enum Rung {
     Reboot,
 }
 
+impl Action {
+    /// The message, if it hands one to the outbox.
+    pub fn published(&self) -> Option<&Critical> {
+        match self {
+            Action::Publish(critical) => Some(critical),
+            _ => None,
+        }
+    }
+}
+
 impl Rung {
     /// All rungs, from the gentlest.
     pub const ALL: [Rung; 6] = [

@@ -562,13 +562,7 @@ impl Daemon {
     }
 
     fn perform(&mut self, now: Mono, actions: Vec<Action>) {
-        let messages: Vec<Critical> = actions
-            .iter()
-            .filter_map(|a| match a {
-                Action::Publish(critical) => Some((**critical).clone()),
-                _ => None,
-            })
-            .collect();
+        let messages: Vec<Critical> = actions.iter().filter_map(Action::published).cloned().collect();
         for action in actions {
             match action {
                 Action::Probe { probe, target } => {

@@ -372,8 +372,7 @@ impl Simulation {
         let wake = judge.wake();
         let line = judge.line();
         if matches!(actions.first(), Some(Action::Save)) {
-            let published = |a: &Action| if let Action::Publish(c) = a { Some((**c).clone()) } else { None };
-            let messages: Vec<Critical> = actions.iter().filter_map(published).collect();
+            let messages: Vec<Critical> = actions.iter().filter_map(Action::published).cloned().collect();
             spectator.saves(at, judge, &messages);
         }
         if wake <= at.agent {
