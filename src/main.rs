@@ -482,15 +482,13 @@ fn callback(words: &[String]) -> ExitCode {
     let reason = words.value("--reason").unwrap_or_default().to_string();
     match ask(&words, &Request::Callback { reason }) {
         Ok(answer) => {
-            let said = show::callback(&answer);
-            let code = match &said {
-                _ if words.has("--json") => print(&format!("{answer}\n")),
-                Ok(text) => print(text),
-                Err(_) => ExitCode::SUCCESS,
-            };
-            match said {
-                Ok(_) => code,
-                Err(why) => failed(exit::UNAVAILABLE, why),
+            let json = words.has("--json").then(|| format!("{answer}\n"));
+            match (show::callback(&answer), json) {
+                (Ok(text), json) => print(&json.unwrap_or(text)),
+                (Err(why), json) => {
+                    json.map(|json| print(&json));
+                    failed(exit::UNAVAILABLE, why)
+                }
             }
         }
         Err(code) => code,
