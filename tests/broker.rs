@@ -7,6 +7,7 @@
 )]
 
 mod messages;
+mod wire;
 
 use libtest_mimic::{Arguments, Trial};
 use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
@@ -1036,7 +1037,7 @@ fn fake_broker(answer: impl Fn(usize, &[u8], &mut TcpStream) -> bool + Send + Sy
             let answer = Arc::clone(&answer);
             std::thread::spawn(move || {
                 let mut socket = socket;
-                while let Some(packet) = packet(&mut socket) {
+                while let Some(packet) = wire::packet(&mut socket) {
                     if !answer(n + 1, &packet, &mut socket) {
                         let _ = socket.shutdown(Shutdown::Both);
                         return;
@@ -1046,25 +1047,6 @@ fn fake_broker(answer: impl Fn(usize, &[u8], &mut TcpStream) -> bool + Send + Sy
         }
     });
     port
-}
-
-fn packet(from: &mut TcpStream) -> Option<Vec<u8>> {
-    let mut byte = [0];
-    from.read_exact(&mut byte).ok()?;
-    let mut packet = vec![byte[0]];
-    let (mut length, mut shift) = (0, 0);
-    loop {
-        from.read_exact(&mut byte).ok()?;
-        length |= usize::from(byte[0] & 127) << shift;
-        shift += 7;
-        if byte[0] < 128 {
-            break;
-        }
-    }
-    let mut rest = vec![0; length];
-    from.read_exact(&mut rest).ok()?;
-    packet.extend(rest);
-    Some(packet)
 }
 
 const CONNACK: [u8; 5] = [0x20, 3, 0, 0, 0];

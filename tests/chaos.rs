@@ -18,12 +18,14 @@
 
 #[path = "chaos/agent.rs"]
 mod agent;
+mod common;
 #[path = "chaos/disk.rs"]
 mod disk;
 #[path = "chaos/ledger.rs"]
 mod ledger;
 #[path = "chaos/way.rs"]
 mod way;
+mod wire;
 mod world;
 
 use agent::{Life, Step};

@@ -3,12 +3,12 @@
 
 mod common;
 
-use common::config;
+use common::{config, link};
 use linekeeper::action::Action;
 use linekeeper::config::Config;
 use linekeeper::judge::Judge;
 use linekeeper::message::Message;
-use linekeeper::observation::{Link, Memory, Observation, Part, Started};
+use linekeeper::observation::{Memory, Observation, Part, Started};
 use linekeeper::units::{Mono, Span};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,19 +23,6 @@ struct Life {
     /// What was said: message ids with their content, and the ids of callbacks and incidents that were opened.
     said: BTreeMap<String, Message>,
     opened: BTreeSet<String>,
-}
-
-fn link(up: bool) -> Observation {
-    Observation::LinkSeen(Link {
-        half_duplex: false,
-        present: true,
-        admin_up: true,
-        carrier: up,
-        addresses: if up { vec!["198.51.100.7".parse().unwrap()] } else { Vec::new() },
-        gateway: up.then(|| "198.51.100.1".parse().unwrap()),
-        default_route: up,
-        speed: None,
-    })
 }
 
 impl Life {

@@ -6,6 +6,7 @@
 
 use super::ledger::Ledger;
 use super::way;
+use crate::common::link;
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
 use linekeeper::act::outbox::{Dropped, Known, Outbox};
 use linekeeper::act::store::{Kept, Store, VERSION};
@@ -14,9 +15,7 @@ use linekeeper::check::{Checked, Reply, Said};
 use linekeeper::config::{self, Config, Places};
 use linekeeper::judge::Judge;
 use linekeeper::message::{Critical, Reason, Stamp};
-use linekeeper::observation::{
-    CommandRefused, Link, Memory, Observation, Part, Receipt, ReceiptState, Started,
-};
+use linekeeper::observation::{CommandRefused, Memory, Observation, Part, Receipt, ReceiptState, Started};
 use linekeeper::privacy::Privacy;
 use linekeeper::units::{Mono, Span, Wall};
 use serde_json::{Value, json};
@@ -271,19 +270,6 @@ fn configuration(device: &str) -> Config {
     }
 }
 
-fn link(up: bool) -> Observation {
-    Observation::LinkSeen(Link {
-        half_duplex: false,
-        present: true,
-        admin_up: true,
-        carrier: up,
-        addresses: if up { vec!["192.0.2.2".parse().unwrap()] } else { Vec::new() },
-        gateway: up.then(|| "192.0.2.1".parse().unwrap()),
-        default_route: up,
-        speed: None,
-    })
-}
-
 impl Deputy {
     fn step(&mut self, observation: &Observation) {
         let mut own = VecDeque::new();
@@ -295,13 +281,7 @@ impl Deputy {
 
     fn perform(&mut self, observation: &Observation, own: &mut VecDeque<Observation>) {
         let actions = self.judge.step(self.now, observation);
-        let messages: Vec<Critical> = actions
-            .iter()
-            .filter_map(|a| match a {
-                Action::Publish(critical) => Some((**critical).clone()),
-                _ => None,
-            })
-            .collect();
+        let messages: Vec<Critical> = actions.iter().filter_map(Action::published).cloned().collect();
         for action in actions {
             match action {
                 Action::Probe { probe, target } => {

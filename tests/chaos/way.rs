@@ -235,7 +235,7 @@ impl Ear {
         // Packet 1: linekeeper/# at QoS 1, but not what was retained before.
         socket.write_all(b"\x82\x12\0\x01\0\0\x0clinekeeper/#\x21").unwrap();
         loop {
-            let packet = packet(&mut socket).expect("the broker answers");
+            let packet = crate::wire::packet(&mut socket).expect("the broker answers");
             if packet[0] >> 4 == 9 {
                 assert_eq!(packet.last(), Some(&1), "subscribed at QoS 1");
                 return (socket, Arc::default());
@@ -246,7 +246,7 @@ impl Ear {
     fn read(socket: &TcpStream, into: &Arc<Mutex<Vec<Heard>>>, pongs: &Arc<AtomicUsize>) -> JoinHandle<()> {
         let (mut socket, into, pongs) = (socket.try_clone().unwrap(), Arc::clone(into), Arc::clone(pongs));
         std::thread::spawn(move || {
-            while let Some(packet) = packet(&mut socket) {
+            while let Some(packet) = crate::wire::packet(&mut socket) {
                 match packet[0] >> 4 {
                     3 => {
                         let (heard, id) = published(&packet);
@@ -295,25 +295,6 @@ impl Ear {
             })
         });
     }
-}
-
-fn packet(from: &mut TcpStream) -> Option<Vec<u8>> {
-    let mut byte = [0];
-    from.read_exact(&mut byte).ok()?;
-    let mut packet = vec![byte[0]];
-    let (mut length, mut shift) = (0, 0);
-    loop {
-        from.read_exact(&mut byte).ok()?;
-        length |= usize::from(byte[0] & 127) << shift;
-        shift += 7;
-        if byte[0] < 128 {
-            break;
-        }
-    }
-    let mut rest = vec![0; length];
-    from.read_exact(&mut rest).ok()?;
-    packet.extend(rest);
-    Some(packet)
 }
 
 /// What a PUBLISH carries, and its packet id.

@@ -6,12 +6,26 @@ use linekeeper::action::{Action, Done, Repair, Rung};
 use linekeeper::config::{Config, Places, read};
 use linekeeper::judge::diagnosis::makes_sense;
 use linekeeper::message::{Critical, EventName, Message};
-use linekeeper::observation::{Entry, Observation};
+use linekeeper::observation::{Entry, Link, Observation};
 use linekeeper::simulate::{Moment, Report, Spectator, World, run};
 use linekeeper::units::{Mono, Span};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
+
+/// A line with everything, or with the cable out.
+pub fn link(up: bool) -> Observation {
+    Observation::LinkSeen(Link {
+        half_duplex: false,
+        present: true,
+        admin_up: true,
+        carrier: up,
+        addresses: if up { vec!["198.51.100.7".parse().unwrap()] } else { Vec::new() },
+        gateway: up.then(|| "198.51.100.1".parse().unwrap()),
+        default_route: up,
+        speed: None,
+    })
+}
 
 /// The tree of a configuration: four targets, a driver that does things, defaults for the rest; `over` is laid on top.
 pub fn tree(over: Value) -> Value {
