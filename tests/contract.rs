@@ -7,7 +7,7 @@
 mod field;
 mod validator;
 
-use field::{Heard, KEPT, Outcome, PATIENCE, Plan, Test, addresses, build, leaks, must};
+use field::{Heard, KEPT, Outcome, PATIENCE, Plan, Test, addresses, build, leaks, must, signal};
 use libtest_mimic::Failed;
 use linekeeper::lab::clock;
 use linekeeper::lab::world::{Host, ISP, LEASE, PLATFORM, Process, World};
@@ -266,11 +266,6 @@ fn story(full: bool) -> Outcome {
         "schema": "linekeeper.config-desired.v1", "version": "v1",
         "config": { "telemetry": { "every": "5 min" }, "store": { "directory": "/tmp" } },
     });
-    broker.publish(&world, &to("config/desired"), &desired.to_string(), &["-r"])?;
-    tap.expect("it is applied", |h| h.kind == "config/reported" && h.text("/state") == "applied")?;
-    plan.line_becomes("up")?;
-
-    // Commands.
     let order = |id: &str, command: Value| -> Outcome {
         let mut order = json!({ "schema": "linekeeper.command.v1", "id": id });
         command.as_object().unwrap().iter().for_each(|(key, value)| order[key] = value.clone());
@@ -282,6 +277,17 @@ fn story(full: bool) -> Outcome {
             h.kind == "command/result" && h.text("/command_id") == id && h.text("/state") == state
         })
     };
+    // A command at the agent's heels: the broker is told that it came, so it is obeyed though another configuration
+    // begins all anew.
+    signal(agent.id(), Signal::STOP);
+    broker.publish(&world, &to("config/desired"), &desired.to_string(), &["-r"])?;
+    order("C0", json!({ "command": "check" }))?;
+    signal(agent.id(), Signal::CONT);
+    tap.expect("it is applied", |h| h.kind == "config/reported" && h.text("/state") == "applied")?;
+    result("C0", "done")?;
+    plan.line_becomes("up")?;
+
+    // Commands.
     order("C1", json!({ "command": "check" }))?;
     result("C1", "done")?;
     order("C2", json!({ "command": "reboot" }))?;
