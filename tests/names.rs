@@ -279,14 +279,17 @@ fn diagnosed() -> Outcome {
         let (got, json, text) = diagnose(&world, &file)?;
         must(got == code, || format!("{what}: exit code {got}\n{text}"))?;
         must(json["fault_domain"].as_str() == domain, || format!("{what}: {json}"))?;
-        for row in rows {
-            // Words apart by any number of spaces.
+        // Words apart by any number of spaces.
+        let has = |text: &str, row: &str| {
             let words: Vec<&str> = row.split(' ').collect();
-            let shown = text.lines().any(|line| {
+            text.lines().any(|line| {
                 let line: Vec<&str> = line.split_whitespace().collect();
                 line.windows(words.len()).any(|w| w == words)
-            });
-            must(shown, || format!("{what}: no row {row:?} in\n{text}"))?;
+            })
+        };
+        for row in rows {
+            must(has(&text, row), || format!("{what}: no row {row:?} in\n{text}"))?;
+            must(domain.is_none() || has(README, row), || format!("{what}: the README has no row {row:?}"))?;
         }
         let line = text.lines().last().unwrap_or_default();
         must(line.contains(last), || format!("{what}: {last:?} is not in the last line: {line}"))?;
