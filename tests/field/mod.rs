@@ -31,12 +31,6 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub const KEPT: &str = "/run/linekeeper-field";
 /// No trial takes longer than this, unless it hangs.
 const LIMIT: Duration = Duration::from_secs(600);
-/// How long an outage is watched in which a DHCP server is counted the questions: a burst's time, or what
-/// `LINEKEEPER_OUTAGE_SECONDS` says.
-pub fn outage() -> Duration {
-    let asked = std::env::var("LINEKEEPER_OUTAGE_SECONDS").ok().and_then(|s| s.parse().ok());
-    Duration::from_secs(asked.unwrap_or(75))
-}
 /// Set for the child: which test it is to run.
 const TRIAL: &str = "LINEKEEPER_FIELD_TRIAL";
 /// The child's exit code for "no namespaces here".
@@ -98,6 +92,13 @@ fn child(name: &str, path: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("this program's path"));
     command.env(TRIAL, name).env("PATH", path).stdin(Stdio::null());
     command
+}
+
+/// How long an outage is watched in which a DHCP server is counted the questions: a burst's time, or what
+/// `LINEKEEPER_OUTAGE_SECONDS` says.
+pub fn outage() -> Duration {
+    let asked = std::env::var("LINEKEEPER_OUTAGE_SECONDS").ok().and_then(|s| s.parse().ok());
+    Duration::from_secs(asked.unwrap_or(75))
 }
 
 /// Why there are no namespaces to be had, if so.
