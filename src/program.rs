@@ -47,7 +47,8 @@ pub enum End {
 pub struct Ran {
     /// How it ended.
     pub end: End,
-    /// The last [`OUTPUT_KEPT`] bytes (of an answer: [`ANSWER_KEPT`]) of what it said on both outputs, trimmed, control characters removed.
+    /// The last [`OUTPUT_KEPT`] bytes (of an answer: [`ANSWER_KEPT`]) of what it said on both outputs, trimmed, control
+    /// characters removed.
     pub output: String,
 }
 
