@@ -168,11 +168,43 @@ fn a_carrier_that_comes_and_goes_does_not_put_help_off_for_ever() {
 }
 
 #[test]
+fn a_carrier_that_comes_and_goes_does_not_put_a_call_off() {
+    // Whole for three seconds in each six, but nothing passes: less than a link is given to settle.
+    let ladder = config(json!({ "remedies": { "ladder": ["renew", "restart-interface"] } }));
+    let mut world = World::quiet().with(Span::minutes(5), Span::minutes(30), Trouble::Upstream);
+    for n in 0..200 {
+        world = world.with(Span::minutes(5) + Span::seconds(6 * n), Span::seconds(3), Trouble::Carrier);
+    }
+    let (report, _) = refereed(&ladder, &world, 9, Span::minutes(30));
+    let asked: Vec<Span> = report.requests.values().map(|r| r.at).collect();
+    assert_eq!(asked.len(), 1);
+    assert!(asked[0] < Span::minutes(5) + Span::minutes(3), "{asked:?}");
+}
+
+#[test]
 fn nothing_is_done_in_the_moment_in_which_the_carrier_comes_back() {
     for seconds in [3, 6, 9] {
         let world = World::quiet().with(Span::minutes(5), Span::seconds(seconds), Trouble::Carrier);
         let (report, _) = refereed(&config(json!({})), &world, 9, Span::hours(1));
         assert_eq!(report.remedies, [], "after {seconds} s");
+    }
+}
+
+/// The echoes of a full line are late or lost: what tells that it is back is the traffic, a reading or two later.
+#[test]
+fn nobody_is_called_in_the_moment_in_which_the_carrier_comes_back_to_a_full_line() {
+    let ladder = config(json!({ "remedies": { "ladder": ["renew", "restart-interface", "power-modem"] } }));
+    for seed in 1..=20 {
+        let away = Span::millis(62_000 + 1_730 * seed);
+        let world = World::quiet().with(Span::minutes(5), away, Trouble::Carrier).with(
+            Span::minutes(4),
+            Span::minutes(20),
+            Trouble::Load,
+        );
+        let (report, _) = refereed(&ladder, &world, seed, Span::hours(1));
+        let restored = report.breaks.first().and_then(|b| b.restored);
+        assert!(restored.is_some(), "seed {seed}: {:?}", report.breaks);
+        assert_eq!(report.callbacks.len(), 0, "seed {seed}: {:?} {:?}", report.breaks, report.requests);
     }
 }
 

@@ -678,7 +678,7 @@ impl Judge {
                         sooner(shows + incident::REVISE_AFTER);
                     }
                     if self.handed_over(incident) && self.may_call(incident) {
-                        sooner(since + self.config.callback.after);
+                        sooner(self.calls_from(since));
                     }
                 }
                 Some(_) => {}
@@ -1526,11 +1526,20 @@ impl Judge {
         }
     }
 
+    /// When somebody may be called about a break that began at `since`: not in the moment in which the link is whole again,
+    /// for the line is about to come back. One that comes and goes does not put it off: it is called while it is away.
+    fn calls_from(&self, since: Mono) -> Mono {
+        let from = since + self.config.callback.after;
+        let watch = &self.state.watch;
+        let mended = watch.link_mended.filter(|at| *at > since && watch.link_fault_since().is_none());
+        mended.map_or(from, |at| from.max(at + ladder::LINK_SETTLE))
+    }
+
     /// Hands the incident over when nothing is left to try and it has lasted.
     fn escalate(&mut self, now: Mono) {
         let Some(incident) = &self.state.incident else { return };
         let Some(since) = incident.broken else { return };
-        let ripe = now >= since + self.config.callback.after;
+        let ripe = now >= self.calls_from(since);
         let idle = self.state.ladder.running.is_none() && self.acts(incident);
         if ripe && idle && self.handed_over(incident) && self.may_call(incident) {
             self.call(now);
