@@ -733,7 +733,7 @@ impl Judge {
         self.ahead = None;
         let watch = &self.state.watch;
         if self.config.telemetry.every.is_some() {
-            self.state.telemetry.rested(by, watch.asked(&self.config), watch.traffic);
+            self.state.telemetry.rested(from, by, watch.asked(&self.config), watch.traffic);
         }
         self.usage_rested(from, by);
         self.state.checks.rested(from + by, &self.config);

@@ -966,8 +966,8 @@ impl Watch {
         at
     }
 
-    /// How long it takes until the quiet rotation stands where it stands now: every target in it asked, the gateway
-    /// asked, a whole second of counters. `None`: it is not the quiet rotation, something may come of what is seen.
+    /// How long it takes until every target in the quiet rotation was asked once. `None`: it is not the quiet
+    /// rotation, something may come of what is seen.
     pub fn rotation(&self, config: &Config) -> Option<Span> {
         let told = |t: &TargetState| t.benched.is_none() || t.told;
         let blamed = |f: &Flight| {
@@ -983,13 +983,8 @@ impl Watch {
             && self.targets.iter().all(told)
             && self.silent.flights.iter().all(blamed);
         let asked = self.targets.iter().filter(|t| t.benched.is_none()).count() as u64;
-        let round = config.probe.interval.times(asked).0.max(1);
-        let (mut a, mut b) = (round, GATEWAY_EVERY.0);
-        while b > 0 {
-            (a, b) = (b, a % b);
-        }
-        let whole = Span(round / a).times(GATEWAY_EVERY.0);
-        (quiet && asked > 0 && whole <= ROTATION_MOST).then_some(whole)
+        let round = config.probe.interval.times(asked);
+        (quiet && asked > 0 && round <= ROTATION_MOST).then_some(round)
     }
 
     /// So much time has passed in the quiet rotation, with nothing but answers: what was seen, was seen so much later.

@@ -146,12 +146,15 @@ impl Telemetry {
     /// carried this many bit/s. What the summary tells then is what it would have told, but for the extremes.
     pub(super) fn rested(
         &mut self,
+        from: Mono,
         by: Span,
         each: impl Iterator<Item = (u32, Span)>,
         traffic: Option<(u64, u64)>,
     ) {
         for (rtt_us, every) in each {
-            let asked = u32::try_from(by.0 / every.0.max(1)).unwrap_or(u32::MAX);
+            // By the clock, so that many short whiles come to what one long one does.
+            let asked = |until: Mono| until.0 / every.0.max(1);
+            let asked = u32::try_from(asked(from + by) - asked(from)).unwrap_or(u32::MAX);
             self.answered = self.answered.saturating_add(asked);
             self.histogram.add(step_of(rtt_us), asked);
         }

@@ -310,14 +310,12 @@ impl Kind {
                 let limit = Some(much(&own, policy)).filter(over)?;
                 Some(beside().map(|s| much(&s, policy)).fold(limit, u64::max)).filter(over)
             }
-            Kind::LittleReceived if own.median < policy.least.0 || rate >= own.median / LOW_PART => None,
+            Kind::LittleReceived if own.median < policy.least.0 || rate >= little(&own) => None,
             Kind::LittleReceived => {
+                // Looked for last: it takes all hours of the week.
                 let busy = (usual.busiest(policy.weeks) / BUSY_PART).max(policy.least.0);
-                let little = |s: Season| match s.median >= busy {
-                    true => (s.median / LOW_PART).min(s.median.saturating_sub(MADS.saturating_mul(s.mad))),
-                    false => 0,
-                };
-                Some(beside().map(little).fold(little(own), u64::min)).filter(|limit| rate < *limit)
+                let if_busy = |s: Season| if s.median >= busy { little(&s) } else { 0 };
+                Some(beside().map(if_busy).fold(if_busy(own), u64::min)).filter(|limit| rate < *limit)
             }
         }?;
         Some((limit, own))
@@ -328,6 +326,11 @@ fn much(season: &Season, policy: &config::Usage) -> u64 {
     let varies = MADS.saturating_mul(season.mad);
     let times = season.median.saturating_mul(u64::from(policy.factor).saturating_sub(1));
     season.median.saturating_add(varies.max(times).max(policy.least.0))
+}
+
+fn little(season: &Season) -> u64 {
+    let varies = MADS.saturating_mul(season.mad);
+    (season.median / LOW_PART).min(season.median.saturating_sub(varies))
 }
 
 /// How one kind stands.
@@ -572,20 +575,23 @@ impl Usage {
             return None;
         }
         let hour = hour_of_week(local);
-        // In the next hour something else is usual.
-        let left = u64::try_from(3_600 - local.rem_euclid(3_600)).unwrap_or(0);
+        let of = |kind: Kind| match kind.way() {
+            Way::Received => received,
+            Way::Sent => sent,
+        };
+        let shows = |hour: usize| Kind::ALL.map(|k| k.shown(&self.usual, hour, policy, of(k)).is_some());
+        let shown = shows(hour);
+        // Another hour in which something else is shown is lived through from its begin, and with the day what is usual
+        // changes.
+        let same = (hour + 1..hour / 24 * 24 + 24).take_while(|later| shows(*later) == shown).count();
+        let left = 3_600 - u64::try_from(local.rem_euclid(3_600)).unwrap_or(0) + 3_600 * same as u64;
         let mut until = now + Span::seconds(left);
-        for (kind, course) in Kind::ALL.into_iter().zip(&self.courses) {
-            let rate = match kind.way() {
-                Way::Received => received,
-                Way::Sent => sent,
-            };
-            let begun = course.beyond > 0 || course.open.is_some();
-            if begun || kind.shown(&self.usual, hour, policy, rate).is_some() {
-                // The window at whose end something may be told is lived through.
+        for ((kind, course), shown) in Kind::ALL.into_iter().zip(&self.courses).zip(shown) {
+            if course.beyond > 0 || course.open.is_some() || shown {
+                // The end of the window at which something may be told is lived through.
                 let counted = if course.open.is_some() { course.calm } else { course.beyond };
-                let spare = kind.windows(policy).saturating_sub(counted.saturating_add(1));
-                let window = Mono(now.0 - now.0 % WINDOW.0) + WINDOW.times(u64::from(spare));
+                let more = kind.windows(policy).saturating_sub(counted).max(1);
+                let window = Mono(now.0 - now.0 % WINDOW.0) + WINDOW.times(u64::from(more)) - Span(1);
                 let silent = course.silent_until().filter(|_| course.open.is_none());
                 until = until.min(silent.map_or(window, |at| at.max(window)));
             }

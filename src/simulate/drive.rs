@@ -278,9 +278,9 @@ impl Simulation {
         self.counted_last += by;
         self.echoes.iter_mut().for_each(|e| (e.at, e.sent) = (e.at + by, e.sent + by));
         self.line.rested(by);
-        let asks = by / self.config.probe.interval.0.max(1);
-        let gateway = if self.config.probe.gateway { by / outage::GATEWAY_EVERY.0 } else { 0 };
-        self.report.probes += asks + gateway;
+        let asked = |every: Span| self.now / every.0.max(1) - (self.now - by) / every.0.max(1);
+        let gateway = if self.config.probe.gateway { asked(outage::GATEWAY_EVERY) } else { 0 };
+        self.report.probes += asked(self.config.probe.interval) + gateway;
         self.report.skipped += Span(by);
     }
 
