@@ -282,10 +282,16 @@ impl Silent {
     }
 
     fn take(&mut self, probe: ProbeId) -> Option<Flight> {
-        let at = self.flights.iter().position(|f| f.probe == probe)?;
+        let at = self.flights.iter().rposition(|f| f.probe == probe)?;
         let flight = self.flights.remove(at);
         self.unweighed -= usize::from(!flight.weighed);
         Some(flight)
+    }
+
+    /// The place of the first that is to be weighed: looked for from the end, where they almost always are.
+    fn first_unweighed(&self) -> usize {
+        let places = self.flights.iter().enumerate().rev().filter(|(_, f)| !f.weighed);
+        places.take(self.unweighed).last().map_or(self.flights.len(), |(at, _)| at)
     }
 
     /// Those that were sent before `now` need not be weighed.
@@ -570,7 +576,11 @@ impl Watch {
             return;
         }
         let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
-        for flight in self.silent.flights.iter_mut().filter(|f| !f.weighed) {
+        // Whom nobody outlived is not weighed yet: in a long silence those are all of them.
+        let Some(life) = self.targets.iter().filter_map(|t| t.answered_sent).max() else { return };
+        let first = self.silent.first_unweighed();
+        let outlived = self.silent.flights[first..].iter_mut().take_while(|f| f.sent <= life);
+        for flight in outlived.filter(|f| !f.weighed) {
             let at = usize::from(flight.target.0);
             let others = self.targets.iter().enumerate().filter(|(other, _)| *other != at);
             if !others.filter_map(|(_, t)| t.answered_sent).any(|sent| sent >= flight.sent) {
@@ -603,7 +613,7 @@ impl Watch {
             let flight = self.flights.remove(at);
             self.silent.insert(flight);
         }
-        self.silent.flights.iter().find(|f| f.probe == probe && f.steady).map(|f| f.sent)
+        self.silent.flights.iter().rev().find(|f| f.probe == probe && f.steady).map(|f| f.sent)
     }
 
     /// An echo could not be sent.
