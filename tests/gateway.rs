@@ -7,6 +7,7 @@ use field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wa
 use libtest_mimic::Failed;
 use linekeeper::lab::clock;
 use linekeeper::lab::world::{Host, WAN, World};
+use linekeeper::run::socket::{Request, ask};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
             needs: MQTT,
             run: reload,
         },
+        Test { name: "a_summary_that_waits_outlives_a_reload", needs: MQTT, run: summary },
         Test {
             name: "a_wrong_configuration_is_refused_with_every_fault_and_the_old_one_stays",
             needs: &[],
@@ -103,6 +105,11 @@ fn reload() -> Outcome {
     must(closed.text("/incident/id") == again.text("/incident/id"), || "another incident was closed".into())?;
     let withdrawn = ear.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     must(withdrawn.text("/callback_id") == requested.text("/callback_id"), || "another callback".into())?;
+    // What was seen before the reload: the line went from up to down there, and has not since.
+    let recorded = &closed.json["recorder"];
+    must(recorded["line"].as_str().is_some_and(|line| line.contains("ud")), || {
+        format!("it recorded {recorded}")
+    })?;
     must(withdrawn.text("/area") == "north-3/olt-7", || "the request is told as it was made".into())?;
     must(opened(&ear, place) == 0, || "the reload opened an incident".into())?;
 
@@ -115,6 +122,26 @@ fn reload() -> Outcome {
     // It is the process that was started, and it ends in order.
     must(agent.child().try_wait()?.is_none(), || "the process has ended".into())?;
     must(agent.end(PATIENCE), || "it does not end".into())
+}
+
+fn summary() -> Outcome {
+    let world = build()?;
+    let mut broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let mut plan = Plan::new(&world, DEVICE);
+    plan.configuration += "\n[telemetry]\nevery = \"5 min\"\n";
+    let agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    broker.down()?;
+    let place = ear.place();
+    ask(&plan.socket(), &Request::Hasten)?;
+    let running = || plan.status().ok().and_then(|s| s["running_ms"].as_u64()).unwrap_or(0);
+    must(clock::wait_until(PATIENCE, || running() > 6 * 60_000), || format!("{} ms ran", running()))?;
+    reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
+    plan.says("beginning anew with another configuration")?;
+    broker.up(&world)?;
+    ear.expect("the summary", place, PATIENCE, |h| h.kind == "telemetry" && h.text("/id").ends_with("/T1"))?;
+    Ok(())
 }
 
 fn refused() -> Outcome {

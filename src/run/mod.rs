@@ -85,7 +85,7 @@ pub fn run(tree: Value, config: Config, options: Options) -> Result<(), String> 
     let result = runtime.block_on(async {
         let mut process = Process::begin()?;
         let desk = Desk::open(tree, &config, options.dry_run || config.mqtt.is_none());
-        let mut past = Past { desk, asked: None, judge: None };
+        let mut past = Past { desk, asked: None, judge: None, routine: Arc::default() };
         loop {
             // Another configuration is put in force by beginning anew.
             match Daemon::start(past, &options)?.watch(&mut process).await? {
@@ -126,8 +126,10 @@ struct Past {
     desk: Desk,
     /// The status socket, once it is open.
     asked: Option<mpsc::Receiver<socket::Asked>>,
-    /// What the judge knew.
+    /// What the judge knew, all of it.
     judge: Option<Value>,
+    /// Summaries that wait for the broker.
+    routine: Arc<Mutex<mqtt::Routine>>,
 }
 
 struct Daemon {
@@ -178,7 +180,7 @@ struct Daemon {
 
 impl Daemon {
     fn start(past: Past, options: &Options) -> Result<Daemon, String> {
-        let Past { mut desk, asked, judge: known } = past;
+        let Past { mut desk, asked, judge: known, routine } = past;
         let (tree, mut config) = desk.in_force()?;
         log::follow(&config);
         let asks_netifd = config.asks_netifd();
@@ -231,7 +233,8 @@ impl Daemon {
             }
         }
         let mut judge = restored.unwrap_or_else(|| Judge::new(config.clone()));
-        if let Some(usual) = found.usual {
+        // On flash it is a day older than what the last life of this process knew.
+        if let Some(usual) = found.usual.filter(|_| judge.usual().is_empty()) {
             match Usual::deserialize(usual) {
                 Ok(usual) => judge.know(usual),
                 Err(e) => {
@@ -299,7 +302,7 @@ impl Daemon {
             asked,
             state,
             mqtt: None,
-            routine: Arc::default(),
+            routine,
             repair: None,
             speed: None,
             flying: 0,
@@ -495,7 +498,7 @@ impl Daemon {
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.end();
         }
-        Past { desk: self.desk, asked: self.asked, judge: self.judge.snapshot().ok() }
+        Past { desk: self.desk, asked: self.asked, judge: self.judge.whole().ok(), routine: self.routine }
     }
 
     /// What came meanwhile: the broker was told that receipts and commands are here. What is said to it is sent by the
