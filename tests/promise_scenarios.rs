@@ -7,6 +7,7 @@ mod common;
 
 use common::{Keeper, config};
 use linekeeper::action::Action;
+use linekeeper::check::AreaNotice;
 use linekeeper::config::Config;
 use linekeeper::message::{Callback, CallbackState, Event, EventName, Finding, Message};
 use linekeeper::observation::Memory;
@@ -146,6 +147,34 @@ fn a_short_line_and_an_outage_are_two_incidents_with_a_callback_each() {
     // No test in the outage, its hold-down, and until the line is up for a while.
     let quiet = outage.0 + 1_000..outage.0 + Span::minutes(15).0;
     assert_eq!(told.tests().into_iter().find(|at| quiet.contains(at)), None);
+}
+
+/// Found while the operator knows of an outage in the area: nobody is called before that is over, and then it is not forgotten.
+#[test]
+fn a_notice_for_the_area_puts_the_call_about_a_short_line_off() {
+    // 2026-11-20T00:00:00Z, and some days: taken back after 40 hours.
+    let notice = AreaNotice {
+        id: "N-1".into(),
+        area: "north-3".into(),
+        issued: 1_795_132_800,
+        expires: 1_795_132_800 + 5 * 86_400,
+        ended: false,
+        text: String::new(),
+    };
+    let slow = World::quiet().with(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
+    let ends = Span::hours(40);
+    let told = |world: &World| {
+        let told = Told::of(&sold(json!({})), world, Span::days(3));
+        assert_eq!(told.events(EventName::IncidentOpened, Finding::ShortRate).len(), 1);
+        let requests: Vec<Span> = told.report.requests.values().map(|r| r.at).collect();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests[0]
+    };
+    assert!(told(&slow) < Span::hours(39), "without a notice it is found before");
+    let noticed = slow.with(Span::minutes(5), ends, Trouble::Notice(notice));
+    let at = told(&noticed);
+    let over = Span::minutes(5) + ends;
+    assert!(at >= over && at < over + Span::hours(1), "{at}");
 }
 
 #[test]

@@ -542,6 +542,9 @@ impl Judge {
         if self.state.area.waits() {
             let change = self.state.area.advance(now, &self.config.device.id);
             self.area_changed(now, change);
+            if !self.state.area.waits() {
+                self.make_up_for_notice(now);
+            }
         }
         self.climb(now);
         self.cut(now);

@@ -436,7 +436,18 @@ impl Judge {
         })
     }
 
+    /// The area's notice holds no more: the customer is told what was found meanwhile and is so still.
+    pub(in crate::judge) fn make_up_for_notice(&mut self, now: Mono) {
+        if self.state.promise.shortfall.as_ref().is_some_and(|s| s.callback.is_none()) {
+            self.call_about_speed(now);
+        }
+    }
+
     fn call_about_speed(&mut self, now: Mono) {
+        if self.state.area.waits() {
+            self.note(Level::Info, "no callback about the speed while the area's notice holds".into());
+            return;
+        }
         let (mut issues, evidence) = self.shown(now);
         if issues.is_empty() {
             return;

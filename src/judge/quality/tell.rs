@@ -237,7 +237,7 @@ impl Judge {
     /// Asks for the customer to be called about it.
     fn call_about_quality(&mut self, now: Mono, measure: Measure) {
         let Some(poor) = self.state.quality.of(measure).poor.clone() else { return };
-        if self.state.area.covers().is_some() {
+        if self.state.area.waits() {
             self.note(Level::Debug, format!("incident {}: a notice holds, no callback now", poor.id));
             return;
         }
