@@ -869,7 +869,7 @@ pub struct Store {
     pub directory: PathBuf,
     /// The most that waiting messages may take, 16 kB to 16 MB.
     ///
-    /// Default 256 kB: about 200 messages, a week of an hourly incident with its remedies.
+    /// Default 256 kB: some 140 messages, almost a week of an hourly incident with its remedies.
     pub outbox: Bytes,
 }
 
