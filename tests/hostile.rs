@@ -9,6 +9,7 @@ mod targets;
 
 use libtest_mimic::{Arguments, Trial};
 use linekeeper::simulate::random::Random;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 use targets::{TARGETS, Target};
@@ -119,7 +120,33 @@ fn attack((name, parse): Target) {
     }
 }
 
+/// `tests/fuzz/run` builds with `--locked`, and its lock file is its own: what we depend on must stand there.
+fn lock_file_fits() {
+    let read = |name: &str| {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+        std::fs::read_to_string(file).unwrap().parse::<toml::Table>().unwrap()
+    };
+    let (manifest, lock) = (read("Cargo.toml"), read("tests/fuzz/Cargo.lock"));
+    let packages = lock["package"].as_array().unwrap();
+    let ours = packages.iter().find(|p| p["name"].as_str() == Some("linekeeper")).unwrap();
+    let locked = ours["dependencies"].as_array().unwrap().iter().filter_map(toml::Value::as_str);
+    // A name that is there in two versions is followed by the version.
+    let locked: BTreeSet<&str> = locked.filter_map(|d| d.split(' ').next()).collect();
+    let wanted = manifest["dependencies"].as_table().unwrap();
+    let gone: Vec<_> = locked.iter().filter(|d| !wanted.contains_key(**d)).collect();
+    let always = wanted.iter().filter(|(_, of)| of.get("optional").is_none()).map(|(name, _)| name.as_str());
+    let new: Vec<_> = always.filter(|name| !locked.contains(name)).collect();
+    assert!(
+        gone.is_empty() && new.is_empty(),
+        "tests/fuzz/Cargo.lock has {gone:?} still and {new:?} not yet: cargo metadata --manifest-path tests/fuzz/Cargo.toml"
+    );
+}
+
 fn main() -> ExitCode {
+    let lock = Trial::test("the_lock_file_of_the_fuzz_targets_fits", || {
+        lock_file_fits();
+        Ok(())
+    });
     let trials = TARGETS.iter().map(|target| {
         let target = *target;
         Trial::test(target.0, move || {
@@ -127,5 +154,5 @@ fn main() -> ExitCode {
             Ok(())
         })
     });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+    libtest_mimic::run(&Arguments::from_args(), trials.chain([lock]).collect()).exit_code()
 }
