@@ -64,6 +64,12 @@ impl Sub<Span> for Mono {
 impl Span {
     /// No time at all.
     pub const ZERO: Span = Span(0);
+    /// How many whole multiples of it lie after `from` and up to `by` later: what is done every so often is done as often
+    /// in many short whiles as in one long one.
+    pub fn falls_in(self, from: Mono, by: Span) -> u64 {
+        let every = self.0.max(1);
+        (from + by).0 / every - from.0 / every
+    }
     /// `n` milliseconds.
     pub const fn millis(n: u64) -> Span {
         Span(n)

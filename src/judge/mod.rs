@@ -1191,6 +1191,13 @@ impl Judge {
         self.state.recent.push_back(ended);
     }
 
+    /// When a link that became whole again in a break that began at `since` is taken for settled.
+    fn link_settles(&self, since: Mono) -> Option<Mono> {
+        let watch = &self.state.watch;
+        let mended = watch.link_mended.filter(|at| *at > since && watch.link_fault_since().is_none());
+        mended.map(|at| at + ladder::LINK_SETTLE)
+    }
+
     /// When a break that began at `since` may be worked on.
     fn ripe(&self, since: Mono) -> Mono {
         if self.state.watch.line == LineState::Up {
@@ -1198,10 +1205,10 @@ impl Judge {
             return since;
         }
         let ripe = since + self.config.outage.patience;
-        let link = match (self.state.watch.link_fault_since(), self.state.watch.link_mended) {
-            (Some((cause, from)), _) if cause.at_once() => from + ladder::CARRIER_PATIENCE,
-            (None, Some(mended)) if mended > since => mended + ladder::LINK_SETTLE,
-            (Some(_), _) | (None, _) => ripe,
+        let link = match self.state.watch.link_fault_since() {
+            Some((cause, from)) if cause.at_once() => from + ladder::CARRIER_PATIENCE,
+            Some(_) => ripe,
+            None => self.link_settles(since).unwrap_or(ripe),
         };
         // Who took it up just now waits for it himself.
         let taken_up = self.state.taken_up.map_or(ripe, |at| at + ladder::CARRIER_PATIENCE);
@@ -1533,9 +1540,7 @@ impl Judge {
     /// for the line is about to come back. One that comes and goes does not put it off: it is called while it is away.
     fn calls_from(&self, since: Mono) -> Mono {
         let from = since + self.config.callback.after;
-        let watch = &self.state.watch;
-        let mended = watch.link_mended.filter(|at| *at > since && watch.link_fault_since().is_none());
-        mended.map_or(from, |at| from.max(at + ladder::LINK_SETTLE))
+        self.link_settles(since).map_or(from, |settled| from.max(settled))
     }
 
     /// Hands the incident over when nothing is left to try and it has lasted.

@@ -563,6 +563,11 @@ impl Watch {
         self.silent.excuse(now);
     }
 
+    /// When the latest of the echoes was sent that a far target answered.
+    fn last_life(&self) -> Option<Mono> {
+        self.targets.iter().filter_map(|t| t.answered_sent).max()
+    }
+
     /// Charges silences to their targets where another target answered an echo sent no earlier.
     fn weigh_targets(&mut self, now: Mono, turns: &mut Vec<Turn>) {
         if self.line != LineState::Up {
@@ -577,7 +582,7 @@ impl Watch {
         }
         let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
         // Whom nobody outlived is not weighed yet: in a long silence those are all of them.
-        let Some(life) = self.targets.iter().filter_map(|t| t.answered_sent).max() else { return };
+        let Some(life) = self.last_life() else { return };
         let first = self.silent.first_unweighed();
         let outlived = self.silent.flights[first..].iter_mut().take_while(|f| f.sent <= life);
         for flight in outlived.filter(|f| !f.weighed) {
@@ -780,7 +785,7 @@ impl Watch {
         self.silent.forget(now);
         let Some(since) = first_silent else { return };
         // Somebody answered an echo sent no earlier: this one's silence is its own, told apart when it repeats.
-        let last_life = self.targets.iter().filter_map(|t| t.answered_sent).max().max(self.carried);
+        let last_life = self.last_life().max(self.carried);
         let since = match self.line {
             LineState::Up | LineState::Unknown if last_life.is_some_and(|l| l >= since) => {
                 match self.silent_after(last_life) {

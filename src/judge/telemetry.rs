@@ -152,9 +152,7 @@ impl Telemetry {
         traffic: Option<(u64, u64)>,
     ) {
         for (rtt_us, every) in each {
-            // By the clock, so that many short whiles come to what one long one does.
-            let asked = |until: Mono| until.0 / every.0.max(1);
-            let asked = u32::try_from(asked(from + by) - asked(from)).unwrap_or(u32::MAX);
+            let asked = u32::try_from(every.falls_in(from, by)).unwrap_or(u32::MAX);
             self.answered = self.answered.saturating_add(asked);
             self.histogram.add(step_of(rtt_us), asked);
         }

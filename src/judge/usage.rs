@@ -200,10 +200,7 @@ impl Usual {
 
     /// What is usual in an hour of the week; none if fewer than `least` weeks know it.
     fn season(&self, way: Way, hour: usize, least: u32) -> Option<Season> {
-        let codes = self.weeks.iter().filter_map(|w| match way {
-            Way::Received => w.received.0.get(hour),
-            Way::Sent => w.sent.0.get(hour),
-        });
+        let codes = self.weeks.iter().filter_map(|w| way.of(&w.received, &w.sent).0.get(hour));
         let mut rates = [0; WEEKS];
         let mut weeks = 0;
         for known in codes.filter(|c| **c != 0).take(WEEKS) {
@@ -245,6 +242,16 @@ impl Usual {
 enum Way {
     Received,
     Sent,
+}
+
+impl Way {
+    /// What belongs to it.
+    fn of<T>(self, received: T, sent: T) -> T {
+        match self {
+            Way::Received => received,
+            Way::Sent => sent,
+        }
+    }
 }
 
 /// The kinds of unusual usage.
@@ -486,10 +493,7 @@ impl Usage {
         self.unseen = 0;
         let hour = hour_of_week(local);
         for (kind, course) in Kind::ALL.into_iter().zip(&mut self.courses) {
-            let rate = match kind.way() {
-                Way::Received => received,
-                Way::Sent => sent,
-            };
+            let rate = kind.way().of(received, sent);
             let Some((limit, season)) = kind.shown(&self.usual, hour, policy, rate) else {
                 (course.beyond, course.sum) = (0, 0);
                 course.calm = course.calm.saturating_add(1);
@@ -575,11 +579,9 @@ impl Usage {
             return None;
         }
         let hour = hour_of_week(local);
-        let of = |kind: Kind| match kind.way() {
-            Way::Received => received,
-            Way::Sent => sent,
+        let shows = |hour: usize| {
+            Kind::ALL.map(|k| k.shown(&self.usual, hour, policy, k.way().of(received, sent)).is_some())
         };
-        let shows = |hour: usize| Kind::ALL.map(|k| k.shown(&self.usual, hour, policy, of(k)).is_some());
         let shown = shows(hour);
         // Another hour in which something else is shown is lived through from its begin, and with the day what is usual
         // changes.

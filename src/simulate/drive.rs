@@ -278,7 +278,7 @@ impl Simulation {
         self.counted_last += by;
         self.echoes.iter_mut().for_each(|e| (e.at, e.sent) = (e.at + by, e.sent + by));
         self.line.rested(by);
-        let asked = |every: Span| self.now / every.0.max(1) - (self.now - by) / every.0.max(1);
+        let asked = |every: Span| every.falls_in(Mono(self.now - by), Span(by));
         let gateway = if self.config.probe.gateway { asked(outage::GATEWAY_EVERY) } else { 0 };
         self.report.probes += asked(self.config.probe.interval) + gateway;
         self.report.skipped += Span(by);
