@@ -35,7 +35,7 @@ use linekeeper::lab::clock;
 use linekeeper::lab::enclosure::measured_elsewhere;
 use linekeeper::lab::world::{ANCHOR, Host, WAN, World};
 use linekeeper::run::socket::{Request, ask};
-use linekeeper::speed::Direction;
+use linekeeper::vocabulary::Direction;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};

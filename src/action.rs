@@ -6,6 +6,7 @@ use crate::message::{Critical, Incident, Telemetry};
 use crate::observation::{ProbeId, RemedyId, TargetId};
 use crate::speed::{SpeedOrder, TestId};
 use crate::units::{Mono, Span};
+use crate::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -71,70 +72,12 @@ pub struct Repair {
     pub resolver: Option<IpAddr>,
 }
 
-/// The repair actions, from the gentlest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Rung {
-    /// Ask the DHCP server to renew the lease.
-    Renew,
-    /// Let names be asked of another resolver, one that answers.
-    OtherResolver,
-    /// Take the WAN interface down and up, its DHCP client with it.
-    RestartInterface,
-    /// Restart all of the gateway's networking, the customer's side with it.
-    RestartNetwork,
-    /// Cut the modem's power for some seconds.
-    PowerModem,
-    /// Reboot the gateway.
-    Reboot,
-}
-
 impl Action {
     /// The message, if it hands one to the outbox.
     pub fn published(&self) -> Option<&Critical> {
         match self {
             Action::Publish(critical) => Some(critical),
             _ => None,
-        }
-    }
-}
-
-impl Rung {
-    /// All rungs, from the gentlest.
-    pub const ALL: [Rung; 6] = [
-        Rung::Renew,
-        Rung::OtherResolver,
-        Rung::RestartInterface,
-        Rung::RestartNetwork,
-        Rung::PowerModem,
-        Rung::Reboot,
-    ];
-
-    /// As configuration and messages write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Rung::Renew => "renew",
-            Rung::OtherResolver => "other-resolver",
-            Rung::RestartInterface => "restart-interface",
-            Rung::RestartNetwork => "restart-network",
-            Rung::PowerModem => "power-modem",
-            Rung::Reboot => "reboot",
-        }
-    }
-
-    /// Whether somebody at work on this gateway would be disturbed by it.
-    ///
-    /// All but `renew`: a renewal is what the DHCP client does by itself at half of its lease, takes nothing down and
-    /// writes nothing. The others take away the way by which the administrator is logged in or the firmware comes, or
-    /// change the settings that are being worked on.
-    pub const fn disturbs(self) -> bool {
-        match self {
-            Rung::Renew => false,
-            Rung::OtherResolver
-            | Rung::RestartInterface
-            | Rung::RestartNetwork
-            | Rung::PowerModem
-            | Rung::Reboot => true,
         }
     }
 }

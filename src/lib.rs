@@ -18,10 +18,12 @@ pub mod judge;
 pub mod message;
 pub mod observation;
 pub mod privacy;
+pub mod recording;
 pub mod replay;
 pub mod simulate;
 pub mod speed;
 pub mod units;
+pub mod vocabulary;
 
 // Below the line: what touches the world.
 #[cfg(feature = "daemon")]

@@ -498,8 +498,8 @@ fn callback(words: &[String]) -> ExitCode {
 #[cfg(feature = "daemon")]
 fn speedtest(words: &[String]) -> ExitCode {
     use linekeeper::run::speedtest::{BYTES, Options, Verdict, speedtest};
-    use linekeeper::speed::Direction;
     use linekeeper::units::Bytes;
+    use linekeeper::vocabulary::Direction;
     let flags = ["--json", "--download-only", "--upload-only"];
     let words = match Words::read(
         words,

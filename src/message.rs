@@ -4,11 +4,11 @@
 //! is: a new field, an optional one that stays away, a new word in an enumeration. `config/schemas` says the same for
 //! machines, and `tests/schemas.rs` holds both against each other.
 
-use crate::action::Rung;
 use crate::json;
-use crate::judge::flight::Recording;
-use crate::speed::{Direction, Limit, SpeedFailure};
+use crate::recording::Recording;
 use crate::units::{Bytes, LocalTime, Rate, Wall};
+use crate::vocabulary::Rung;
+use crate::vocabulary::{Direction, Limit, SpeedFailure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -3,13 +3,12 @@
 //! An observation carries no time of its own: the one clock stamps it where it enters the judge, and the trace
 //! keeps that stamp. Names are in the past tense.
 
-use crate::action::Rung;
 use crate::check::{AreaNotice, Checked, DeviceSeen};
 use crate::json;
-use crate::judge::ledger::Charge;
 use crate::message::{Command, Reason};
 use crate::speed::SpeedEnded;
 use crate::units::{Mono, Rate, Span, Wall};
+use crate::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
@@ -443,4 +442,23 @@ pub struct Entry {
     pub at: Mono,
     /// What. (Not flattened: serde's `flatten` loses error positions and costs a buffer per entry.)
     pub observation: Observation,
+}
+
+/// What a moment is charged to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Charge {
+    /// Nothing: the line carries traffic.
+    Up,
+    /// The line.
+    Line,
+    /// A remedy of ours that takes the line away while it lasts.
+    Remedies,
+    /// A speed test of ours.
+    Tests,
+    /// The gateway had no power.
+    Power,
+    /// Nobody watched.
+    #[default]
+    Unknown,
 }

@@ -5,30 +5,8 @@
 
 use crate::json;
 use crate::units::{Bytes, Permille, Rate, Span};
+use crate::vocabulary::{Direction, Limit, SpeedFailure};
 use serde::{Deserialize, Serialize};
-
-/// Which way the data goes, seen from the customer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Direction {
-    /// Towards the customer.
-    Download,
-    /// From the customer.
-    Upload,
-}
-
-impl Direction {
-    /// Both.
-    pub const ALL: [Direction; 2] = [Direction::Download, Direction::Upload];
-
-    /// As configuration and messages write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Direction::Download => "download",
-            Direction::Upload => "upload",
-        }
-    }
-}
 
 /// Numbers the speed tests of one device; stable over restarts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -134,42 +112,4 @@ pub enum Confidence {
     Medium,
     /// Steady.
     High,
-}
-
-/// What kept the rate from being higher. Anything but the line makes a low result inconclusive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Limit {
-    /// The line: it was full.
-    Line,
-    /// The customer's own traffic, which made the test give way.
-    Customer,
-    /// The test server sent or took no more.
-    Server,
-    /// The receive window or send buffer (TCP_INFO).
-    Window,
-    /// This gateway's processor, software interrupts included.
-    GatewayCpu,
-    /// Not determined.
-    Unknown,
-}
-
-/// Why a test has no figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SpeedFailure {
-    /// The server's name is not known, it refuses, is silent, or breaks off.
-    ServerUnreachable,
-    /// It answered otherwise than a speed server does: an error, a page, too little, a redirect too many.
-    ServerAnswer,
-    /// Its certificate is not to be trusted.
-    ServerCertificate,
-    /// It asks to come later (429, 503). Not a low result.
-    ServerBusy,
-    /// The line was in use by the customer, who comes first.
-    CustomerBusy,
-    /// Something here: no rights, no device, no memory.
-    Local,
-    /// It was told to end.
-    Aborted,
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::config;
-use linekeeper::action::{Action, Repair, Rung};
+use linekeeper::action::{Action, Repair};
 use linekeeper::check::{Ask, CheckOrder, Checked, Reply, Said};
 use linekeeper::config::Config;
 use linekeeper::judge::Judge;
@@ -19,8 +19,10 @@ use linekeeper::observation::{
     CommandRefused, Commanded, Counted, Link, Memory, Observation, Part, ProbeId, RemedyResult, Signature,
     Started, TargetId,
 };
-use linekeeper::speed::{Confidence, Figures, Limit, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome};
+use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome};
 use linekeeper::units::{Bytes, LocalTime, Mono, Permille, Rate, Span, Wall};
+use linekeeper::vocabulary::Rung;
+use linekeeper::vocabulary::{Limit, SpeedFailure};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

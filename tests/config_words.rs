@@ -3,15 +3,16 @@
 // Clippy knows `#[test]` functions as tests, not what they call.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
-use linekeeper::action::Rung;
 use linekeeper::config::read::KEYS;
 use linekeeper::config::{
     Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
-    Name, OpenWrtDriver, Places, Protocol, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Usage,
-    Web, load_text, read,
+    Name, OpenWrtDriver, Places, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Usage, Web,
+    load_text, read,
 };
-use linekeeper::judge::device::Reading;
 use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
+use linekeeper::vocabulary::Protocol;
+use linekeeper::vocabulary::Reading;
+use linekeeper::vocabulary::Rung;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;

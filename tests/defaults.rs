@@ -4,12 +4,13 @@
 mod common;
 
 use common::{Keeper, config};
-use linekeeper::action::{Action, Rung};
+use linekeeper::action::Action;
 use linekeeper::config::Config;
 use linekeeper::message::{CallbackState, EventName, Message, Outcome};
 use linekeeper::observation::TargetId;
 use linekeeper::simulate::{Report, Simulation, Trouble, World, run};
 use linekeeper::units::{Permille, Rate, Span};
+use linekeeper::vocabulary::Rung;
 use serde_json::json;
 
 /// The defaults, with a driver that does things.

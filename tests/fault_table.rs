@@ -7,7 +7,7 @@
 mod common;
 
 use common::{Referee, config, refereed};
-use linekeeper::action::{Action, Rung};
+use linekeeper::action::Action;
 use linekeeper::check::{AreaNotice, Ask, Checked, Reply, Said};
 use linekeeper::config::Config;
 use linekeeper::judge::Judge;
@@ -20,6 +20,7 @@ use linekeeper::observation::{Link, Memory, Observation, Obstacle, RemedyResult,
 use linekeeper::simulate::random::Random;
 use linekeeper::simulate::{Fault, Report, Simulation, Trouble, World};
 use linekeeper::units::{Mono, Permille, Rate, Span, Wall};
+use linekeeper::vocabulary::Rung;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

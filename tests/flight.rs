@@ -4,15 +4,17 @@
 mod common;
 
 use common::{Keeper, config, tree};
-use linekeeper::action::{Action, Rung};
+use linekeeper::action::Action;
 use linekeeper::judge::Judge;
-use linekeeper::judge::flight::{AFTER, BEFORE, Flight, KEPT, Recording, Run, Seen};
+use linekeeper::judge::flight::{AFTER, BEFORE, Flight, KEPT, Seen};
 use linekeeper::judge::outage::LineState;
 use linekeeper::message::{Callback, CallbackState, EventName, Message};
 use linekeeper::observation::Memory;
+use linekeeper::recording::{Recording, Run};
 use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
 use linekeeper::simulate::{Simulation, Trouble, World, run};
 use linekeeper::units::{Mono, Permille, Span};
+use linekeeper::vocabulary::Rung;
 use serde_json::json;
 
 fn s(n: u64) -> Span {

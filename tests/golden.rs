@@ -8,15 +8,17 @@
 mod common;
 
 use common::{Keeper, config, tree};
-use linekeeper::action::{Action, Done, Rung};
+use linekeeper::action::{Action, Done};
 use linekeeper::config::Config;
 use linekeeper::judge::Judge;
 use linekeeper::message::{CallbackState, Event, EventName, Finding, Message, Outcome, Severity};
 use linekeeper::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
 use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
 use linekeeper::simulate::{Moment, Spectator, Trouble, World, run};
-use linekeeper::speed::{Confidence, Figures, Limit, SpeedEnded, SpeedOutcome};
+use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOutcome};
 use linekeeper::units::{Bytes, Mono, Permille, Rate, Span, Wall};
+use linekeeper::vocabulary::Limit;
+use linekeeper::vocabulary::Rung;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fmt::Write as _;

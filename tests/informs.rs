@@ -8,12 +8,12 @@ use common::{Keeper, config};
 use linekeeper::action::Action;
 use linekeeper::check::DeviceSeen;
 use linekeeper::judge::Judge;
-use linekeeper::judge::device::Reading;
 use linekeeper::judge::usage::Usual;
 use linekeeper::message::{Callback, CallbackState, Dimension, Event, EventName, Finding, Message, Severity};
 use linekeeper::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
 use linekeeper::simulate::{Simulation, Trouble, World};
 use linekeeper::units::{Mono, Rate, Span};
+use linekeeper::vocabulary::Reading;
 use serde_json::json;
 
 fn started(boot: u32, memory: Memory) -> Observation {

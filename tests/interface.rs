@@ -5,12 +5,13 @@
 mod common;
 
 use common::config;
-use linekeeper::action::{Action, Level, Rung};
+use linekeeper::action::{Action, Level};
 use linekeeper::judge::Judge;
 use linekeeper::judge::outage::LineState;
 use linekeeper::message::{Domain, EventName, Message};
 use linekeeper::observation::{Interface, Link, Memory, Observation, RemedyResult, Started};
 use linekeeper::units::{Mono, Span};
+use linekeeper::vocabulary::Rung;
 use serde_json::json;
 
 struct Line {

@@ -4,20 +4,21 @@
 mod common;
 
 use common::config;
-use linekeeper::action::{Action, Rung};
+use linekeeper::action::Action;
 use linekeeper::check::{AreaNotice, Ask, CheckId, Checked, Reply, Said};
 use linekeeper::judge::Judge;
 use linekeeper::judge::diagnosis::makes_sense;
-use linekeeper::judge::ledger::{Charge, DAYS, MONTHS};
+use linekeeper::judge::ledger::{DAYS, MONTHS};
 use linekeeper::message::{Arguments, Command, CommandName, Reason};
+use linekeeper::observation::Charge;
 use linekeeper::observation::{
     Beat, CommandRefused, Commanded, Counted, Link, Memory, Observation, Obstacle, Part, ProbeId, Receipt,
     ReceiptState, RemedyId, RemedyResult, Signature, Started, TargetId,
 };
-use linekeeper::speed::{
-    Confidence, Direction, Figures, Limit, SpeedEnded, SpeedFailure, SpeedOutcome, TestId,
-};
+use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOutcome, TestId};
 use linekeeper::units::{Bytes, LocalTime, Mono, Permille, Rate, Span, Wall};
+use linekeeper::vocabulary::Rung;
+use linekeeper::vocabulary::{Direction, Limit, SpeedFailure};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;

@@ -4,7 +4,7 @@
 mod common;
 
 use common::{Keeper, Referee, config, refereed};
-use linekeeper::action::{Action, Rung};
+use linekeeper::action::Action;
 use linekeeper::config::Config;
 use linekeeper::judge::Judge;
 use linekeeper::judge::outage::LineState;
@@ -13,6 +13,7 @@ use linekeeper::observation::Memory;
 use linekeeper::simulate::random::Random;
 use linekeeper::simulate::{Fault, Report, Simulation, Trouble, World, run};
 use linekeeper::units::{LocalTime, Permille, Rate, Span, Wall};
+use linekeeper::vocabulary::Rung;
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 

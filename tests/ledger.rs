@@ -5,16 +5,17 @@
 mod common;
 
 use common::config;
-use linekeeper::action::Rung;
 use linekeeper::judge::Judge;
-use linekeeper::judge::ledger::{Availability, Charge, DAYS, Ledger, MONTHS, Tally, interrupts};
+use linekeeper::judge::ledger::{Availability, DAYS, Ledger, MONTHS, Tally, interrupts};
 use linekeeper::judge::lives::{BEAT_EVERY, Beginning, Ending};
 use linekeeper::judge::outage::LineState;
 use linekeeper::judge::{SAVE_EVERY, Status};
 use linekeeper::message::Message;
+use linekeeper::observation::Charge;
 use linekeeper::observation::{Beat, Link, Memory, Observation, Started};
 use linekeeper::simulate::{Simulation, Spectator, Trouble, World};
 use linekeeper::units::{LocalTime, Mono, Span, Wall};
+use linekeeper::vocabulary::Rung;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -10,13 +10,14 @@ mod messages;
 
 use libtest_mimic::{Arguments, Trial};
 use linekeeper::act::remedy::openwrt::OpenWrt;
-use linekeeper::action::{Repair, Rung};
+use linekeeper::action::Repair;
 use linekeeper::config::OpenWrtDriver;
 use linekeeper::message::Message;
 use linekeeper::netifd::{self, Netifd as Asked};
 use linekeeper::observation::{Interface, Observation, Part, RemedyId, RemedyResult};
 use linekeeper::sense::interface::{self, Named};
 use linekeeper::units::Span;
+use linekeeper::vocabulary::Rung;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -10,10 +10,9 @@ use linekeeper::judge::promise::rule::{Reason, Verdict};
 use linekeeper::judge::promise::{Cause, Promise, Scene, Turn};
 use linekeeper::observation::{Counted, Link};
 use linekeeper::simulate::random::Random;
-use linekeeper::speed::{
-    Confidence, Direction, Figures, Limit, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId,
-};
+use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
 use linekeeper::units::{Bytes, Mono, Permille, Rate, Span};
+use linekeeper::vocabulary::{Direction, Limit, SpeedFailure};
 use serde_json::{Value, json};
 
 const MBIT: u64 = 1_000_000;

@@ -16,7 +16,7 @@ use linekeeper::lab::platform::{Platform, Receipts};
 use linekeeper::lab::world::{ANCHOR, Host, PLATFORM, Process, WAN, WORLD, World, ip};
 use linekeeper::lab::{agent, clock};
 use linekeeper::run::socket::{Request, ask};
-use linekeeper::speed::Direction;
+use linekeeper::vocabulary::Direction;
 use serde_json::Value;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::Arc;

@@ -13,8 +13,8 @@ use linekeeper::judge::promise::side::{Change, Law, Side};
 use linekeeper::judge::promise::{bnetza, ctu, fcc, share};
 use linekeeper::observation::Counted;
 use linekeeper::simulate::random::Random;
-use linekeeper::speed::Direction;
 use linekeeper::units::{Bytes, Mono, Permille, Rate, Span};
+use linekeeper::vocabulary::Direction;
 use std::collections::BTreeMap;
 
 const MBIT: u64 = 1_000_000;

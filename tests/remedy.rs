@@ -10,11 +10,12 @@ mod messages;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use linekeeper::act::remedy::Driver;
-use linekeeper::action::{Repair, Rung};
+use linekeeper::action::Repair;
 use linekeeper::config::{self, LinuxDriver, Remedies, RungLimits};
 use linekeeper::message::Message;
 use linekeeper::observation::{RemedyId, RemedyResult};
 use linekeeper::units::Span;
+use linekeeper::vocabulary::Rung;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

@@ -4,13 +4,14 @@
 mod common;
 
 use common::seeds;
-use linekeeper::action::{Action, Rung};
+use linekeeper::action::Action;
 use linekeeper::config::Places;
 use linekeeper::message::{EventName, Message};
 use linekeeper::observation::Observation;
 use linekeeper::simulate::plan::{Plan, YEAR};
 use linekeeper::simulate::{Moment, Report, Simulation, Spectator};
 use linekeeper::units::Span;
+use linekeeper::vocabulary::Rung;
 use serde_json::{Value, json};
 
 fn plan(tree: &Value) -> Plan {

@@ -4,9 +4,9 @@
 //! here.
 
 use super::{Limits, RungLimits};
-use crate::action::Rung;
 use crate::message::CommandName;
 use crate::units::{Bytes, Millicelsius, Permille, Rate, Span};
+use crate::vocabulary::Rung;
 
 /// The least and the most that a key may hold, both allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,7 +225,7 @@ pub const RECEIPT: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
 /// See [`Callback::receipt`](super::Callback::receipt).
 pub const RECEIPT_DEFAULT: Span = Span::seconds(60);
 /// `callback.warnings`: none, or all there are.
-pub const WARNINGS: Bounds<usize> = Bounds::new(0, crate::judge::device::Reading::ALL.len());
+pub const WARNINGS: Bounds<usize> = Bounds::new(0, crate::vocabulary::Reading::ALL.len());
 
 /// `programme.after`: none, where the operator calls by its own calendar; a call a month for a year.
 pub const PROGRAMME: Bounds<usize> = Bounds::new(0, 12);

@@ -3,10 +3,11 @@
 //! People write TOML; OpenWrt's init script turns UCI into JSON. Both become one tree of values, which
 //! [`read`](read::read()) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
 
-use crate::action::Rung;
-use crate::judge::device::Reading;
 use crate::message::CommandName;
 use crate::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
+use crate::vocabulary::Protocol;
+use crate::vocabulary::Reading;
+use crate::vocabulary::Rung;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -114,18 +115,6 @@ pub struct Line {
     /// The Ethernet device below a PPPoE session, whose concentrator is asked over it. The session's own device is gone with
     /// the session, and the kernel does not tell over which one it ran. `None`: what lies below a session is not seen.
     pub port: Option<String>,
-}
-
-/// How a line gets its address: which of the access network's machines may be asked, and which remedies there are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Protocol {
-    /// `dhcp`: leased from a DHCP server.
-    #[default]
-    Dhcp,
-    /// `pppoe`: from a concentrator, over a session.
-    Pppoe,
-    /// `static`: by hand. Nobody gives it.
-    Static,
 }
 
 /// What was sold. What is absent was not promised.

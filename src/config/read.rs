@@ -9,14 +9,15 @@ use super::fault::{Fault, Faults, Places, nearest_word, quoted};
 use super::quantity::{self, Quantity};
 use super::{
     Broker, Callback, Commands, Config, Desired, Device, Driver, Group, Health, HookOn, Hooks, Language,
-    Limits, Line, LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Privacy, Probe, Programme, Promise,
-    Protocol, Quiet, Rates, Remedies, Role, Rule, RungLimits, Shared, Speed, Store, Target, Telemetry,
-    TlsVersion, Usage, Web, host,
+    Limits, Line, LinuxDriver, Mqtt, Name, OpenWrtDriver, Outage, Privacy, Probe, Programme, Promise, Quiet,
+    Rates, Remedies, Role, Rule, RungLimits, Shared, Speed, Store, Target, Telemetry, TlsVersion, Usage, Web,
+    host,
 };
-use crate::action::Rung;
-use crate::judge::device::Reading;
 use crate::message::CommandName;
 use crate::units::{LocalTime, Span};
+use crate::vocabulary::Protocol;
+use crate::vocabulary::Reading;
+use crate::vocabulary::Rung;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::net::IpAddr;

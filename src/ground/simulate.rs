@@ -2,12 +2,12 @@
 
 use super::Failure;
 use super::table::table;
-use crate::action::Rung;
 use crate::config::{self, Faults};
 use crate::simulate::Simulation;
 use crate::simulate::plan::{Plan, YEAR};
 use crate::simulate::tally::{Spread, Tally};
 use crate::units::Span;
+use crate::vocabulary::Rung;
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::path::Path;

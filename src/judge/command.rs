@@ -25,7 +25,7 @@ use super::outage::{Cause, LineState, Turn};
 use super::promise::commanded::Asked;
 use super::promise::{self, Promise};
 use super::{Judge, programme};
-use crate::action::{Action, Level, Repair, Rung};
+use crate::action::{Action, Level, Repair};
 use crate::check::{Ask, Said};
 use crate::config::Role;
 use crate::message::{
@@ -35,6 +35,7 @@ use crate::message::{
 use crate::observation::{CommandRefused, Commanded, Observation, Part, RemedyId, Signature};
 use crate::speed::{SpeedEnded, SpeedOutcome, TestId};
 use crate::units::{Mono, Span, Wall};
+use crate::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::VecDeque;

@@ -24,6 +24,7 @@ use crate::config::{Health, Limits};
 use crate::message::{Domain, Evidence, Fact, Finding, Issue};
 use crate::observation::Observation;
 use crate::units::{Millicelsius, Mono, Permille, Rate, Span};
+use crate::vocabulary::Reading;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -83,29 +84,6 @@ struct Gauge {
     told: Option<Mono>,
 }
 
-/// What the gateway is warned of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Reading {
-    /// Processor in use.
-    Cpu,
-    /// Memory that is available.
-    Memory,
-    /// Flash that is free.
-    Flash,
-    /// The hottest sensor.
-    Temperature,
-    /// Connection tracking table in use.
-    Conntrack,
-    /// Share of the received packets that were damaged.
-    PortErrors,
-    /// The port's rate, as a share of its highest.
-    PortSpeed,
-    /// Restarts within a day that nobody ordered.
-    Restarts,
-    /// The port carries one direction at a time: 1, or 0.
-    PortDuplex,
-}
-
 /// All that is read at one moment.
 struct Readings<'a> {
     seen: &'a DeviceSeen,
@@ -115,37 +93,20 @@ struct Readings<'a> {
     restarts: Option<i32>,
 }
 
-impl Reading {
-    /// All. A snapshot keeps them by their places: a new one comes last.
-    pub const ALL: [Reading; 9] = [
-        Reading::Cpu,
-        Reading::Memory,
-        Reading::Flash,
-        Reading::Temperature,
-        Reading::Conntrack,
-        Reading::PortErrors,
-        Reading::PortSpeed,
-        Reading::Restarts,
-        Reading::PortDuplex,
-    ];
-
-    /// As configuration and messages write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Reading::Cpu => "cpu",
-            Reading::Memory => "memory",
-            Reading::Flash => "flash",
-            Reading::Temperature => "temperature",
-            Reading::Conntrack => "conntrack",
-            Reading::PortErrors => "port_errors",
-            Reading::PortSpeed => "port_speed",
-            Reading::Restarts => "restarts",
-            Reading::PortDuplex => "port_duplex",
-        }
-    }
-
+/// What the judge knows of a reading.
+trait Judged {
     /// Where it lies.
-    const fn domain(self) -> Domain {
+    fn domain(self) -> Domain;
+    /// Its value, where there is one, and its limits.
+    fn of(self, readings: &Readings<'_>, policy: &Health) -> (Option<i32>, Limits<i32>);
+    /// What a value says to people.
+    fn words(self, value: i32) -> String;
+    /// The value alone, as people read it.
+    fn figure(self, value: i32) -> String;
+}
+
+impl Judged for Reading {
+    fn domain(self) -> Domain {
         match self {
             Reading::PortErrors | Reading::PortSpeed | Reading::PortDuplex => Domain::Link,
             Reading::Cpu

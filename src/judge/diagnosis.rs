@@ -34,10 +34,10 @@
 //! | silent or refused (a server of its own), or the page | one resolver answers | none | |
 
 use super::outage::Cause;
-use crate::action::Rung;
 use crate::check::Said;
-use crate::config::Protocol;
 use crate::message::{Domain, Finding};
+use crate::vocabulary::Protocol;
+use crate::vocabulary::Rung;
 
 /// What the default gateway does with echoes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

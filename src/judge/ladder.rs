@@ -42,11 +42,12 @@
 
 use super::diagnosis::{fits, makes_sense};
 use super::record::Records;
-use crate::action::Rung;
-use crate::config::{Protocol, Remedies};
+use crate::config::Remedies;
 use crate::message::Domain;
 use crate::observation::{RemedyId, RemedyResult};
 use crate::units::{Mono, Span};
+use crate::vocabulary::Protocol;
+use crate::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

@@ -24,9 +24,10 @@
 //! The parts always add up: `up` and all causes are the time since the books began, to the millisecond.
 
 use super::outage::LineState;
-use crate::action::Rung;
 use crate::json;
+use crate::observation::Charge;
 use crate::units::{LocalTime, Mono, Span, Wall};
+use crate::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -39,25 +40,6 @@ pub const MONTHS: usize = 13;
 const DAY: i128 = 86_400_000;
 /// What stands for so long without a change is charged to days from so far back at most: all months that are kept.
 const BACK: i128 = 400 * DAY;
-
-/// What a moment is charged to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Charge {
-    /// Nothing: the line carries traffic.
-    Up,
-    /// The line.
-    Line,
-    /// A remedy of ours that takes the line away while it lasts.
-    Remedies,
-    /// A speed test of ours.
-    Tests,
-    /// The gateway had no power.
-    Power,
-    /// Nobody watched.
-    #[default]
-    Unknown,
-}
 
 impl Charge {
     const ALL: usize = 6;

@@ -18,7 +18,8 @@
 //! flash: twelve writes a day are half of what is allowed for everything.
 
 use super::SAVE_EVERY;
-use super::ledger::{Charge, Ledger};
+use super::ledger::Ledger;
+use crate::observation::Charge;
 use crate::observation::{Beat, Memory};
 use crate::units::{Mono, Span, Wall};
 use serde::{Deserialize, Serialize};

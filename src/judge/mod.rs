@@ -27,7 +27,7 @@ pub mod telemetry;
 pub mod usage;
 mod words;
 
-use crate::action::{Action, Level, Repair, Rung};
+use crate::action::{Action, Level, Repair};
 use crate::check::{Ask, Checked};
 use crate::config::Config;
 use crate::json;
@@ -41,6 +41,7 @@ use crate::observation::{
 };
 use crate::speed::SpeedOutcome;
 use crate::units::{Mono, Span};
+use crate::vocabulary::Rung;
 use area::{Area, Change};
 use callback::Callback;
 use checks::Checks;

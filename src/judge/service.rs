@@ -16,10 +16,11 @@ use super::diagnosis::{self, GatewayEcho, Placed};
 use super::incident::Incident;
 use super::outage::{Cause, LineState, phase};
 use super::{GATEWAY_RECENT, Judge};
-use crate::action::{Action, Level, Rung};
+use crate::action::{Action, Level};
 use crate::check::{Ask, Checked, Said};
 use crate::message::{EventName, Fact, Finding, Outcome};
 use crate::units::{Mono, Span};
+use crate::vocabulary::Rung;
 
 impl Judge {
     /// What the checks have to know of the rest.

@@ -1,13 +1,13 @@
 //! The sentences that are read to customers: one table, in every language.
 
-use super::device::Reading;
 use super::quality::Measure;
 use super::usage::Kind;
-use crate::action::Rung;
 use crate::config::Language;
 use crate::message::{Domain, Finding, Outcome, Remedy};
-use crate::speed::Direction;
 use crate::units::{Permille, Rate, Span};
+use crate::vocabulary::Direction;
+use crate::vocabulary::Reading;
+use crate::vocabulary::Rung;
 
 /// What is wrong, with what was tried: one sentence to be read aloud.
 pub fn description(

@@ -4,7 +4,7 @@
 //! to the judge's own tables ([`crate::judge::diagnosis`]); the words for people and what to do are its own.
 
 use crate::check::{Ask, CheckId, CheckOrder, Checked, DeviceSeen, Reply, Said};
-use crate::config::{Config, Protocol, Role};
+use crate::config::{Config, Role};
 use crate::judge::checks::sum_up;
 use crate::judge::device::beyond;
 use crate::judge::diagnosis::{GatewayEcho, Placed, Seen, place, reach};
@@ -21,6 +21,7 @@ use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
 use crate::sense::{echo, link};
 use crate::units::{Millicelsius, Mono, Permille, Span};
+use crate::vocabulary::Protocol;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

@@ -4,9 +4,9 @@
 //! written where the directory lies in memory: once a minute would be more than a flash should bear.
 
 use crate::json;
-use crate::judge::ledger::Charge;
 use crate::judge::lives::BEAT_EVERY;
 use crate::observation::Beat;
+use crate::observation::Charge;
 use crate::units::Mono;
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -92,7 +92,7 @@ fn in_memory(directory: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::ledger::Charge;
+    use crate::observation::Charge;
 
     #[test]
     fn a_life_finds_the_heartbeat_of_the_one_before_in_the_same_boot_only() {

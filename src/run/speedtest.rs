@@ -5,8 +5,9 @@ use crate::json;
 use crate::judge::promise::rule;
 use crate::sense::link;
 use crate::sense::throughput::{Device, Progress, Server, Stop, measure};
-use crate::speed::{Direction, Figures, Limit, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
+use crate::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, Rate, Span};
+use crate::vocabulary::{Direction, Limit};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -291,8 +292,9 @@ fn as_table(options: &Options, ended: &[SpeedEnded], verdicts: &[Verdict]) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::speed::{Confidence, SpeedFailure};
+    use crate::speed::Confidence;
     use crate::units::Permille;
+    use crate::vocabulary::SpeedFailure;
 
     fn ended(line: u64, limit: Limit) -> SpeedEnded {
         let outcome = SpeedOutcome::Measured(Figures {

@@ -1,11 +1,12 @@
 //! Carries out the checks of single layers: the one place that knows which sensor asks what.
 
 use crate::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
-use crate::config::{Config, Protocol};
+use crate::config::Config;
 use crate::sense::access::{Gates, dhcp, neighbour, pppoe};
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
 use crate::sense::{name, web};
+use crate::vocabulary::Protocol;
 use std::time::Duration;
 use tokio::time::timeout;
 

@@ -7,7 +7,7 @@ use super::random::Random;
 use super::report::{Break, Report, Request};
 use super::world::{Recorded, Trouble, World};
 use super::{Moment, Spectator};
-use crate::action::{Action, Level, Repair, Rung};
+use crate::action::{Action, Level, Repair};
 use crate::check::{AreaNotice, Checked};
 use crate::config::{Config, Driver};
 use crate::judge::Judge;
@@ -19,10 +19,10 @@ use crate::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, Receipt, ReceiptState, RemedyId, RemedyResult,
     Started, TargetId,
 };
-use crate::speed::{
-    Confidence, Direction, Figures, Limit, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome, TestId,
-};
+use crate::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
 use crate::units::{Bytes, Mono, Permille, Rate, Span, Wall};
+use crate::vocabulary::Rung;
+use crate::vocabulary::{Direction, Limit, SpeedFailure};
 use serde_json::Value;
 use std::collections::VecDeque;
 

@@ -16,8 +16,9 @@ use crate::config::Config;
 use crate::json;
 use crate::observation::{Entry, Observation, Obstacle, TargetId};
 use crate::replay::{Fault as Wrong, Header, TRACE_SCHEMA};
-use crate::speed::{Direction, SpeedOutcome};
+use crate::speed::SpeedOutcome;
 use crate::units::{LocalTime, Mono, Rate, Span, Wall};
+use crate::vocabulary::Direction;
 use serde_json::Value;
 
 /// A silence must last for so many tenths of the log's step to be one: one lost ping is a lost ping, three in a row are

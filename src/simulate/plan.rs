@@ -12,13 +12,13 @@
 
 use super::random::Random;
 use super::world::{Fault, Platform, Trouble, World};
-use crate::action::Rung;
 use crate::config::bounds::Bounds;
 use crate::config::read::{Reader, Section, Show, alternatives};
 use crate::config::{Config, Faults, Places, read};
 use crate::judge::outage::phase;
 use crate::observation::Memory;
 use crate::units::{LocalTime, Permille, Rate, Span, Wall};
+use crate::vocabulary::Rung;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

@@ -1,8 +1,8 @@
 //! What came of a simulated time.
 
-use crate::action::Rung;
 use crate::message::{CallbackState, Critical, Outcome};
 use crate::units::{Bytes, Span};
+use crate::vocabulary::Rung;
 use std::collections::BTreeMap;
 
 /// What came of it, in figures and in the order in which the platform learnt it.

@@ -2,13 +2,14 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
-use linekeeper::action::{Action, Done, Repair, Rung};
+use linekeeper::action::{Action, Done, Repair};
 use linekeeper::config::{Config, Places, read};
 use linekeeper::judge::diagnosis::makes_sense;
 use linekeeper::message::{Critical, EventName, Message};
 use linekeeper::observation::{Entry, Link, Observation};
 use linekeeper::simulate::{Moment, Report, Spectator, World, run};
 use linekeeper::units::{Mono, Span};
+use linekeeper::vocabulary::Rung;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

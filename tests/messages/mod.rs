@@ -1,7 +1,7 @@
 //! Critical messages for tests of what carries them.
 
-use linekeeper::action::Rung;
 use linekeeper::message::*;
+use linekeeper::vocabulary::Rung;
 
 /// A stamp of boot `boot`, `ms` after it, with the clock not set.
 pub fn stamp(boot: &str, ms: u64) -> Stamp {

@@ -4,10 +4,11 @@
 
 use super::configured::{configured, filled, modem_safe, power_modem};
 use super::leash::UpAgain;
-use crate::action::{Repair, Rung};
+use crate::action::Repair;
 use crate::config::LinuxDriver;
 use crate::observation::RemedyResult;
 use crate::program::{End, Ran, cannot_run, run};
+use crate::vocabulary::Rung;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::ffi::OsStr;
 use std::fs;

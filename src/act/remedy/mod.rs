@@ -9,9 +9,10 @@ pub mod linux;
 pub mod openwrt;
 pub mod script;
 
-use crate::action::{Repair, Rung};
+use crate::action::Repair;
 use crate::config;
 use crate::observation::RemedyResult;
+use crate::vocabulary::Rung;
 
 /// Who carries remedies out.
 #[derive(Debug)]

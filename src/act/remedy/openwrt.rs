@@ -7,12 +7,13 @@
 
 use super::configured::{configured, modem_safe, power_modem};
 use super::leash::UpAgain;
-use crate::action::{Repair, Rung};
+use crate::action::Repair;
 use crate::config::OpenWrtDriver;
 use crate::netifd::{self, CALL_WITHIN, Netifd, Words, object, trouble};
 use crate::observation::{Interface, RemedyResult};
 use crate::program::{Ran, run};
 use crate::units::Span;
+use crate::vocabulary::Rung;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -2,7 +2,8 @@
 
 use super::{APART, Promise, SETTLE, Scene, Turn, bar, server};
 use crate::message::Reason;
-use crate::speed::{Direction, TestId};
+use crate::speed::TestId;
+use crate::vocabulary::Direction;
 
 /// What becomes of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,8 +21,8 @@ use crate::message::{
     Trigger,
 };
 use crate::observation::{Memory, Observation};
-use crate::speed::Direction;
 use crate::units::{Bytes, LocalTime, Mono, Permille, Rate, Wall};
+use crate::vocabulary::Direction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

@@ -41,8 +41,9 @@ pub use tell::{LoadedStatus, MeasureStatus, Standing, Status};
 
 use crate::message::{Domain, Finding, Stamp};
 use crate::observation::TargetId;
-use crate::speed::{Direction, Figures};
+use crate::speed::Figures;
 use crate::units::{Mono, Permille, Rate, Span};
+use crate::vocabulary::Direction;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

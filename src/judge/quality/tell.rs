@@ -61,7 +61,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadedStatus {
     /// Which way it went.
-    pub direction: crate::speed::Direction,
+    pub direction: crate::vocabulary::Direction,
     /// How long ago, milliseconds.
     pub ms_ago: u64,
     /// Before it, microseconds.
@@ -373,7 +373,7 @@ impl Quality {
     }
 
     fn loaded_status(&self, now: Mono) -> Vec<LoadedStatus> {
-        use crate::speed::Direction;
+        use crate::vocabulary::Direction;
         let told = |(direction, loaded): (Direction, Option<Loaded>)| {
             let Loaded { at, idle_us, loaded_us } = loaded?;
             Some(LoadedStatus { direction, ms_ago: now.since(at).0, idle_us, loaded_us })

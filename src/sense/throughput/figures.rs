@@ -16,8 +16,9 @@
 //! that stand still while we receive, and then the customer's share is taken over the whole test.
 
 use super::cpu::CpuNow;
-use crate::speed::{Confidence, Direction, Figures, Limit};
+use crate::speed::{Confidence, Figures};
 use crate::units::{Permille, Rate};
+use crate::vocabulary::{Direction, Limit};
 use std::time::Duration;
 
 /// Over so long a rate has to be sustained to count: one second, TR-471's sub-interval, as ten samples of 100 ms that may

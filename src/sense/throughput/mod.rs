@@ -27,7 +27,7 @@
 //! **What it costs.** It stops as soon as a sustained second shows that the line is good enough, and never takes more
 //! seconds or bytes than it was given, whatever the server does. What was received is discarded in the kernel, what is
 //! sent comes out of the page cache: a plain test copies nothing. By https every byte is decrypted here and copied: on a
-//! router's processor that is most often the limit, and then said so ([`Limit::GatewayCpu`](crate::speed::Limit)).
+//! router's processor that is most often the limit, and then said so ([`Limit::GatewayCpu`](crate::vocabulary::Limit)).
 //! Measure by http where the operator's own network lies between.
 
 pub(super) mod cpu;
@@ -43,8 +43,9 @@ pub(in crate::sense) use stream::connect_tcp;
 use crate::clock;
 use crate::sense::counters::{self, Totals};
 use crate::sense::netlink::{Kernel, Question, RTM_NEWLINK};
-use crate::speed::{Direction, SpeedEnded, SpeedFailure, SpeedOrder, SpeedOutcome};
+use crate::speed::{SpeedEnded, SpeedOrder, SpeedOutcome};
 use crate::units::{Bytes, Rate, Span};
+use crate::vocabulary::{Direction, SpeedFailure};
 use figures::{Aside, ETHERNET, Own, Sample, Setting};
 use std::io;
 use std::net::SocketAddr;
