@@ -16,10 +16,10 @@ mod messages;
 
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
 use linekeeper::act::outbox::{Known, Outbox};
-use linekeeper::config::{Broker, Mqtt as To};
-use linekeeper::message::{Critical, Stamp};
-use linekeeper::observation::Observation;
-use linekeeper::units::{Mono, Span, Wall};
+use linekeeper_judge::config::{Broker, Mqtt as To};
+use linekeeper_contract::message::{Critical, Stamp};
+use linekeeper_judge::observation::Observation;
+use linekeeper_contract::units::{Mono, Span, Wall};
 use messages::{callback, event};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
@@ -118,7 +118,7 @@ fn start(
         keep_alive: Span::seconds(30),
         reconnect: Span::seconds(1),
         session: Span::days(1),
-        tls: linekeeper::config::TlsVersion::V12,
+        tls: linekeeper_judge::config::TlsVersion::V12,
     };
     let (state, body) = watch::channel(json!({ "line": "up" }));
     let (saw, seen) = mpsc::channel(100_000);

@@ -19,10 +19,10 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-use linekeeper::lab::clock;
-use linekeeper::lab::enclosure::measured_elsewhere;
-use linekeeper::lab::run;
-use linekeeper::lab::world::{ANCHOR, Host, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
+use linekeeper_lab::clock;
+use linekeeper_lab::enclosure::measured_elsewhere;
+use linekeeper_lab::run;
+use linekeeper_lab::world::{ANCHOR, Host, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::net::TcpStream;

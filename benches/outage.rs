@@ -12,13 +12,13 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-use linekeeper::lab::agent::{self, Agent};
-use linekeeper::lab::broker::Broker;
-use linekeeper::lab::clock;
-use linekeeper::lab::enclosure::measured_elsewhere;
-use linekeeper::lab::platform::{Platform, Receipts, Received};
-use linekeeper::lab::world::{Host, World};
-use linekeeper::message::{EventName, Message};
+use linekeeper_lab::agent::{self, Agent};
+use linekeeper_lab::broker::Broker;
+use linekeeper_lab::clock;
+use linekeeper_lab::enclosure::measured_elsewhere;
+use linekeeper_lab::platform::{Platform, Receipts, Received};
+use linekeeper_lab::world::{Host, World};
+use linekeeper_contract::message::{EventName, Message};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -111,8 +111,8 @@ impl Bench {
     fn faults(
         &self,
         name: &str,
-        make: impl Fn(&World) -> Result<(), linekeeper::lab::Error>,
-        mend: impl Fn(&World) -> Result<(), linekeeper::lab::Error>,
+        make: impl Fn(&World) -> Result<(), linekeeper_lab::Error>,
+        mend: impl Fn(&World) -> Result<(), linekeeper_lab::Error>,
     ) -> (Vec<Duration>, Vec<Duration>) {
         let (mut declared, mut restored) = (Vec::new(), Vec::new());
         for run in 0..RUNS {

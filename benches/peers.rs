@@ -22,13 +22,13 @@
 mod line;
 
 use line::{IP_LAYER, Line, PROGRAM, installed, mbit};
-use linekeeper::lab::agent::{self, Agent};
-use linekeeper::lab::broker::Broker;
-use linekeeper::lab::clock;
-use linekeeper::lab::enclosure::measured_elsewhere;
-use linekeeper::lab::platform::{Platform, Receipts};
-use linekeeper::lab::world::{ANCHOR, Host, Process, World};
-use linekeeper::message::{EventName, Message};
+use linekeeper_lab::agent::{self, Agent};
+use linekeeper_lab::broker::Broker;
+use linekeeper_lab::clock;
+use linekeeper_lab::enclosure::measured_elsewhere;
+use linekeeper_lab::platform::{Platform, Receipts};
+use linekeeper_lab::world::{ANCHOR, Host, Process, World};
+use linekeeper_contract::message::{EventName, Message};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

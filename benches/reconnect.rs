@@ -14,10 +14,10 @@
 
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
 use linekeeper::act::outbox::{Known, Outbox};
-use linekeeper::config::{Broker, Mqtt as To};
-use linekeeper::message::Stamp;
-use linekeeper::observation::Observation;
-use linekeeper::units::{Mono, Span, Wall};
+use linekeeper_judge::config::{Broker, Mqtt as To};
+use linekeeper_contract::message::Stamp;
+use linekeeper_judge::observation::Observation;
+use linekeeper_contract::units::{Mono, Span, Wall};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::net::{TcpListener, TcpStream};
@@ -105,7 +105,7 @@ async fn measure() -> ExitCode {
                 keep_alive: Span::seconds(30),
                 reconnect: CAP,
                 session: Span::days(1),
-                tls: linekeeper::config::TlsVersion::V12,
+                tls: linekeeper_judge::config::TlsVersion::V12,
             },
             device_id: format!("gw-{n:04}"),
             area: None,

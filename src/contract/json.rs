@@ -397,6 +397,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
 
 /// Makes an enum whose variant is named, in snake case, by an entry beside its content: it is written by serde's own `tag`,
 /// and read by [`Tagged`].
+#[macro_export]
 macro_rules! tagged {
     ($(#[$meta:meta])* pub enum $name:ident = $remote:literal by $tag:literal { $($body:tt)* }) => {
         $(#[$meta])*
@@ -421,7 +422,7 @@ macro_rules! tagged {
         };
     };
 }
-pub(crate) use tagged;
+pub use tagged;
 
 /// Reads an enum whose variant is named by an entry beside its content: `{"saw":"echo_lost","probe":7}`.
 ///
@@ -652,8 +653,8 @@ impl<'de> Deserializer<'de> for Key<'de> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::{Entry, Observation};
     use crate::units::Mono;
+    use linekeeper_judge::observation::{Entry, Observation};
     use std::collections::BTreeMap;
 
     #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]

@@ -7,8 +7,7 @@
 use crate::json;
 use crate::recording::Recording;
 use crate::units::{Bytes, LocalTime, Rate, Wall};
-use crate::vocabulary::Rung;
-use crate::vocabulary::{Direction, Limit, SpeedFailure};
+use crate::vocabulary::{Direction, Limit, Rung, SpeedFailure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -106,7 +105,7 @@ pub const CONFIG_DESIRED_SCHEMA: &str = "linekeeper.config-desired.v1";
 /// Schema name of [`ReportedConfig`].
 pub const CONFIG_REPORTED_SCHEMA: &str = "linekeeper.config-reported.v1";
 
-/// Schema name of an operator's notice for an area ([`crate::check::AreaNotice`]).
+/// Schema name of an operator's notice for an area ([`linekeeper_judge::check::AreaNotice`]).
 pub const NOTICE_SCHEMA: &str = "linekeeper.notice.v1";
 
 /// A change in an incident or a remedy.

@@ -4,8 +4,8 @@
 //! `std::time::Instant`, also counts a suspended gateway's time) plus a base that is kept on flash, so that it goes on
 //! over restarts and reboots. Civil time is only told, by [`watch`], for labels and due dates.
 
-use crate::observation::Observation;
-use crate::units::{Mono, Span, Wall};
+use linekeeper_contract::units::{Mono, Span, Wall};
+use linekeeper_judge::observation::Observation;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -180,7 +180,7 @@ fn pretended_ahead() -> Option<i64> {
     static AHEAD: std::sync::OnceLock<Option<i64>> = std::sync::OnceLock::new();
     *AHEAD.get_or_init(|| {
         let wanted = std::env::var("LINEKEEPER_LAB_WALL").ok()?;
-        let wanted = crate::units::LocalTime::parse(&wanted).ok()?.wall.0;
+        let wanted = linekeeper_contract::units::LocalTime::parse(&wanted).ok()?.wall.0;
         #[expect(clippy::disallowed_methods, reason = "what the lab pretends civil time to be is told by it")]
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?;
         wanted.checked_sub(i64::try_from(now.as_millis()).ok()?)

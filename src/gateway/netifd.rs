@@ -5,8 +5,8 @@
 //! says so. The events on the bus outlive netifd, and `ubus.object.*` tells of its death and return. What came is
 //! not read: any word is a reason to ask, and one call takes a millisecond.
 
-use crate::observation::Interface;
 use crate::program::{End, Ran, ask};
+use linekeeper_judge::observation::Interface;
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -117,7 +117,7 @@ impl Netifd {
         if !ran.succeeded() {
             return Err(format!("{name}: {}", trouble(&ran, CALL_WITHIN)));
         }
-        crate::json::parse(ran.output.as_bytes())
+        linekeeper_contract::json::parse(ran.output.as_bytes())
             .map_err(|e| format!("netifd's status of {name} is not JSON: {e}"))
     }
 
@@ -161,7 +161,7 @@ fn weigh(device: &str, status: &Value) -> (bool, bool) {
 /// Lets all that reads netifd's answers have `bytes` as one, and throws away what they make of it: for tests with
 /// hostile bytes.
 pub fn swallow(bytes: &[u8]) {
-    if let Ok(status) = crate::json::parse(bytes) {
+    if let Ok(status) = linekeeper_contract::json::parse(bytes) {
         weigh("wan", &status);
         let _ = read(&status).words();
     }

@@ -18,7 +18,7 @@
 //!
 //! An address that is written without its dots and colons is not known for one.
 
-use crate::config::{Config, Shared};
+use linekeeper_judge::config::{Config, Shared};
 use serde_json::{Value, json};
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -63,7 +63,10 @@ impl Ran {
         let why = match &self.end {
             End::NotStarted(why) => return why.clone(),
             End::Overran => {
-                format!("did not end within {} and was killed", crate::units::Span(millis(limit)))
+                format!(
+                    "did not end within {} and was killed",
+                    linekeeper_contract::units::Span(millis(limit))
+                )
             }
             End::Exited(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("ended with exit code {code}"),

@@ -1,12 +1,12 @@
 //! The output: what the judge wants done. Nothing else comes out of it. Names are in the imperative.
 
 use crate::check::CheckOrder;
-use crate::json;
-use crate::message::{Critical, Incident, Telemetry};
 use crate::observation::{ProbeId, RemedyId, TargetId};
 use crate::speed::{SpeedOrder, TestId};
-use crate::units::{Mono, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::json;
+use linekeeper_contract::message::{Critical, Incident, Telemetry};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

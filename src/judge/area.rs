@@ -17,7 +17,7 @@
 
 use super::outage::phase;
 use crate::check::AreaNotice;
-use crate::units::{Mono, Span, Wall};
+use linekeeper_contract::units::{Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 
 /// The longest that one notice holds after it was issued. Three days: no repair of a network takes longer without the

@@ -1,17 +1,15 @@
 //! What the judge has to do so that its ledger, its memory of lives and its flight recorder are told everything.
 
-use super::Judge;
 use super::flight::{AFTER, Seen};
-use super::ledger;
 use super::lives::{Beginning, Ending, Found};
 use super::outage::LineState;
+use super::{Judge, ledger};
 use crate::action::Level;
-use crate::message::Fact;
-use crate::observation::Charge;
-use crate::observation::{Beat, Observation, Started};
-use crate::recording::Recording;
-use crate::units::{Mono, Span, Wall};
-use crate::vocabulary::Rung;
+use crate::observation::{Beat, Charge, Observation, Started};
+use linekeeper_contract::message::Fact;
+use linekeeper_contract::recording::Recording;
+use linekeeper_contract::units::{Mono, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
 
 impl Judge {
     /// What the heartbeat of this life tells the next one in the same boot.

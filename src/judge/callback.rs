@@ -7,9 +7,9 @@
 //! not have the request. What `closed` says of the
 //! call (satisfaction, what it was about, by whom it was resolved) is kept, and what of it comes only later is taken in too.
 
-use crate::message::{self, CallbackState};
 use crate::observation::{Receipt, ReceiptState};
-use crate::units::{Mono, Span};
+use linekeeper_contract::message::{self, CallbackState};
+use linekeeper_contract::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 
 /// Callbacks remembered at a time. Eight: one of the present incident, one of the customer, and those of the last

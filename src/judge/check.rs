@@ -1,8 +1,8 @@
 //! Checks of one layer of the line: what is asked, and what came back. The judge orders them when a fault has to be
 //! placed; `linekeeper diagnose` carries out all of them.
 
-use crate::units::Span;
-use crate::vocabulary::Protocol;
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::Protocol;
 use serde::{Deserialize, Serialize};
 
 /// Numbers the checks of one device; stable over restarts.

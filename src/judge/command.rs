@@ -28,14 +28,14 @@ use super::{Judge, programme};
 use crate::action::{Action, Level, Repair};
 use crate::check::{Ask, Said};
 use crate::config::Role;
-use crate::message::{
+use crate::observation::{CommandRefused, Commanded, Observation, Part, RemedyId, Signature};
+use crate::speed::{SpeedEnded, SpeedOutcome, TestId};
+use linekeeper_contract::message::{
     Arguments, COMMAND_RESULT_SCHEMA, CommandName, CommandOutcome, CommandResult, CommandState, Domain,
     Message, Outcome, Reason,
 };
-use crate::observation::{CommandRefused, Commanded, Observation, Part, RemedyId, Signature};
-use crate::speed::{SpeedEnded, SpeedOutcome, TestId};
-use crate::units::{Mono, Span, Wall};
-use crate::vocabulary::Rung;
+use linekeeper_contract::units::{Mono, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -559,7 +559,8 @@ impl Judge {
                 match self.state.programme.recheck(now, wall, id, delay) {
                     Ok(due) => {
                         let offset_minutes = self.offset();
-                        let due = due.map(|wall| crate::units::LocalTime { wall, offset_minutes });
+                        let due =
+                            due.map(|wall| linekeeper_contract::units::LocalTime { wall, offset_minutes });
                         self.done(now, id, Ok("it will be called"), json!({ "due": due }));
                     }
                     Err(why) => self.done(now, id, Err((Reason::TooMany, why)), Value::Null),

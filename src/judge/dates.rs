@@ -2,8 +2,8 @@
 //!
 //! Decisions never look at civil time. It is only an observation that labels what is sent.
 
-use crate::message::Stamp;
-use crate::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_contract::message::Stamp;
+use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 
 /// Numbers passed over when a life ended unasked.

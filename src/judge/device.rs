@@ -21,10 +21,10 @@ use super::{Judge, words};
 use crate::action::Level;
 use crate::check::DeviceSeen;
 use crate::config::{Health, Limits};
-use crate::message::{Domain, Evidence, Fact, Finding, Issue};
 use crate::observation::Observation;
-use crate::units::{Millicelsius, Mono, Permille, Rate, Span};
-use crate::vocabulary::Reading;
+use linekeeper_contract::message::{Domain, Evidence, Fact, Finding, Issue};
+use linekeeper_contract::units::{Millicelsius, Mono, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::Reading;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
 
@@ -469,7 +469,7 @@ mod tests {
     #[test]
     fn the_state_of_an_older_version_is_read() {
         let old = r#"{"gauges":[{"beyond":1,"since":5,"last":990},{"beyond":0,"since":null,"last":500}]}"#;
-        let mut state: State = crate::json::read(old.as_bytes()).unwrap_or_default();
+        let mut state: State = linekeeper_contract::json::read(old.as_bytes()).unwrap_or_default();
         assert_eq!(state.warnings(Mono(65)).len(), 1);
         assert_eq!(named(&read(&mut state, 70, &cpu(100), &Health::default())), [(false, "cpu")]);
     }

@@ -35,9 +35,8 @@
 
 use super::outage::Cause;
 use crate::check::Said;
-use crate::message::{Domain, Finding};
-use crate::vocabulary::Protocol;
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::{Domain, Finding};
+use linekeeper_contract::vocabulary::{Protocol, Rung};
 
 /// What the default gateway does with echoes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,9 +9,9 @@
 //! is wanted before.
 
 use super::outage::LineState;
-use crate::message::Stamp;
-use crate::recording::{Recording, Run};
-use crate::units::{Mono, Span};
+use linekeeper_contract::message::Stamp;
+use linekeeper_contract::recording::{Recording, Run};
+use linekeeper_contract::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

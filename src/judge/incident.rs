@@ -5,9 +5,9 @@
 //! then it closes only after the line held for the hold-down.
 
 use super::outage::Cause;
-use crate::message::{Domain, Fact, Finding, Remedy, Stamp};
-use crate::units::{Mono, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::{Domain, Fact, Finding, Remedy, Stamp};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 
 /// Facts kept with an incident: the first break's fifteen or so, and the latest revisions.

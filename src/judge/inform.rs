@@ -12,11 +12,11 @@
 
 use super::Judge;
 use crate::action::Level;
-use crate::message::{
+use linekeeper_contract::message::{
     self, CallbackState, Dimension, Domain, EventName, Evidence, Finding, IncidentState, Issue, Resolution,
     ResolutionState, Severity, Stamp, Trigger,
 };
-use crate::units::Mono;
+use linekeeper_contract::units::Mono;
 use serde::{Deserialize, Serialize};
 
 /// Callbacks of severity `low` that may live at a time: of the eight that are remembered, most are for incidents and for

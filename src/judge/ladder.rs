@@ -43,11 +43,10 @@
 use super::diagnosis::{fits, makes_sense};
 use super::record::Records;
 use crate::config::Remedies;
-use crate::message::Domain;
 use crate::observation::{RemedyId, RemedyResult};
-use crate::units::{Mono, Span};
-use crate::vocabulary::Protocol;
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::Domain;
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::{Protocol, Rung};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

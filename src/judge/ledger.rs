@@ -24,10 +24,10 @@
 //! The parts always add up: `up` and all causes are the time since the books began, to the millisecond.
 
 use super::outage::LineState;
-use crate::json;
 use crate::observation::Charge;
-use crate::units::{LocalTime, Mono, Span, Wall};
-use crate::vocabulary::Rung;
+use linekeeper_contract::json;
+use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

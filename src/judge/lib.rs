@@ -3,11 +3,14 @@
 //! Equal histories give equal actions, so a recorded trace replays to the same decisions, and the live run, replay,
 //! the simulator and the golden tests are one loop.
 
+pub mod action;
 pub mod area;
 mod books;
 pub mod callback;
+pub mod check;
 pub mod checks;
 pub mod command;
+pub mod config;
 pub mod dates;
 pub mod device;
 pub mod diagnosis;
@@ -17,12 +20,14 @@ pub mod inform;
 pub mod ladder;
 pub mod ledger;
 pub mod lives;
+pub mod observation;
 pub mod outage;
 pub mod programme;
 pub mod promise;
 pub mod quality;
 pub mod record;
 mod service;
+pub mod speed;
 pub mod telemetry;
 pub mod usage;
 mod words;
@@ -30,18 +35,10 @@ mod words;
 use crate::action::{Action, Level, Repair};
 use crate::check::{Ask, Checked};
 use crate::config::Config;
-use crate::json;
-use crate::message::{
-    self, CALLBACK_SCHEMA, CallbackState, Critical, Dimension, Domain, EVENT_SCHEMA, EventName, Evidence,
-    Fact, Finding, IncidentState, Issue, Message, Outcome, Resolution, ResolutionState, Severity, Stamp,
-    Trigger,
-};
 use crate::observation::{
     Interface, Memory, Observation, Part, Receipt, ReceiptState, RemedyResult, Started, TargetId,
 };
 use crate::speed::SpeedOutcome;
-use crate::units::{Mono, Span};
-use crate::vocabulary::Rung;
 use area::{Area, Change};
 use callback::Callback;
 use checks::Checks;
@@ -51,6 +48,14 @@ use flight::{Cut, Flight};
 use incident::Incident;
 use ladder::{Circumstances, Ladder, Next};
 use ledger::Ledger;
+use linekeeper_contract::json;
+use linekeeper_contract::message::{
+    self, CALLBACK_SCHEMA, CallbackState, Critical, Dimension, Domain, EVENT_SCHEMA, EventName, Evidence,
+    Fact, Finding, IncidentState, Issue, Message, Outcome, Resolution, ResolutionState, Severity, Stamp,
+    Trigger,
+};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
 use lives::Lives;
 use outage::{Cause, LineState, Turn, Watch};
 use programme::Programme;
@@ -1032,7 +1037,7 @@ impl Judge {
                 fact(since, "echo.silent", &target.host, detail);
             }
             if let Some((rx, _)) = watch.traffic {
-                let rate = crate::units::Rate(rx);
+                let rate = linekeeper_contract::units::Rate(rx);
                 fact(since, "counters.quiet", device, format!("{rate} came in during the last second"));
             }
         }

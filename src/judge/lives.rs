@@ -19,9 +19,8 @@
 
 use super::SAVE_EVERY;
 use super::ledger::Ledger;
-use crate::observation::Charge;
-use crate::observation::{Beat, Memory};
-use crate::units::{Mono, Span, Wall};
+use crate::observation::{Beat, Charge, Memory};
+use linekeeper_contract::units::{Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 
 /// How often the heartbeat is written to memory. One minute: a crash is known to that, and a file of a hundred bytes on

@@ -4,11 +4,11 @@
 //! keeps that stamp. Names are in the past tense.
 
 use crate::check::{AreaNotice, Checked, DeviceSeen};
-use crate::json;
-use crate::message::{Command, Reason};
 use crate::speed::SpeedEnded;
-use crate::units::{Mono, Rate, Span, Wall};
-use crate::vocabulary::Rung;
+use linekeeper_contract::json;
+use linekeeper_contract::message::{Command, Reason};
+use linekeeper_contract::units::{Mono, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

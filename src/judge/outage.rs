@@ -29,7 +29,7 @@
 use crate::action::Action;
 use crate::config::Config;
 use crate::observation::{Counted, Link, Obstacle, ProbeId, TargetId};
-use crate::units::{Mono, Rate, Span};
+use linekeeper_contract::units::{Mono, Rate, Span};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 

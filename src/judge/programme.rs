@@ -17,9 +17,9 @@
 use super::{Judge, words};
 use crate::action::Level;
 use crate::config::Config;
-use crate::message::{Dimension, Domain, Evidence, Issue, Severity, Trigger};
 use crate::observation::{Memory, Started};
-use crate::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_contract::message::{Dimension, Domain, Evidence, Issue, Severity, Trigger};
+use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 

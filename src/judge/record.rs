@@ -14,9 +14,9 @@
 //!
 //! `remedies.learning = false` leaves the ladder as it is configured; the record is kept all the same.
 
-use crate::message::Domain;
-use crate::units::{Mono, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::Domain;
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 
 /// Incidents in a row in which a rung missed that make it futile. Six: a rung that heals every second time misses six

@@ -18,9 +18,9 @@ use super::outage::{Cause, LineState, phase};
 use super::{GATEWAY_RECENT, Judge};
 use crate::action::{Action, Level};
 use crate::check::{Ask, Checked, Said};
-use crate::message::{EventName, Fact, Finding, Outcome};
-use crate::units::{Mono, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::{EventName, Fact, Finding, Outcome};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
 
 impl Judge {
     /// What the checks have to know of the rest.

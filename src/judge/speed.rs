@@ -3,9 +3,9 @@
 //! Rates are at the IP layer (headers of IP and above count, those of Ethernet do not), as RFC 9097 has its
 //! "IP-layer capacity", unless a name says `payload`.
 
-use crate::json;
-use crate::units::{Bytes, Permille, Rate, Span};
-use crate::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_contract::json;
+use linekeeper_contract::units::{Bytes, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
 use serde::{Deserialize, Serialize};
 
 /// Numbers the speed tests of one device; stable over restarts.

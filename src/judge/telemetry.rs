@@ -14,10 +14,10 @@ use super::outage::{LineState, phase};
 use super::promise::rule::Verdict;
 use crate::action::Action;
 use crate::config::Group;
-use crate::message::{self, TELEMETRY_SCHEMA};
 use crate::observation::Observation;
 use crate::speed::{SpeedEnded, SpeedOutcome};
-use crate::units::{Mono, Rate, Span};
+use linekeeper_contract::message::{self, TELEMETRY_SCHEMA};
+use linekeeper_contract::units::{Mono, Rate, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 

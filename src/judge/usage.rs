@@ -33,9 +33,9 @@ use super::inform::{Call, Told};
 use super::outage::LineState;
 use super::{Judge, words};
 use crate::config;
-use crate::message::{Domain, Evidence, Fact, Finding, Issue};
 use crate::observation::Observation;
-use crate::units::{Mono, Rate, Span};
+use linekeeper_contract::message::{Domain, Evidence, Fact, Finding, Issue};
+use linekeeper_contract::units::{Mono, Rate, Span};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
@@ -748,8 +748,8 @@ impl Judge {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::json;
-    use crate::message::Stamp;
+    use linekeeper_contract::json;
+    use linekeeper_contract::message::Stamp;
 
     const MBIT: u64 = 1_000_000;
     /// Monday 2026-11-02, 0 h.

@@ -3,11 +3,9 @@
 use super::quality::Measure;
 use super::usage::Kind;
 use crate::config::Language;
-use crate::message::{Domain, Finding, Outcome, Remedy};
-use crate::units::{Permille, Rate, Span};
-use crate::vocabulary::Direction;
-use crate::vocabulary::Reading;
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::{Domain, Finding, Outcome, Remedy};
+use linekeeper_contract::units::{Permille, Rate, Span};
+use linekeeper_contract::vocabulary::{Direction, Reading, Rung};
 
 /// What is wrong, with what was tried: one sentence to be read aloud.
 pub fn description(

@@ -3,7 +3,7 @@
 //! The agent stamps its messages with the same kernel's uptime, so a fault's moment, the agent's stamp and the
 //! platform's arrival can be subtracted from each other.
 
-pub use crate::clock::since_boot as uptime;
+pub use linekeeper::clock::since_boot as uptime;
 use std::time::Duration;
 
 /// How long ago `earlier` was; zero if it is in fact later.

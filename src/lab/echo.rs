@@ -1,6 +1,6 @@
 //! One ICMP echo, by our own hand: the lab asks for nothing but Rust, iproute2 and util-linux.
 
-use crate::lab::clock;
+use crate::clock;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4};

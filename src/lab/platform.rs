@@ -2,10 +2,10 @@
 //!
 //! It talks to any MQTT 5 broker: the demo's own, or the mosquitto of the tests.
 
-use crate::lab::world::{Host, enter_namespace};
-use crate::lab::{Error, clock};
-use crate::message::{Callback, CallbackState, Message, Stamp};
-use crate::observation::{Receipt, ReceiptState};
+use crate::world::{Host, enter_namespace};
+use crate::{Error, clock};
+use linekeeper_contract::message::{Callback, CallbackState, Message, Stamp};
+use linekeeper_judge::observation::{Receipt, ReceiptState};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{Packet, Publish};
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions};

@@ -1,8 +1,8 @@
 //! A PPPoE access concentrator (RFC 2516) for the lab, in the discovery stage only: no session ever begins.
 
-use crate::lab::Error;
-use crate::sense::access::pppoe::DISCOVERY;
-use crate::sense::access::wire::Wire;
+use crate::Error;
+use linekeeper::sense::access::pppoe::DISCOVERY;
+use linekeeper::sense::access::wire::Wire;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 use std::io::Write as _;
 

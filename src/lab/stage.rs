@@ -1,6 +1,6 @@
 //! How the story is shown: three voices on a timeline for people, or one JSON object per event for machines.
 
-use crate::lab::clock;
+use crate::clock;
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;

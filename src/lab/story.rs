@@ -5,18 +5,18 @@
 //! what was missing, and the next one begins. Only the hours between speed tests are not waited for: the agent's clock
 //! leaps over them.
 
-use crate::lab::agent::{self, Agent, DEVICE};
-use crate::lab::broker::Broker;
-use crate::lab::platform::{Platform, Receipts, Received};
-use crate::lab::stage::{Row, Speaker, Stage, Voice};
-use crate::lab::world::{Host, Process, World};
-use crate::lab::{Error, clock};
-use crate::message::{
+use crate::agent::{self, Agent, DEVICE};
+use crate::broker::Broker;
+use crate::platform::{Platform, Receipts, Received};
+use crate::stage::{Row, Speaker, Stage, Voice};
+use crate::world::{Host, Process, World};
+use crate::{Error, clock};
+use linekeeper::run::socket::{Request, ask};
+use linekeeper_contract::message::{
     Callback, CallbackState, Domain, Event, EventName, Finding, IncidentState, Message, Outcome,
     ResolutionState,
 };
-use crate::run::socket::{Request, ask};
-use crate::units::Rate;
+use linekeeper_contract::units::Rate;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -70,7 +70,7 @@ pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<b
     let world = World::build(&own)?;
     let broker = Broker::start(&world)?;
     let platform =
-        Platform::start(Some(crate::lab::world::Host::Platform), Broker::address(), Receipts::Received)?;
+        Platform::start(Some(crate::world::Host::Platform), Broker::address(), Receipts::Received)?;
     stage.say(
         Speaker::World,
         &format!(
@@ -728,5 +728,5 @@ fn state_name(state: CallbackState) -> String {
 }
 
 fn words(length: Duration) -> String {
-    crate::units::Span(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)).to_string()
+    linekeeper_contract::units::Span(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)).to_string()
 }

@@ -1,10 +1,10 @@
 //! `linekeeper lab …`: the story, and the parts that it starts as processes of their own. Where namespaces are refused
 //! the same story is told in the simulator's virtual time.
 
-use crate::lab::dhcp::{client, server};
-use crate::lab::stage::{Speaker, Stage, Voice};
-use crate::lab::{Entered, Error, broker, dns_server, enter, pppoe, speed_server, story, web_server};
-use crate::simulate::story as simulated;
+use crate::dhcp::{client, server};
+use crate::stage::{Speaker, Stage, Voice};
+use crate::{Entered, Error, broker, dns_server, enter, pppoe, speed_server, story, web_server};
+use linekeeper_proving::simulate::story as simulated;
 use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,7 +30,19 @@ story in virtual time.
 Exit code: 0 if every act went as told, 1 if one did not.
 ";
 
-/// Runs `linekeeper lab` with the words that follow `lab`.
+/// `linekeeper-lab lab …` plays the demo or one of its parts; with any other verb it is the agent that the demo starts.
+pub fn main() -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    if words.next().as_deref() != Some("lab".as_ref()) {
+        return linekeeper::cli::main();
+    }
+    match words.map(std::ffi::OsString::into_string).collect::<Result<Vec<_>, _>>() {
+        Ok(words) => play(&words),
+        Err(word) => misused(&format!("{} is not UTF-8", word.to_string_lossy())),
+    }
+}
+
+/// Runs `linekeeper-lab lab` with the words that follow `lab`.
 pub fn play(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ended = |result: Result<(), Error>| match result {

@@ -1,10 +1,10 @@
 //! The internet in small: nine network namespaces, and the ways in which they break.
 //!
 //! Addresses come from the ranges for documentation (RFC 5737) and for benchmarks (RFC 2544, 198.18.0.0/15). Build it
-//! inside an [`enclosure`](crate::lab::enclosure): it wants to be root of its own `/run`.
+//! inside an [`enclosure`](crate::enclosure): it wants to be root of its own `/run`.
 
-use crate::lab::{Error, clock, echo, run};
-use crate::units::Rate;
+use crate::{Error, clock, echo, run};
+use linekeeper_contract::units::Rate;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fmt::Write as _;

@@ -3,11 +3,11 @@
 //! A trace is JSON lines. Its first line is the [`Header`]: the configuration as it was written and the snapshot the
 //! judge began with; every other line is an [`Entry`]. A header in the middle begins a new life.
 
-use crate::action::Done;
-use crate::config::{Places, read};
-use crate::json;
-use crate::judge::Judge;
-use crate::observation::Entry;
+use linekeeper_contract::json;
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Done;
+use linekeeper_judge::config::{Places, read};
+use linekeeper_judge::observation::Entry;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -49,7 +49,7 @@ impl std::fmt::Display for Fault {
 pub struct Replay {
     judge: Option<Judge>,
     line: usize,
-    last: Option<crate::units::Mono>,
+    last: Option<linekeeper_contract::units::Mono>,
 }
 
 impl Replay {

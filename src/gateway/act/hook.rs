@@ -4,11 +4,11 @@
 //! process group ended at its limit. What comes faster than the program works waits in a bounded queue; what finds no place
 //! is dropped, counted and told. Nothing waits for the program, and the program cannot make anything wait.
 
-use crate::config::{HookOn, Hooks};
-use crate::json;
-use crate::message::{CallbackState, EventName, Message, Outcome};
-use crate::observation::{Observation, Part};
 use crate::program::{Around, End, Ran, run_in};
+use linekeeper_contract::json;
+use linekeeper_contract::message::{CallbackState, EventName, Message, Outcome};
+use linekeeper_judge::config::{HookOn, Hooks};
+use linekeeper_judge::observation::{Observation, Part};
 use std::collections::VecDeque;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;

@@ -24,8 +24,8 @@
 //! There may be one process at a time: the daemon's socket sees to that.
 
 use super::durable;
-use crate::json;
-use crate::message::Critical;
+use linekeeper_contract::json;
+use linekeeper_contract::message::Critical;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs::File;

@@ -128,7 +128,7 @@ mod tests {
 
     fn rows(numbers: impl Iterator<Item = u32>) -> Vec<u8> {
         let row = |n: u32| serde_json::json!({ "host": format!("198.51.100.{}", n % 7), "answered": n, "bad": null });
-        crate::json::write(&numbers.map(row).collect::<Vec<_>>()).unwrap().into_bytes()
+        linekeeper_contract::json::write(&numbers.map(row).collect::<Vec<_>>()).unwrap().into_bytes()
     }
 
     #[test]

@@ -8,11 +8,11 @@
 //! save too little, `state.json` is written anew, and a delta from the one before it is worth nothing.
 
 use super::{durable, pack};
-use crate::json;
-use crate::message::Critical;
-use crate::observation::Memory;
-use crate::units::Mono;
-use crate::vocabulary::Rung;
+use linekeeper_contract::json;
+use linekeeper_contract::message::Critical;
+use linekeeper_contract::units::Mono;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::observation::Memory;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};

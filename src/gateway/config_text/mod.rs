@@ -1,7 +1,9 @@
 //! The text of a configuration: which language it is in, and JSON.
 
-use super::fault::{Faults, Places};
-use super::{Config, bounds, read};
+#[cfg(feature = "toml")]
+mod toml;
+
+use linekeeper_judge::config::{Config, Faults, Places, bounds, fault, read};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
@@ -41,26 +43,36 @@ pub fn load_text(text: &str, format: Format) -> Result<Config, Faults> {
 /// # Errors
 /// As [`load_text`].
 pub fn load_tree(text: &str, format: Format) -> Result<(Value, Config), Faults> {
+    let (tree, places) = parse(text, format)?;
+    let config = read::read(&tree, &places)?;
+    Ok((tree, config))
+}
+
+/// The tree of a text, by the file's name and the text's first character, and where each key stands in it.
+///
+/// # Errors
+/// The text is too large, or neither JSON nor TOML: with line and column.
+pub fn parse_tree(path: &Path, text: &str) -> Result<(Value, Places), Faults> {
+    parse(text, Format::of(path, text))
+}
+
+fn parse(text: &str, format: Format) -> Result<(Value, Places), Faults> {
     if text.len() > bounds::LARGEST_TEXT {
         let words = format!("is {} bytes, at most {} are read", text.len(), bounds::LARGEST_TEXT);
         return Err(Faults::text(format!("the text {words}"), None, None));
     }
-    let (tree, places) = match format {
-        Format::Json => (json(text)?, Places::none()),
+    match format {
+        Format::Json => Ok((json(text)?, Places::none())),
         #[cfg(feature = "toml")]
-        Format::Toml => super::toml::parse(text)?,
+        Format::Toml => self::toml::parse(text),
         #[cfg(not(feature = "toml"))]
-        Format::Toml => {
-            return Err(Faults::text(
-                "the text is TOML, and this build reads JSON only (it was built without the feature `toml`)"
-                    .to_owned(),
-                None,
-                None,
-            ));
-        }
-    };
-    let config = read::read(&tree, &places)?;
-    Ok((tree, config))
+        Format::Toml => Err(Faults::text(
+            "the text is TOML, and this build reads JSON only (it was built without the feature `toml`)"
+                .to_owned(),
+            None,
+            None,
+        )),
+    }
 }
 
 /// The tree of a JSON text. Unlike serde_json's own, it refuses a key given twice.
@@ -120,7 +132,7 @@ impl<'de> Visitor<'de> for OnceVisitor {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
-                let key = super::fault::quoted(&key);
+                let key = fault::quoted(&key);
                 return Err(de::Error::custom(format!("the key {key} is given twice")));
             }
             let Once(value) = entries.next_value()?;

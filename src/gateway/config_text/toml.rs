@@ -1,9 +1,9 @@
 //! Reads TOML into the tree of values, and remembers on which line each key stands.
 
-use super::fault::{Fault, Faults, Places};
-use super::read::join;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
+use linekeeper_judge::config::read::join;
+use linekeeper_judge::config::{Fault, Faults, Places};
 use serde_json::{Map, Number, Value};
 
 /// The tree of a TOML text and the lines of its keys.

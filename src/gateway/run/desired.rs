@@ -2,7 +2,7 @@
 //!
 //! Policy, in prose:
 //!
-//! * What is desired is laid over the gateway's own configuration ([`crate::config::desired`]) and put in force by
+//! * What is desired is laid over the gateway's own configuration ([`linekeeper_judge::config::desired`]) and put in force by
 //!   beginning anew in the same process; not while a remedy or a speed test runs.
 //! * It is on trial until the broker was connected and an echo of a far target came back, both under it, for at most
 //!   `desired.within`. Then it is written down as good. Else the last good one is in force again, and the platform
@@ -13,12 +13,12 @@
 //! * What is on flash is the desired patch, not what it gave: when the gateway's own file changes, it is laid over that.
 
 use crate::act::durable;
-use crate::config::desired::{self, Laid, lay};
-use crate::config::{Config, Places};
-use crate::json;
-use crate::message::{CONFIG_REPORTED_SCHEMA, ConfigState, Rejected, ReportedConfig};
-use crate::observation::{Observation, TargetId};
-use crate::units::{Mono, Span};
+use linekeeper_contract::json;
+use linekeeper_contract::message::{CONFIG_REPORTED_SCHEMA, ConfigState, Rejected, ReportedConfig};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_judge::config::desired::{self, Laid, lay};
+use linekeeper_judge::config::{Config, Places};
+use linekeeper_judge::observation::{Observation, TargetId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -338,7 +338,7 @@ impl Desk {
 
 /// On trial nothing is done to the line and nobody is called: wrong targets look like an outage.
 fn cautious(laid: Laid) -> Result<(Value, Config), String> {
-    use crate::config::bounds::{AFTER, FLAPPING, QUALITY};
+    use linekeeper_judge::config::bounds::{AFTER, FLAPPING, QUALITY};
     let mut tree = laid.tree;
     for (section, key, held) in [
         ("remedies", "ladder", json!([])),
@@ -353,7 +353,8 @@ fn cautious(laid: Laid) -> Result<(Value, Config), String> {
         }
         tree[section][key] = held;
     }
-    let config = crate::config::read(&tree, &Places::none()).map_err(|faults| faults.to_string())?;
+    let config =
+        linekeeper_judge::config::read(&tree, &Places::none()).map_err(|faults| faults.to_string())?;
     Ok((tree, config))
 }
 
@@ -368,7 +369,7 @@ fn decode(content: &[u8]) -> Option<Kept> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::ProbeId;
+    use linekeeper_judge::observation::ProbeId;
 
     fn own(directory: &std::path::Path, hold_down: &str, accept: bool) -> (Value, Config) {
         let tree = json!({
@@ -379,7 +380,7 @@ mod tests {
             "desired": { "accept": accept },
             "store": { "directory": directory },
         });
-        let config = crate::config::read(&tree, &Places::none()).unwrap();
+        let config = linekeeper_judge::config::read(&tree, &Places::none()).unwrap();
         (tree, config)
     }
 

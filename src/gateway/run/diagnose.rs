@@ -1,17 +1,9 @@
 //! `linekeeper diagnose`: every layer is asked now, without the daemon, and the answers say where the fault lies.
 //!
 //! Asking and weighing are apart: [`ask`] fills [`Facts`], [`verdict`] is a pure function of them. Where the fault lies it leaves
-//! to the judge's own tables ([`crate::judge::diagnosis`]); the words for people and what to do are its own.
+//! to the judge's own tables ([`linekeeper_judge::diagnosis`]); the words for people and what to do are its own.
 
-use crate::check::{Ask, CheckId, CheckOrder, Checked, DeviceSeen, Reply, Said};
-use crate::config::{Config, Role};
-use crate::judge::checks::sum_up;
-use crate::judge::device::beyond;
-use crate::judge::diagnosis::{GatewayEcho, Placed, Seen, place, reach};
-use crate::judge::outage::Cause;
-use crate::message::Domain;
 use crate::netifd::{self, Netifd};
-use crate::observation::{Interface, Link, Observation, Obstacle, ProbeId, TargetId};
 use crate::run::socket::{self, Request};
 use crate::sense::access::Gates;
 use crate::sense::check::carry_out;
@@ -20,8 +12,16 @@ use crate::sense::interface::{self, Named};
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
 use crate::sense::{echo, link};
-use crate::units::{Millicelsius, Mono, Permille, Span};
-use crate::vocabulary::Protocol;
+use linekeeper_contract::message::Domain;
+use linekeeper_contract::units::{Millicelsius, Mono, Permille, Span};
+use linekeeper_contract::vocabulary::Protocol;
+use linekeeper_judge::check::{Ask, CheckId, CheckOrder, Checked, DeviceSeen, Reply, Said};
+use linekeeper_judge::checks::sum_up;
+use linekeeper_judge::config::{Config, Role};
+use linekeeper_judge::device::beyond;
+use linekeeper_judge::diagnosis::{GatewayEcho, Placed, Seen, place, reach};
+use linekeeper_judge::observation::{Interface, Link, Observation, Obstacle, ProbeId, TargetId};
+use linekeeper_judge::outage::Cause;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -662,13 +662,13 @@ mod tests {
 
     #[test]
     fn half_duplex_is_said_of_a_link_that_is_there() {
-        let config = crate::config::load_text(
+        let config = crate::config_text::load_text(
             r#"{"device":{"id":"gw-0001"},"probe":{"targets":[{"host":"198.51.100.1","role":"anchor"}]}}"#,
-            crate::config::Format::Json,
+            crate::config_text::Format::Json,
         )
         .unwrap();
         let row = |facts: &Facts| rows(facts, &config).into_iter().find(|row| row[0] == "link").unwrap();
-        let rate = Some(crate::units::Rate(100_000_000));
+        let rate = Some(linekeeper_contract::units::Rate(100_000_000));
         let full = row(&link(|l| l.speed = rate));
         assert_eq!((full[2].as_str(), full[3].as_str()), ("carrier, 100 Mbit/s", "ok"));
         let half = row(&link(|l| (l.speed, l.half_duplex) = (rate, true)));

@@ -3,11 +3,10 @@
 //! A file beside the status socket: it is there after a crash, and gone (or of another boot) after a power cut. It is only
 //! written where the directory lies in memory: once a minute would be more than a flash should bear.
 
-use crate::json;
-use crate::judge::lives::BEAT_EVERY;
-use crate::observation::Beat;
-use crate::observation::Charge;
-use crate::units::Mono;
+use linekeeper_contract::json;
+use linekeeper_contract::units::Mono;
+use linekeeper_judge::lives::BEAT_EVERY;
+use linekeeper_judge::observation::{Beat, Charge};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -92,7 +91,7 @@ fn in_memory(directory: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::Charge;
+    use linekeeper_judge::observation::Charge;
 
     #[test]
     fn a_life_finds_the_heartbeat_of_the_one_before_in_the_same_boot_only() {

@@ -5,8 +5,8 @@
 //! Logs are kept, copied and sent on by people who have nothing to do with the customer. So no line above `debug` has an
 //! address that is not the operator's own ([`crate::privacy`]), whoever writes it.
 
-use crate::config::Config;
 use crate::privacy::Privacy;
+use linekeeper_judge::config::Config;
 use std::fmt::{Debug, Write};
 use std::sync::{Mutex, PoisonError};
 use tracing::field::{Field, Visit};

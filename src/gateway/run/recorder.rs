@@ -3,11 +3,11 @@
 //! After a crash the last line of `trace.jsonl` is the culprit. `linekeeper replay trace.jsonl` prints what
 //! `actions.jsonl` holds, byte for byte.
 
-use crate::action::{Action, Done};
-use crate::json;
-use crate::observation::{Entry, Observation};
-use crate::replay::Header;
-use crate::units::Mono;
+use linekeeper_contract::json;
+use linekeeper_contract::units::Mono;
+use linekeeper_judge::action::{Action, Done};
+use linekeeper_judge::observation::{Entry, Observation};
+use linekeeper_proving::replay::Header;
 use serde::Serialize;
 use std::fs::{self, File};
 use std::io::Write;

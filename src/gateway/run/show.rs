@@ -1,15 +1,15 @@
 //! What people see of the daemon's answers.
 
-use crate::json;
-use crate::judge::ledger::{Availability, Period, Tally};
-use crate::judge::lives::{Ending, Unasked};
-use crate::judge::outage::LineState;
-use crate::judge::promise::rule::Verdict;
-use crate::judge::quality::{MeasureStatus, Standing};
-use crate::judge::{self, Status};
-use crate::message::{CallbackState, IncidentState, Outcome};
-use crate::observation::Interface;
-use crate::units::{Permille, Rate, Span};
+use linekeeper_contract::json;
+use linekeeper_contract::message::{CallbackState, IncidentState, Outcome};
+use linekeeper_contract::units::{Permille, Rate, Span};
+use linekeeper_judge::ledger::{Availability, Period, Tally};
+use linekeeper_judge::lives::{Ending, Unasked};
+use linekeeper_judge::observation::Interface;
+use linekeeper_judge::outage::LineState;
+use linekeeper_judge::promise::rule::Verdict;
+use linekeeper_judge::quality::{MeasureStatus, Standing};
+use linekeeper_judge::{RungStatus, Status};
 use serde::Deserialize;
 use serde_json::Value;
 use std::fmt::Write;
@@ -198,7 +198,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
         let _ =
             writeln!(t, "\nunexpected restarts: {power_cuts} of this gateway, {crashes} of linekeeper alone");
     }
-    let record = |r: &&judge::RungStatus| r.tried > 0;
+    let record = |r: &&RungStatus| r.tried > 0;
     if s.rungs.iter().any(|r| record(&r)) {
         t += "\nwhat remedies did for this line:\n";
         for r in s.rungs.iter().filter(record) {
@@ -230,7 +230,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
 }
 
 /// Whether the line is as fast as was sold.
-fn promise(t: &mut String, p: &judge::promise::Status) {
+fn promise(t: &mut String, p: &linekeeper_judge::promise::Status) {
     let _ = writeln!(t, "\npromise, by rule {}", p.rule);
     for d in &p.directions {
         let verdict = match d.verdict {
@@ -278,7 +278,7 @@ fn promise(t: &mut String, p: &judge::promise::Status) {
 }
 
 /// Whether round trips are as short, and losses as few, as was promised.
-fn quality(t: &mut String, q: &judge::quality::Status) {
+fn quality(t: &mut String, q: &linekeeper_judge::quality::Status) {
     let share = |permille: u32| Permille(u16::try_from(permille).unwrap_or(u16::MAX)).to_string();
     type Words<'a> = &'a dyn Fn(u32) -> String;
     let measures: [(&str, &Option<MeasureStatus>, Words<'_>); 2] =

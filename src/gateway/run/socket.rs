@@ -1,6 +1,6 @@
 //! The status socket: one JSON line in, one JSON line out.
 
-use crate::json;
+use linekeeper_contract::json;
 use serde_json::{Value, json};
 use std::io;
 use std::os::unix::fs::PermissionsExt;

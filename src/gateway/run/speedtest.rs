@@ -1,13 +1,13 @@
 //! `linekeeper speedtest`: one test in each direction, at once, without the daemon.
 
-use crate::config::{Promise, Rates};
-use crate::json;
-use crate::judge::promise::rule;
 use crate::sense::link;
 use crate::sense::throughput::{Device, Progress, Server, Stop, measure};
-use crate::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
-use crate::units::{Bytes, Rate, Span};
-use crate::vocabulary::{Direction, Limit};
+use linekeeper_contract::json;
+use linekeeper_contract::units::{Bytes, Rate, Span};
+use linekeeper_contract::vocabulary::{Direction, Limit};
+use linekeeper_judge::config::{Promise, Rates};
+use linekeeper_judge::promise::rule;
+use linekeeper_judge::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{IsTerminal as _, Write as _};
@@ -292,9 +292,9 @@ fn as_table(options: &Options, ended: &[SpeedEnded], verdicts: &[Verdict]) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::speed::Confidence;
-    use crate::units::Permille;
-    use crate::vocabulary::SpeedFailure;
+    use linekeeper_contract::units::Permille;
+    use linekeeper_contract::vocabulary::SpeedFailure;
+    use linekeeper_judge::speed::Confidence;
 
     fn ended(line: u64, limit: Limit) -> SpeedEnded {
         let outcome = SpeedOutcome::Measured(Figures {
@@ -342,10 +342,12 @@ mod tests {
         let said = |promise: &Promise, line| {
             verdict(&ended(line, Limit::Line), promised(promise, Direction::Download))
         };
-        let strict = Promise { download, threshold: crate::units::Permille(950), ..Promise::default() };
+        let strict =
+            Promise { download, threshold: linekeeper_contract::units::Permille(950), ..Promise::default() };
         assert_eq!(said(&strict, 85_499_999), Verdict::Below);
         assert_eq!(said(&strict, 85_500_000), Verdict::Kept);
-        let german = Promise { download, rule: crate::config::Rule::Bnetza2021, ..Promise::default() };
+        let german =
+            Promise { download, rule: linekeeper_judge::config::Rule::Bnetza2021, ..Promise::default() };
         assert_eq!(said(&german, 89_999_999), Verdict::Below);
         assert_eq!(said(&german, 90_000_000), Verdict::Kept);
         assert_eq!(said(&german, 1), Verdict::Below);

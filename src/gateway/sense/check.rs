@@ -1,12 +1,12 @@
 //! Carries out the checks of single layers: the one place that knows which sensor asks what.
 
-use crate::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
-use crate::config::Config;
 use crate::sense::access::{Gates, dhcp, neighbour, pppoe};
 use crate::sense::link::LinkFacts;
 use crate::sense::throughput::Device;
 use crate::sense::{name, web};
-use crate::vocabulary::Protocol;
+use linekeeper_contract::vocabulary::Protocol;
+use linekeeper_judge::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
+use linekeeper_judge::config::Config;
 use std::time::Duration;
 use tokio::time::timeout;
 
@@ -100,10 +100,10 @@ fn reply(ask: Ask, said: Said, detail: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::check::CheckId;
-    use crate::config::{Format, load_text};
-    use crate::observation::Link;
-    use crate::units::Span;
+    use crate::config_text::{Format, load_text};
+    use linekeeper_contract::units::Span;
+    use linekeeper_judge::check::CheckId;
+    use linekeeper_judge::observation::Link;
 
     #[tokio::test]
     async fn what_cannot_be_asked_is_not_checked() {

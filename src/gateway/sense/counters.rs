@@ -1,10 +1,10 @@
 //! What comes and goes on the WAN device, read once a second from its own counters.
 
 use crate::clock::Clock;
-use crate::observation::{Counted, Observation, Part};
 use crate::sense::link::LinkFacts;
 use crate::sense::netlink::{Kernel, Question, RTM_NEWLINK, attributes, u64_at};
-use crate::units::Mono;
+use linekeeper_contract::units::Mono;
+use linekeeper_judge::observation::{Counted, Observation, Part};
 use std::io;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
@@ -153,7 +153,7 @@ fn between(before: Reading, now: Reading) -> Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Span;
+    use linekeeper_contract::units::Span;
 
     fn reading(index: u32, at: u64, n: u64) -> Reading {
         let totals = Totals {

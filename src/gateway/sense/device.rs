@@ -4,9 +4,9 @@
 //! than is asked here (every mount, every process with its files), and cannot be pointed at another root for a test.
 //! What is left is a dozen one-line files below `/proc` and `/sys`.
 
-use crate::check::DeviceSeen;
-use crate::observation::Observation;
-use crate::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::DeviceSeen;
+use linekeeper_judge::observation::Observation;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

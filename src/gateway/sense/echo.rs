@@ -3,9 +3,9 @@
 //! Whether an answer came in time is not decided here: it is told with its round-trip time, however late, up to
 //! [`LIMIT`]. Requests to one target may overlap; each answer finds its own by identifier and sequence number.
 
-use crate::config::Target;
-use crate::observation::{Observation, Obstacle, Part, ProbeId, TargetId};
 use crate::sense::link::LinkFacts;
+use linekeeper_judge::config::Target;
+use linekeeper_judge::observation::{Observation, Obstacle, Part, ProbeId, TargetId};
 use rustix::io::Errno;
 use std::io;
 use std::net::IpAddr;
@@ -433,7 +433,7 @@ async fn back(link: &mut watch::Receiver<LinkFacts>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::observation::Link;
+    use linekeeper_judge::observation::Link;
 
     fn facts(addresses: &[&str]) -> LinkFacts {
         let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();

@@ -2,7 +2,7 @@
 //! for an answer for ever, that nothing runs its protocol, and which device it has.
 
 use crate::netifd::{Netifd, read, text};
-use crate::observation::{Interface, Observation, Part};
+use linekeeper_judge::observation::{Interface, Observation, Part};
 use serde_json::Value;
 use std::pin::Pin;
 use std::time::Duration;

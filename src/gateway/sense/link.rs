@@ -4,13 +4,13 @@
 //! the announcements alone would be cheaper and wrong: IPv4 routes that go with a device or an address are not
 //! announced, and a replaced route is announced only as a new one.
 
-use crate::observation::{Link, Observation, Part};
 use crate::sense::interface::Named;
 use crate::sense::netlink::{
     Events, Kernel, Question, RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE,
     Reading, attributes, next_message, u32_at,
 };
 use crate::sense::port;
+use linekeeper_judge::observation::{Link, Observation, Part};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

@@ -1,7 +1,7 @@
 //! The sensors: each knows the operating system, none knows a threshold.
 //!
-//! Each is a task that tells [`Observation`](crate::observation::Observation)s over a bounded channel and lives until
-//! nobody listens. What it cannot do it says in a [`PartSeen`](crate::observation::Observation::PartSeen), and goes on
+//! Each is a task that tells [`Observation`](linekeeper_judge::observation::Observation)s over a bounded channel and lives until
+//! nobody listens. What it cannot do it says in a [`PartSeen`](linekeeper_judge::observation::Observation::PartSeen), and goes on
 //! trying.
 
 pub mod access;

@@ -6,7 +6,7 @@
 //! sysfs shows the network namespace of whoever mounted it. A process that was put into another one with the old `/sys`
 //! sees no such device there, or one of the same name: told apart by the kernel's number, and then the rate is not known.
 
-use crate::units::Rate;
+use linekeeper_contract::units::Rate;
 use std::path::Path;
 
 /// Where the kernel shows devices.

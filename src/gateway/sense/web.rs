@@ -4,12 +4,12 @@
 //! So any other answer than the known one is taken for forged, but for the two that a busy or broken server gives itself
 //! (429, and 5xx but 511): these are no.
 
-use crate::check::{Reply, Said};
 use crate::clock;
-use crate::config;
 use crate::sense::name;
 use crate::sense::throughput::{Device, HEAD_MOST, Response, Url, connect_tcp, response};
-use crate::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::{Reply, Said};
+use linekeeper_judge::config;
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::Duration;

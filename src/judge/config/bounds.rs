@@ -4,9 +4,9 @@
 //! here.
 
 use super::{Limits, RungLimits};
-use crate::message::CommandName;
-use crate::units::{Bytes, Millicelsius, Permille, Rate, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::CommandName;
+use linekeeper_contract::units::{Bytes, Millicelsius, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::Rung;
 
 /// The least and the most that a key may hold, both allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,8 @@ pub struct Bounds<T> {
 }
 
 impl<T> Bounds<T> {
-    pub(crate) const fn new(least: T, most: T) -> Bounds<T> {
+    /// From `least` to `most`, both allowed.
+    pub const fn new(least: T, most: T) -> Bounds<T> {
         Bounds { least, most }
     }
 }
@@ -167,7 +168,7 @@ pub const USAGE_LEAST: Bounds<Rate> = Bounds::new(Rate(64_000), Rate(1_000_000_0
 /// See [`Usage::least`](super::Usage::least).
 pub const USAGE_LEAST_DEFAULT: Rate = Rate(1_000_000);
 /// `usage.weeks`: one week is no custom; six are remembered.
-pub const USAGE_WEEKS: Bounds<u32> = Bounds::new(2, crate::judge::usage::WEEKS as u32);
+pub const USAGE_WEEKS: Bounds<u32> = Bounds::new(2, crate::usage::WEEKS as u32);
 /// See [`Usage::weeks`](super::Usage::weeks).
 pub const USAGE_WEEKS_DEFAULT: u32 = 3;
 
@@ -225,7 +226,7 @@ pub const RECEIPT: Bounds<Span> = Bounds::new(Span::seconds(5), Span::hours(1));
 /// See [`Callback::receipt`](super::Callback::receipt).
 pub const RECEIPT_DEFAULT: Span = Span::seconds(60);
 /// `callback.warnings`: none, or all there are.
-pub const WARNINGS: Bounds<usize> = Bounds::new(0, crate::vocabulary::Reading::ALL.len());
+pub const WARNINGS: Bounds<usize> = Bounds::new(0, linekeeper_contract::vocabulary::Reading::ALL.len());
 
 /// `programme.after`: none, where the operator calls by its own calendar; a call a month for a year.
 pub const PROGRAMME: Bounds<usize> = Bounds::new(0, 12);

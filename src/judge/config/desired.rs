@@ -12,8 +12,8 @@
 //!   blame takes the desired keys of its section with it.
 
 use super::{Config, Faults, Places, read};
-use crate::json;
-use crate::message::{CONFIG_DESIRED_SCHEMA, DesiredConfig, Rejected};
+use linekeeper_contract::json;
+use linekeeper_contract::message::{CONFIG_DESIRED_SCHEMA, DesiredConfig, Rejected};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 

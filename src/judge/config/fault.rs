@@ -136,7 +136,7 @@ fn edits(a: &str, b: &str) -> usize {
 }
 
 /// `text` in quotes, escaped, and cut to what fits on a line.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     /// Room for any sensible value; a pasted file does not flood the log.
     const SHOWN: usize = 60;
     let cut: String = text.chars().take(SHOWN).collect();

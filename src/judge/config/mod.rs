@@ -3,11 +3,9 @@
 //! People write TOML; OpenWrt's init script turns UCI into JSON. Both become one tree of values, which
 //! [`read`](read::read()) turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
 
-use crate::message::CommandName;
-use crate::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
-use crate::vocabulary::Protocol;
-use crate::vocabulary::Reading;
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::CommandName;
+use linekeeper_contract::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::{Protocol, Reading, Rung};
 use std::net::IpAddr;
 use std::path::PathBuf;
 
@@ -15,15 +13,11 @@ pub mod bounds;
 pub mod desired;
 pub mod fault;
 mod host;
-pub(crate) mod quantity;
+pub mod quantity;
 pub mod read;
-mod text;
-#[cfg(feature = "toml")]
-pub mod toml;
 
 pub use fault::{Fault, Faults, Places};
 pub use read::read;
-pub use text::{Format, load_text, load_tree};
 
 /// All that may be configured, checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -676,7 +670,7 @@ impl Group {
     }
 }
 
-/// What may leave the gateway. By what rules: [`crate::privacy`].
+/// What may leave the gateway. By what rules: [`linekeeper::privacy`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Privacy {
     /// Addresses in messages stand as they are (`privacy.addresses = "full"`).

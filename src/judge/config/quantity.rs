@@ -1,10 +1,10 @@
 //! Quantities as people write them: a decimal number and its unit, `"100 Mbit/s"`, `"5 s"`, `"0.5 %"`.
 
-use crate::units::{Bytes, Millicelsius, Permille, Rate, Span};
+use linekeeper_contract::units::{Bytes, Millicelsius, Permille, Rate, Span};
 use std::fmt;
 
 /// A kind of quantity, and the units it is written in.
-pub(crate) trait Quantity: Copy + Ord + fmt::Display {
+pub trait Quantity: Copy + Ord + fmt::Display {
     /// Units and their size in the finest step that is kept.
     const UNITS: &[(&str, u64)];
     /// The units in words.
@@ -64,7 +64,7 @@ impl Quantity for Millicelsius {
 
 /// Why a text is no quantity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Refusal {
+pub enum Refusal {
     /// Does not begin with a decimal number.
     NotANumber,
     /// A number alone.
@@ -79,7 +79,7 @@ pub(crate) enum Refusal {
 
 impl Refusal {
     /// What to try, to be added to what must be and what is.
-    pub(crate) fn advice<Q: Quantity>(self) -> String {
+    pub fn advice<Q: Quantity>(self) -> String {
         match self {
             Refusal::NotANumber => format!(": write it like \"{}\"", Q::EXAMPLE),
             Refusal::NoUnit => format!(": name the unit, as in \"{}\"", Q::EXAMPLE),
@@ -94,7 +94,7 @@ impl Refusal {
 const DIGITS: usize = 12;
 
 /// Reads a decimal number and its unit; spaces around both are free, the unit's case is not (`mbit` is not `Mbit`).
-pub(crate) fn parse<Q: Quantity>(text: &str) -> Result<Q, Refusal> {
+pub fn parse<Q: Quantity>(text: &str) -> Result<Q, Refusal> {
     steps(text, Q::UNITS).and_then(|steps| Q::of(steps).ok_or(Refusal::OutOfRange))
 }
 

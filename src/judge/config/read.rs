@@ -13,11 +13,9 @@ use super::{
     Rates, Remedies, Role, Rule, RungLimits, Shared, Speed, Store, Target, Telemetry, TlsVersion, Usage, Web,
     host,
 };
-use crate::message::CommandName;
-use crate::units::{LocalTime, Span};
-use crate::vocabulary::Protocol;
-use crate::vocabulary::Reading;
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::CommandName;
+use linekeeper_contract::units::{LocalTime, Span};
+use linekeeper_contract::vocabulary::{Protocol, Reading, Rung};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -152,28 +150,32 @@ pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
 }
 
 /// One table of the tree.
-pub(crate) struct Section<'t> {
-    pub(crate) path: String,
+pub struct Section<'t> {
+    /// Its place in the tree, as faults write it.
+    pub path: String,
     /// `None`: it was not written.
-    pub(crate) map: Option<&'t Map<String, Value>>,
+    pub map: Option<&'t Map<String, Value>>,
 }
 
 impl<'t> Section<'t> {
-    pub(crate) fn get(&self, key: &str) -> Option<&'t Value> {
+    /// What stands at `key`.
+    pub fn get(&self, key: &str) -> Option<&'t Value> {
         self.map?.get(key)
     }
 
-    pub(crate) fn has(&self, key: &str) -> bool {
+    /// Whether anything stands at `key`.
+    pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    pub(crate) fn path(&self, key: &str) -> String {
+    /// The place of `key` in the tree, as faults write it.
+    pub fn path(&self, key: &str) -> String {
         join(&self.path, key)
     }
 }
 
 /// `key` inside `path`, as faults and [`Places`] write it; a key that is no plain word stands in quotes.
-pub(crate) fn join(path: &str, key: &str) -> String {
+pub fn join(path: &str, key: &str) -> String {
     let plain = !key.is_empty()
         && key.len() <= 64
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
@@ -183,28 +185,34 @@ pub(crate) fn join(path: &str, key: &str) -> String {
 
 /// Whether a value may be repeated in a fault.
 #[derive(Clone, Copy, PartialEq)]
-pub(crate) enum Show {
+pub enum Show {
+    /// It may be repeated.
     Open,
     /// It may be a secret, or one pasted in the wrong place.
     Secret,
 }
 
-pub(crate) struct Reader<'p> {
-    pub(crate) faults: Vec<Fault>,
-    pub(crate) places: &'p Places,
+/// Takes values out of a tree and notes every fault on the way.
+pub struct Reader<'p> {
+    /// The faults so far.
+    pub faults: Vec<Fault>,
+    /// Where in the text each key stands.
+    pub places: &'p Places,
     /// Each section with its keys: where a stray key may have been meant to stand.
-    pub(crate) keys: &'static [(&'static str, &'static [&'static str])],
+    pub keys: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Reader<'_> {
     // ---- telling faults ----
 
-    pub(crate) fn fault(&mut self, path: &str, words: impl Into<String>) {
+    /// Notes a fault at `path`.
+    pub fn fault(&mut self, path: &str, words: impl Into<String>) {
         let line = self.places.line(path);
         self.faults.push(Fault { path: path.to_owned(), words: words.into(), line, column: None });
     }
 
-    pub(crate) fn missing(&mut self, path: &str, why: &str) {
+    /// Notes that `path` is missing, and why it is needed.
+    pub fn missing(&mut self, path: &str, why: &str) {
         let line = self.places.nearest(path);
         self.faults.push(Fault {
             path: path.to_owned(),
@@ -214,14 +222,15 @@ impl Reader<'_> {
         });
     }
 
-    pub(crate) fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
+    /// Notes what the value at `path` must be, and what it is.
+    pub fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
         self.fault(path, format!("must be {must}{}", said(is, show)));
     }
 
     // ---- the shape of the tree ----
 
     /// The table at `key`; none if it was not written. Anything else there is a fault.
-    pub(crate) fn section<'t>(&mut self, parent: &Section<'t>, key: &str) -> Section<'t> {
+    pub fn section<'t>(&mut self, parent: &Section<'t>, key: &str) -> Section<'t> {
         let path = parent.path(key);
         let map = match parent.get(key) {
             None => None,
@@ -235,7 +244,7 @@ impl Reader<'_> {
     }
 
     /// Tells the keys of `section` that are not `known`, in the order of the text.
-    pub(crate) fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
+    pub fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
         let Some(map) = section.map else { return };
         let mut strays: Vec<(Option<u32>, &String)> = map
             .keys()
@@ -261,7 +270,7 @@ impl Reader<'_> {
     }
 
     /// The elements of a list with their paths; at most the bounds' most of them are looked at.
-    pub(crate) fn list<'t>(
+    pub fn list<'t>(
         &mut self,
         section: &Section<'t>,
         key: &str,
@@ -293,7 +302,7 @@ impl Reader<'_> {
     // ---- values ----
 
     /// The text at `key`, if there is one and it passes `check`; `check` says what it must be.
-    pub(crate) fn text<'t>(
+    pub fn text<'t>(
         &mut self,
         section: &Section<'t>,
         key: &str,
@@ -316,12 +325,7 @@ impl Reader<'_> {
     }
 
     /// The word at `key`, one of a few.
-    pub(crate) fn choice<T: Copy>(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        choices: &[(&str, T)],
-    ) -> Option<T> {
+    pub fn choice<T: Copy>(&mut self, section: &Section<'_>, key: &str, choices: &[(&str, T)]) -> Option<T> {
         let value = section.get(key)?;
         let found = value.as_str().and_then(|text| choices.iter().find(|(name, _)| *name == text));
         if found.is_none() {
@@ -331,7 +335,8 @@ impl Reader<'_> {
         found.map(|(_, choice)| *choice)
     }
 
-    pub(crate) fn flag(&mut self, section: &Section<'_>, key: &str, default: bool) -> bool {
+    /// True or false at `key`.
+    pub fn flag(&mut self, section: &Section<'_>, key: &str, default: bool) -> bool {
         match section.get(key) {
             None => default,
             Some(Value::Bool(flag)) => *flag,
@@ -342,13 +347,8 @@ impl Reader<'_> {
         }
     }
 
-    pub(crate) fn count(
-        &mut self,
-        section: &Section<'_>,
-        key: &str,
-        bounds: Bounds<u32>,
-        default: u32,
-    ) -> u32 {
+    /// The whole number at `key`, inside `bounds`.
+    pub fn count(&mut self, section: &Section<'_>, key: &str, bounds: Bounds<u32>, default: u32) -> u32 {
         let Some(value) = section.get(key) else { return default };
         let count = value.as_u64().and_then(|n| u32::try_from(n).ok());
         match count.filter(|n| (bounds.least..=bounds.most).contains(n)) {
@@ -361,7 +361,8 @@ impl Reader<'_> {
         }
     }
 
-    pub(crate) fn quantity<Q: Quantity>(
+    /// The quantity at `key`, with its unit, inside `bounds`.
+    pub fn quantity<Q: Quantity>(
         &mut self,
         section: &Section<'_>,
         key: &str,
@@ -371,12 +372,7 @@ impl Reader<'_> {
     }
 
     /// The quantity that stands at `path`.
-    pub(crate) fn quantity_at<Q: Quantity>(
-        &mut self,
-        path: &str,
-        value: &Value,
-        bounds: Bounds<Q>,
-    ) -> Option<Q> {
+    pub fn quantity_at<Q: Quantity>(&mut self, path: &str, value: &Value, bounds: Bounds<Q>) -> Option<Q> {
         let refused = match value {
             Value::String(text) => quantity::parse::<Q>(text),
             Value::Number(_) => Err(quantity::Refusal::NoUnit),
@@ -1407,7 +1403,7 @@ fn said(value: &Value, show: Show) -> String {
 }
 
 /// `a, b or c`
-pub(crate) fn alternatives(names: &[&str]) -> String {
+pub fn alternatives(names: &[&str]) -> String {
     match names {
         [] => String::new(),
         [one] => (*one).to_owned(),

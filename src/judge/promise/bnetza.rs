@@ -15,7 +15,7 @@
 
 use super::rule::{Judged, Reason, Sample, Verdict, part};
 use crate::config::Rates;
-use crate::units::{Mono, Permille, Span};
+use linekeeper_contract::units::{Mono, Permille, Span};
 
 /// What has to be reached now and then, of the maximum.
 pub const OF_MAXIMUM: Permille = Permille(900);

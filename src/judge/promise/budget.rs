@@ -10,7 +10,7 @@
 //! * Bytes are kept by the hour for the day and by the day for the month, and count until the last of their hour (or
 //!   day) is out of the window: never too little.
 
-use crate::units::{Bytes, Mono, Span};
+use linekeeper_contract::units::{Bytes, Mono, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

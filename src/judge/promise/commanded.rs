@@ -1,9 +1,9 @@
 //! A speed test that the platform orders: through the same guard and the same budgets as our own.
 
 use super::{APART, Promise, SETTLE, Scene, Turn, bar, server};
-use crate::message::Reason;
 use crate::speed::TestId;
-use crate::vocabulary::Direction;
+use linekeeper_contract::message::Reason;
+use linekeeper_contract::vocabulary::Direction;
 
 /// What becomes of an order.
 #[derive(Debug, Clone, PartialEq, Eq)]

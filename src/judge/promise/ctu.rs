@@ -13,7 +13,7 @@
 
 use super::rule::{Judged, MINIMUM_OF_MAXIMUM, NORMAL_OF_MAXIMUM, Reason, Sample, Verdict, part};
 use crate::config::Rates;
-use crate::units::{Mono, Rate, Span};
+use linekeeper_contract::units::{Mono, Rate, Span};
 
 /// A drop longer than this is lasting.
 pub const LASTING: Span = Span::minutes(70);

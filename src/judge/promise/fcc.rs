@@ -12,7 +12,7 @@
 
 use super::rule::{BUSY_HOURS, Judged, Reason, Sample, Verdict};
 use crate::config::Rates;
-use crate::units::{Mono, Permille, Rate, Span};
+use linekeeper_contract::units::{Mono, Permille, Rate, Span};
 use serde::{Deserialize, Serialize};
 
 /// What a test has to reach, of the rate that was sold.

@@ -9,8 +9,8 @@
 //!   shows nothing: a driver that reads its hardware late gives two seconds' bytes in one.
 
 use crate::observation::Counted;
-use crate::units::{Mono, Rate, Span};
-use crate::vocabulary::Direction;
+use linekeeper_contract::units::{Mono, Rate, Span};
+use linekeeper_contract::vocabulary::Direction;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

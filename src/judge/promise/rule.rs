@@ -1,7 +1,7 @@
 //! What every rule of promise reads, and what it says.
 
 use crate::config::{Promise, Rates, Rule};
-use crate::units::{Mono, Permille, Rate};
+use linekeeper_contract::units::{Mono, Permille, Rate};
 use serde::{Deserialize, Serialize};
 
 /// What a line that was sold by a maximum alone has to give "normally", of that maximum: 60 % (Czech CTU, 2021). A

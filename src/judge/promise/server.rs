@@ -11,7 +11,7 @@
 //! * One that alone gives low results ([`alone`]) is faulty: its results are struck out and it rests for a day, doubled
 //!   each time until it gives a good one.
 
-use crate::units::{Mono, Span};
+use linekeeper_contract::units::{Mono, Span};
 use serde::{Deserialize, Serialize};
 
 /// How long a server that says "later" without saying when is left alone: time for a herd to pass.

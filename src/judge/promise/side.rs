@@ -5,7 +5,7 @@ use super::sequential::Score;
 use super::server::{self, Tally};
 use super::{bnetza, ctu, fcc, share};
 use crate::config::{Promise, Rates, Rule};
-use crate::units::{Mono, Rate, Span};
+use linekeeper_contract::units::{Mono, Rate, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, VecDeque};
 

@@ -14,15 +14,15 @@ use super::side::reference;
 use super::{Cause, Promise, Scene, Turn, UP_FOR, rates};
 use crate::action::{Action, Level};
 use crate::config::Rule;
-use crate::judge::outage::LineState;
-use crate::judge::{Judge, words};
-use crate::message::{
+use crate::observation::{Memory, Observation};
+use crate::outage::LineState;
+use crate::{Judge, words};
+use linekeeper_contract::message::{
     self, Dimension, Domain, EventName, Evidence, Fact, Finding, IncidentState, Issue, Severity, Stamp,
     Trigger,
 };
-use crate::observation::{Memory, Observation};
-use crate::units::{Bytes, LocalTime, Mono, Permille, Rate, Wall};
-use crate::vocabulary::Direction;
+use linekeeper_contract::units::{Bytes, LocalTime, Mono, Permille, Rate, Wall};
+use linekeeper_contract::vocabulary::Direction;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -181,14 +181,14 @@ impl Promise {
 
 impl Judge {
     /// Civil time at the line in seconds, as if it were UTC, when it can be trusted.
-    pub(in crate::judge) fn local(&self, now: Mono) -> Option<i64> {
+    pub(crate) fn local(&self, now: Mono) -> Option<i64> {
         let offset = i64::from(self.offset()) * 60_000;
         let wall = self.state.dates.trusted(now)?;
         Some(wall.0.saturating_add(offset).div_euclid(1_000))
     }
 
     /// What concerns the promise in this step, after all that concerns the line itself.
-    pub(in crate::judge) fn promised(&mut self, now: Mono, saw: &Observation) {
+    pub(crate) fn promised(&mut self, now: Mono, saw: &Observation) {
         let passing = matches!(
             saw,
             Observation::Ticked | Observation::EchoAnswered { .. } | Observation::EchoLost { .. }
@@ -437,7 +437,7 @@ impl Judge {
     }
 
     /// The area's notice holds no more: the customer is told what was found meanwhile and is so still.
-    pub(in crate::judge) fn make_up_for_notice(&mut self, now: Mono) {
+    pub(crate) fn make_up_for_notice(&mut self, now: Mono) {
         if self.state.promise.shortfall.as_ref().is_some_and(|s| s.callback.is_none()) {
             self.call_about_speed(now);
         }
@@ -487,7 +487,7 @@ impl Judge {
     }
 
     /// What may be told of the promise now; `None` where nothing was sold.
-    pub(in crate::judge) fn promise_status(&self, now: Mono) -> Option<Status> {
+    pub(crate) fn promise_status(&self, now: Mono) -> Option<Status> {
         Promise::sold(&self.config)?;
         let incident = self.state.promise.shortfall.as_ref().map(|s| self.public_shortfall(s));
         Some(self.state.promise.status(now, &self.config, incident))

@@ -39,11 +39,11 @@ mod tell;
 
 pub use tell::{LoadedStatus, MeasureStatus, Standing, Status};
 
-use crate::message::{Domain, Finding, Stamp};
 use crate::observation::TargetId;
 use crate::speed::Figures;
-use crate::units::{Mono, Permille, Rate, Span};
-use crate::vocabulary::Direction;
+use linekeeper_contract::message::{Domain, Finding, Stamp};
+use linekeeper_contract::units::{Mono, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::Direction;
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 

@@ -2,12 +2,14 @@
 
 use super::{Class, Judged, Loaded, Measure, Poor, Quality, Scene, Turn, WINDOWS, Window};
 use crate::action::Level;
-use crate::judge::outage::LineState;
-use crate::judge::promise::{Promise, UP_FOR, quiet_most};
-use crate::judge::{Judge, words};
-use crate::message::{self, Dimension, EventName, Evidence, Fact, IncidentState, Issue, Severity, Trigger};
 use crate::observation::Counted;
-use crate::units::{LocalTime, Mono, Permille, Span};
+use crate::outage::LineState;
+use crate::promise::{Promise, UP_FOR, quiet_most};
+use crate::{Judge, words};
+use linekeeper_contract::message::{
+    self, Dimension, EventName, Evidence, Fact, IncidentState, Issue, Severity, Trigger,
+};
+use linekeeper_contract::units::{LocalTime, Mono, Permille, Span};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -61,7 +63,7 @@ pub enum Standing {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LoadedStatus {
     /// Which way it went.
-    pub direction: crate::vocabulary::Direction,
+    pub direction: linekeeper_contract::vocabulary::Direction,
     /// How long ago, milliseconds.
     pub ms_ago: u64,
     /// Before it, microseconds.
@@ -125,12 +127,12 @@ impl Judge {
     }
 
     /// Whether anything of it was promised.
-    pub(in crate::judge) fn judges_quality(&self) -> bool {
+    pub(crate) fn judges_quality(&self) -> bool {
         Measure::ALL.into_iter().any(|measure| self.promised_quality(measure).is_some())
     }
 
     /// Weighs what the counters show together with the echoes.
-    pub(in crate::judge) fn weigh_quality(&mut self, now: Mono, counted: &Counted) {
+    pub(crate) fn weigh_quality(&mut self, now: Mono, counted: &Counted) {
         let (state, config) = (&self.state, &self.config);
         if !self.judges_quality() && !state.quality.is_open() {
             return;
@@ -166,7 +168,7 @@ impl Judge {
     }
 
     /// Nothing would come of a quiet line here.
-    pub(in crate::judge) fn quality_rests(&self) -> bool {
+    pub(crate) fn quality_rests(&self) -> bool {
         !self.judges_quality() || self.state.quality.rests(self.state.watch.longest_us())
     }
 
@@ -338,7 +340,7 @@ impl Judge {
     }
 
     /// What may be told of it now; `None` where nothing was promised.
-    pub(in crate::judge) fn quality_status(&self, now: Mono) -> Option<Status> {
+    pub(crate) fn quality_status(&self, now: Mono) -> Option<Status> {
         let quality = &self.state.quality;
         let measure = |measure: Measure| {
             let limit = self.promised_quality(measure)?;
@@ -373,7 +375,7 @@ impl Quality {
     }
 
     fn loaded_status(&self, now: Mono) -> Vec<LoadedStatus> {
-        use crate::vocabulary::Direction;
+        use linekeeper_contract::vocabulary::Direction;
         let told = |(direction, loaded): (Direction, Option<Loaded>)| {
             let Loaded { at, idle_us, loaded_us } = loaded?;
             Some(LoadedStatus { direction, ms_ago: now.since(at).0, idle_us, loaded_us })

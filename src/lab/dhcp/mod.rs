@@ -1,6 +1,6 @@
 //! DHCP (RFC 2131) for the lab: a server for one access network, a client that behaves as busybox's `udhcpc` does.
 
-use crate::lab::Error;
+use crate::Error;
 use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, Opcode};
 use dhcproto::{Decodable as _, Decoder, Encodable as _};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};

@@ -1,8 +1,8 @@
 //! The access router's DHCP server: one pool, one lease for each hardware address, kept as long as it lives.
 
-use crate::lab::Error;
-use crate::lab::dhcp::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
-use crate::lab::world::{ISP, LEASE};
+use crate::Error;
+use crate::dhcp::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
+use crate::world::{ISP, LEASE};
 use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode, OptionCode};
 use std::collections::BTreeMap;
 use std::io::Write as _;

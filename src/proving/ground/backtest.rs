@@ -1,15 +1,15 @@
 //! `linekeeper backtest`: a logged line as the world, and what would have been found on it.
 
 use super::table::table;
-use super::{Failure, plot};
-use crate::action::Action;
-use crate::config::{Config, Format, Places, load_text, read};
-use crate::message::{CallbackState, EventName, Message};
-use crate::observation::Observation;
+use super::{Failure, ParseText, plot};
 use crate::simulate::log::{Kind, Log};
 use crate::simulate::{Moment, Report, Simulation, Spectator};
-use crate::speed::SpeedOutcome;
-use crate::units::{LocalTime, Rate, Span, Wall};
+use linekeeper_contract::message::{CallbackState, EventName, Message};
+use linekeeper_contract::units::{LocalTime, Rate, Span, Wall};
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::{Config, Places, read};
+use linekeeper_judge::observation::Observation;
+use linekeeper_judge::speed::SpeedOutcome;
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -92,7 +92,7 @@ struct Watcher {
 }
 
 impl Watcher {
-    fn since(&self, stamp: &crate::message::Stamp) -> Option<Span> {
+    fn since(&self, stamp: &linekeeper_contract::message::Stamp) -> Option<Span> {
         stamp.wall.map(|t| Span((t.wall.0 - self.clock).max(0) as u64))
     }
 }
@@ -189,15 +189,20 @@ fn defaults() -> Value {
 }
 
 fn config(
+    parse: ParseText,
     path: Option<&Path>,
     log: &Log,
     promise: Option<(Rate, Option<Rate>)>,
 ) -> Result<(String, Config), Failure> {
-    let wrong = |faults: crate::config::Faults| Failure::Wrong(faults.to_string().trim_end().to_string());
+    let wrong =
+        |faults: linekeeper_judge::config::Faults| Failure::Wrong(faults.to_string().trim_end().to_string());
     let (name, mut config) = match (path, &log.config) {
         (Some(path), _) => {
             let text = text(path, "the configuration")?;
-            (path.display().to_string(), load_text(&text, Format::of(path, &text)).map_err(wrong)?)
+            (path.display().to_string(), {
+                let (tree, places) = parse(path, &text).map_err(wrong)?;
+                read(&tree, &places).map_err(wrong)?
+            })
         }
         (None, Some(tree)) => ("the trace's own".into(), read(tree, &Places::none()).map_err(wrong)?),
         (None, None) => ("the defaults".into(), read(&defaults(), &Places::none()).map_err(wrong)?),
@@ -247,13 +252,13 @@ fn judge(name: String, mut config: Config, log: &Log) -> Judged {
 ///
 /// # Errors
 /// A file cannot be read or is wrong, or the picture cannot be written.
-pub fn backtest(options: &Options) -> Result<(Log, Vec<Judged>), Failure> {
+pub fn backtest(options: &Options, parse: ParseText) -> Result<(Log, Vec<Judged>), Failure> {
     let log = load(&options.log)?;
     let mut judged = Vec::new();
-    let (name, one) = config(options.config.as_deref(), &log, options.promise)?;
+    let (name, one) = config(parse, options.config.as_deref(), &log, options.promise)?;
     judged.push(judge(name, one, &log));
     if let Some(path) = &options.against {
-        let (name, other) = config(Some(path), &log, options.promise)?;
+        let (name, other) = config(parse, Some(path), &log, options.promise)?;
         judged.push(judge(name, other, &log));
     }
     if let Some(path) = &options.plot {
@@ -332,7 +337,9 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
         }),
         ("short breaks, not acted on", |j| j.hiccups.to_string()),
         ("remedies tried", |j| j.remedies.to_string()),
-        ("speed tests", |j| format!("{} ({})", j.tests.len(), crate::units::Bytes(j.test_bytes))),
+        ("speed tests", |j| {
+            format!("{} ({})", j.tests.len(), linekeeper_contract::units::Bytes(j.test_bytes))
+        }),
     ];
     let rows: Vec<Vec<String>> = figures
         .iter()

@@ -7,7 +7,14 @@ mod plot;
 pub mod simulate;
 mod table;
 
+use linekeeper_judge::config::{Faults, Places};
+use serde_json::Value;
 use std::fmt;
+use std::path::Path;
+
+/// Parses the text of a configuration or a world: its file's name says in which language it is written, or its first
+/// character does. Given by the caller, as reading TOML takes a library that the judgement does without.
+pub type ParseText = fn(&Path, &str) -> Result<(Value, Places), Faults>;
 
 /// Why a verb of the proving ground gave nothing, for its exit code.
 #[derive(Debug)]

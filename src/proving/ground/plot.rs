@@ -2,7 +2,7 @@
 
 use super::backtest::{Judged, moment};
 use crate::simulate::log::{Kind, Log};
-use crate::units::{Rate, Span};
+use linekeeper_contract::units::{Rate, Span};
 
 const WIDTH: f64 = 1_200.0;
 const LEFT: f64 = 70.0;

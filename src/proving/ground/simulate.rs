@@ -1,13 +1,13 @@
 //! `linekeeper simulate`: worlds, seeds, as many side by side as there are cores, and the tables of what came of them.
 
-use super::Failure;
 use super::table::table;
-use crate::config::{self, Faults};
+use super::{Failure, ParseText};
 use crate::simulate::Simulation;
 use crate::simulate::plan::{Plan, YEAR};
 use crate::simulate::tally::{Spread, Tally};
-use crate::units::Span;
-use crate::vocabulary::Rung;
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::config::{self, Faults};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::path::Path;
@@ -16,18 +16,18 @@ use std::thread;
 
 /// The worlds that come with the program, as they lie in `config/worlds`.
 pub const SHIPPED: &[(&str, &str)] = &[
-    ("healthy", include_str!("../../config/worlds/healthy.toml")),
-    ("typical-fibre", include_str!("../../config/worlds/typical-fibre.toml")),
-    ("bad-dsl", include_str!("../../config/worlds/bad-dsl.toml")),
-    ("pppoe-redial", include_str!("../../config/worlds/pppoe-redial.toml")),
-    ("lossy-radio", include_str!("../../config/worlds/lossy-radio.toml")),
-    ("busy-shop", include_str!("../../config/worlds/busy-shop.toml")),
-    ("flapping-line", include_str!("../../config/worlds/flapping-line.toml")),
-    ("dying-modem", include_str!("../../config/worlds/dying-modem.toml")),
-    ("bad-wiring", include_str!("../../config/worlds/bad-wiring.toml")),
-    ("area-outages", include_str!("../../config/worlds/area-outages.toml")),
-    ("power-cuts", include_str!("../../config/worlds/power-cuts.toml")),
-    ("wrong-clock", include_str!("../../config/worlds/wrong-clock.toml")),
+    ("healthy", include_str!("../../../config/worlds/healthy.toml")),
+    ("typical-fibre", include_str!("../../../config/worlds/typical-fibre.toml")),
+    ("bad-dsl", include_str!("../../../config/worlds/bad-dsl.toml")),
+    ("pppoe-redial", include_str!("../../../config/worlds/pppoe-redial.toml")),
+    ("lossy-radio", include_str!("../../../config/worlds/lossy-radio.toml")),
+    ("busy-shop", include_str!("../../../config/worlds/busy-shop.toml")),
+    ("flapping-line", include_str!("../../../config/worlds/flapping-line.toml")),
+    ("dying-modem", include_str!("../../../config/worlds/dying-modem.toml")),
+    ("bad-wiring", include_str!("../../../config/worlds/bad-wiring.toml")),
+    ("area-outages", include_str!("../../../config/worlds/area-outages.toml")),
+    ("power-cuts", include_str!("../../../config/worlds/power-cuts.toml")),
+    ("wrong-clock", include_str!("../../../config/worlds/wrong-clock.toml")),
 ];
 
 /// What to simulate.
@@ -54,7 +54,7 @@ pub struct Outcome {
     pub tally: Tally,
 }
 
-fn load(world: &str) -> Result<(String, Plan), Failure> {
+fn load(world: &str, parse: ParseText) -> Result<(String, Plan), Failure> {
     let shipped = SHIPPED.iter().find(|(name, _)| *name == world);
     let path = Path::new(world);
     let (text, name) = match shipped.filter(|_| !path.exists()) {
@@ -79,7 +79,7 @@ fn load(world: &str) -> Result<(String, Plan), Failure> {
             config::bounds::LARGEST_TEXT
         )));
     }
-    let (tree, places) = config::toml::parse(&text).map_err(wrong)?;
+    let (tree, places) = parse(path, &text).map_err(wrong)?;
     Ok((name, Plan::read(&tree, &places).map_err(wrong)?))
 }
 
@@ -100,10 +100,14 @@ pub fn one(plan: &Plan, seed: u64, lasts: Span, full: bool) -> Tally {
 ///
 /// # Errors
 /// A world cannot be read or is wrong.
-pub fn simulate(options: &Options, mut progress: impl FnMut(usize, usize)) -> Result<Vec<Outcome>, Failure> {
+pub fn simulate(
+    options: &Options,
+    parse: ParseText,
+    mut progress: impl FnMut(usize, usize),
+) -> Result<Vec<Outcome>, Failure> {
     let all: Vec<String> = SHIPPED.iter().map(|(name, _)| name.to_string()).collect();
     let chosen = if options.worlds.is_empty() { &all } else { &options.worlds };
-    let worlds = chosen.iter().map(|world| load(world)).collect::<Result<Vec<_>, _>>()?;
+    let worlds = chosen.iter().map(|world| load(world, parse)).collect::<Result<Vec<_>, _>>()?;
     let lasts = YEAR.times(u64::from(options.years));
     let jobs: VecDeque<(usize, u64)> =
         (1..=u64::from(options.seeds)).flat_map(|seed| (0..worlds.len()).map(move |at| (at, seed))).collect();

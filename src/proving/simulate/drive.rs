@@ -7,22 +7,21 @@ use super::random::Random;
 use super::report::{Break, Report, Request};
 use super::world::{Recorded, Trouble, World};
 use super::{Moment, Spectator};
-use crate::action::{Action, Level, Repair};
-use crate::check::{AreaNotice, Checked};
-use crate::config::{Config, Driver};
-use crate::judge::Judge;
-use crate::judge::outage::{self, LineState};
-use crate::judge::promise::rule;
-use crate::judge::usage::Usual;
-use crate::message::{CallbackState, Critical, EventName, Finding, Message};
-use crate::observation::{
+use linekeeper_contract::message::{CallbackState, Critical, EventName, Finding, Message};
+use linekeeper_contract::units::{Bytes, Mono, Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::{Direction, Limit, Rung, SpeedFailure};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::{Action, Level, Repair};
+use linekeeper_judge::check::{AreaNotice, Checked};
+use linekeeper_judge::config::{Config, Driver};
+use linekeeper_judge::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, Receipt, ReceiptState, RemedyId, RemedyResult,
     Started, TargetId,
 };
-use crate::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
-use crate::units::{Bytes, Mono, Permille, Rate, Span, Wall};
-use crate::vocabulary::Rung;
-use crate::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_judge::outage::{self, LineState};
+use linekeeper_judge::promise::rule;
+use linekeeper_judge::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
+use linekeeper_judge::usage::Usual;
 use serde_json::Value;
 use std::collections::VecDeque;
 

@@ -2,7 +2,7 @@
 
 use super::line::Line;
 use super::world::World;
-use crate::check::{Ask, CheckOrder, Checked, Reply, Said};
+use linekeeper_judge::check::{Ask, CheckOrder, Checked, Reply, Said};
 
 /// A DHCP server's or a concentrator's answer, milliseconds.
 const ACCESS_MS: u64 = 40;

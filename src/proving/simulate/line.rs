@@ -2,9 +2,9 @@
 
 use super::random::Random;
 use super::world::{Trouble, World};
-use crate::check::Said;
-use crate::observation::{Link, TargetId};
-use crate::units::{Rate, Span};
+use linekeeper_contract::units::{Rate, Span};
+use linekeeper_judge::check::Said;
+use linekeeper_judge::observation::{Link, TargetId};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The address that the operator's DHCP server gives.

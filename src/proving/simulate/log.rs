@@ -12,13 +12,13 @@
 //! the agent is not there either. A log is read as a whole or not at all.
 
 use super::world::{Fault, Recorded, Trouble, World};
-use crate::config::Config;
-use crate::json;
-use crate::observation::{Entry, Observation, Obstacle, TargetId};
 use crate::replay::{Fault as Wrong, Header, TRACE_SCHEMA};
-use crate::speed::SpeedOutcome;
-use crate::units::{LocalTime, Mono, Rate, Span, Wall};
-use crate::vocabulary::Direction;
+use linekeeper_contract::json;
+use linekeeper_contract::units::{LocalTime, Mono, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::Direction;
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::{Entry, Observation, Obstacle, TargetId};
+use linekeeper_judge::speed::SpeedOutcome;
 use serde_json::Value;
 
 /// A silence must last for so many tenths of the log's step to be one: one lost ping is a lost ping, three in a row are

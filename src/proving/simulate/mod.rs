@@ -21,12 +21,12 @@ pub use drive::Simulation;
 pub use report::{Break, Delivery, Report, Request};
 pub use world::{Fault, Platform, Recorded, Trouble, World};
 
-use crate::action::Action;
-use crate::config::Config;
-use crate::judge::Judge;
-use crate::message::Critical;
-use crate::observation::Observation;
-use crate::units::{Mono, Span};
+use linekeeper_contract::message::Critical;
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::Observation;
 use serde_json::Value;
 
 /// A moment, on the world's clock and on the agent's.

@@ -12,13 +12,13 @@
 
 use super::random::Random;
 use super::world::{Fault, Platform, Trouble, World};
-use crate::config::bounds::Bounds;
-use crate::config::read::{Reader, Section, Show, alternatives};
-use crate::config::{Config, Faults, Places, read};
-use crate::judge::outage::phase;
-use crate::observation::Memory;
-use crate::units::{LocalTime, Permille, Rate, Span, Wall};
-use crate::vocabulary::Rung;
+use linekeeper_contract::units::{LocalTime, Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::config::bounds::Bounds;
+use linekeeper_judge::config::read::{Reader, Section, Show, alternatives};
+use linekeeper_judge::config::{Config, Faults, Places, read};
+use linekeeper_judge::observation::Memory;
+use linekeeper_judge::outage::phase;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 

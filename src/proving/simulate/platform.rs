@@ -1,9 +1,9 @@
 //! The outbox, the broker and the platform behind it.
 
 use super::report::Delivery;
-use crate::message::{CallbackState, Critical, Message};
-use crate::observation::{Receipt, ReceiptState};
-use crate::units::Span;
+use linekeeper_contract::message::{CallbackState, Critical, Message};
+use linekeeper_contract::units::Span;
+use linekeeper_judge::observation::{Receipt, ReceiptState};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A message in the outbox.

@@ -1,8 +1,8 @@
 //! What came of a simulated time.
 
-use crate::message::{CallbackState, Critical, Outcome};
-use crate::units::{Bytes, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::{CallbackState, Critical, Outcome};
+use linekeeper_contract::units::{Bytes, Span};
+use linekeeper_contract::vocabulary::Rung;
 use std::collections::BTreeMap;
 
 /// What came of it, in figures and in the order in which the platform learnt it.
@@ -12,7 +12,7 @@ pub struct Report {
     pub observations: u64,
     /// Echoes asked for, those that were passed over included.
     pub probes: u64,
-    /// Time that was passed over while nothing could happen ([`Judge::rests`](crate::judge::Judge::rests)).
+    /// Time that was passed over while nothing could happen ([`Judge::rests`](linekeeper_judge::Judge::rests)).
     pub skipped: Span,
     /// Time without a line by nothing but the remedies' doing.
     pub self_inflicted: Span,

@@ -1,11 +1,11 @@
 //! The demo's story in virtual time, for where namespaces are refused: seven acts on one line.
 
 use super::{Delivery, Moment, Spectator, Trouble, World, run};
-use crate::action::{Action, Level};
-use crate::config::{Config, Faults, Places, read};
-use crate::message::{CallbackState, Message};
-use crate::units::{Permille, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::{CallbackState, Message};
+use linekeeper_contract::units::{Permille, Span};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::{Action, Level};
+use linekeeper_judge::config::{Config, Faults, Places, read};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 

@@ -12,10 +12,10 @@
 //! * *Probe bytes* are both ways as Ethernet counts them; *flash writes* are snapshots and messages.
 
 use super::report::Report;
-use crate::config::Config;
-use crate::message::{CallbackState, Outcome};
-use crate::units::{Bytes, Span};
-use crate::vocabulary::Rung;
+use linekeeper_contract::message::{CallbackState, Outcome};
+use linekeeper_contract::units::{Bytes, Span};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::config::Config;
 use serde::Serialize;
 use std::collections::BTreeMap;
 

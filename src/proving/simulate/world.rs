@@ -1,9 +1,9 @@
 //! The truth: what the line, the gateway and the platform do, whatever the agent believes.
 
-use crate::check::AreaNotice;
-use crate::observation::Memory;
-use crate::units::{Permille, Rate, Span, Wall};
-use crate::vocabulary::Rung;
+use linekeeper_contract::units::{Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::check::AreaNotice;
+use linekeeper_judge::observation::Memory;
 use std::collections::BTreeMap;
 
 /// A line with its gateway and platform, and what befalls them. Times count from the start of the simulation.

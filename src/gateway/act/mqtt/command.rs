@@ -1,11 +1,11 @@
 //! Reads the platform's commands: leniently in what they may have beside, strictly in what is used. Pure; the broker's
 //! envelope comes beside the bytes.
 
-use crate::config::read::hex;
-use crate::json;
-use crate::message::{Arguments, COMMAND_SCHEMA, Command, CommandName, Reason, signed_text};
-use crate::observation::{CommandRefused, Commanded, Signature};
-use crate::units::{LocalTime, Span};
+use linekeeper_contract::json;
+use linekeeper_contract::message::{Arguments, COMMAND_SCHEMA, Command, CommandName, Reason, signed_text};
+use linekeeper_contract::units::{LocalTime, Span};
+use linekeeper_judge::config::read::hex;
+use linekeeper_judge::observation::{CommandRefused, Commanded, Signature};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};

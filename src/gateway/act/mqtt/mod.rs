@@ -16,12 +16,12 @@ pub mod tls;
 
 use self::notice::Notices;
 use super::outbox::{Dropped, Outbox, Place};
-use crate::config::{self, Broker};
-use crate::json;
-use crate::message::{Message, STATE_SCHEMA, Stamp, Telemetry, correct_stamps};
-use crate::observation::Observation;
 use crate::privacy::Privacy;
-use crate::units::{Mono, Span, Wall};
+use linekeeper_contract::json;
+use linekeeper_contract::message::{Message, STATE_SCHEMA, Stamp, Telemetry, correct_stamps};
+use linekeeper_contract::units::{Mono, Span, Wall};
+use linekeeper_judge::config::{self, Broker};
+use linekeeper_judge::observation::Observation;
 use rumqttc::v5::mqttbytes::v5::{
     ConnAck, ConnectReturnCode, DisconnectReasonCode, Filter, LastWill, LastWillProperties, PubAck,
     PubAckReason, Publish, PublishProperties, SubscribeReasonCode,

@@ -7,10 +7,10 @@
 //! Whether a notice is young enough and has not expired is not this side's to judge: the clock may not be set.
 
 use super::receipt::{kind, shown};
-use crate::check::AreaNotice;
-use crate::json;
-use crate::message::NOTICE_SCHEMA;
-use crate::units::{LocalTime, Mono, Span};
+use linekeeper_contract::json;
+use linekeeper_contract::message::NOTICE_SCHEMA;
+use linekeeper_contract::units::{LocalTime, Mono, Span};
+use linekeeper_judge::check::AreaNotice;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 

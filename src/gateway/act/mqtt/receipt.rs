@@ -1,7 +1,7 @@
 //! Reads the platform's receipts: leniently in what they may have beside, strictly in what is used.
 
-use crate::json;
-use crate::observation::{Receipt, ReceiptState};
+use linekeeper_contract::json;
+use linekeeper_judge::observation::{Receipt, ReceiptState};
 use serde_json::Value;
 
 /// Schema name of a receipt, where it gives one.

@@ -1,6 +1,6 @@
 //! TLS to the broker: from files to a configuration, and from errors to words.
 
-use crate::config;
+use linekeeper_judge::config;
 use rumqttc::v5::{ConnectionError, TlsError};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem};
@@ -144,7 +144,7 @@ pub fn words(error: &ConnectionError) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Span;
+    use linekeeper_contract::units::Span;
 
     fn with(ca: Option<&Path>, client: Option<(&Path, &Path)>) -> config::Mqtt {
         config::Mqtt {

@@ -1,8 +1,8 @@
 //! Commands that the owner configured for what a driver cannot do by itself.
 
-use crate::observation::RemedyResult;
 use crate::program::{End, run};
-use crate::vocabulary::Rung;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::observation::RemedyResult;
 use std::path::Path;
 use std::time::Duration;
 

@@ -4,11 +4,11 @@
 
 use super::configured::{configured, filled, modem_safe, power_modem};
 use super::leash::UpAgain;
-use crate::action::Repair;
-use crate::config::LinuxDriver;
-use crate::observation::RemedyResult;
 use crate::program::{End, Ran, cannot_run, run};
-use crate::vocabulary::Rung;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Repair;
+use linekeeper_judge::config::LinuxDriver;
+use linekeeper_judge::observation::RemedyResult;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 use std::ffi::OsStr;
 use std::fs;
@@ -124,7 +124,8 @@ impl Linux {
             }
             Ok(Err(why)) => (RemedyResult::Failed, why),
             Err(_) => {
-                let limit = crate::units::Span(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+                let limit =
+                    linekeeper_contract::units::Span(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
                 (RemedyResult::Overran, format!("restarting {} took longer than {limit}", self.device))
             }
         };

@@ -9,10 +9,10 @@ pub mod linux;
 pub mod openwrt;
 pub mod script;
 
-use crate::action::Repair;
-use crate::config;
-use crate::observation::RemedyResult;
-use crate::vocabulary::Rung;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Repair;
+use linekeeper_judge::config;
+use linekeeper_judge::observation::RemedyResult;
 
 /// Who carries remedies out.
 #[derive(Debug)]

@@ -7,13 +7,13 @@
 
 use super::configured::{configured, modem_safe, power_modem};
 use super::leash::UpAgain;
-use crate::action::Repair;
-use crate::config::OpenWrtDriver;
 use crate::netifd::{self, CALL_WITHIN, Netifd, Words, object, trouble};
-use crate::observation::{Interface, RemedyResult};
 use crate::program::{Ran, run};
-use crate::units::Span;
-use crate::vocabulary::Rung;
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Repair;
+use linekeeper_judge::config::OpenWrtDriver;
+use linekeeper_judge::observation::{Interface, RemedyResult};
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -6,11 +6,11 @@
 //! other that it was not, and the last line it printed says why. At its limit it is killed with all its process group.
 //! What it starts in the background should redirect its output.
 
-use crate::action::Repair;
-use crate::json;
-use crate::observation::RemedyResult;
 use crate::program::{End, run};
-use crate::vocabulary::Rung;
+use linekeeper_contract::json;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Repair;
+use linekeeper_judge::observation::RemedyResult;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

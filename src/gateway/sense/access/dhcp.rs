@@ -5,7 +5,6 @@
 //! transaction id of our own, so that the client on port 68 takes no notice. No REQUEST follows: by RFC 2131 an offer that
 //! is not requested is none. That pnet knows DHCP only as unchecked fields is why its reader and writer are our own.
 
-use crate::check::{Reply, Said};
 use crate::clock;
 use crate::sense::access::gate::Gate;
 use crate::sense::access::station::{Station, station};
@@ -16,7 +15,8 @@ use crate::sense::access::wire::filter::{
 use crate::sense::access::wire::{self, Next, Wire};
 use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply};
 use crate::sense::throughput::Device;
-use crate::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;
 use pnet::packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};
 use pnet::packet::ip::IpNextHeaderProtocols;

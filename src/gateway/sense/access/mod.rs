@@ -1,7 +1,7 @@
 //! The access: is there a gateway, a DHCP server, a PPPoE concentrator at the other end of the WAN device's cable?
 //!
 //! Each asks once, on the link itself ([`wire`]): neither routes nor addresses nor a firewall of this gateway have a say in
-//! it. What comes back is told as [`Reply`](crate::check::Reply)s: answered by whom and how fast, refused, silent, or not
+//! it. What comes back is told as [`Reply`](linekeeper_judge::check::Reply)s: answered by whom and how fast, refused, silent, or not
 //! checked and why. Nothing is taken: no lease is requested of who offers one, no session of who offers one.
 //!
 //! - [`neighbour()`]: the gateway's link-layer address, by ARP or neighbour discovery.
@@ -20,14 +20,14 @@ pub mod neighbour;
 pub mod pppoe;
 mod station;
 mod udhcpc;
-pub(crate) mod wire;
+pub mod wire;
 
 pub use dhcp::dhcp;
 pub use gate::{BURST, Gate, Gates, HOURLY, REFILL, SPACING};
 pub use neighbour::neighbour;
 pub use pppoe::pppoe;
 
-use crate::check::{REPLIES, Reply, Said};
+use linekeeper_judge::check::{REPLIES, Reply, Said};
 use std::time::Duration;
 
 /// The longest text of somebody else's that is passed on, characters: a concentrator's name has some 20.
@@ -70,7 +70,7 @@ pub(super) fn swallow(bytes: &[u8]) {
 fn answers(
     mut said: Vec<Reply>,
     whom: impl Into<String>,
-    limit: crate::units::Span,
+    limit: linekeeper_contract::units::Span,
     flawed: Flawed,
 ) -> Vec<Reply> {
     said.truncate(REPLIES);
@@ -101,7 +101,7 @@ impl Flawed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::units::Span;
+    use linekeeper_contract::units::Span;
 
     /// So that a check can be spawned.
     #[test]

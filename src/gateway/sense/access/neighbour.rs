@@ -2,13 +2,13 @@
 //!
 //! A gateway that answers this is there, whatever it does with ICMP or with what lies behind it.
 
-use crate::check::{Reply, Said};
 use crate::sense::access::station::{Station, station};
 use crate::sense::access::wire::filter::{byte, drop, must_be, pass};
 use crate::sense::access::wire::{self, Next, Wire};
 use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
 use crate::sense::throughput::Device;
-use crate::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;
 use pnet::packet::arp::{ArpHardwareTypes, ArpOperations, ArpPacket, MutableArpPacket};
 use pnet::packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};

@@ -3,13 +3,13 @@
 //! It carries a Host-Uniq of our own, so that the PPPoE client of this gateway does not take the answers for its own. No
 //! PADR follows, so no session is asked for, and a concentrator has nothing to keep.
 
-use crate::check::{Reply, Said};
 use crate::sense::access::gate::Gate;
 use crate::sense::access::station::station;
 use crate::sense::access::wire::{self, Next, Wire};
 use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply};
 use crate::sense::throughput::Device;
-use crate::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;
 use pnet::packet::ethernet::{EtherType, EthernetPacket, MutableEthernetPacket};
 use pnet::util::MacAddr;
@@ -30,7 +30,7 @@ const ANYBODY: &str = "any PPPoE concentrator";
 const SERVICES_MOST: usize = 4;
 
 /// The EtherType of the discovery stage.
-pub(crate) const DISCOVERY: u16 = 0x8863;
+pub const DISCOVERY: u16 = 0x8863;
 
 const ETHERNET: usize = 14;
 const HEADER: usize = 6;

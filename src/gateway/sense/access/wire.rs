@@ -19,7 +19,7 @@ const LATE_MOST: u32 = 64;
 
 /// One device's frames of one protocol.
 #[derive(Debug)]
-pub(crate) struct Wire {
+pub struct Wire {
     /// No UDP socket: but what tokio does with one it does by send(2) and recv(2), as with any datagram socket, and its
     /// `AsyncFd` is unsafe to make.
     socket: UdpSocket,
@@ -29,7 +29,7 @@ pub(crate) struct Wire {
 impl Wire {
     /// Opens it on the device of this index, for frames of this EtherType that `filter` lets pass; an empty one lets all
     /// pass. Must be called inside a tokio runtime.
-    pub(crate) fn open(index: u32, protocol: u16, filter: &[SockFilter]) -> io::Result<Wire> {
+    pub fn open(index: u32, protocol: u16, filter: &[SockFilter]) -> io::Result<Wire> {
         // Of protocol 0 it hears nothing yet.
         let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
         if !filter.is_empty() {
@@ -41,7 +41,7 @@ impl Wire {
 
     /// Sends a frame, with its Ethernet header. Never waits: by tokio it would for the first news of the socket, and the
     /// question go out late. Where the device's queue does not move, it is as if the frame were lost on the link.
-    pub(crate) fn send(&self, frame: &[u8]) -> io::Result<()> {
+    pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         match SockRef::from(&self.socket).send(frame) {
             Ok(sent) if sent == frame.len() => Ok(()),
             Ok(_) => Err(io::ErrorKind::WriteZero.into()),
@@ -51,7 +51,7 @@ impl Wire {
     }
 
     /// Waits for the next frame. Nothing is lost if it is dropped while it waits.
-    pub(crate) async fn receive(&mut self) -> io::Result<&[u8]> {
+    pub async fn receive(&mut self) -> io::Result<&[u8]> {
         let length = self.socket.recv(&mut self.room[..]).await?;
         Ok(self.room.get(..length).unwrap_or_default())
     }
@@ -61,7 +61,7 @@ impl Wire {
     ///
     /// `question` makes the n-th question, counted from 0, and is asked again after each `again`, until it has none. What
     /// has come by the end is shown even if we were held up until then: our own delay is nobody's silence.
-    pub(super) async fn ask(
+    pub async fn ask(
         &mut self,
         limit: Duration,
         again: Duration,
@@ -109,7 +109,7 @@ impl Wire {
 
 /// What is to follow a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Next {
+pub enum Next {
     /// Others, and further questions.
     More,
     /// Others, but no questions, and no longer than this.
@@ -137,7 +137,7 @@ fn address(index: u32, protocol: u16) -> io::Result<SockAddr> {
 }
 
 /// What did not work on `device`, in words, and what to try.
-pub(super) fn trouble(error: &io::Error, device: &str) -> String {
+pub fn trouble(error: &io::Error, device: &str) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => format!(
             "no right to frames on {device}: run as root, or give CAP_NET_RAW (setcap cap_net_raw+ep)"
@@ -150,46 +150,46 @@ pub(super) fn trouble(error: &io::Error, device: &str) -> String {
 }
 
 /// The words of a filter (classic BPF, linux/filter.h) that are used; offsets count from the frame's first byte.
-pub(super) mod filter {
+pub mod filter {
     use socket2::SockFilter;
 
     const fn plain(code: u16, k: u32) -> SockFilter {
         SockFilter::new(code, 0, 0, k)
     }
     /// Loads the byte at `at`.
-    pub(crate) const fn byte(at: u32) -> SockFilter {
+    pub const fn byte(at: u32) -> SockFilter {
         plain(0x30, at)
     }
     /// Loads the two bytes at `at`.
-    pub(crate) const fn half(at: u32) -> SockFilter {
+    pub const fn half(at: u32) -> SockFilter {
         plain(0x28, at)
     }
     /// X becomes the length of the IPv4 header that begins at `at`.
-    pub(crate) const fn header_length(at: u32) -> SockFilter {
+    pub const fn header_length(at: u32) -> SockFilter {
         plain(0xb1, at)
     }
     /// Loads the two bytes at X + `at`.
-    pub(crate) const fn half_behind(at: u32) -> SockFilter {
+    pub const fn half_behind(at: u32) -> SockFilter {
         plain(0x48, at)
     }
     /// Loads the four bytes at X + `at`.
-    pub(crate) const fn word_behind(at: u32) -> SockFilter {
+    pub const fn word_behind(at: u32) -> SockFilter {
         plain(0x40, at)
     }
     /// Goes on if what was loaded is `value`, else passes over `over` words.
-    pub(crate) const fn must_be(value: u32, over: u8) -> SockFilter {
+    pub const fn must_be(value: u32, over: u8) -> SockFilter {
         SockFilter::new(0x15, 0, over, value)
     }
     /// Goes on if what was loaded has none of these bits, else passes over `over` words.
-    pub(crate) const fn must_lack(bits: u32, over: u8) -> SockFilter {
+    pub const fn must_lack(bits: u32, over: u8) -> SockFilter {
         SockFilter::new(0x45, over, 0, bits)
     }
     /// Lets the frame pass, whole.
-    pub(crate) const fn pass() -> SockFilter {
+    pub const fn pass() -> SockFilter {
         plain(0x06, u32::MAX)
     }
     /// Drops the frame.
-    pub(crate) const fn drop() -> SockFilter {
+    pub const fn drop() -> SockFilter {
         plain(0x06, 0)
     }
 }

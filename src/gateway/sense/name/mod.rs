@@ -11,12 +11,12 @@
 
 pub mod message;
 
-use crate::check::{REPLIES, Reply, Said};
 use crate::clock;
-use crate::config;
-use crate::config::bounds::{RESOLV_CONF, RESOLVERS};
 use crate::sense::throughput::{Device, connect_tcp};
-use crate::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::{REPLIES, Reply, Said};
+use linekeeper_judge::config;
+use linekeeper_judge::config::bounds::{RESOLV_CONF, RESOLVERS};
 use message::{Answer, Code, Kind, LONGEST, Question, answer};
 use std::io::{self, ErrorKind, Read as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};

@@ -16,9 +16,9 @@
 //! that stand still while we receive, and then the customer's share is taken over the whole test.
 
 use super::cpu::CpuNow;
-use crate::speed::{Confidence, Figures};
-use crate::units::{Permille, Rate};
-use crate::vocabulary::{Direction, Limit};
+use linekeeper_contract::units::{Permille, Rate};
+use linekeeper_contract::vocabulary::{Direction, Limit};
+use linekeeper_judge::speed::{Confidence, Figures};
 use std::time::Duration;
 
 /// Over so long a rate has to be sustained to count: one second, TR-471's sub-interval, as ten samples of 100 ms that may

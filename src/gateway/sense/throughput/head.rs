@@ -4,7 +4,7 @@
 //! the kernel we need the socket itself once the head is read. hyper, reqwest and ureq read the body through a buffer of
 //! theirs and give no way around it. Of HTTP a speed test needs two requests and the head of the answer.
 
-use crate::units::{LocalTime, Span, Wall};
+use linekeeper_contract::units::{LocalTime, Span, Wall};
 use std::fmt;
 
 /// The longest head of a response that is read, bytes.

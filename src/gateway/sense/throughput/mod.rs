@@ -27,7 +27,7 @@
 //! **What it costs.** It stops as soon as a sustained second shows that the line is good enough, and never takes more
 //! seconds or bytes than it was given, whatever the server does. What was received is discarded in the kernel, what is
 //! sent comes out of the page cache: a plain test copies nothing. By https every byte is decrypted here and copied: on a
-//! router's processor that is most often the limit, and then said so ([`Limit::GatewayCpu`](crate::vocabulary::Limit)).
+//! router's processor that is most often the limit, and then said so ([`Limit::GatewayCpu`](linekeeper_contract::vocabulary::Limit)).
 //! Measure by http where the operator's own network lies between.
 
 pub(super) mod cpu;
@@ -43,10 +43,10 @@ pub(in crate::sense) use stream::connect_tcp;
 use crate::clock;
 use crate::sense::counters::{self, Totals};
 use crate::sense::netlink::{Kernel, Question, RTM_NEWLINK};
-use crate::speed::{SpeedEnded, SpeedOrder, SpeedOutcome};
-use crate::units::{Bytes, Rate, Span};
-use crate::vocabulary::{Direction, SpeedFailure};
 use figures::{Aside, ETHERNET, Own, Sample, Setting};
+use linekeeper_contract::units::{Bytes, Rate, Span};
+use linekeeper_contract::vocabulary::{Direction, SpeedFailure};
+use linekeeper_judge::speed::{SpeedEnded, SpeedOrder, SpeedOutcome};
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -302,7 +302,7 @@ impl Test<'_> {
         &mut self,
         plan: Arc<Plan>,
         mut stop: watch::Receiver<Stop>,
-    ) -> Result<crate::speed::Figures, Trouble> {
+    ) -> Result<linekeeper_judge::speed::Figures, Trouble> {
         let order = self.order;
         let limit: Duration = order.seconds_most.into();
         let mut setting = Setting {

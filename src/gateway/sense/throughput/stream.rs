@@ -2,8 +2,8 @@
 
 use super::head::{HEAD_MOST, Response, Url, response};
 use crate::clock;
-use crate::units::Span;
-use crate::vocabulary::SpeedFailure;
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::SpeedFailure;
 use rustix::fs::{MemfdFlags, memfd_create, sendfile};
 use rustix::net::{RecvFlags, recv, sockopt};
 use rustls::pki_types::pem::PemObject;
