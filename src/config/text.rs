@@ -1,7 +1,8 @@
 //! The text of a configuration: which language it is in, and JSON.
 
+use super::bounds;
 use super::fault::{Faults, Places};
-use super::{Config, bounds, read};
+use super::read::{self, Config};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;

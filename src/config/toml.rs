@@ -1,7 +1,7 @@
 //! Reads TOML into the tree of values, and remembers on which line each key stands.
 
 use super::fault::{Fault, Faults, Places};
-use super::read::join;
+use super::reader::join;
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
 use serde_json::{Map, Number, Value};

@@ -338,7 +338,8 @@ impl Desk {
 
 /// On trial nothing is done to the line and nobody is called: wrong targets look like an outage.
 fn cautious(laid: Laid) -> Result<(Value, Config), String> {
-    use crate::config::bounds::{AFTER, FLAPPING, QUALITY};
+    use crate::config::callback::{AFTER, QUALITY};
+    use crate::config::outage::FLAPPING;
     let mut tree = laid.tree;
     for (section, key, held) in [
         ("remedies", "ladder", json!([])),

@@ -14,7 +14,7 @@ use super::random::Random;
 use super::world::{Fault, Platform, Trouble, World};
 use crate::action::Rung;
 use crate::config::bounds::Bounds;
-use crate::config::read::{Reader, Section, Show, alternatives};
+use crate::config::reader::{Reader, Section, Show, alternatives};
 use crate::config::{Config, Faults, Places, read};
 use crate::judge::outage::phase;
 use crate::observation::Memory;

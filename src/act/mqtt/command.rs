@@ -1,7 +1,7 @@
 //! Reads the platform's commands: leniently in what they may have beside, strictly in what is used. Pure; the broker's
 //! envelope comes beside the bytes.
 
-use crate::config::read::hex;
+use crate::config::hex;
 use crate::json;
 use crate::message::{Arguments, COMMAND_SCHEMA, Command, CommandName, Reason, signed_text};
 use crate::observation::{CommandRefused, Commanded, Signature};

@@ -14,7 +14,7 @@ pub mod message;
 use crate::check::{REPLIES, Reply, Said};
 use crate::clock;
 use crate::config;
-use crate::config::bounds::{RESOLV_CONF, RESOLVERS};
+use crate::config::{bounds::RESOLV_CONF, name::RESOLVERS};
 use crate::sense::throughput::{Device, connect_tcp};
 use crate::units::Span;
 use message::{Answer, Code, Kind, LONGEST, Question, answer};
