@@ -3,16 +3,13 @@
 // Clippy knows `#[test]` functions as tests, not what they call.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
+use linekeeper::vocabulary::Rung;
+use linekeeper::config::options::{Entry, Form, Note};
 use linekeeper::config::read::KEYS;
-use linekeeper::config::{
-    Broker, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
-    Name, OpenWrtDriver, Places, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Usage, Web,
-    load_text, read,
-};
-use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
+use linekeeper::config::{Broker, Budget, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver, Name, OpenWrtDriver, Places, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Usage, Web, load_text, read};
 use linekeeper::vocabulary::Protocol;
 use linekeeper::vocabulary::Reading;
-use linekeeper::vocabulary::Rung;
+use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -102,7 +99,10 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert_eq!((config.promise.rule, config.promise.threshold), (Rule::Sequential, Permille(800)));
     assert_eq!(config.speed, Speed::default());
     assert!(config.speed.servers.is_empty());
-    assert_eq!((config.speed.day, config.speed.month), (Bytes(1_000_000_000), Bytes(20_000_000_000)));
+    assert_eq!(
+        (config.speed.budget.day, config.speed.budget.month),
+        (Bytes(1_000_000_000), Bytes(20_000_000_000))
+    );
     assert_eq!((config.speed.seconds, config.speed.per_day), (Span::seconds(10), 10));
     assert_eq!(config.speed.quiet, Quiet { window: Span::seconds(10), share: Permille(100) });
     let asked = Name {
@@ -192,56 +192,43 @@ fn the_smallest_has_the_defaults_of_the_docs() {
 
 /// A default of which the field's own documentation says something else would be a lie to the reader.
 #[test]
-fn the_docs_name_the_defaults() {
-    let docs = include_str!("../src/config/mod.rs");
-    let fields: Vec<&str> = docs.split("\n    pub ").collect();
-    for (field, default) in [
-        ("interval: Span", "Default 500 ms"),
-        ("timeout: Span", "Default 1 s"),
-        ("grace: Span", "Default 2 min"),
-        ("metered: bool", "Default false"),
-        ("protocol: Protocol", "Default `dhcp`"),
-        ("learning: bool", "Default true"),
-        ("rule: Rule", "Default `sequential`"),
-        ("threshold: Permille", "Default 80 %"),
-        ("day: Bytes", "Default 1 GB"),
-        ("month: Bytes", "Default 20 GB"),
-        ("seconds: Span", "Default 10 s"),
-        ("per_day: u32,\n    /// When", "Default 10:"),
-        ("window: Span", "Default 10 s"),
-        ("share: Permille", "Default 10 %"),
-        ("independent: Option<IpAddr>", "Default: none is asked"),
-        ("known: String", "`example.com`"),
-        ("url: Option<String>", "Default: none is asked"),
-        ("status: u16", "Default 204"),
-        ("every: Span,\n}\n\n/// Which web page", "Default 5 min"),
-        ("every: Span,\n}\n\n/// When the gateway", "Default 15 min"),
-        ("every: Span,\n    /// As many", "Default 60 s"),
-        ("readings: u32", "Default 5:"),
-        ("cpu: Limits<Permille>", "fails at 95 %, recovers at 80 %"),
-        ("memory: Limits<Permille>", "fails at 8 %, recovers at 15 %"),
-        ("flash: Limits<Permille>", "fails at 5 %, recovers at 10 %"),
-        ("temperature: Limits<Millicelsius>", "fails at 95 °C, recovers at 85 °C"),
-        ("conntrack: Limits<Permille>", "fails at 90 %, recovers at 75 %"),
-        ("patience: Span", "Default 2 s"),
-        ("hold_down: Span", "Default 5 min"),
-        ("flapping: u32", "Default 5:"),
-        ("veto: Rate", "Default 10 kbit/s"),
-        ("again: Span", "Default 30 min"),
-        ("after: Span", "Default 60 s"),
-        ("quality: Span", "Default 30 min"),
-        ("receipt: Span", "Default 60 s"),
-        ("full_addresses: bool", "Default false"),
-        ("fields: Vec<Shared>", "Default all"),
-        ("keep_alive: Span", "Default 30 s"),
-        ("reconnect: Span", "Default 5 min"),
-        ("session: Span", "Default 1 day"),
-        ("outbox: Bytes", "Default 256 kB"),
-        ("reboot: Vec<String>", "Default `[\"reboot\"]`"),
-    ] {
-        let at = fields.iter().position(|text| text.starts_with(field)).unwrap_or_else(|| panic!("{field}"));
-        assert!(fields[at - 1].contains(default), "the documentation of {field} does not say {default}");
+fn each_default_has_its_argument() {
+    let mut seen = 0;
+    for (heading, notes) in linekeeper::config::read::options().iter().zip(linekeeper::config::read::notes())
+    {
+        for (entry, note) in heading.entries.iter().zip(notes.notes) {
+            each_argued(&format!("{}.{}", heading.section, entry.key), entry, &note, &mut seen);
+        }
     }
+    assert!(seen > 60, "only {seen} defaults have an argument");
+}
+
+/// Where a default is, the documentation says it, and why. A table's argument stands with the table or with its keys.
+fn each_argued(path: &str, entry: &Entry, note: &Note, seen: &mut usize) {
+    let argument = note.argument.join(" ");
+    let says =
+        |default: &str| assert!(argument.contains(default), "{path} does not say {default:?}: {argument}");
+    match (&entry.form, &entry.default) {
+        (Form::Table(keys), _) if note.notes.iter().any(|note| !note.argument.is_empty()) => {
+            for (key, note) in keys.iter().zip(&note.notes) {
+                each_argued(&format!("{path}.{}", key.key), key, note, seen);
+            }
+            return;
+        }
+        (Form::Table(keys), _) => {
+            for key in keys.iter().filter(|key| key.default.is_some()) {
+                says("Default");
+                let default = key.default.as_ref().unwrap();
+                says(&default.as_str().map_or_else(|| default.to_string(), str::to_owned));
+            }
+        }
+        (Form::Quantity { .. }, Some(default)) => says(&format!("Default {}", default.as_str().unwrap())),
+        (Form::Count { .. } | Form::Flag, Some(default)) => says(&format!("Default {default}")),
+        (Form::Choice(_), Some(default)) => says(default.as_str().unwrap()),
+        (_, Some(_)) => says("Default"),
+        (_, None) => return,
+    }
+    *seen += 1;
 }
 
 #[test]
@@ -325,8 +312,7 @@ fn everything_that_may_be_written_is_read() {
         config.speed,
         Speed {
             servers: vec!["http://speed.example/".into(), "https://[2001:db8::9]:8443/x".into()],
-            day: Bytes(2_000_000_000),
-            month: Bytes(30_000_000_000),
+            budget: Budget { day: Bytes(2_000_000_000), month: Bytes(30_000_000_000) },
             seconds: Span::seconds(5),
             per_day: 24,
             quiet: Quiet { window: Span::seconds(30), share: Permille(50) },

@@ -1,8 +1,9 @@
 //! The configuration that the platform wants, laid over the gateway's own: what is taken, what is not, and why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use linekeeper::config::desired::{LARGEST, LOCAL_ONLY, Laid, lay, message};
-use linekeeper::config::read::KEYS;
+use linekeeper::config::desired::{LARGEST, Laid, lay, message};
+use linekeeper::config::options::Right;
+use linekeeper::config::read::{KEYS, options};
 use linekeeper::config::{Places, read};
 use linekeeper::units::{Rate, Span};
 use proptest::prelude::*;
@@ -70,23 +71,82 @@ fn what_has_a_fault_is_left_out_with_the_fault_and_the_rest_is_taken() {
     );
 }
 
+/// Every key that the platform may not set, and every section of which it may set nothing. A key that is missing here may be
+/// set from afar: whoever changes this list changes what a platform that is taken over can do to the gateways.
+const LOCAL: &[&str] = &[
+    "device.id",
+    "name.resolv_conf",
+    "remedies.dhcp_client",
+    "remedies.dhcp_pidfile",
+    "remedies.other_resolver",
+    "remedies.restart_network",
+    "remedies.power_modem",
+    "remedies.reboot",
+    "remedies.program",
+    "privacy.addresses",
+    "privacy.fields",
+    "commands.allow",
+    "commands.key",
+    "desired.accept",
+    "desired.within",
+    "mqtt.ca",
+    "mqtt.certificate",
+    "mqtt.key",
+    "mqtt.username",
+    "mqtt.password_file",
+    "mqtt.tls",
+    "hooks.program",
+    "hooks.on",
+    "hooks.limit",
+    "store.directory",
+    "store.outbox",
+    "status.socket",
+];
+
 #[test]
-fn what_is_the_gateways_own_stays_its_own() {
-    for (key, _) in LOCAL_ONLY.iter().filter(|(k, _)| k.contains('.')) {
+fn the_table_of_options_says_what_the_platform_may_set() {
+    let table = options();
+    let rights = table.iter().flat_map(|heading| {
+        let of = |entry: &linekeeper::config::options::Entry| {
+            (format!("{}.{}", heading.section, entry.key), entry.right)
+        };
+        heading.entries.iter().map(of).collect::<Vec<_>>()
+    });
+    let (local, remote): (Vec<_>, Vec<_>) = rights.partition(|(_, right)| *right != Right::Remote);
+    assert_eq!(local.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), LOCAL);
+    assert!(remote.len() > 50, "{} keys may be set from afar", remote.len());
+    // And what the table says is what is done.
+    for (key, right) in local.iter().chain(&remote) {
         let (section, name) = key.split_once('.').unwrap();
-        if let Some((_, keys)) = KEYS.iter().find(|(s, _)| s == &section) {
-            assert!(keys.contains(&name), "{key} is no key");
-        }
         for value in [json!("/tmp/x"), Value::Null, json!(["x"]), json!({ "x": 1 })] {
             let of = laid(json!({ section: { name: value } }));
-            assert_eq!(rejected(&of), [*key]);
-            assert_eq!(of.config, laid(json!({})).config, "{key}");
+            let refused = of.rejected.iter().find(|rejected| rejected.key == *key);
+            match right {
+                Right::Local(why) => {
+                    assert_eq!(refused.map(|r| r.reason.as_str()), Some(*why), "{key}");
+                    assert_eq!(of.config, laid(json!({})).config, "{key}");
+                }
+                Right::Remote => {
+                    let own = |r: &str| r.contains("stands in its own configuration");
+                    assert!(!refused.is_some_and(|r| own(&r.reason)), "{key}: {refused:?}");
+                }
+            }
         }
-        // Nor by taking its section away.
+    }
+}
+
+#[test]
+fn a_section_with_something_of_the_gateways_own_is_not_taken_away() {
+    for key in LOCAL {
+        let section = key.split('.').next().unwrap();
         let of = laid(json!({ section: null }));
         assert_eq!(rejected(&of), [section]);
         assert_eq!(of.config, laid(json!({})).config, "{section}");
     }
+    // Nor does a stray key of a section that is all the gateway's own get as far as being read.
+    let of = laid(json!({ "commands": { "x": 1 }, "mqtt": { "x": 1 } }));
+    assert_eq!(of.rejected[0].reason, "what may be ordered stands in its own configuration");
+    assert!(of.rejected[1].reason.contains("is not a key here"), "{:?}", of.rejected);
     let of = laid(json!({
         "commands": { "allow": ["reboot"] }, "store": { "directory": "/tmp" }, "desired": { "within": "1 h" },
         "status": { "socket": "/tmp/s" }, "mqtt": { "keep_alive": "40 s" },
@@ -95,7 +155,7 @@ fn what_is_the_gateways_own_stays_its_own() {
     assert_eq!(of.config.mqtt.unwrap().keep_alive, Span::seconds(40));
 }
 
-/// Whatever the driver: a key that is added later and names a file or a program is not forgotten in [`LOCAL_ONLY`].
+/// Whatever the driver: a key that is added later and names a file or a program is not forgotten in [`LOCAL`].
 #[test]
 fn no_key_brings_a_file_or_a_program_of_somebody_elses() {
     for driver in ["none", "linux", "openwrt", "script"] {

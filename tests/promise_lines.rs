@@ -206,7 +206,7 @@ impl World {
     /// No 24 hours and no 31 days cost more than was allowed.
     fn within_budget(&self) {
         for (window, most) in
-            [(Span::days(1), self.config.speed.day), (Span::days(31), self.config.speed.month)]
+            [(Span::days(1), self.config.speed.budget.day), (Span::days(31), self.config.speed.budget.month)]
         {
             for (at, _) in &self.spent {
                 let within = |s: &&(Mono, u64)| s.0 <= *at && at.since(s.0) < window;

@@ -48,7 +48,7 @@ pub const ENOUGH: Span = Span::minutes(4);
 /// So many of an hour's twelve windows must be there for the hour to be remembered.
 const WINDOWS: u32 = 9;
 /// Weeks remembered: the last four outweigh those before them, so that a new habit is the usual one after a month.
-pub const WEEKS: usize = 6;
+pub const WEEKS: usize = crate::config::usage::WEEKS;
 /// A week that lies further back says nothing of today: the gateway was in a drawer.
 const WEEKS_BACK: i64 = 26;
 /// Hours of a week.
@@ -114,7 +114,7 @@ impl<const N: usize> Serialize for Codes<N> {
 impl<'de, const N: usize> Deserialize<'de> for Codes<N> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let bytes = crate::config::read::hex::<N>(&text)
+        let bytes = crate::config::hex::<N>(&text)
             .ok_or_else(|| D::Error::custom(format!("not {} hexadecimal digits", 2 * N)))?;
         Ok(Codes(Box::new(bytes)))
     }

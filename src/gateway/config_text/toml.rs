@@ -2,7 +2,7 @@
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
-use linekeeper_judge::config::read::join;
+use linekeeper_judge::config::reader::join;
 use linekeeper_judge::config::{Fault, Faults, Places};
 use serde_json::{Map, Number, Value};
 

@@ -338,7 +338,8 @@ impl Desk {
 
 /// On trial nothing is done to the line and nobody is called: wrong targets look like an outage.
 fn cautious(laid: Laid) -> Result<(Value, Config), String> {
-    use linekeeper_judge::config::bounds::{AFTER, FLAPPING, QUALITY};
+    use linekeeper_judge::config::callback::{AFTER, QUALITY};
+    use linekeeper_judge::config::outage::FLAPPING;
     let mut tree = laid.tree;
     for (section, key, held) in [
         ("remedies", "ladder", json!([])),

@@ -5,13 +5,15 @@
 //! * It is a JSON Merge Patch (RFC 7396) over what the gateway was given: keys it does not name stay as they are, `null`
 //!   brings a key's default back.
 //! * Who the gateway is, where it keeps its files, by what it proves itself to the broker, which programs it runs, and what
-//!   the platform may order or configure at all are the gateway's own ([`LOCAL_ONLY`]): an operator whose platform or
-//!   broker is taken over must not lose the gateways too.
+//!   the platform may order or configure at all are the gateway's own ([`Right::Local`] in the table of options): an operator
+//!   whose platform or broker is taken over must not lose the gateways too.
 //! * What remains is checked as `linekeeper check` does. A key with a fault is left out and named with the fault, and the
 //!   rest is taken: one slip of the pen does not hold back the rest. A fault for which no desired key can be found to
 //!   blame takes the desired keys of its section with it.
 
-use super::{Config, Faults, Places, read};
+use super::fault::{Faults, Places};
+use super::options::Right;
+use super::read::{Config, KEYS, RIGHTS, read};
 use linekeeper_contract::json;
 use linekeeper_contract::message::{CONFIG_DESIRED_SCHEMA, DesiredConfig, Rejected};
 use serde_json::{Map, Value};
@@ -24,31 +26,6 @@ pub const LARGEST: usize = 30 * 1024;
 const REJECTED: usize = 100;
 /// The longest name of a version, bytes: a date and a commit.
 const LONGEST_VERSION: usize = 64;
-
-/// Keys and whole sections that only the gateway's own file may hold, and why.
-pub const LOCAL_ONLY: &[(&str, &str)] = &[
-    ("device.id", "who the gateway is stands in its own configuration"),
-    ("mqtt.ca", "what it trusts stands in its own configuration"),
-    ("mqtt.certificate", "by what it proves itself stands in its own configuration"),
-    ("mqtt.key", "by what it proves itself stands in its own configuration"),
-    ("mqtt.username", "by what it proves itself stands in its own configuration"),
-    ("mqtt.password_file", "by what it proves itself stands in its own configuration"),
-    ("mqtt.tls", "what it trusts stands in its own configuration"),
-    ("remedies.dhcp_client", "which programs it runs stands in its own configuration"),
-    ("remedies.dhcp_pidfile", "which processes it signals stands in its own configuration"),
-    ("name.resolv_conf", "which files it reads stands in its own configuration"),
-    ("remedies.other_resolver", "which programs it runs stands in its own configuration"),
-    ("remedies.restart_network", "which programs it runs stands in its own configuration"),
-    ("remedies.power_modem", "which programs it runs stands in its own configuration"),
-    ("remedies.reboot", "which programs it runs stands in its own configuration"),
-    ("remedies.program", "which programs it runs stands in its own configuration"),
-    ("hooks", "which programs it runs stands in its own configuration"),
-    ("commands", "what may be ordered stands in its own configuration"),
-    ("desired", "what may be configured stands in its own configuration"),
-    ("privacy", "what may leave the gateway stands in its own configuration"),
-    ("store", "where it keeps its files stands in its own configuration"),
-    ("status", "where it keeps its files stands in its own configuration"),
-];
 
 /// What became of a desired configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -156,11 +133,7 @@ pub fn lay(own: &Value, desired: &Value) -> Result<Laid, Faults> {
 
 /// Why a key is not the platform's to set.
 fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
-    let section = key.split('.').next().unwrap_or_default();
-    // A section of which a part is local cannot be taken away or replaced as a whole.
-    let within = |name: &str| !key.contains('.') && name.split('.').next() == Some(key);
-    let local = LOCAL_ONLY.iter().find(|(name, _)| *name == key || *name == section || within(name));
-    if let Some((_, why)) = local {
+    if let Some(why) = local_only(key) {
         return Some(why);
     }
     let plain = |v: &Value| match v {
@@ -173,6 +146,29 @@ fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
         return Some("the gateway's own broker is reached by mqtts://, and another must be too");
     }
     None
+}
+
+/// Why only the gateway's own configuration may hold a key, or a section as a whole. `None`: the platform may set it.
+///
+/// A section of which a part is local cannot be taken away or replaced as a whole. In one of which all is local a key that
+/// there is not is local too.
+fn local_only(path: &str) -> Option<&'static str> {
+    let (section, key) = match path.split_once('.') {
+        Some((section, key)) => (section, Some(key)),
+        None => (path, None),
+    };
+    let (keys, rights) =
+        KEYS.iter().zip(RIGHTS).find_map(|((name, keys), r)| (*name == section).then_some((keys, r)))?;
+    let why = |right: &Right| match right {
+        Right::Local(why) => Some(*why),
+        Right::Remote => None,
+    };
+    let first = rights.iter().find_map(why);
+    let Some(key) = key else { return first };
+    match keys.iter().position(|name| *name == key) {
+        Some(at) => rights.get(at).and_then(why),
+        None => first.filter(|_| rights.iter().all(|right| why(right).is_some())),
+    }
 }
 
 /// The desired keys, one for each key of a section. (A section that is no table stays whole, for its fault to be told.)

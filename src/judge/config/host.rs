@@ -1,7 +1,7 @@
 //! Hosts, and where brokers are: what may be asked, and how it is written.
 
-use super::Broker;
 use super::bounds::LONGEST_URL;
+use super::mqtt::Broker;
 use std::net::IpAddr;
 
 /// The default port of MQTT, registered with IANA.
@@ -64,6 +64,14 @@ pub(super) fn of_url(text: &str) -> Option<&str> {
     let (_, rest) = text.split_once("://")?;
     let authority = rest.split(['/', '?']).next()?;
     if authority.starts_with('[') { None } else { authority.split(':').next() }
+}
+
+/// Equal for two ways of writing one host.
+pub(super) fn canonical(host: &str) -> String {
+    match host.parse::<IpAddr>() {
+        Ok(address) => address.to_canonical().to_string(),
+        Err(_) => host.to_ascii_lowercase(),
+    }
 }
 
 fn check_address(address: IpAddr, own: bool) -> Result<(), &'static str> {

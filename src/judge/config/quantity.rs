@@ -1,10 +1,13 @@
 //! Quantities as people write them: a decimal number and its unit, `"100 Mbit/s"`, `"5 s"`, `"0.5 %"`.
 
+use super::options::Pattern;
 use linekeeper_contract::units::{Bytes, Millicelsius, Permille, Rate, Span};
 use std::fmt;
 
 /// A kind of quantity, and the units it is written in.
 pub trait Quantity: Copy + Ord + fmt::Display {
+    /// What a text of it looks like.
+    const PATTERN: Pattern;
     /// Units and their size in the finest step that is kept.
     const UNITS: &[(&str, u64)];
     /// The units in words.
@@ -16,6 +19,7 @@ pub trait Quantity: Copy + Ord + fmt::Display {
 }
 
 impl Quantity for Span {
+    const PATTERN: Pattern = Pattern::Time;
     const UNITS: &[(&str, u64)] =
         &[("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
     const UNITS_IN_WORDS: &str = "ms, s, min, h and d";
@@ -26,6 +30,7 @@ impl Quantity for Span {
 }
 
 impl Quantity for Rate {
+    const PATTERN: Pattern = Pattern::Rate;
     const UNITS: &[(&str, u64)] =
         &[("bit/s", 1), ("kbit/s", 1_000), ("Mbit/s", 1_000_000), ("Gbit/s", 1_000_000_000)];
     const UNITS_IN_WORDS: &str = "bit/s, kbit/s, Mbit/s and Gbit/s";
@@ -36,6 +41,7 @@ impl Quantity for Rate {
 }
 
 impl Quantity for Bytes {
+    const PATTERN: Pattern = Pattern::Size;
     const UNITS: &[(&str, u64)] = &[("B", 1), ("kB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
     const UNITS_IN_WORDS: &str = "B, kB, MB and GB, in powers of 1000";
     const EXAMPLE: &str = "256 kB";
@@ -45,6 +51,7 @@ impl Quantity for Bytes {
 }
 
 impl Quantity for Permille {
+    const PATTERN: Pattern = Pattern::Share;
     const UNITS: &[(&str, u64)] = &[("%", 10)];
     const UNITS_IN_WORDS: &str = "%, in steps of 0.1 %";
     const EXAMPLE: &str = "0.5 %";
@@ -54,6 +61,7 @@ impl Quantity for Permille {
 }
 
 impl Quantity for Millicelsius {
+    const PATTERN: Pattern = Pattern::Temperature;
     const UNITS: &[(&str, u64)] = &[("°C", 1_000), ("C", 1_000)];
     const UNITS_IN_WORDS: &str = "°C or C";
     const EXAMPLE: &str = "95 °C";

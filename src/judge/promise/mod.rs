@@ -284,7 +284,7 @@ impl Promise {
         }
         if lost {
             // Nobody knows what today cost: as much as it may.
-            self.budget.reserve(now, config.speed.day);
+            self.budget.reserve(now, config.speed.budget.day);
         }
         if let Some(running) = self.running.take() {
             let test = running.order.test.0;
@@ -639,7 +639,7 @@ impl Promise {
     fn pace(&self, config: &Config) -> Span {
         let day = Span::days(1).0;
         let slot = day / u64::from(config.speed.per_day.max(1));
-        let pays = config.speed.day.0.min(config.speed.month.0 / 31).max(1);
+        let pays = config.speed.budget.day.0.min(config.speed.budget.month.0 / 31).max(1);
         // A third of the budget is for suspicions.
         let dear =
             self.cost.map_or(0, |cost| u128::from(day) * u128::from(cost.0) * 3 / 2 / u128::from(pays));
@@ -834,7 +834,7 @@ impl Promise {
         let Some((legs, length)) = self.afford(now, config, legs.clone()) else {
             let need =
                 legs.iter().filter_map(|&d| rates(config, d).cost_most(SHORTEST)).min().unwrap_or_default();
-            let at = self.budget.frees(now, need, config.speed.day, config.speed.month);
+            let at = self.budget.frees(now, need, config.speed.budget.day, config.speed.budget.month);
             for leg in legs {
                 self.side_mut(leg).soon = None;
                 self.side_mut(leg).void = Some((now, Reason::Budget));
@@ -869,8 +869,8 @@ impl Promise {
 
     /// How long a round may be, and of which directions.
     fn afford(&self, now: Mono, config: &Config, legs: Vec<Direction>) -> Option<(Vec<Direction>, Span)> {
-        let free = self.budget.free(now, config.speed.day, config.speed.month);
-        let share = Bytes(config.speed.day.0 / ROUNDS);
+        let free = self.budget.free(now, config.speed.budget.day, config.speed.budget.month);
+        let share = Bytes(config.speed.budget.day.0 / ROUNDS);
         let cost = |legs: &[Direction], length: Span| {
             legs.iter()
                 .filter_map(|&d| rates(config, d).cost_most(length))

@@ -167,8 +167,8 @@ impl Promise {
         Status {
             rule: config.promise.rule.name().into(),
             directions: directions.collect(),
-            day: (self.budget.day(now), config.speed.day),
-            month: (self.budget.month(now), config.speed.month),
+            day: (self.budget.day(now), config.speed.budget.day),
+            month: (self.budget.month(now), config.speed.budget.month),
             next_test_ms: self.wanted().map(|at| at.since(now).0),
             running: self.running.as_ref().map(|r| r.order.direction),
             servers: servers.collect(),

@@ -15,7 +15,7 @@ use super::world::{Fault, Platform, Trouble, World};
 use linekeeper_contract::units::{LocalTime, Permille, Rate, Span, Wall};
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::config::bounds::Bounds;
-use linekeeper_judge::config::read::{Reader, Section, Show, alternatives};
+use linekeeper_judge::config::reader::{Reader, Section, Show, alternatives};
 use linekeeper_judge::config::{Config, Faults, Places, read};
 use linekeeper_judge::observation::Memory;
 use linekeeper_judge::outage::phase;

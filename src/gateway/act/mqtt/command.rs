@@ -4,7 +4,7 @@
 use linekeeper_contract::json;
 use linekeeper_contract::message::{Arguments, COMMAND_SCHEMA, Command, CommandName, Reason, signed_text};
 use linekeeper_contract::units::{LocalTime, Span};
-use linekeeper_judge::config::read::hex;
+use linekeeper_judge::config::hex;
 use linekeeper_judge::observation::{CommandRefused, Commanded, Signature};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::de::DeserializeOwned;

@@ -1,0 +1,91 @@
+//! `[line]`: which line is watched.
+
+use super::bounds::{LONGEST_DEVICE_NAME, LONGEST_INTERFACE_NAME};
+use super::kinds::{Choice, Flag, text};
+use super::options::{Pattern, Right, options};
+use super::reader::{Reader, Section, Show};
+use linekeeper_contract::vocabulary::Protocol;
+
+options! {
+    /// Which line is watched.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Line = section "line", "Line" / "线路", "Which line is watched." / "监测哪条线路。",
+        check Line::contradictions {
+        /// The kernel's name of the WAN device, 1 to 15 bytes. `None`: the one with the default route.
+        device: Option<String> = text(Pattern::Plain, Show::Open, device_name), Right::Remote,
+            "WAN device" / "WAN 设备",
+            "The kernel's name of the WAN device, like eth1 or pppoe-wan. Without it: the one with the default route." /
+            "WAN 设备在内核中的名称，如 eth1 或 pppoe-wan。留空：默认路由所在的设备。",
+            shows "eth1";
+        /// OpenWrt's name of the WAN interface, of which netifd is asked and which its driver restarts. `None`: the one that
+        /// has the device, or the default route.
+        interface: Option<String> = text(Pattern::Plain, Show::Open, interface_name), Right::Remote,
+            "Interface" / "接口",
+            "OpenWrt's name of the line, like wan: netifd is asked about its state, and repairs restart it. Without it: the \
+             interface that has the device, or the default route." /
+            "线路在 OpenWrt 中的接口名，如 wan：向 netifd 查询其状态，修复时重启它。留空：使用该设备或默认路由所在的接口。",
+            example "wan";
+        /// Each byte costs the customer money: no speed tests, only what passes by itself is looked at.
+        ///
+        /// Default false.
+        metered: bool = Flag(false), Right::Remote,
+            "Metered" / "按流量计费",
+            "Each byte costs the customer money: no speed tests." / "流量计费：不进行测速。";
+        /// How it gets its address.
+        ///
+        /// Default `dhcp`: what most fixed lines behind a modem or an ONT use.
+        protocol: Protocol = Choice(&[
+                ("dhcp", Protocol::Dhcp), ("pppoe", Protocol::Pppoe), ("static", Protocol::Static),
+            ]), Right::Remote,
+            "Gets its address by" / "地址获取方式",
+            "How the line gets its address: \"dhcp\", \"pppoe\" (the device is then the session's, like pppoe-wan) or \
+             \"static\"." /
+            "线路如何获取地址。PPPoE 时，设备为会话的设备，如 pppoe-wan。",
+            labels ["DHCP" / "DHCP", "PPPoE" / "PPPoE", "a fixed one" / "固定地址"];
+        /// The Ethernet device below a PPPoE session, whose concentrator is asked over it. The session's own device is gone
+        /// with the session, and the kernel does not tell over which one it ran. `None`: what lies below a session is not seen.
+        port: Option<String> = text(Pattern::Plain, Show::Open, device_name), Right::Remote,
+            "Port below the session" / "会话所在端口",
+            "With \"pppoe\": the Ethernet device below the session, like eth1. Over it the concentrator is asked; without it a \
+             lost session is noticed, but not its cause." /
+            "PPPoE 时：会话之下的以太网设备，如 eth1，经它询问接入集中器。留空：能发现会话中断，但不知其原因。",
+            example "eth1", with "protocol" ["pppoe"];
+    }
+}
+
+impl Line {
+    fn contradictions(&mut self, reader: &mut Reader<'_>, section: &Section<'_>) {
+        if self.port.is_none() {
+            return;
+        }
+        let path = section.path("port");
+        if self.protocol != Protocol::Pppoe {
+            reader.fault(&path, "is of lines with protocol = \"pppoe\" only: any other's port is its device");
+        } else if self.device.is_none() {
+            reader
+                .missing(&section.path("device"), &format!("name the session's device, as {path} is named"));
+        } else if self.port == self.device {
+            reader.fault(&path, "must be another device than the session's");
+        }
+    }
+}
+
+/// The kernel's own rule: `dev_valid_name()`.
+fn device_name(text: &str) -> Result<String, String> {
+    let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
+    let longest = LONGEST_DEVICE_NAME;
+    if text.is_empty() || text.len() > longest || text == "." || text == ".." || text.contains(bad) {
+        return Err(format!("a network device's name: 1 to {longest} bytes without space, / and :"));
+    }
+    Ok(text.to_owned())
+}
+
+/// UCI's own rule for names, and netifd's length.
+fn interface_name(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let longest = LONGEST_INTERFACE_NAME;
+    if text.is_empty() || text.len() > longest || !text.bytes().all(good) {
+        return Err(format!("an interface's name in OpenWrt: 1 to {longest} of A-Z a-z 0-9 _"));
+    }
+    Ok(text.to_owned())
+}

@@ -1,0 +1,116 @@
+//! `[name]`: which resolvers are asked, and for what.
+
+use super::bounds::{Bounds, within};
+use super::host;
+use super::kinds::{file, quantity, text};
+use super::options::{Form, Kind, Pattern, Right, options};
+use super::reader::{Reader, Section, Show};
+use linekeeper_contract::units::Span;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// As many as resolv.conf(5) takes (`MAXNS`).
+pub const RESOLVERS: Bounds<usize> = within(1, 3);
+/// How often `name` and `web` are asked. What is wrong is asked again after 10 s anyway; a login page that is found after a
+/// day is found by the customer.
+pub(super) const EVERY: Bounds<Span> = within(Span::seconds(10), Span::days(1));
+
+options! {
+    /// Which resolvers are asked, and for what.
+    ///
+    /// How often is the judge's to say: seldom while the line is up, and when a fault has to be placed. `linekeeper
+    /// diagnose` asks once. Each time each resolver gets two small questions.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Name = section "name", "Names" / "域名解析",
+        "Which name servers are asked: seldom while the line is up, and when a fault has to be placed." /
+        "查询哪些域名服务器：线路正常时很少查询，需要定位故障时才查询。", check Name::contradictions {
+        /// The line's resolvers, at most 3. Empty: those that `resolv_conf` names.
+        resolvers: Vec<IpAddr> = Addresses(RESOLVERS), Right::Remote,
+            "The line's name servers" / "本线路的域名服务器",
+            "The line's name servers. Without them: those that resolv_conf names, or the first that is there of \
+             /tmp/resolv.conf.d/resolv.conf.auto, /run/systemd/resolve/resolv.conf and /etc/resolv.conf." /
+            "本线路的域名服务器。留空：resolv_conf 所列的；没有则取 /tmp/resolv.conf.d/resolv.conf.auto、\
+             /run/systemd/resolve/resolv.conf 和 /etc/resolv.conf 中第一个存在的。",
+            example ["198.51.100.53", "198.51.100.54"];
+        /// The file whose `nameserver` lines name the resolvers. `None`: the first that is there of
+        /// `bounds::RESOLV_CONF`, the line's own ones before those that a local resolver hides behind.
+        resolv_conf: Option<PathBuf> = file(Show::Open),
+            Right::Local("which files it reads stands in its own configuration"),
+            "File that names them" / "列出它们的文件",
+            "The file whose nameserver lines name the line's name servers." / "用 nameserver 行列出本线路域名服务器的文件。",
+            example "/tmp/resolv.conf.d/resolv.conf.auto";
+        /// A resolver that is not the line's: if it answers and the line's does not, another resolver helps.
+        ///
+        /// Default: none is asked. It is asked whenever the line's own are. Whatever address stood here, every gateway of
+        /// every operator would ask it, and its owner agreed to that with nobody; and to whom a fleet shows itself is the
+        /// operator's to decide.
+        independent: Option<IpAddr> = text(Pattern::Address, Show::Open, |text| Ok(host::address(text)?)), Right::Remote,
+            "An independent name server" / "独立的域名服务器",
+            "A name server that is not the line's: where it answers and the line's do not, another name server would help. Its \
+             owner should know that your gateways may ask it. Without it none is asked." /
+            "不属于本线路的域名服务器：如果它有应答而本线路的没有，换用其他域名服务器会有帮助。应事先告知其所有者。留空：不查询。",
+            shows "203.0.113.53";
+        /// A name that exists.
+        ///
+        /// Default: the first of the names that stand in the configuration anyway (`speed.servers`, the brokers,
+        /// `probe.targets`), which are the operator's to be asked for; where all are addresses, `example.com` (RFC 6761,
+        /// 6.5). The question goes to the line's resolver, which knows that one by heart: nobody else is bothered, and a
+        /// resolver that only knows what it knows is not found out by it. A name of the operator's own does that too if
+        /// its records may be kept for a few seconds only.
+        known as "exists": String = text(Pattern::HostName, Show::Open, existing).or(String::new, None), Right::Remote,
+            "A name that exists" / "确实存在的域名",
+            "A name that exists. Without it: the first name in speed.servers, mqtt and probe.targets, else example.com." /
+            "确实存在的域名。留空：依次取测速服务器、消息代理、探测目标中出现的第一个域名，都没有则为 example.com。",
+            shows "resolves.isp.example";
+        /// How often they are asked on a line that is up.
+        ///
+        /// Default 5 min: names that are dead for longer bring the customer's own call; of a fleet of a million, three
+        /// thousand small questions a second over all resolvers, which an operator with fewer of either may want otherwise.
+        every: Span = quantity(EVERY, Span::minutes(5)), Right::Remote,
+            "Asked every" / "询问间隔",
+            "How often they are asked while the line is up." / "线路正常时多久查询一次。";
+    }
+}
+
+impl Name {
+    fn contradictions(&mut self, reader: &mut Reader<'_>, section: &Section<'_>) {
+        if self.independent.is_some_and(|address| self.resolvers.contains(&address)) {
+            let resolvers = section.path("resolvers");
+            reader.fault(&section.path("independent"), format!("must be another than those of {resolvers}"));
+        }
+    }
+}
+
+fn existing(text: &str) -> Result<String, String> {
+    host::name(text)?;
+    Ok(text.to_owned())
+}
+
+/// A list of addresses.
+struct Addresses(Bounds<usize>);
+
+impl Kind for Addresses {
+    type Value = Vec<IpAddr>;
+
+    fn absent(&self) -> Vec<IpAddr> {
+        Vec::new()
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Vec<IpAddr> {
+        let items = reader.list(section, key, self.0, "addresses", Show::Open).unwrap_or_default();
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for (path, item) in items {
+            match item.as_str().map(host::address) {
+                Some(Ok(address)) if addresses.contains(&address) => reader.fault(&path, "is given twice"),
+                Some(Ok(address)) => addresses.push(address),
+                Some(Err(must)) => reader.must(&path, must, item, Show::Open),
+                None => reader.must(&path, "text like \"192.0.2.53\"", item, Show::Open),
+            }
+        }
+        addresses
+    }
+
+    fn form(&self) -> Form {
+        Form::List { pattern: Pattern::Address, least: self.0.least, most: self.0.most }
+    }
+}

@@ -1,0 +1,388 @@
+//! The table of options: each key of a configuration is declared once, and all else is made from the declaration.
+//!
+//! [`options!`] declares one table of keys, beside the types its values fill. An entry says the key's name and type, its kind
+//! (bounds and default), whether the platform may set it, and its title and meaning in both languages; its documentation
+//! gives the argument for the default and the bounds. From an entry come the field of the struct, the reader, the list of
+//! known keys, the right, and a row of the table ([`Entry`] and [`Note`]). From the rows come the sample files, UCI's
+//! `options`, LuCI's form with its translation, and the reference document: `tests/options` writes them.
+//!
+//! What a gateway needs not (Chinese, arguments, examples) stands in [`Note`] and is built by a function of its own. A program
+//! that does not call it does not carry it.
+
+use super::reader::{Reader, Section};
+use serde_json::Value;
+
+/// Whether the platform may set a key over MQTT.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// It may.
+    Remote,
+    /// Only the gateway's own configuration holds it, and why.
+    Local(&'static str),
+}
+
+/// A section of the table.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heading {
+    /// As it is written.
+    pub section: &'static str,
+    /// A word or two: the form's tab.
+    pub title: &'static str,
+    /// What its keys decide, in a sentence or some.
+    pub about: &'static str,
+    /// Its keys, in the order in which people want to read them.
+    pub entries: Vec<Entry>,
+}
+
+/// A key, as far as a gateway may need it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// As it is written.
+    pub key: &'static str,
+    /// What it may hold.
+    pub form: Form,
+    /// What holds where it is absent, as it would be written. `None`: its meaning says what absence means.
+    pub default: Option<Value>,
+    /// Whether the platform may set it.
+    pub right: Right,
+    /// A few words: the form's label. `%s` stands for the title of the table around it or of the key in it.
+    pub title: &'static str,
+    /// What it means, in a sentence or some, without bounds and default.
+    pub help: &'static str,
+}
+
+/// What a key may hold.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Form {
+    /// True or false.
+    Flag,
+    /// A whole number.
+    Count {
+        /// The least.
+        least: u32,
+        /// The most.
+        most: u32,
+    },
+    /// A quantity with its unit.
+    Quantity {
+        /// Of which kind.
+        pattern: Pattern,
+        /// The least, with its unit.
+        least: String,
+        /// The most, with its unit.
+        most: String,
+    },
+    /// A text.
+    Text(Pattern),
+    /// One of these words.
+    Choice(Vec<&'static str>),
+    /// Some of these words, each once; `least` is 0 or 1.
+    Words {
+        /// All there are.
+        words: Vec<&'static str>,
+        /// How many at least.
+        least: usize,
+    },
+    /// A list of texts.
+    List {
+        /// Each.
+        pattern: Pattern,
+        /// How many at least.
+        least: usize,
+        /// How many at most.
+        most: usize,
+    },
+    /// A command, one word each.
+    Command,
+    /// A list of tables, each of `host` and `role`; the roles.
+    Targets(Vec<&'static str>),
+    /// A table of keys. Its right is theirs.
+    Table(Vec<Entry>),
+}
+
+/// What a text looks like; a form in a browser checks as much.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it, and the kinds of text are described where they are read")]
+pub enum Pattern {
+    Plain,
+    Time,
+    Rate,
+    Size,
+    Temperature,
+    Share,
+    Id,
+    Area,
+    Date,
+    Digits,
+    Path,
+    Broker,
+    Server,
+    Page,
+    Address,
+    HostName,
+}
+
+impl Pattern {
+    /// As the generated files name it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Pattern::Plain => "plain",
+            Pattern::Time => "time",
+            Pattern::Rate => "rate",
+            Pattern::Size => "size",
+            Pattern::Temperature => "temperature",
+            Pattern::Share => "share",
+            Pattern::Id => "id",
+            Pattern::Area => "area",
+            Pattern::Date => "date",
+            Pattern::Digits => "digits",
+            Pattern::Path => "path",
+            Pattern::Broker => "broker",
+            Pattern::Server => "server",
+            Pattern::Page => "page",
+            Pattern::Address => "address",
+            Pattern::HostName => "hostname",
+        }
+    }
+}
+
+/// A section, as far as a gateway does not need it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct HeadingNote {
+    /// The title in Chinese.
+    pub title: &'static str,
+    /// What it decides, in Chinese.
+    pub about: &'static str,
+    /// One for each entry, in the same order.
+    pub notes: Vec<Note>,
+}
+
+/// A key, as far as a gateway does not need it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Note {
+    /// The documentation, one line each: what the default and the bounds are good for.
+    pub argument: Vec<&'static str>,
+    /// The title in Chinese.
+    pub title: &'static str,
+    /// The meaning in Chinese.
+    pub help: &'static str,
+    /// What a form calls each of the key's words, in both languages.
+    pub labels: Vec<[&'static str; 2]>,
+    /// What a sample shows instead of a default.
+    pub example: Option<Value>,
+    /// The sample has the example in force and not as a comment.
+    pub shown: bool,
+    /// Of use only where that key of the section has one of these values, or any if there are none.
+    pub with: Option<(&'static str, &'static [&'static str])>,
+    /// How UCI treats it beside what its form says.
+    pub uci: &'static [Uci],
+    /// The default on OpenWrt, where that is another one.
+    pub openwrt: Option<&'static str>,
+    /// Those of a table's keys.
+    pub notes: Vec<Note>,
+}
+
+/// What UCI's translation must know of a key beside its form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Uci {
+    /// `none` alone is the empty list, which UCI cannot write.
+    None,
+    /// The list says what at most may leave or be done: where nothing in it is understood it is the empty one.
+    Strict,
+    /// Without it the rest would allow more than was meant: where it is bad, its whole section is left out.
+    Whole,
+    /// UCI has it under another key.
+    Absent,
+}
+
+/// A kind of option: how it is read, and how it is described.
+pub(super) trait Kind {
+    /// What comes of it.
+    type Value;
+
+    /// What holds where nothing is written.
+    fn absent(&self) -> Self::Value;
+
+    /// Takes it out of `section`; what holds where nothing is written stands in for what is wrong.
+    fn read(&self, reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Self::Value;
+
+    /// What it may hold.
+    fn form(&self) -> Form;
+
+    /// [`Kind::absent`], as it would be written.
+    fn default(&self) -> Option<Value> {
+        None
+    }
+
+    /// The notes on a table's keys.
+    fn notes(&self) -> Vec<Note> {
+        Vec::new()
+    }
+}
+
+/// A table of keys that was declared by [`options!`].
+pub(super) trait Declared: Sized {
+    /// The names of its keys.
+    const KEYS: &'static [&'static str];
+    /// Whether the platform may set them, in the same order.
+    const RIGHTS: &'static [Right];
+
+    /// What holds where nothing is written.
+    fn absent() -> Self;
+    /// Takes all of them out of `section`, in the order of the table.
+    fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Self;
+    fn entries() -> Vec<Entry>;
+    fn notes() -> Vec<Note>;
+}
+
+/// A declared table that is a section.
+pub(super) trait Headed: Declared {
+    const SECTION: &'static str;
+
+    /// Looks for contradictions between values that were read, and derives what depends on others.
+    fn check(&mut self, reader: &mut Reader<'_>, section: &Section<'_>);
+    fn heading() -> Heading;
+    fn heading_note() -> HeadingNote;
+}
+
+/// The section of this type, with its contradictions and its stray keys.
+pub(super) fn section<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> S {
+    let section = reader.section(root, S::SECTION);
+    in_section(reader, &section)
+}
+
+/// The same, if it was written at all.
+pub(super) fn section_if_written<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<S> {
+    let section = reader.section(root, S::SECTION);
+    section.map?;
+    Some(in_section(reader, &section))
+}
+
+fn in_section<S: Headed>(reader: &mut Reader<'_>, section: &Section<'_>) -> S {
+    let mut values = S::read(reader, section);
+    values.check(reader, section);
+    reader.unknown(section, S::KEYS);
+    values
+}
+
+/// Declares a table of keys: a struct whose fields are filled from them.
+///
+/// ```text
+/// options! {
+///     /// What the section decides.
+///     pub struct Outage = section "outage", "Outage" / "宽带中断",
+///         "When silence is an outage." / "…", check Outage::contradictions {
+///         /// What the value means.
+///         ///
+///         /// Default 2 s: why. Bounds: why.
+///         patience: Span = quantity(PATIENCE, Span::seconds(2)), REMOTE,
+///             "Patience" / "容忍时长", "A break shorter than this is counted, not acted on." / "…";
+///     }
+/// }
+/// ```
+///
+/// A field with another name than its key is written `field as "key"`. Behind the texts may stand, in this order:
+/// `labels [...]`, `shows VALUE` or `example VALUE`, `with "key" [values]`, `uci [...]`, `openwrt "value"`; see [`Note`].
+/// A struct without `section` is a table inside another.
+macro_rules! options {
+    (
+        $(#[$attribute:meta])*
+        $visible:vis struct $name:ident = section $section:literal, $title:literal / $title_zh:literal,
+            $about:literal / $about_zh:literal $(, check $check:path)? { $($entries:tt)* }
+    ) => {
+        options! { $(#[$attribute])* $visible struct $name { $($entries)* } }
+
+        impl crate::config::options::Headed for $name {
+            const SECTION: &'static str = $section;
+
+            fn check(
+                &mut self,
+                _reader: &mut crate::config::reader::Reader<'_>,
+                _section: &crate::config::reader::Section<'_>,
+            ) {
+                $($check(self, _reader, _section);)?
+            }
+
+            fn heading() -> crate::config::options::Heading {
+                let entries = <$name as crate::config::options::Declared>::entries();
+                crate::config::options::Heading { section: $section, title: $title, about: $about, entries }
+            }
+
+            fn heading_note() -> crate::config::options::HeadingNote {
+                let notes = <$name as crate::config::options::Declared>::notes();
+                crate::config::options::HeadingNote { title: $title_zh, about: $about_zh, notes }
+            }
+        }
+    };
+    (
+        $(#[$attribute:meta])*
+        $visible:vis struct $name:ident {
+            $(
+                $(#[doc = $argument:literal])*
+                $field:ident $(as $key:literal)? : $type:ty = $kind:expr, $right:expr,
+                    $title:literal / $title_zh:literal, $help:literal / $help_zh:literal
+                    $(, labels [$($label:literal / $label_zh:literal),* $(,)?])?
+                    $(, shows $shown:tt)?
+                    $(, example $example:tt)?
+                    $(, with $with:literal $values:tt)?
+                    $(, uci $uci:tt)?
+                    $(, openwrt $openwrt:literal)?;
+            )*
+        }
+    ) => {
+        $(#[$attribute])*
+        $visible struct $name {
+            $( $(#[doc = $argument])* pub $field: $type, )*
+        }
+
+        impl crate::config::options::Declared for $name {
+            const KEYS: &'static [&'static str] = &[$(options!(@key $field $($key)?)),*];
+            const RIGHTS: &'static [crate::config::options::Right] = &[$($right),*];
+
+            fn absent() -> $name {
+                use crate::config::options::Kind as _;
+                $name { $($field: ($kind).absent()),* }
+            }
+
+            fn read(
+                reader: &mut crate::config::reader::Reader<'_>,
+                section: &crate::config::reader::Section<'_>,
+            ) -> $name {
+                use crate::config::options::Kind as _;
+                $name { $($field: ($kind).read(reader, section, options!(@key $field $($key)?))),* }
+            }
+
+            fn entries() -> Vec<crate::config::options::Entry> {
+                use crate::config::options::Kind as _;
+                vec![$(crate::config::options::Entry {
+                    key: options!(@key $field $($key)?),
+                    form: ($kind).form(),
+                    default: ($kind).default(),
+                    right: $right,
+                    title: $title,
+                    help: $help,
+                }),*]
+            }
+
+            fn notes() -> Vec<crate::config::options::Note> {
+                use crate::config::options::{Kind as _, Note};
+                vec![$(Note {
+                    argument: vec![$($argument),*],
+                    title: $title_zh,
+                    help: $help_zh,
+                    notes: ($kind).notes(),
+                    $(labels: vec![$([$label, $label_zh]),*],)?
+                    $(example: Some(serde_json::json!($shown)), shown: true,)?
+                    $(example: Some(serde_json::json!($example)),)?
+                    $(with: Some(($with, &$values)),)?
+                    $(uci: &$uci,)?
+                    $(openwrt: Some($openwrt),)?
+                    ..Note::default()
+                }),*]
+            }
+        }
+    };
+    (@key $field:ident) => { stringify!($field) };
+    (@key $field:ident $key:literal) => { $key };
+}
+pub(super) use options;

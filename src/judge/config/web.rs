@@ -1,0 +1,104 @@
+//! `[web]`: which web page tells whether somebody is in between.
+
+use super::bounds::{LONGEST_BODY, within};
+use super::host;
+use super::kinds::{Count, count, quantity, text};
+use super::name::EVERY;
+use super::options::{Form, Kind, Pattern, Right, options};
+use super::reader::{Reader, Section, Show};
+use linekeeper_contract::units::Span;
+use serde_json::Value;
+
+options! {
+    /// Which web page tells whether somebody is in between.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Web = section "web", "Login page" / "登录页面",
+        "Which web page tells whether somebody is in between (a login page). Without url none is asked." /
+        "用哪个网页判断中间是否有人拦截（登录页面）。没有地址则不查询。", check Web::contradictions {
+        /// `http://…`. By https a login page could not show itself.
+        ///
+        /// Default: none is asked, as no web server is everybody's to ask.
+        url: Option<String> = text(Pattern::Page, Show::Secret, url), Right::Remote,
+            "Address" / "地址",
+            "By http:// only; any web server will do: nginx's `location = /204 { return 204; }`" /
+            "仅限 http://；任何 Web 服务器均可，如 nginx 的 `location = /204 { return 204; }`",
+            shows "http://speed.isp.example/204";
+        /// What its answer consists of, white space at both ends aside. `None`: it is not looked at.
+        body: Option<String> = text(Pattern::Plain, Show::Open, body), Right::Remote,
+            "Answers with the text" / "应答的内容",
+            "What its answer consists of, at most 256 bytes, white space aside. Not where the status is 204." /
+            "应答的内容，最多 256 字节，首尾空白除外。状态码为 204 时不适用。",
+            example "success", with "url" [];
+        /// What its server answers.
+        ///
+        /// Default 204: No Content, what those answer that are made for this, and no login page does. Bounds: what HTTP knows.
+        status: u16 = Status(count(within(100, 599), 204)), Right::Remote,
+            "Answers with the status" / "应答的状态码",
+            "The HTTP status that it answers with." / "应答的 HTTP 状态码。",
+            with "url" [];
+        /// How often it is asked on a line that is up.
+        ///
+        /// Default 15 min: a login page comes with a new session, which is looked at by itself, or with an unpaid bill, which
+        /// does not hurry.
+        every: Span = quantity(EVERY, Span::minutes(15)), Right::Remote,
+            "Asked every" / "询问间隔",
+            "How often it is asked while the line is up." / "线路正常时多久查询一次。",
+            with "url" [];
+    }
+}
+
+impl Web {
+    fn contradictions(&mut self, reader: &mut Reader<'_>, section: &Section<'_>) {
+        for key in ["status", "body", "every"].into_iter().filter(|key| section.has(key)) {
+            if !section.has("url") {
+                reader.missing(&section.path("url"), &format!("{} needs it", section.path(key)));
+            }
+        }
+        let status = self.status;
+        if self.body.is_some() && (status == 204 || status == 304 || status < 200) {
+            reader.fault(
+                &section.path("body"),
+                format!("must be absent where the status is {status}: it has none"),
+            );
+        }
+    }
+}
+
+fn url(text: &str) -> Result<String, String> {
+    match host::server(text) {
+        Ok(()) if text.starts_with("http://") => Ok(text.to_owned()),
+        Ok(()) => Err("by http://: by https:// a login page could not show itself".to_owned()),
+        Err(words) => Err(words.trim_start_matches("must be ").to_owned()),
+    }
+}
+
+fn body(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if !(1..=LONGEST_BODY).contains(&text.len()) {
+        return Err(format!("1 to {LONGEST_BODY} bytes beside white space"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A count in the type that HTTP's libraries have for it.
+struct Status(Count);
+
+impl Kind for Status {
+    type Value = u16;
+
+    fn absent(&self) -> u16 {
+        u16::try_from(self.0.absent()).unwrap_or(u16::MAX)
+    }
+
+    fn read(&self, reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> u16 {
+        u16::try_from(self.0.read(reader, section, key)).unwrap_or(u16::MAX)
+    }
+
+    fn form(&self) -> Form {
+        self.0.form()
+    }
+
+    fn default(&self) -> Option<Value> {
+        self.0.default()
+    }
+}
