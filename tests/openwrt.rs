@@ -747,7 +747,7 @@ fn documented_commands() {
                 .filter(|l| verb != "set" || !l.starts_with(&format!("\toption {option} ")))
                 .map(|l| format!("{l}\n"))
                 .collect();
-            uci.replace_range(line..end, &format!("\t{kind} {option} '{value}'\n{rest}"));
+            uci.replace_range(line..end, &format!("{rest}\t{kind} {option} '{value}'\n"));
         }
         assert_eq!(done, ["add_list", "add_list", "set", "commit", "reload_config"], "{document}");
         gateway.uci(uci);
