@@ -1,7 +1,7 @@
 //! LuCI's pages in Debian's Chromium, with a runtime written for the tests (`tests/luci/runtime.js`) and statuses that the real
 //! judge gives while it decides the golden traces again.
 //!
-//! `LINEKEEPER_PICTURES=DIR cargo test --test luci` leaves the pictures of the README there.
+//! `LINEKEEPER_PICTURES=DIR cargo test --test luci` leaves the pictures of the documents there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -37,7 +37,8 @@ fn main() -> ExitCode {
     field::run(TESTS)
 }
 
-const README: &str = include_str!("../README.md");
+/// Where the output of `diagnose` is shown.
+const DOCUMENT: &str = include_str!("../config/command-line.md");
 
 /// Long enough for a busy machine: a third of half of it is the time for an answer.
 const LIMIT: Span = Span::seconds(6);
@@ -289,11 +290,11 @@ fn diagnosed() -> Outcome {
         };
         for row in rows {
             must(has(&text, row), || format!("{what}: no row {row:?} in\n{text}"))?;
-            must(domain.is_none() || has(README, row), || format!("{what}: the README has no row {row:?}"))?;
+            must(domain.is_none() || has(DOCUMENT, row), || format!("{what}: the document has no row {row:?}"))?;
         }
         let line = text.lines().last().unwrap_or_default();
         must(line.contains(last), || format!("{what}: {last:?} is not in the last line: {line}"))?;
-        must(README.contains(line), || format!("{what}: the README does not show {line:?}"))
+        must(DOCUMENT.contains(line), || format!("{what}: the document does not show {line:?}"))
     };
     let dns = resolver(&world, Host::Anchor, ANCHOR.into(), dns_server::Manner::Alive)?;
     let _independent = resolver(&world, Host::World2, WORLD2.into(), dns_server::Manner::Alive)?;

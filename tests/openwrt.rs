@@ -56,6 +56,7 @@ fn main() -> ExitCode {
         ("the_daemon_runs_on_what_was_made_and_the_plugin_asks_it", daemon_runs),
         ("every_key_of_the_sample_can_be_written_in_uci", every_key_of_the_sample),
         ("the_shipped_file_explains_every_key_with_its_default", shipped_file),
+        ("the_documented_commands_make_a_gateway_watch", documented_commands),
         ("the_first_boot_names_the_gateway_after_its_board", first_boot),
         ("the_button_asks_for_a_call_when_it_is_held", button),
         ("a_gpio_switch_cuts_the_modems_power_and_returns_it", modem_power),
@@ -712,6 +713,51 @@ fn shipped_file() {
     assert_eq!(wanted.difference(&there).collect::<Vec<_>>(), Vec::<&String>::new());
     // The sample shows the minimum once.
     assert_eq!(there.difference(&wanted).collect::<Vec<_>>(), ["promise.upload.minimum"]);
+}
+
+/// The `uci` commands of the documents, applied to the shipped file as `uci` would.
+fn documented_commands() {
+    const UCI: &str = "uci() { for word; do echo \"$word\"; done >>words; echo . >>words; }\n\
+                       reload_config() { uci reload_config; }\n";
+    for document in ["README.md", "openwrt/README.md"] {
+        let text = fs::read_to_string(format!("{ROOT}/{document}")).unwrap();
+        let commands: Vec<&str> =
+            text.lines().filter(|l| l.starts_with("# uci ")).map(|l| l.trim_start_matches("# ")).collect();
+        let shipped =
+            fs::read_to_string(format!("{ROOT}/openwrt/linekeeper/files/linekeeper.config")).unwrap();
+        let gateway = Gateway::new(&shipped);
+        let o = gateway.run(&["-c", &format!("{UCI}{}", commands.join("\n"))], "");
+        assert!(o.status.success() && o.stderr.is_empty(), "{document}: {}", String::from_utf8_lossy(&o.stderr));
+        // The first boot gave it a name.
+        let mut uci = shipped.replace("config device 'device'\n", "config device 'device'\n\toption id 'gw-0001'\n");
+        let words = gateway.text("words");
+        let mut done = Vec::new();
+        for command in words.split_terminator(".\n") {
+            let words: Vec<&str> = command.lines().collect();
+            done.push(words[0]);
+            let [verb @ ("set" | "add_list"), assignment] = words[..] else { continue };
+            let (key, value) = assignment.split_once('=').unwrap();
+            let [_, section, option] = key.split('.').collect::<Vec<_>>()[..] else { panic!("{key}") };
+            let begin = uci.find(&format!(" '{section}'\n")).unwrap_or_else(|| panic!("no section {section}"));
+            let line = begin + uci[begin..].find('\n').unwrap() + 1;
+            let kind = if verb == "set" { "option" } else { "list" };
+            let end = uci[line..].find("\nconfig ").map_or(uci.len(), |end| line + end);
+            let rest: String = uci[line..end]
+                .lines()
+                .filter(|l| verb != "set" || !l.starts_with(&format!("\toption {option} ")))
+                .map(|l| format!("{l}\n"))
+                .collect();
+            uci.replace_range(line..end, &format!("{rest}\t{kind} {option} '{value}'\n"));
+        }
+        assert_eq!(done, ["add_list", "add_list", "set", "commit", "reload_config"], "{document}");
+        gateway.uci(uci);
+        assert!(gateway.init("start").contains("open_instance"), "{document}: {}", gateway.log());
+        assert_eq!(gateway.log(), "", "{document}");
+        let wanted = json!([
+            { "host": "198.51.100.1", "role": "anchor" }, { "host": "203.0.113.53", "role": "world" },
+        ]);
+        assert_eq!(gateway.json()["probe"]["targets"], wanted, "{document}");
+    }
 }
 
 fn first_boot() {
