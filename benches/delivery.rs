@@ -11,16 +11,16 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-#[path = "../tests/messages/mod.rs"]
-mod messages;
+#[path = "../tests/common/mod.rs"]
+mod common;
 
+use common::messages::{callback, event};
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
 use linekeeper::act::outbox::{Known, Outbox};
-use linekeeper_judge::config::{Broker, Mqtt as To};
-use linekeeper_contract::message::{Critical, Stamp};
-use linekeeper_judge::observation::Observation;
-use linekeeper_contract::units::{Mono, Span, Wall};
-use messages::{callback, event};
+use linekeeper::config::{Broker, Mqtt as To};
+use linekeeper::message::{Critical, Stamp};
+use linekeeper::observation::Observation;
+use linekeeper::units::{Mono, Span, Wall};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};

@@ -18,17 +18,18 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-#[path = "../tests/line/mod.rs"]
-mod line;
+#[path = "../tests/common/mod.rs"]
+mod common;
 
-use line::{IP_LAYER, Line, PROGRAM, installed, mbit};
-use linekeeper_lab::agent::{self, Agent};
-use linekeeper_lab::broker::Broker;
-use linekeeper_lab::clock;
-use linekeeper_lab::enclosure::measured_elsewhere;
-use linekeeper_lab::platform::{Platform, Receipts};
-use linekeeper_lab::world::{ANCHOR, Host, Process, World};
-use linekeeper_contract::message::{EventName, Message};
+use common::agent_binary;
+use common::line::{IP_LAYER, Line, is_installed, mbit};
+use linekeeper::lab::agent::{self, Agent};
+use linekeeper::lab::broker::Broker;
+use linekeeper::lab::clock;
+use linekeeper::lab::enclosure::measured_elsewhere;
+use linekeeper::lab::platform::{Platform, Receipts};
+use linekeeper::lab::world::{ANCHOR, Host, Process, World};
+use linekeeper::message::{EventName, Message};
 use serde_json::Value;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -46,12 +47,12 @@ fn main() -> ExitCode {
     if let Some(code) = measured_elsewhere() {
         return code;
     }
-    if installed("mwan3") {
+    if is_installed("mwan3") {
         println!("mwan3 is here and is not driven: it needs OpenWrt around it");
     } else {
         println!("mwan3 is not on PATH: left out");
     }
-    if installed("iperf3") && installed("tc") {
+    if is_installed("iperf3") && is_installed("tc") {
         rates();
     } else {
         println!("iperf3 or tc is not on PATH: rates are left out");
@@ -108,7 +109,7 @@ fn run(world: &World, words: &[&str]) -> Option<Value> {
 fn our_rate(world: &World, upload: bool) -> Option<f64> {
     let url = format!("http://{ANCHOR}/");
     let only = if upload { "--upload-only" } else { "--download-only" };
-    let said = run(world, &[PROGRAM, "speedtest", "--server", &url, "--json", only])?;
+    let said = run(world, &[agent_binary(), "speedtest", "--server", &url, "--json", only])?;
     said["tests"][0]["outcome"]["line"].as_f64()
 }
 
@@ -122,16 +123,16 @@ fn iperf3_rate(world: &World, upload: bool) -> Option<f64> {
 }
 
 fn outages() {
-    let world = World::build(Path::new(PROGRAM)).expect("the world");
+    let world = World::build(Path::new(agent_binary())).expect("the world");
     let _broker = Broker::start(&world).expect("the broker");
     let platform =
         Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received).expect("the platform");
     let configuration = agent::configuration(&world).replace("flapping = 20\n", "flapping = 100\n");
-    let _agent = Agent::start(&world, Path::new(PROGRAM), &configuration).expect("the agent");
+    let _agent = Agent::start(&world, Path::new(agent_binary()), &configuration).expect("the agent");
     let is_up = |state: &Value| state.get("line").and_then(Value::as_str) == Some("up");
     platform.wait_for(0, PATIENCE, |r| r.kind == "state" && is_up(&r.json)).expect("the line is seen up");
     let alarm = world.directory().join("dpinger-alarm");
-    let dpinger = installed("dpinger").then(|| dpinger(&world, &alarm));
+    let dpinger = is_installed("dpinger").then(|| dpinger(&world, &alarm));
     if dpinger.is_none() {
         println!("dpinger is not on PATH: left out");
     }

@@ -26,14 +26,15 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-#[path = "../tests/line/mod.rs"]
-mod line;
+#[path = "../tests/common/mod.rs"]
+mod common;
 
-use line::{Customer, IP_LAYER, Kind, Line, PROGRAM, Test, installed, mbit};
-use linekeeper_lab::agent::{self, Agent};
-use linekeeper_lab::clock;
-use linekeeper_lab::enclosure::measured_elsewhere;
-use linekeeper_lab::world::{ANCHOR, Host, WAN, World};
+use common::agent_binary;
+use common::line::{Customer, IP_LAYER, Kind, Line, Test, is_installed, mbit};
+use linekeeper::lab::agent::{self, Agent};
+use linekeeper::lab::clock;
+use linekeeper::lab::enclosure::measured_elsewhere;
+use linekeeper::lab::world::{ANCHOR, Host, WAN, World};
 use linekeeper::run::socket::{Request, ask};
 use linekeeper_contract::vocabulary::Direction;
 use serde_json::Value;
@@ -62,13 +63,13 @@ fn main() -> ExitCode {
         words.peek().is_none() || words.any(|w| w == part)
     };
     if !chosen("iperf3") {
-    } else if installed("iperf3") {
+    } else if is_installed("iperf3") {
         beside_iperf3(&line);
     } else {
         println!("speed.cpu_ratio and speed.rate_ratio were not measured: iperf3 is not installed");
     }
     if !chosen("accuracy") {
-    } else if installed("tc") {
+    } else if is_installed("tc") {
         accuracy(&line);
     } else {
         println!(
@@ -76,7 +77,7 @@ fn main() -> ExitCode {
         );
     }
     if !chosen("verdicts") {
-    } else if installed("tc") {
+    } else if is_installed("tc") {
         verdicts(&line);
     } else {
         println!("speed.verdicts_right was not measured: tc is not installed");
@@ -101,7 +102,7 @@ fn verdicts(line: &Line) {
                 "[promise]\n{} = {{ normal = \"{sold} Mbit/s\" }}\n[speed]\nservers = [\"http://{ANCHOR}/\"]\nseconds = \"3 s\"\nper_day = 48\n",
                 direction.name()
             );
-        let keeper = Agent::start(world, Path::new(PROGRAM), &configuration).expect("the agent");
+        let keeper = Agent::start(world, Path::new(agent_binary()), &configuration).expect("the agent");
         let (verdict, tests) = verdict(&keeper);
         let wanted = if kept { "kept" } else { "broken" };
         right += usize::from(verdict == wanted);
@@ -246,7 +247,7 @@ fn beside_iperf3(line: &Line) {
 
 /// Lets the second core carry what arrives at each end of the line, and with it the way through the world.
 fn steer(world: &World) -> bool {
-    if !installed("taskset") || std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
+    if !is_installed("taskset") || std::thread::available_parallelism().is_ok_and(|n| n.get() < 2) {
         return false;
     }
     // sysfs shows the devices of whoever mounted it.
@@ -283,7 +284,16 @@ fn ours(world: &World, alone: bool) -> Option<Cost> {
     let (cpu, said) = timed(
         world,
         alone,
-        &[PROGRAM, "speedtest", "--server", &url, "--json", "--download-only", "--megabytes", "100000"],
+        &[
+            agent_binary(),
+            "speedtest",
+            "--server",
+            &url,
+            "--json",
+            "--download-only",
+            "--megabytes",
+            "100000",
+        ],
     )?;
     let test = &said["tests"][0];
     let (seconds, found) = (test["took"].as_f64()? / 1e3, &test["outcome"]);

@@ -1,0 +1,321 @@
+//! The daemon as procd runs it: told to reload, wedged, and on OpenWrt, where netifd has the interface.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+use crate::common::agent_binary;
+use crate::common::field;
+use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
+use crate::common::repository_path;
+use libtest_mimic::Failed;
+use linekeeper::lab::clock;
+use linekeeper::lab::world::{Host, WAN, World};
+use linekeeper::run::socket::{Request, ask};
+use rustix::process::Signal;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::ExitStatusExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+const MQTT: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
+const DEVICE: &str = "gw-0001";
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::lab("a_reload_puts_another_configuration_in_force_and_keeps_the_incident", MQTT, reload),
+        Test::lab("a_summary_that_waits_outlives_a_reload", MQTT, summary),
+        Test::lab("a_wrong_configuration_is_refused_with_every_fault_and_the_old_one_stays", &[], refused),
+        Test::lab("a_loop_that_hangs_is_ended_and_the_incident_goes_on_in_the_next_life", MQTT, wedged),
+        Test::lab("the_story_of_an_outage_on_openwrt", MQTT, openwrt),
+        Test::lab("an_interface_taken_down_by_hand_is_left_down", MQTT, by_hand),
+    ]
+}
+
+/// Writes the configuration anew and says so, as the init script's reload does.
+fn reloads(plan: &mut Plan, agent: u32, from: &str, to: &str) -> Outcome {
+    plan.configuration = field::edit(&plan.configuration, from, to);
+    fs::write(plan.directory.join("linekeeper.toml"), &plan.configuration)?;
+    field::signal(agent, Signal::HUP);
+    Ok(())
+}
+
+fn opened(ear: &Ear, place: usize) -> usize {
+    ear.heard(place).iter().filter(|h| h.is_event("incident_opened")).count()
+}
+
+fn reload() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let mut plan = Plan::new(&world, DEVICE);
+    let mut agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    // A remedy on the books, which must be there afterwards.
+    world.wedge()?;
+    let healed = ear.expect("the repair", 0, PATIENCE, |h| {
+        h.is_event("incident_closed") && h.text("/why").contains("restart-interface")
+    })?;
+    world.silence_upstream()?;
+    let again = ear.expect("the outage", 0, PATIENCE, |h| {
+        h.is_event("incident_updated") || (h.is_event("incident_opened") && h.id() > healed.id())
+    })?;
+    let requested = ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let before = plan.status()?;
+    let place = ear.place();
+
+    // Another target, another area, and what can only be taken at a start.
+    let changes = [
+        ("area = \"north-3/olt-7\"", "area = \"south-1\""),
+        ("hold_down = \"10 s\"", "hold_down = \"12 s\""),
+        ("[store]\ndirectory = \"", "[store]\ndirectory = \"/run/elsewhere"),
+    ];
+    for (from, to) in changes {
+        plan.configuration = field::edit(&plan.configuration, from, to);
+    }
+    let at = clock::uptime();
+    reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
+    plan.says("store.directory is taken at a start only")?;
+    plan.says("beginning anew with another configuration")?;
+    ear.expect("its birth", place, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
+    tell("SIGHUP → connected with the other configuration", clock::since(at));
+    let after = plan.status()?;
+    must(plan.store().join("state.json").exists() && !Path::new("/run/elsewhere").exists(), || {
+        "it keeps its memory elsewhere".into()
+    })?;
+    for kept in ["/status/incident/id", "/status/budgets", "/status/callbacks/0/callback_id"] {
+        must(before.pointer(kept) == after.pointer(kept) && after.pointer(kept).is_some(), || {
+            format!("{kept} was {:?}, is {:?}", before.pointer(kept), after.pointer(kept))
+        })?;
+    }
+    must(after["running_ms"].as_u64() < before["running_ms"].as_u64(), || "no new beginning".into())?;
+    world.restore_upstream()?;
+    let closed = ear.expect("the end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(closed.text("/incident/id") == again.text("/incident/id"), || "another incident was closed".into())?;
+    let withdrawn = ear.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    must(withdrawn.text("/callback_id") == requested.text("/callback_id"), || "another callback".into())?;
+    // What was seen before the reload: the line went from up to down there, and has not since.
+    let recorded = &closed.json["recorder"];
+    must(recorded["line"].as_str().is_some_and(|line| line.contains("ud")), || {
+        format!("it recorded {recorded}")
+    })?;
+    must(withdrawn.text("/area") == "north-3/olt-7", || "the request is told as it was made".into())?;
+    must(opened(&ear, place) == 0, || "the reload opened an incident".into())?;
+
+    // The same file again changes nothing, twice at once neither.
+    let anew = || plan.log().matches("beginning anew").count();
+    let began = anew();
+    field::signal(agent.id(), Signal::HUP);
+    plan.says("is the one in force")?;
+    must(anew() == began, || "it began anew for nothing".into())?;
+    // It is the process that was started, and it ends in order.
+    must(agent.child().try_wait()?.is_none(), || "the process has ended".into())?;
+    must(agent.end(PATIENCE), || "it does not end".into())
+}
+
+fn summary() -> Outcome {
+    let world = build()?;
+    let mut broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let mut plan = Plan::new(&world, DEVICE);
+    plan.configuration += "\n[telemetry]\nevery = \"5 min\"\n";
+    let agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    broker.down()?;
+    let place = ear.place();
+    ask(&plan.socket(), &Request::Hasten)?;
+    let running = || plan.status().ok().and_then(|s| s["running_ms"].as_u64()).unwrap_or(0);
+    must(clock::wait_until(PATIENCE, || running() > 6 * 60_000), || format!("{} ms ran", running()))?;
+    reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
+    plan.says("beginning anew with another configuration")?;
+    broker.up(&world)?;
+    ear.expect("the summary", place, PATIENCE, |h| h.kind == "telemetry" && h.text("/id").ends_with("/T1"))?;
+    Ok(())
+}
+
+fn refused() -> Outcome {
+    let world = build()?;
+    let mut plan = Plan::new(&world, DEVICE);
+    let agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    let good = plan.configuration.clone();
+    let running = plan.status()?["running_ms"].as_u64();
+    plan.configuration = field::edit(&plan.configuration, "flapping = 20", "flapping = 2000\nnonsense = 1");
+    reloads(&mut plan, agent.id(), "keep_alive = \"5 s\"", "keep_alive = \"5 parsecs\"")?;
+    for fault in ["outage.flapping", "outage.nonsense", "mqtt.keep_alive"] {
+        plan.says(fault)?;
+    }
+    plan.says("is refused; the old one stays in force")?;
+    // Not even text, and nothing at all.
+    fs::write(plan.directory.join("linekeeper.toml"), b"\xff\xfe")?;
+    field::signal(agent.id(), Signal::HUP);
+    plan.says("cannot read the configuration")?;
+    let refusals = || plan.log().matches("stays in force").count();
+    must(clock::wait_until(PATIENCE, || refusals() == 2), || "the second is not refused".into())?;
+    fs::remove_file(plan.directory.join("linekeeper.toml"))?;
+    field::signal(agent.id(), Signal::HUP);
+    must(clock::wait_until(PATIENCE, || refusals() == 3), || "the third is not refused".into())?;
+    must(plan.status()?["running_ms"].as_u64() > running, || "it began anew".into())?;
+    must(!plan.log().contains("beginning anew"), || "it began anew".into())?;
+    // It still watches, and takes a right one.
+    world.silence_upstream()?;
+    plan.line_becomes("down")?;
+    world.restore_upstream()?;
+    plan.line_becomes("up")?;
+    plan.configuration = good;
+    reloads(&mut plan, agent.id(), "flapping = 20", "flapping = 19")?;
+    plan.says("beginning anew with another configuration")?;
+    plan.line_becomes("up")
+}
+
+fn wedged() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let plan = Plan::new(&world, DEVICE);
+    let mut agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    world.silence_upstream()?;
+    let opened_at = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    // The lab's hook: the loop hangs while it answers, with a watchdog that looks ten times a second.
+    let mut socket = std::os::unix::net::UnixStream::connect(plan.socket())?;
+    socket.write_all(b"{\"request\":\"wedge\"}\n")?;
+    let at = clock::uptime();
+    let status = agent.child().wait()?;
+    tell("wedged → ended by its watchdog, which looks every 0.1 s here", clock::since(at));
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
+    must(answer.is_empty(), || format!("it was not wedged: {answer}"))?;
+    must(status.signal() == Some(6), || format!("it ended with {status}"))?;
+    plan.says("the loop has not turned for 1.2 s: ending at once")?;
+    // As procd does.
+    let place = ear.place();
+    let _agent = plan.start(&world)?;
+    plan.says("the process died unasked")?;
+    plan.line_becomes("down")?;
+    world.restore_upstream()?;
+    let closed = ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(closed.text("/incident/id") == opened_at.text("/incident/id"), || "another incident".into())?;
+    must(opened(&ear, 0) == 1, || "the death opened another incident".into())
+}
+
+/// A plan for the driver `openwrt`, with a `ubus` whose netifd has the world's WAN.
+fn on_openwrt(world: &World) -> Result<(Plan, PathBuf), Failed> {
+    let folder = Path::new(field::KEPT).join("netifd");
+    let programs = folder.join("bin");
+    fs::create_dir_all(&programs)?;
+    let live = repository_path("tests/openwrt/live").display().to_string();
+    let script = format!(
+        "#!/bin/sh\nexec {live} {} {WAN} {} {} -- \"$@\"\n",
+        folder.display(),
+        world.dhcp_pidfile().display(),
+        world.dhcp_client().join(" ")
+    );
+    fs::write(programs.join("ubus"), script)?;
+    fs::set_permissions(programs.join("ubus"), fs::Permissions::from_mode(0o755))?;
+    let mut plan = Plan::new(world, DEVICE);
+    let text: String =
+        plan.configuration.lines().filter(|l| !l.starts_with("dhcp_")).map(|l| format!("{l}\n")).collect();
+    plan.configuration = text;
+    // By OpenWrt's name: which device that is, netifd says.
+    plan = plan
+        .edit("driver = \"linux\"", "driver = \"openwrt\"")
+        .edit(&format!("device = \"{WAN}\""), "interface = \"wan\"");
+    plan.programs = Some(programs);
+    Ok((plan, folder))
+}
+
+/// `ubus` as an administrator calls it.
+fn ubus(world: &World, plan: &Plan, method: &str) -> Outcome {
+    let program = plan.programs.as_ref().unwrap().join("ubus");
+    let out = world
+        .exec_in(Host::Gateway, Command::new(program).args(["call", "network.interface.wan", method]))?;
+    must(out.status.success(), || format!("{method}: {}", out.status))
+}
+
+fn openwrt() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let (plan, folder) = on_openwrt(&world)?;
+    let mut agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    let watched = plan.status()?;
+    must(watched.pointer("/status/interface/1").is_some_and(|is| is == "up"), || watched.to_string())?;
+
+    // A wedged interface: renewed in vain, then taken down and up.
+    world.wedge()?;
+    let place = ear.place();
+    let closed = ear.expect("the repair", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(closed.text("/why").contains("healed by restart-interface"), || closed.text("/why").into())?;
+    let remedies: Vec<String> = ear
+        .heard(0)
+        .iter()
+        .filter(|h| h.is_event("remedy_ended"))
+        .map(|h| format!("{} {}", h.text("/remedy/name"), h.text("/remedy/outcome")))
+        .collect();
+    must(remedies == ["renew no_effect", "restart-interface healed"], || format!("{remedies:?}"))?;
+    must(wan_is_up() && world.has_lease(), || "the WAN is left down".into())?;
+    plan.incident_is_over()?;
+
+    // The cable out: nothing is tried, it comes back with the cable.
+    let (place, begun) = (ear.place(), ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count());
+    world.cut_carrier()?;
+    ear.expect("the cable's incident", place, PATIENCE, |h| {
+        h.is_event("incident_opened") && h.text("/incident/fault_domain") == "link"
+    })?;
+    world.restore_carrier()?;
+    ear.expect("its end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let tried = ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count();
+    must(tried == begun, || "something was tried about a cable".into())?;
+    plan.incident_is_over()?;
+
+    // Silent loss beyond the gateway: nothing on this side helps, the customer is to be called, and then need not be.
+    let place = ear.place();
+    world.silence_upstream()?;
+    ear.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
+    world.restore_upstream()?;
+    ear.expect("its withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    let log = plan.log();
+    must(!log.contains("netifd does not tell"), || "netifd could not be asked".into())?;
+    // One listener, and it goes with the daemon.
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    let listeners = || {
+        fs::read_dir("/proc").into_iter().flatten().flatten().filter(|process| {
+            let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
+            String::from_utf8_lossy(&line).contains(&folder.join("events").display().to_string())
+        })
+    };
+    must(clock::wait_until(PATIENCE, || listeners().count() == 0), || "a listener is left".into())
+}
+
+fn by_hand() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    world.backup(true)?;
+    let ear = Ear::start(&world)?;
+    let (plan, folder) = on_openwrt(&world)?;
+    let _agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    let calls = || field::read(&folder.join("calls"));
+    let at = clock::uptime();
+    ubus(&world, &plan, "down")?;
+    ear.expect("what is known of it", 0, PATIENCE, |h| {
+        h.is_event("incident_updated") && h.text("/why").contains("somebody took the interface down")
+    })?;
+    tell("taken down by hand → told", clock::since(at));
+    // The carrier's ten seconds and the callback's eight are over.
+    std::thread::sleep(Duration::from_secs(16));
+    must(!wan_is_up(), || "it was taken up against somebody's will".into())?;
+    must(!calls().lines().any(|line| line.ends_with(" up")), || "`up` was sent".into())?;
+    for h in ear.critical(0) {
+        must(h.kind != "callback" && !h.is_event("remedy_begun"), || field::brief(&h))?;
+    }
+    let shown = Command::new(agent_binary()).args(["status", "--socket"]).arg(plan.socket()).output()?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    must(shown.contains("netifd: wan was taken down by somebody"), || shown.clone())?;
+    // A reload of the network does not bring it back, nor does ours: whoever took it down takes it up.
+    ubus(&world, &plan, "up")?;
+    ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    plan.line_becomes("up")
+}

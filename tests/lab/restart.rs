@@ -1,0 +1,279 @@
+//! The agent ends and begins again: asked to, or killed in the middle of a repair. No interface is left down.
+
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
+
+use crate::common::agent_binary;
+use crate::common::field;
+use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
+use linekeeper::lab::clock;
+use linekeeper::lab::world::World;
+use rustix::process::Signal;
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
+
+pub fn tests() -> Vec<Test> {
+    vec![
+        Test::lab("killed_while_it_restarts_the_interface_the_next_life_puts_it_right", NEEDS, killed),
+        Test::lab("asked_to_end_in_the_middle_of_a_repair_it_leaves_the_interface_up", NEEDS, asked),
+        Test::lab("an_incident_outlives_the_process", NEEDS, outlives),
+        Test::lab("a_hook_that_hangs_is_run_and_holds_nothing_up", NEEDS, hooked),
+        Test::lab(
+            "a_crash_a_restart_a_reboot_and_a_power_cut_are_told_apart",
+            &["mosquitto", "mosquitto_sub", "mosquitto_pub", "mount"],
+            told_apart,
+        ),
+    ]
+}
+
+const DEVICE: &str = "gw-0001";
+
+/// With an `ip` that takes its time as a small router's does, so that a death between `down` and `up` can be aimed at.
+fn plan(world: &World) -> Result<Plan, libtest_mimic::Failed> {
+    let mut plan = Plan::new(world, DEVICE)
+        .impatient()
+        .edit("limit = {", "per_day = { renew = 100, restart-interface = 100 }\nlimit = {");
+    let programs = std::path::Path::new(field::KEPT).join("slow");
+    fs::create_dir_all(&programs)?;
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let real = std::env::split_paths(&path).map(|d| d.join("ip")).find(|p| p.exists()).ok_or("no ip")?;
+    let wrapper = programs.join("ip");
+    fs::write(&wrapper, format!("#!/bin/sh\nsleep 0.15\nexec {} \"$@\"\n", real.display()))?;
+    fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+    plan.programs = Some(programs);
+    Ok(plan)
+}
+
+fn killed() -> Outcome {
+    const BEGUN: &str = "restart-interface makes sense in fault domain";
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let plan = plan(&world)?;
+    let mut found_down = 0;
+    let mut interrupted = 0;
+    let points = [0, 100, 170, 240, 310, 380, 450, 600];
+    let mut agent = plan.start(&world)?;
+    for (n, after) in points.into_iter().enumerate() {
+        plan.incident_is_over()?;
+        let place = ear.place();
+        let begun = plan.log().matches(BEGUN).count();
+        world.wedge()?;
+        must(clock::wait_until(PATIENCE, || plan.log().matches(BEGUN).count() > begun), || {
+            format!("point {n}: the interface is not restarted")
+        })?;
+        std::thread::sleep(Duration::from_millis(after));
+        agent.kill();
+        // What it had started itself runs on for a moment: `ip` is a process of its own.
+        std::thread::sleep(Duration::from_millis(200));
+        let up = wan_is_up();
+        let lease = world.has_lease();
+        found_down += u32::from(!up);
+        let at = clock::uptime();
+        agent = plan.start(&world)?;
+        if n % 3 == 2 {
+            // And once more, before it could put anything right.
+            std::thread::sleep(Duration::from_millis(60));
+            agent.kill();
+            agent = plan.start(&world)?;
+        }
+        let right = clock::wait_until(PATIENCE, || wan_is_up() && world.has_lease());
+        must(right, || {
+            format!("killed {after} ms into the repair, the interface stays down or without a lease")
+        })?;
+        println!(
+            "killed {after} ms into the repair: interface {}, {}; right again after {:?}",
+            if up { "up" } else { "down" },
+            if lease { "leased" } else { "no lease" },
+            clock::since(at)
+        );
+        ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+        interrupted += ear
+            .heard(place)
+            .iter()
+            .filter(|h| h.is_event("remedy_ended") && h.text("/remedy/outcome") == "interrupted")
+            .count();
+    }
+    println!(
+        "{} deaths: {found_down} left the interface down, {interrupted} repairs told as interrupted",
+        points.len()
+    );
+    must(found_down >= 1, || "no death fell between down and up".into())?;
+    must(interrupted >= 5, || format!("only {interrupted} repairs were told as interrupted"))
+}
+
+fn asked() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let plan = plan(&world)?;
+    for after in [0, 200, 400] {
+        let mut agent = plan.start(&world)?;
+        plan.incident_is_over()?;
+        let place = ear.place();
+        world.wedge()?;
+        ear.expect("the repair", place, PATIENCE, |h| {
+            h.is_event("remedy_begun") && h.text("/remedy/name") == "restart-interface"
+        })?;
+        std::thread::sleep(Duration::from_millis(after));
+        let at = clock::uptime();
+        field::signal(agent.id(), Signal::TERM);
+        let status = agent.child().wait()?;
+        let took = clock::since(at);
+        tell(&format!("SIGTERM {after} ms into a repair → ended"), took);
+        must(status.code() == Some(0), || format!("it ended with {status}"))?;
+        must(took < Duration::from_secs(5), || format!("it took {took:?}; procd kills after 5 s"))?;
+        must(clock::wait_until(PATIENCE, wan_is_up), || "the interface is left down".into())?;
+        must(clock::wait_until(PATIENCE, || world.has_lease()), || {
+            "the interface is left without a lease".into()
+        })?;
+        ear.expect("the goodbye", place, PATIENCE, |h| h.kind == "state" && h.text("/reason") == "stopped")?;
+    }
+    Ok(())
+}
+
+/// An incident that was open before is the same one after; what broke while nobody watched is found too.
+fn outlives() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let plan = Plan::new(&world, DEVICE);
+    let mut agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    world.silence_upstream()?;
+    let opened = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    agent = plan.start(&world)?;
+    plan.line_becomes("down")?;
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    // Healed while nobody looked.
+    world.restore_upstream()?;
+    agent = plan.start(&world)?;
+    let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(closed.text("/incident/id") == opened.text("/incident/id"), || {
+        "another incident was closed".into()
+    })?;
+    let count = ear.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
+    must(count == 1, || format!("{count} incidents were opened by one fault"))?;
+    // Broken while nobody looked: a new life finds it.
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    let place = ear.place();
+    world.silence_upstream()?;
+    let _agent = plan.start(&world)?;
+    ear.expect("the outage that began unseen", place, PATIENCE, |h| {
+        h.is_event("incident_opened") || h.is_event("incident_updated")
+    })?;
+    Ok(())
+}
+
+/// Lets the kernel seem to have booted anew: another boot id, and nothing left of what lay in memory.
+fn boots(plan: &Plan, boot: &str) -> Outcome {
+    let id = std::path::Path::new(field::KEPT).join(format!("boot-id-{boot}"));
+    fs::write(&id, format!("{boot}\n"))?;
+    // The enclosure has a mount namespace of its own.
+    let mount = std::process::Command::new("mount")
+        .arg("--bind")
+        .arg(&id)
+        .arg("/proc/sys/kernel/random/boot_id")
+        .output()?;
+    must(mount.status.success(), || String::from_utf8_lossy(&mount.stderr).into_owned())?;
+    let _ = fs::remove_file(plan.socket().with_extension("alive"));
+    Ok(())
+}
+
+fn told_apart() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let plan = Plan::new(&world, DEVICE);
+    let alive = plan.socket().with_extension("alive");
+    let how = |wanted: &str| -> Outcome {
+        plan.line_becomes("up")?;
+        let status = plan.status()?;
+        let said = status.pointer("/status/beginning/how").and_then(|v| v.as_str()).unwrap_or_default();
+        must(said == wanted, || format!("it says {said:?}, it was {wanted:?}: {status}"))?;
+        let began = |state: &serde_json::Value| state["online"] == true && state["began"] == wanted;
+        field::state_becomes(&world, DEVICE, wanted, began)?;
+        let books = &status["status"]["availability"]["total"];
+        must(books["line_ms"] == 0, || format!("no break of the line, and it is charged: {books}"))
+    };
+    boots(&plan, "first")?;
+    let mut agent = plan.start(&world)?;
+    how("not_known")?;
+    must(alive.exists(), || "no heartbeat is written".into())?;
+    agent.kill();
+    must(alive.exists(), || "the heartbeat does not outlive its process".into())?;
+    agent = plan.start(&world)?;
+    how("crashed")?;
+    plan.says("the process died unasked")?;
+    let most = plan.status()?.pointer("/status/beginning/away_most_ms").and_then(|v| v.as_u64());
+    must(most.is_some_and(|ms| ms < 60_000), || format!("away for {most:?} ms at most, by the heartbeat"))?;
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(!alive.exists(), || "an orderly end leaves its heartbeat".into())?;
+    agent = plan.start(&world)?;
+    how("restarted")?;
+    agent.kill();
+    boots(&plan, "second")?;
+    let place = ear.place();
+    agent = plan.start(&world)?;
+    how("power_cut")?;
+    plan.says("the gateway lost its power without warning")?;
+    must(ear.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
+    must(agent.end(PATIENCE), || "it does not end".into())?;
+    boots(&plan, "third")?;
+    agent = plan.start(&world)?;
+    how("rebooted")?;
+    let shown = std::process::Command::new(agent_binary())
+        .args(["status", "--socket"])
+        .arg(plan.socket())
+        .output()?;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    println!("{shown}");
+    must(shown.contains("available") && shown.contains("not watched"), || "the status has no books".into())?;
+    must(shown.contains("before: the gateway was rebooted in order, not by us"), || {
+        "the status does not say how it began".into()
+    })?;
+    drop(agent);
+    Ok(())
+}
+
+/// The agent's own wiring: the hook is told of an incident, hangs, and neither messages nor the verdict wait for it.
+fn hooked() -> Outcome {
+    let world = build()?;
+    let _broker = Mosquitto::start(&world)?;
+    let ear = Ear::start(&world)?;
+    let room = std::path::Path::new(field::KEPT).join("hook");
+    fs::create_dir_all(&room)?;
+    let program = room.join("hook");
+    let told = room.join("told");
+    let line = "$ACTION $LINEKEEPER_EVENT $LINEKEEPER_DOMAIN $DEVICE";
+    fs::write(&program, format!("#!/bin/sh\necho \"{line}\" >> {}\nsleep 1000\n", told.display()))?;
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    let hooks = format!("[hooks]\nprogram = {program:?}\non = [\"incident\"]\nlimit = \"2 s\"\n\n[store]\n");
+    let plan = Plan::new(&world, DEVICE).edit("[store]\n", &hooks);
+    let mut agent = plan.start(&world)?;
+    plan.line_becomes("up")?;
+    world.silence_upstream()?;
+    ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    must(
+        clock::wait_until(PATIENCE, || field::read(&told).starts_with("opened incident upstream wan0\n")),
+        || format!("the hook was told {:?}", field::read(&told)),
+    )?;
+    // While it hangs, the line comes back and that is told.
+    let at = clock::uptime();
+    world.restore_upstream()?;
+    let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    tell("restored → closed, with a hook that hangs", clock::since(at));
+    let recorder = &closed.json["recorder"];
+    // It was down for less than a second: how a second is shown is how it ended.
+    must(recorder["line"].as_str().is_some_and(|line| line.contains('u')), || {
+        format!("no recording goes with the incident: {recorder}")
+    })?;
+    must(clock::wait_until(PATIENCE, || field::read(&told).contains("closed incident")), || {
+        "the killed hook is not run again".into()
+    })?;
+    plan.says("did not end within 2 s and was killed")?;
+    must(agent.end(PATIENCE), || "it does not end".into())
+}
