@@ -19,10 +19,9 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-use linekeeper_lab::clock;
 use linekeeper_lab::enclosure::measured_elsewhere;
-use linekeeper_lab::run;
 use linekeeper_lab::world::{ANCHOR, Host, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
+use linekeeper_lab::{clock, run};
 use serde_json::{Value, json};
 use std::fs::{self, File};
 use std::net::TcpStream;
@@ -31,7 +30,7 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// The bench's own, which also plays the parts of the world.
-const PROGRAM: &str = env!("CARGO_BIN_EXE_linekeeper");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_linekeeper-agent");
 /// Seconds. Two minutes: twelve keep-alives and echoes to the gateway, so that one more or less does not show.
 const QUIET: u64 = 120;
 /// An echo or its answer at the IP layer (RFC 792: 20 of header, 8 of ICMP, and ours carry 32).

@@ -3,9 +3,9 @@
 //! Counters every second and an echo every second (`line_year`), or every half second as by default (the others), all of
 //! it simulated on one core; a tenth of the year is watched and multiplied. `LINEKEEPER_BENCH_DAYS` changes how much is watched.
 
+use linekeeper_contract::units::{Permille, Span};
 use linekeeper_judge::config::{Places, read};
 use linekeeper_proving::simulate::{Report, Simulation, Spectator, Trouble, World};
-use linekeeper_contract::units::{Permille, Span};
 use serde_json::json;
 use std::time::Duration;
 

@@ -12,13 +12,13 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
+use linekeeper_contract::message::{EventName, Message};
 use linekeeper_lab::agent::{self, Agent};
 use linekeeper_lab::broker::Broker;
 use linekeeper_lab::clock;
 use linekeeper_lab::enclosure::measured_elsewhere;
 use linekeeper_lab::platform::{Platform, Receipts, Received};
 use linekeeper_lab::world::{Host, World};
-use linekeeper_contract::message::{EventName, Message};
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::Duration;
@@ -84,7 +84,7 @@ struct Bench {
 
 impl Bench {
     fn new() -> Bench {
-        let program = Path::new(env!("CARGO_BIN_EXE_linekeeper"));
+        let program = Path::new(env!("CARGO_BIN_EXE_linekeeper-agent"));
         let world = World::build(program).expect("the world");
         let broker = Broker::start(&world).expect("the broker");
         let platform = Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received)

@@ -14,10 +14,10 @@
 
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
 use linekeeper::act::outbox::{Known, Outbox};
-use linekeeper_judge::config::{Broker, Mqtt as To};
 use linekeeper_contract::message::Stamp;
-use linekeeper_judge::observation::Observation;
 use linekeeper_contract::units::{Mono, Span, Wall};
+use linekeeper_judge::config::{Broker, Mqtt as To};
+use linekeeper_judge::observation::Observation;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use std::net::{TcpListener, TcpStream};

@@ -31,12 +31,12 @@ mod common;
 
 use common::agent_binary;
 use common::line::{Customer, IP_LAYER, Kind, Line, Test, is_installed, mbit};
-use linekeeper::lab::agent::{self, Agent};
-use linekeeper::lab::clock;
-use linekeeper::lab::enclosure::measured_elsewhere;
-use linekeeper::lab::world::{ANCHOR, Host, WAN, World};
 use linekeeper::run::socket::{Request, ask};
 use linekeeper_contract::vocabulary::Direction;
+use linekeeper_lab::agent::{self, Agent};
+use linekeeper_lab::clock;
+use linekeeper_lab::enclosure::measured_elsewhere;
+use linekeeper_lab::world::{ANCHOR, Host, WAN, World};
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};

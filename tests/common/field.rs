@@ -8,9 +8,9 @@ use super::agent_binary;
 pub use super::trial::{Outcome, Test, must};
 use libtest_mimic::Failed;
 use linekeeper::clock::Clock;
-use linekeeper::lab::platform::ROOT;
-use linekeeper::lab::world::{Host, PLATFORM, Process, World, ip};
-use linekeeper::lab::{agent, clock};
+use linekeeper_lab::platform::ROOT;
+use linekeeper_lab::world::{Host, PLATFORM, Process, World, ip};
+use linekeeper_lab::{agent, clock};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::fs::{self, File};
@@ -529,7 +529,7 @@ impl Plan {
 
 /// Whether the WAN device is administratively up.
 pub fn wan_is_up() -> bool {
-    let shown = ip(Host::Gateway, &["-o", "link", "show", "dev", linekeeper::lab::world::WAN]);
+    let shown = ip(Host::Gateway, &["-o", "link", "show", "dev", linekeeper_lab::world::WAN]);
     // `<BROADCAST,MULTICAST,UP,LOWER_UP>`
     shown.is_ok_and(|text| {
         text.split(['<', '>']).nth(1).is_some_and(|flags| flags.split(',').any(|flag| flag == "UP"))

@@ -2,14 +2,15 @@
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
-use linekeeper::action::{Action, Done, Repair, Rung};
-use linekeeper::check::AreaNotice;
-use linekeeper::config::{Config, Places, read};
-use linekeeper::judge::diagnosis::makes_sense;
-use linekeeper::message::{Critical, EventName, Message};
-use linekeeper::observation::{Entry, Link, Observation};
-use linekeeper::simulate::{Moment, Report, Spectator, World, run};
-use linekeeper::units::{Mono, Span};
+use linekeeper_contract::message::{Critical, EventName, Message};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::{Action, Done, Repair};
+use linekeeper_judge::check::AreaNotice;
+use linekeeper_judge::config::{Config, Places, read};
+use linekeeper_judge::diagnosis::makes_sense;
+use linekeeper_judge::observation::{Entry, Link, Observation};
+use linekeeper_proving::simulate::{Moment, Report, Spectator, World, run};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;

@@ -3,13 +3,13 @@
 
 use super::agent_binary;
 pub use super::trial::is_installed;
-use linekeeper::lab::speed_server::Manner;
-use linekeeper::lab::world::{ANCHOR, Host, LAN_HOST, Process, WAN, WORLD, World, ip};
-use linekeeper::lab::{Error, clock};
 use linekeeper::sense::throughput::{Device, Progress, Server, Stop, Url, measure};
-use linekeeper::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
-use linekeeper::units::{Bytes, Rate, Span};
-use linekeeper::vocabulary::Direction;
+use linekeeper_contract::units::{Bytes, Rate, Span};
+use linekeeper_contract::vocabulary::Direction;
+use linekeeper_judge::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
+use linekeeper_lab::speed_server::Manner;
+use linekeeper_lab::world::{ANCHOR, Host, LAN_HOST, Process, WAN, WORLD, World, ip};
+use linekeeper_lab::{Error, clock};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! Critical messages for tests of what carries them.
 
-use linekeeper::message::*;
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::*;
+use linekeeper_contract::vocabulary::Rung;
 
 /// A stamp of boot `boot`, `ms` after it, with the clock not set.
 pub fn stamp(boot: &str, ms: u64) -> Stamp {
@@ -101,8 +101,8 @@ pub fn telemetry(n: u64, boot: &str, ms: u64) -> Telemetry {
         traffic: Some(TrafficSummary {
             rx_bytes: 1,
             tx_bytes: 2,
-            rx_most: linekeeper::units::Rate(8),
-            tx_most: linekeeper::units::Rate(16),
+            rx_most: linekeeper_contract::units::Rate(8),
+            tx_most: linekeeper_contract::units::Rate(16),
         }),
         speed: None,
     }

@@ -3,31 +3,26 @@
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test program uses its part")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails loudly")]
 
-#[cfg(feature = "lab")]
 pub mod field;
 pub mod judge;
-#[cfg(feature = "lab")]
 pub mod line;
 pub mod messages;
-#[cfg(feature = "daemon")]
 pub mod quiet;
-#[cfg(feature = "lab")]
 pub mod trial;
 pub mod validator;
 pub mod wire;
-#[cfg(feature = "lab")]
 pub mod world;
 
 use std::path::PathBuf;
 
 /// The program under test. It plays the servers of the demo world too.
 pub fn agent_binary() -> &'static str {
-    env!("CARGO_BIN_EXE_linekeeper")
+    env!("CARGO_BIN_EXE_linekeeper-agent")
 }
 
 /// Where a file of the repository is.
 pub fn repository_path(path: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
 /// The text of a file of the repository.

@@ -5,12 +5,12 @@
 
 use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper::act::store::{self, Store};
-use linekeeper::action::Action;
-use linekeeper::config::{Config, Places, read};
-use linekeeper::judge::Judge;
-use linekeeper::message::Critical;
-use linekeeper::simulate::{Moment, Simulation, Spectator, World};
-use linekeeper::units::{Mono, Span};
+use linekeeper_contract::message::Critical;
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::{Config, Places, read};
+use linekeeper_proving::simulate::{Moment, Simulation, Spectator, World};
 use serde_json::json;
 use std::fs;
 use std::path::PathBuf;

@@ -7,7 +7,7 @@
 
 use super::world::{enter_private, private_is_refused};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
-use linekeeper::lab::{Entered, clock, enter};
+use linekeeper_lab::{Entered, clock, enter};
 use std::io::{Read as _, Seek as _};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{PoisonError, RwLock};
@@ -50,7 +50,7 @@ enum Place {
     Here,
     /// In network, mount and process namespaces of its own; see [`super::world`].
     Private,
-    /// In the lab's enclosure; see `linekeeper::lab`.
+    /// In the lab's enclosure; see `linekeeper_lab`.
     Lab,
 }
 

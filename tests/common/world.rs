@@ -2,7 +2,7 @@
 
 #![allow(dead_code, reason = "each integration test uses a part of it")]
 
-use linekeeper::lab::Entered;
+use linekeeper_lab::Entered;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::fs::File;
 use std::os::fd::AsFd;

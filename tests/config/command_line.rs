@@ -34,17 +34,21 @@ fn help_is_printed_by_every_verb() {
     for words in [&["--help"][..], &["-h"], &["help"]] {
         let o = linekeeper(words);
         assert_eq!(code(&o), 0);
-        says(&out(&o), &["Usage: linekeeper VERB", "run", "check", "status", "callback", "replay", "lab"]);
+        says(&out(&o), &["Usage: linekeeper VERB", "run", "check", "status", "callback", "replay"]);
         assert_eq!(err(&o), "");
     }
-    let mut verbs = vec!["check", "replay"];
-    if cfg!(feature = "daemon") {
-        verbs.extend(["run", "status", "callback", "diagnose"]);
-    }
-    if cfg!(feature = "lab") {
-        verbs.push("lab");
-    }
-    for verb in verbs {
+    for verb in [
+        "check",
+        "replay",
+        "run",
+        "status",
+        "callback",
+        "diagnose",
+        "speedtest",
+        "simulate",
+        "backtest",
+        "lab",
+    ] {
         for flag in ["--help", "-h"] {
             let o = linekeeper(&[verb, flag]);
             assert_eq!(code(&o), 0, "{verb}");
@@ -71,13 +75,9 @@ fn wrong_use_is_64_with_what_was_wrong_and_the_help() {
         (&["check", "a", "b"], "one word is wanted after the verb, 2 given"),
         (&["check", "--fast", "a"], "--fast is not known here"),
         (&["replay"], "one word is wanted after the verb, 0 given"),
-        #[cfg(feature = "daemon")]
         (&["run", "--config"], "--config needs a value"),
-        #[cfg(feature = "daemon")]
         (&["run", "now"], "nothing more is wanted after the verb, 1 given"),
-        #[cfg(feature = "daemon")]
         (&["status", "--json=yes"], "--json=yes is not known here"),
-        #[cfg(feature = "daemon")]
         (&["callback", "--reason"], "--reason needs a value"),
     ] {
         let o = linekeeper(words);
@@ -100,7 +100,6 @@ fn words_that_are_not_utf8_are_refused_not_died_of() {
     says(&err(&o), &["not UTF-8"]);
 }
 
-#[cfg(feature = "toml")]
 #[test]
 fn every_shipped_sample_is_right() {
     let mut samples = 0;
@@ -116,7 +115,6 @@ fn every_shipped_sample_is_right() {
     assert!(samples >= 2);
 }
 
-#[cfg(feature = "toml")]
 #[test]
 fn a_wrong_configuration_is_78_with_every_fault_at_once_and_no_other() {
     let room = tempfile::tempdir().unwrap();
@@ -156,14 +154,11 @@ fn a_configuration_that_is_not_there_is_66_with_advice() {
     let o = linekeeper(&["check", "/nowhere/linekeeper.toml"]);
     assert_eq!(code(&o), 66);
     says(&err(&o), &["/nowhere/linekeeper.toml", "No such file", "--config"]);
-    if cfg!(feature = "daemon") {
-        let o = linekeeper(&["run", "--config", "/nowhere/linekeeper.toml"]);
-        assert_eq!(code(&o), 66);
-        says(&err(&o), &["/nowhere/linekeeper.toml"]);
-    }
+    let o = linekeeper(&["run", "--config", "/nowhere/linekeeper.toml"]);
+    assert_eq!(code(&o), 66);
+    says(&err(&o), &["/nowhere/linekeeper.toml"]);
 }
 
-#[cfg(all(feature = "daemon", feature = "toml"))]
 #[test]
 fn run_refuses_a_wrong_configuration_before_it_does_anything() {
     let room = tempfile::tempdir().unwrap();
@@ -230,7 +225,6 @@ fn a_trace_that_is_wrong_is_65_with_line_and_column() {
     says(&err(&o), &["/nowhere/trace.jsonl", "No such file"]);
 }
 
-#[cfg(feature = "daemon")]
 #[test]
 fn without_a_daemon_the_verbs_that_ask_one_are_69_with_advice() {
     for verb in ["status", "callback"] {
@@ -241,7 +235,6 @@ fn without_a_daemon_the_verbs_that_ask_one_are_69_with_advice() {
     }
 }
 
-#[cfg(feature = "daemon")]
 #[test]
 fn a_socket_that_nobody_answers_at_or_that_is_none_is_told() {
     let room = tempfile::tempdir().unwrap();
@@ -278,14 +271,6 @@ fn a_reader_that_goes_away_is_no_failure() {
     let o = Command::new("bash").args(["-c", &script]).output().unwrap();
     assert_eq!(code(&o), 0, "{}", err(&o));
     assert_eq!(err(&o), "");
-}
-
-#[cfg(not(feature = "lab"))]
-#[test]
-fn a_verb_that_was_left_out_says_how_to_have_it() {
-    let o = linekeeper(&["lab"]);
-    assert_eq!(code(&o), 69);
-    says(&err(&o), &["cargo demo", "feature `lab`"]);
 }
 
 #[test]

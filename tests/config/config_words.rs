@@ -4,12 +4,15 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
 use crate::common::{repository_path, repository_text};
-use linekeeper::action::Rung;
-use linekeeper::config::read::KEYS;
-use linekeeper::config::{Broker, Budget, Config, Driver, Faults, Format, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver, Name, OpenWrtDriver, Places, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Usage, Web, load_text, read};
-use linekeeper::vocabulary::Protocol;
-use linekeeper::vocabulary::Reading;
-use linekeeper::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
+use linekeeper::config_text::{Format, load_text};
+use linekeeper_contract::units::{Bytes, LocalTime, Millicelsius, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::{Protocol, Reading, Rung};
+use linekeeper_judge::config::options::{Entry, Form, Note};
+use linekeeper_judge::config::read::KEYS;
+use linekeeper_judge::config::{
+    Broker, Budget, Config, Driver, Faults, Group, Health, HookOn, Hooks, Language, Limits, LinuxDriver,
+    Name, OpenWrtDriver, Places, Quiet, Role, Rule, RungLimits, Shared, Speed, TlsVersion, Usage, Web, read,
+};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -53,7 +56,6 @@ fn lines(faults: Faults) -> Vec<String> {
 }
 
 #[test]
-#[cfg(feature = "toml")]
 fn five_faults_are_five_lines() {
     let text = r#"[device]
 id = "gw-0001"
@@ -192,55 +194,14 @@ fn the_smallest_has_the_defaults_of_the_docs() {
 
 /// A default of which the field's own documentation says something else would be a lie to the reader.
 #[test]
-fn the_docs_name_the_defaults() {
-    let docs = repository_text("src/config/mod.rs");
-    let fields: Vec<&str> = docs.split("\n    pub ").collect();
-    for (field, default) in [
-        ("interval: Span", "Default 500 ms"),
-        ("timeout: Span", "Default 1 s"),
-        ("grace: Span", "Default 2 min"),
-        ("metered: bool", "Default false"),
-        ("protocol: Protocol", "Default `dhcp`"),
-        ("learning: bool", "Default true"),
-        ("rule: Rule", "Default `sequential`"),
-        ("threshold: Permille", "Default 80 %"),
-        ("day: Bytes", "Default 1 GB"),
-        ("month: Bytes", "Default 20 GB"),
-        ("seconds: Span", "Default 10 s"),
-        ("per_day: u32,\n    /// When", "Default 10:"),
-        ("window: Span", "Default 10 s"),
-        ("share: Permille", "Default 10 %"),
-        ("independent: Option<IpAddr>", "Default: none is asked"),
-        ("known: String", "`example.com`"),
-        ("url: Option<String>", "Default: none is asked"),
-        ("status: u16", "Default 204"),
-        ("every: Span,\n}\n\n/// Which web page", "Default 5 min"),
-        ("every: Span,\n}\n\n/// When the gateway", "Default 15 min"),
-        ("every: Span,\n    /// As many", "Default 60 s"),
-        ("readings: u32", "Default 5:"),
-        ("cpu: Limits<Permille>", "fails at 95 %, recovers at 80 %"),
-        ("memory: Limits<Permille>", "fails at 8 %, recovers at 15 %"),
-        ("flash: Limits<Permille>", "fails at 5 %, recovers at 10 %"),
-        ("temperature: Limits<Millicelsius>", "fails at 95 °C, recovers at 85 °C"),
-        ("conntrack: Limits<Permille>", "fails at 90 %, recovers at 75 %"),
-        ("patience: Span", "Default 2 s"),
-        ("hold_down: Span", "Default 5 min"),
-        ("flapping: u32", "Default 5:"),
-        ("veto: Rate", "Default 10 kbit/s"),
-        ("again: Span", "Default 30 min"),
-        ("after: Span", "Default 60 s"),
-        ("quality: Span", "Default 30 min"),
-        ("receipt: Span", "Default 60 s"),
-        ("full_addresses: bool", "Default false"),
-        ("fields: Vec<Shared>", "Default all"),
-        ("keep_alive: Span", "Default 30 s"),
-        ("reconnect: Span", "Default 5 min"),
-        ("session: Span", "Default 1 day"),
-        ("outbox: Bytes", "Default 256 kB"),
-        ("reboot: Vec<String>", "Default `[\"reboot\"]`"),
-    ] {
-        let at = fields.iter().position(|text| text.starts_with(field)).unwrap_or_else(|| panic!("{field}"));
-        assert!(fields[at - 1].contains(default), "the documentation of {field} does not say {default}");
+fn each_default_has_its_argument() {
+    let mut seen = 0;
+    for (heading, notes) in
+        linekeeper_judge::config::read::options().iter().zip(linekeeper_judge::config::read::notes())
+    {
+        for (entry, note) in heading.entries.iter().zip(notes.notes) {
+            each_argued(&format!("{}.{}", heading.section, entry.key), entry, &note, &mut seen);
+        }
     }
     assert!(seen > 60, "only {seen} defaults have an argument");
 }
@@ -914,14 +875,6 @@ fn lists_are_bounded() {
     assert_eq!(words.len(), 17);
 }
 
-#[test]
-#[cfg(not(feature = "toml"))]
-fn toml_is_refused_by_name_where_it_cannot_be_read() {
-    let words = load_text("[device]", Format::Toml).unwrap_err().to_string();
-    assert!(words.contains("is TOML, and this build reads JSON only"), "{words}");
-}
-
-#[cfg(feature = "toml")]
 mod samples {
     use super::*;
 

@@ -1,11 +1,11 @@
 //! The configuration that the platform wants, laid over the gateway's own: what is taken, what is not, and why.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use linekeeper::config::desired::{LARGEST, Laid, lay, message};
-use linekeeper::config::options::Right;
-use linekeeper::config::read::{KEYS, options};
-use linekeeper::config::{Places, read};
-use linekeeper::units::{Rate, Span};
+use linekeeper_contract::units::{Rate, Span};
+use linekeeper_judge::config::desired::{LARGEST, Laid, lay, message};
+use linekeeper_judge::config::options::Right;
+use linekeeper_judge::config::read::{KEYS, options};
+use linekeeper_judge::config::{Places, read};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -107,7 +107,7 @@ const LOCAL: &[&str] = &[
 fn the_table_of_options_says_what_the_platform_may_set() {
     let table = options();
     let rights = table.iter().flat_map(|heading| {
-        let of = |entry: &linekeeper::config::options::Entry| {
+        let of = |entry: &linekeeper_judge::config::options::Entry| {
             (format!("{}.{}", heading.section, entry.key), entry.right)
         };
         heading.entries.iter().map(of).collect::<Vec<_>>()

@@ -4,16 +4,15 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field;
 use crate::common::field::{
     Heard, KEPT, Outcome, PATIENCE, Plan, Test, addresses, build, leaks, must, signal,
 };
 use crate::common::validator::{Case, validate};
-use crate::common::{agent_binary, repository_path};
+use crate::common::{agent_binary, field, repository_path};
 use libtest_mimic::Failed;
-use linekeeper::lab::clock;
-use linekeeper::lab::world::{Host, ISP, LEASE, PLATFORM, Process, World};
 use linekeeper::run::socket::{Request, ask};
+use linekeeper_lab::clock;
+use linekeeper_lab::world::{Host, ISP, LEASE, PLATFORM, Process, World};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;

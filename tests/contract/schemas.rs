@@ -10,22 +10,19 @@
 )]
 
 use crate::common::trial::Test;
-use crate::common::validator;
 use crate::common::validator::{Case, schema, schemas, validate};
-use crate::common::{repository_path, repository_text};
+use crate::common::{repository_path, repository_text, validator};
 use linekeeper::act::mqtt::{command, notice, receipt};
-use linekeeper::config::Config;
-use linekeeper::config::desired;
-use linekeeper::judge::lives::Ending;
-use linekeeper::judge::outage::LineState;
-use linekeeper::judge::promise::rule;
-use linekeeper::message::*;
-use linekeeper::observation::{Part, ReceiptState};
 use linekeeper::privacy::{NAMES, Privacy};
-use linekeeper::recording::{Recording, Run};
-use linekeeper::units::{Bytes, LocalTime, Rate, Wall};
-use linekeeper::vocabulary::Rung;
-use linekeeper::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_contract::message::*;
+use linekeeper_contract::recording::{Recording, Run};
+use linekeeper_contract::units::{Bytes, LocalTime, Rate, Wall};
+use linekeeper_contract::vocabulary::{Direction, Limit, Rung, SpeedFailure};
+use linekeeper_judge::config::{Config, desired};
+use linekeeper_judge::lives::Ending;
+use linekeeper_judge::observation::{Part, ReceiptState};
+use linekeeper_judge::outage::LineState;
+use linekeeper_judge::promise::rule;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

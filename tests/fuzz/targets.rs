@@ -45,23 +45,23 @@ fn text(bytes: &[u8]) -> Option<&str> {
 }
 
 fn config_toml(bytes: &[u8]) {
-    use linekeeper::config::{Format, load_text};
+    use linekeeper::config_text::{Format, load_text};
     if let Some(Err(faults)) = text(bytes).map(|text| load_text(text, Format::Toml)) {
         assert!(!faults.to_string().is_empty());
     }
 }
 
 fn config_json(bytes: &[u8]) {
-    use linekeeper::config::{Format, load_text};
+    use linekeeper::config_text::{Format, load_text};
     if let Some(Err(faults)) = text(bytes).map(|text| load_text(text, Format::Json)) {
         assert!(!faults.to_string().is_empty());
     }
 }
 
 fn world(bytes: &[u8]) {
-    use linekeeper::config::toml;
-    use linekeeper::simulate::plan::Plan;
-    use linekeeper::units::Span;
+    use linekeeper::config_text::toml;
+    use linekeeper_contract::units::Span;
+    use linekeeper_proving::simulate::plan::Plan;
     let tree = text(bytes).filter(|text| text.len() < 64 * 1024).and_then(|text| toml::parse(text).ok());
     if let Some(Ok(plan)) = tree.map(|(tree, places)| Plan::read(&tree, &places)) {
         plan.world(1, Span::days(1));
@@ -69,7 +69,7 @@ fn world(bytes: &[u8]) {
 }
 
 fn trace(bytes: &[u8]) {
-    let mut replay = linekeeper::replay::Replay::new();
+    let mut replay = linekeeper_proving::replay::Replay::new();
     for line in text(bytes).unwrap_or_default().lines() {
         if let Err(fault) = replay.line(line) {
             assert!(!fault.to_string().is_empty());
@@ -78,7 +78,7 @@ fn trace(bytes: &[u8]) {
 }
 
 fn log(bytes: &[u8]) {
-    use linekeeper::simulate::log::Log;
+    use linekeeper_proving::simulate::log::Log;
     match text(bytes).map(Log::read) {
         Some(Err(faults)) => assert!(faults.iter().all(|f| f.line > 0)),
         Some(Ok(log)) => assert!(log.rows > 1 && log.points.len() == log.rows),
@@ -186,7 +186,7 @@ fn notice(bytes: &[u8]) {
 }
 
 fn desired(bytes: &[u8]) {
-    use linekeeper::config::desired::{lay, message};
+    use linekeeper_judge::config::desired::{lay, message};
     match message(bytes) {
         Err(words) => assert!(!words.is_empty()),
         Ok(Some(desired)) => {
@@ -257,11 +257,12 @@ fn outbox(bytes: &[u8]) {
 
 fn snapshot(bytes: &[u8]) {
     use linekeeper::act::store::Store;
-    use linekeeper::judge::Judge;
+    use linekeeper_judge::Judge;
     use std::sync::OnceLock;
-    static CONFIG: OnceLock<linekeeper::config::Config> = OnceLock::new();
-    let config = CONFIG
-        .get_or_init(|| linekeeper::config::read(&gateway(), &Default::default()).expect("a configuration"));
+    static CONFIG: OnceLock<linekeeper_judge::config::Config> = OnceLock::new();
+    let config = CONFIG.get_or_init(|| {
+        linekeeper_judge::config::read(&gateway(), &Default::default()).expect("a configuration")
+    });
     with_room(|room| {
         let content = summed("linekeeper.state.v1", bytes);
         std::fs::write(room.join("state.json"), content).expect("the directory can be written");
@@ -289,8 +290,8 @@ fn taken(bytes: &[u8]) {
 
 /// The configuration of the platform that is kept on flash.
 fn trial(bytes: &[u8]) {
-    use linekeeper::config::read;
     use linekeeper::run::desired::Desk;
+    use linekeeper_judge::config::read;
     with_room(|room| {
         let mut own = gateway();
         own["store"] = serde_json::json!({ "directory": room });
@@ -339,8 +340,8 @@ fn system(bytes: &[u8]) {
 
 fn pem(bytes: &[u8]) {
     use linekeeper::act::mqtt::tls;
-    use linekeeper::config::{Mqtt, TlsVersion};
-    use linekeeper::units::Span;
+    use linekeeper_contract::units::Span;
+    use linekeeper_judge::config::{Mqtt, TlsVersion};
     with_room(|room| {
         let file = room.join("file.pem");
         std::fs::write(&file, bytes).expect("the directory can be written");

@@ -1,15 +1,15 @@
 //! The checks of the access against real gateways, DHCP servers and a PPPoE concentrator, in private networks.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use crate::common::agent_binary;
 use crate::common::trial::Test;
-use crate::common::world;
 use crate::common::world::{Net, cable};
-use linekeeper::check::{Reply, Said};
-use linekeeper::lab::{clock, dhcp::server, pppoe as concentrator};
+use crate::common::{agent_binary, world};
 use linekeeper::sense::access::{Gate, dhcp, neighbour, pppoe};
 use linekeeper::sense::throughput::Device;
-use linekeeper::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::{Reply, Said};
+use linekeeper_lab::dhcp::server;
+use linekeeper_lab::{clock, pppoe as concentrator};
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use std::fs::{self, File};

@@ -6,16 +6,15 @@
     reason = "a trial that cannot go on fails by it"
 )]
 
-use crate::common::messages;
 use crate::common::messages::{callback, event};
 use crate::common::trial::{Test, on_a_runtime};
-use crate::common::wire;
+use crate::common::{messages, wire};
 use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
 use linekeeper::act::outbox::{Known, Outbox};
-use linekeeper::config;
-use linekeeper::message::{Critical, Fact, Message, Stamp};
-use linekeeper::observation::{Observation, Receipt, ReceiptState};
-use linekeeper::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_contract::message::{Critical, Fact, Message, Stamp};
+use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_judge::config;
+use linekeeper_judge::observation::{Observation, Receipt, ReceiptState};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

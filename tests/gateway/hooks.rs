@@ -4,10 +4,10 @@
 use crate::common::messages;
 use crate::common::trial::{Test, on_a_runtime};
 use linekeeper::act::hook::{Hook, WAITING};
-use linekeeper::config::{HookOn, Hooks};
-use linekeeper::message::{CallbackState, Critical, EventName, Message, Outcome};
-use linekeeper::observation::{Observation, Part};
-use linekeeper::units::Span;
+use linekeeper_contract::message::{CallbackState, Critical, EventName, Message, Outcome};
+use linekeeper_contract::units::Span;
+use linekeeper_judge::config::{HookOn, Hooks};
+use linekeeper_judge::observation::{Observation, Part};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -87,7 +87,7 @@ fn event(n: u64) -> Critical {
     messages::event(n, "boot", n, 10)
 }
 
-fn changed(n: u64, change: impl FnOnce(&mut linekeeper::message::Event)) -> Critical {
+fn changed(n: u64, change: impl FnOnce(&mut linekeeper_contract::message::Event)) -> Critical {
     let mut critical = event(n);
     let Message::Event(e) = &mut critical.message else { panic!() };
     change(e);

@@ -9,7 +9,7 @@ mod targets;
 
 use crate::common::trial::Test;
 use crate::common::{repository_path, repository_text};
-use linekeeper::simulate::random::Random;
+use linekeeper_proving::simulate::random::Random;
 use std::collections::BTreeSet;
 use targets::{TARGETS, Target};
 

@@ -10,7 +10,7 @@ use crate::common::messages::{callback, event};
 use crate::common::trial::{Test, here, play};
 use crate::common::world;
 use linekeeper::act::outbox::{Dropped, Known, Outbox};
-use linekeeper::message::Critical;
+use linekeeper_contract::message::Critical;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -509,8 +509,8 @@ fn on_a_read_only_disk(place: &Path) {
     let kept = linekeeper::act::store::Kept {
         version: 1,
         boot_id: String::new(),
-        base: linekeeper::units::Mono(0),
-        saved_at: linekeeper::units::Mono(0),
+        base: linekeeper_contract::units::Mono(0),
+        saved_at: linekeeper_contract::units::Mono(0),
         judge: serde_json::Value::Null,
         messages: Vec::new(),
     };

@@ -9,12 +9,12 @@
 use crate::common::messages;
 use crate::common::trial::{Test, here};
 use linekeeper::act::remedy::Driver;
-use linekeeper::action::Repair;
-use linekeeper::config::{self, LinuxDriver, Remedies, RungLimits};
-use linekeeper::message::Message;
-use linekeeper::observation::{RemedyId, RemedyResult};
-use linekeeper::units::Span;
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::Message;
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Repair;
+use linekeeper_judge::config::{self, LinuxDriver, Remedies, RungLimits};
+use linekeeper_judge::observation::{RemedyId, RemedyResult};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

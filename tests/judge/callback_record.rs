@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config};
-use linekeeper::action::Action;
-use linekeeper::judge::Judge;
-use linekeeper::message::{Callback, CallbackState, Message};
-use linekeeper::observation::{Memory, Observation, Receipt, ReceiptState, Started};
-use linekeeper::simulate::{Trouble, World, run};
-use linekeeper::units::{Mono, Span, Wall};
+use linekeeper_contract::message::{Callback, CallbackState, Message};
+use linekeeper_contract::units::{Mono, Span, Wall};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::observation::{Memory, Observation, Receipt, ReceiptState, Started};
+use linekeeper_proving::simulate::{Trouble, World, run};
 use serde_json::{Value, json};
 
 /// An outage that no remedy mends, handed over, and resolved by itself in the end.

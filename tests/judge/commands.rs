@@ -3,24 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
-use linekeeper::action::{Action, Repair, Rung};
-use linekeeper::check::{Ask, CheckOrder, Checked, Reply, Said};
-use linekeeper::config::Config;
-use linekeeper::judge::Judge;
-use linekeeper::judge::checks::ASKED_MOST;
-use linekeeper::judge::command::{JOURNAL, RATE, RATE_WINDOW, VALID_DEFAULT};
-use linekeeper::judge::outage::LineState;
-use linekeeper::message::{
+use linekeeper_contract::message::{
     Arguments, Command, CommandName, CommandOutcome, CommandResult, CommandState, Dimension, Message, Reason,
 };
-use linekeeper::observation::{
+use linekeeper_contract::units::{Bytes, LocalTime, Mono, Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::{Limit, Rung, SpeedFailure};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::{Action, Repair};
+use linekeeper_judge::check::{Ask, CheckOrder, Checked, Reply, Said};
+use linekeeper_judge::checks::ASKED_MOST;
+use linekeeper_judge::command::{JOURNAL, RATE, RATE_WINDOW, VALID_DEFAULT};
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::{
     CommandRefused, Commanded, Counted, Link, Memory, Observation, Part, ProbeId, RemedyResult, Signature,
     Started, TargetId,
 };
-use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome};
-use linekeeper::units::{Bytes, LocalTime, Mono, Permille, Rate, Span, Wall};
-use linekeeper::vocabulary::Rung;
-use linekeeper::vocabulary::{Limit, SpeedFailure};
+use linekeeper_judge::outage::LineState;
+use linekeeper_judge::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -126,8 +125,9 @@ impl Gateway {
                             self.callbacks.push((c.trigger.dimension, c.trigger.name.clone()));
                         }
                         Message::Event(e) => {
-                            self.incidents +=
-                                usize::from(e.event == linekeeper::message::EventName::IncidentOpened);
+                            self.incidents += usize::from(
+                                e.event == linekeeper_contract::message::EventName::IncidentOpened,
+                            );
                         }
                     }
                 }

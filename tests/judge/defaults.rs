@@ -2,13 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config};
-use linekeeper::action::{Action, Rung};
-use linekeeper::config::Config;
-use linekeeper::message::{CallbackState, EventName, Message, Outcome};
-use linekeeper::observation::TargetId;
-use linekeeper::simulate::{Report, Simulation, Trouble, World, run};
-use linekeeper::units::{Permille, Rate, Span};
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::{CallbackState, EventName, Message, Outcome};
+use linekeeper_contract::units::{Permille, Rate, Span};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::TargetId;
+use linekeeper_proving::simulate::{Report, Simulation, Trouble, World, run};
 use serde_json::json;
 
 /// The defaults, with a driver that does things.

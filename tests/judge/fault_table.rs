@@ -6,20 +6,20 @@
 
 use crate::common::judge::{self, Referee, config, refereed, tree};
 use crate::common::proof;
-use linekeeper::action::{Action, Rung};
-use linekeeper::check::{AreaNotice, Ask, Checked, Reply, Said};
-use linekeeper::config::Config;
-use linekeeper::judge::Judge;
-use linekeeper::judge::area::SPREAD;
-use linekeeper::judge::checks::ACCESS_PER_HOUR;
-use linekeeper::judge::diagnosis::{fits, makes_sense};
-use linekeeper::judge::record::FUTILE;
-use linekeeper::message::{Callback, CallbackState, Domain, EventName, Finding, Message, Outcome};
-use linekeeper::observation::{Link, Memory, Observation, Obstacle, RemedyResult, Started, TargetId};
-use linekeeper::simulate::random::Random;
-use linekeeper::simulate::{Fault, Report, Simulation, Trouble, World};
-use linekeeper::units::{Mono, Permille, Rate, Span, Wall};
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::{Callback, CallbackState, Domain, EventName, Finding, Message, Outcome};
+use linekeeper_contract::units::{Mono, Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::area::SPREAD;
+use linekeeper_judge::check::{AreaNotice, Ask, Checked, Reply, Said};
+use linekeeper_judge::checks::ACCESS_PER_HOUR;
+use linekeeper_judge::config::Config;
+use linekeeper_judge::diagnosis::{fits, makes_sense};
+use linekeeper_judge::observation::{Link, Memory, Observation, Obstacle, RemedyResult, Started, TargetId};
+use linekeeper_judge::record::FUTILE;
+use linekeeper_proving::simulate::random::Random;
+use linekeeper_proving::simulate::{Fault, Report, Simulation, Trouble, World};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -237,7 +237,7 @@ fn rows() -> Vec<Row> {
 
 /// The line's incidents as told: event, when, finding, domain.
 fn told(referee: &Referee) -> Vec<(EventName, Span, Finding, Domain)> {
-    let of = |(at, action): &(linekeeper::simulate::Moment, Action)| match action {
+    let of = |(at, action): &(linekeeper_proving::simulate::Moment, Action)| match action {
         Action::Publish(c) => match &c.message {
             Message::Event(e) => Some((e.event, at.world, e.incident.finding, e.incident.fault_domain)),
             Message::Callback(_) | Message::CommandResult(_) => None,
@@ -248,7 +248,7 @@ fn told(referee: &Referee) -> Vec<(EventName, Span, Finding, Domain)> {
 }
 
 fn callbacks(referee: &Referee) -> Vec<(Span, Callback)> {
-    let of = |(at, action): &(linekeeper::simulate::Moment, Action)| match action {
+    let of = |(at, action): &(linekeeper_proving::simulate::Moment, Action)| match action {
         Action::Publish(c) => match &c.message {
             Message::Callback(c) => Some((at.world, (**c).clone())),
             Message::Event(_) | Message::CommandResult(_) => None,
@@ -730,7 +730,7 @@ fn desk_config(protocol: &str, ladder: &[&str]) -> Config {
         "remedies": { "ladder": ladder },
     }));
     tree["probe"]["timeout"] = json!("200 ms");
-    linekeeper::config::read(&tree, &linekeeper::config::Places::default()).unwrap()
+    linekeeper_judge::config::read(&tree, &linekeeper_judge::config::Places::default()).unwrap()
 }
 
 /// Sequences of each half.

@@ -2,17 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config, tree};
-use linekeeper::action::{Action, Rung};
-use linekeeper::judge::Judge;
-use linekeeper::judge::flight::{AFTER, BEFORE, Flight, KEPT, Seen};
-use linekeeper::judge::outage::LineState;
-use linekeeper::message::{Callback, CallbackState, EventName, Message};
-use linekeeper::observation::Memory;
-use linekeeper::recording::{Recording, Run};
-use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
-use linekeeper::simulate::{Simulation, Trouble, World, run};
-use linekeeper::units::{Mono, Permille, Span};
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::{Callback, CallbackState, EventName, Message};
+use linekeeper_contract::recording::{Recording, Run};
+use linekeeper_contract::units::{Mono, Permille, Span};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::flight::{AFTER, BEFORE, Flight, KEPT, Seen};
+use linekeeper_judge::observation::Memory;
+use linekeeper_judge::outage::LineState;
+use linekeeper_proving::replay::{Header, Replay, TRACE_SCHEMA};
+use linekeeper_proving::simulate::{Simulation, Trouble, World, run};
 use serde_json::json;
 
 fn s(n: u64) -> Span {
@@ -142,18 +142,22 @@ fn a_trace_that_begins_in_the_middle_replays_to_the_same() {
     struct Half {
         header: Option<Header>,
         trace: String,
-        done: Vec<linekeeper::action::Done>,
+        done: Vec<linekeeper_judge::action::Done>,
     }
-    impl linekeeper::simulate::Spectator for Half {
-        fn saw(&mut self, at: linekeeper::simulate::Moment, saw: &linekeeper::observation::Observation) {
+    impl linekeeper_proving::simulate::Spectator for Half {
+        fn saw(
+            &mut self,
+            at: linekeeper_proving::simulate::Moment,
+            saw: &linekeeper_judge::observation::Observation,
+        ) {
             if self.header.is_some() {
-                let entry = linekeeper::observation::Entry { at: at.agent, observation: saw.clone() };
+                let entry = linekeeper_judge::observation::Entry { at: at.agent, observation: saw.clone() };
                 self.trace += &(serde_json::to_string(&entry).unwrap() + "\n");
             }
         }
-        fn does(&mut self, at: linekeeper::simulate::Moment, action: &Action) {
+        fn does(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
             if self.header.is_some() {
-                self.done.push(linekeeper::action::Done { at: at.agent, action: action.clone() });
+                self.done.push(linekeeper_judge::action::Done { at: at.agent, action: action.clone() });
             }
         }
     }
@@ -197,7 +201,7 @@ fn it_keeps_a_quarter_of_an_hour_and_no_more() {
         flight.counted(s(1), second * 125, u64::MAX);
     }
     assert_eq!(flight.len(), KEPT);
-    let stamp = |at: Mono| linekeeper::message::Stamp {
+    let stamp = |at: Mono| linekeeper_contract::message::Stamp {
         wall: None,
         synced: false,
         boot_id: String::new(),
@@ -230,7 +234,7 @@ fn seconds_in_which_nobody_watched_are_shown_as_such() {
     for second in (1..20).chain(22..40).chain(100..120) {
         flight.passes(Mono(second * 1_000), seen);
     }
-    let stamp = |at: Mono| linekeeper::message::Stamp {
+    let stamp = |at: Mono| linekeeper_contract::message::Stamp {
         wall: None,
         synced: false,
         boot_id: String::new(),
@@ -250,7 +254,7 @@ fn seconds_in_which_nobody_watched_are_shown_as_such() {
 fn the_snapshot_of_a_quiet_day_does_not_grow_by_it() {
     let mut simulation = Simulation::new(&config(json!({})), &World::quiet(), 1);
     struct Nobody;
-    impl linekeeper::simulate::Spectator for Nobody {}
+    impl linekeeper_proving::simulate::Spectator for Nobody {}
     simulation.run(Span::hours(24), &mut Nobody);
     let judge: &Judge = simulation.judge().unwrap();
     let (lean, whole) =

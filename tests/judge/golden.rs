@@ -7,17 +7,16 @@
 
 use crate::common::judge::{Keeper, config, tree};
 use crate::common::repository_path;
-use linekeeper::action::{Action, Done, Rung};
-use linekeeper::config::Config;
-use linekeeper::judge::Judge;
-use linekeeper::message::{CallbackState, Event, EventName, Finding, Message, Outcome, Severity};
-use linekeeper::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
-use linekeeper::replay::{Header, Replay, TRACE_SCHEMA};
-use linekeeper::simulate::{Moment, Spectator, Trouble, World, run};
-use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOutcome};
-use linekeeper::units::{Bytes, Mono, Permille, Rate, Span, Wall};
-use linekeeper::vocabulary::Limit;
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::{CallbackState, Event, EventName, Finding, Message, Outcome, Severity};
+use linekeeper_contract::units::{Bytes, Mono, Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::{Limit, Rung};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::{Action, Done};
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
+use linekeeper_judge::speed::{Confidence, Figures, SpeedEnded, SpeedOutcome};
+use linekeeper_proving::replay::{Header, Replay, TRACE_SCHEMA};
+use linekeeper_proving::simulate::{Moment, Spectator, Trouble, World, run};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fmt::Write as _;

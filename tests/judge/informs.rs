@@ -3,15 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config};
-use linekeeper::action::Action;
-use linekeeper::check::DeviceSeen;
-use linekeeper::judge::Judge;
-use linekeeper::judge::usage::Usual;
-use linekeeper::message::{Callback, CallbackState, Dimension, Event, EventName, Finding, Message, Severity};
-use linekeeper::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
-use linekeeper::simulate::{Simulation, Trouble, World};
-use linekeeper::units::{Mono, Rate, Span};
-use linekeeper::vocabulary::Reading;
+use linekeeper_contract::message::{
+    Callback, CallbackState, Dimension, Event, EventName, Finding, Message, Severity,
+};
+use linekeeper_contract::units::{Mono, Rate, Span};
+use linekeeper_contract::vocabulary::Reading;
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::check::DeviceSeen;
+use linekeeper_judge::observation::{Counted, Link, Memory, Observation, Receipt, ReceiptState, Started};
+use linekeeper_judge::usage::Usual;
+use linekeeper_proving::simulate::{Simulation, Trouble, World};
 use serde_json::json;
 
 fn started(boot: u32, memory: Memory) -> Observation {
@@ -338,15 +340,15 @@ fn informed(world: &World) -> Vec<(EventName, Option<String>, u64)> {
     let mut keeper = Keeper::default();
     let mut simulation = Simulation::new(&config, world, 1).forgetting().resting();
     struct Only<'a>(&'a mut Keeper);
-    impl linekeeper::simulate::Spectator for Only<'_> {
-        fn does(&mut self, at: linekeeper::simulate::Moment, action: &Action) {
+    impl linekeeper_proving::simulate::Spectator for Only<'_> {
+        fn does(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
             if matches!(action, Action::Publish(_)) {
                 self.0.does(at, action);
             }
         }
     }
     simulation.run(Span::days(42), &mut Only(&mut keeper));
-    let event = |(at, action): &(linekeeper::simulate::Moment, Action)| match action {
+    let event = |(at, action): &(linekeeper_proving::simulate::Moment, Action)| match action {
         Action::Publish(m) => match &m.message {
             Message::Event(e) if e.incident.finding == Finding::Usage => {
                 Some((e.event, e.incident.about.clone(), at.world.0 / 60_000))

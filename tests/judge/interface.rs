@@ -3,13 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::config;
-use linekeeper::action::{Action, Level, Rung};
-use linekeeper::judge::Judge;
-use linekeeper::judge::outage::LineState;
-use linekeeper::message::{Domain, EventName, Message};
-use linekeeper::observation::{Interface, Link, Memory, Observation, RemedyResult, Started};
-use linekeeper::units::{Mono, Span};
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::{Domain, EventName, Message};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::{Action, Level};
+use linekeeper_judge::observation::{Interface, Link, Memory, Observation, RemedyResult, Started};
+use linekeeper_judge::outage::LineState;
 use serde_json::json;
 
 struct Line {

@@ -2,21 +2,19 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::config;
-use linekeeper::action::{Action, Rung};
-use linekeeper::check::{AreaNotice, Ask, CheckId, Checked, Reply, Said};
-use linekeeper::judge::Judge;
-use linekeeper::judge::diagnosis::makes_sense;
-use linekeeper::judge::ledger::{DAYS, MONTHS};
-use linekeeper::message::{Arguments, Command, CommandName, Reason};
-use linekeeper::observation::Charge;
-use linekeeper::observation::{
-    Beat, CommandRefused, Commanded, Counted, Link, Memory, Observation, Obstacle, Part, ProbeId, Receipt,
-    ReceiptState, RemedyId, RemedyResult, Signature, Started, TargetId,
+use linekeeper_contract::message::{Arguments, Command, CommandName, Reason};
+use linekeeper_contract::units::{Bytes, LocalTime, Mono, Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::{Direction, Limit, Rung, SpeedFailure};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::check::{AreaNotice, Ask, CheckId, Checked, Reply, Said};
+use linekeeper_judge::diagnosis::makes_sense;
+use linekeeper_judge::ledger::{DAYS, MONTHS};
+use linekeeper_judge::observation::{
+    Beat, Charge, CommandRefused, Commanded, Counted, Link, Memory, Observation, Obstacle, Part, ProbeId,
+    Receipt, ReceiptState, RemedyId, RemedyResult, Signature, Started, TargetId,
 };
-use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOutcome, TestId};
-use linekeeper::units::{Bytes, LocalTime, Mono, Permille, Rate, Span, Wall};
-use linekeeper::vocabulary::Rung;
-use linekeeper::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_judge::speed::{Confidence, Figures, SpeedEnded, SpeedOutcome, TestId};
 use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -346,7 +344,7 @@ proptest! {
 
 #[test]
 fn a_rung_has_a_reason() {
-    use linekeeper::message::Domain;
+    use linekeeper_contract::message::Domain;
     for rung in Rung::ALL {
         assert!(!makes_sense(Domain::Upstream, rung) && !makes_sense(Domain::Lan, rung));
     }

@@ -2,16 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, Referee, config, refereed};
-use linekeeper::action::{Action, Rung};
-use linekeeper::config::Config;
-use linekeeper::judge::Judge;
-use linekeeper::judge::outage::LineState;
-use linekeeper::message::{CallbackState, Event, EventName, IncidentState, Message, Outcome};
-use linekeeper::observation::Memory;
-use linekeeper::simulate::random::Random;
-use linekeeper::simulate::{Fault, Report, Simulation, Trouble, World, run};
-use linekeeper::units::{LocalTime, Permille, Rate, Span, Wall};
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::{CallbackState, Event, EventName, IncidentState, Message, Outcome};
+use linekeeper_contract::units::{LocalTime, Permille, Rate, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::Memory;
+use linekeeper_judge::outage::LineState;
+use linekeeper_proving::simulate::random::Random;
+use linekeeper_proving::simulate::{Fault, Report, Simulation, Trouble, World, run};
 use serde_json::json;
 use std::collections::{BTreeMap, BTreeSet};
 

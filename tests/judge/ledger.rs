@@ -3,18 +3,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::config;
-use linekeeper::action::Rung;
-use linekeeper::judge::Judge;
-use linekeeper::judge::ledger::{Availability, DAYS, Ledger, MONTHS, Tally, interrupts};
-use linekeeper::judge::lives::{BEAT_EVERY, Beginning, Ending};
-use linekeeper::judge::outage::LineState;
-use linekeeper::judge::{SAVE_EVERY, Status};
-use linekeeper::message::Message;
-use linekeeper::observation::Charge;
-use linekeeper::observation::{Beat, Link, Memory, Observation, Started};
-use linekeeper::simulate::{Simulation, Spectator, Trouble, World};
-use linekeeper::units::{LocalTime, Mono, Span, Wall};
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::Message;
+use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::ledger::{Availability, DAYS, Ledger, MONTHS, Tally, interrupts};
+use linekeeper_judge::lives::{BEAT_EVERY, Beginning, Ending};
+use linekeeper_judge::observation::{Beat, Charge, Link, Memory, Observation, Started};
+use linekeeper_judge::outage::LineState;
+use linekeeper_judge::{Judge, SAVE_EVERY, Status};
+use linekeeper_proving::simulate::{Simulation, Spectator, Trouble, World};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -30,7 +27,7 @@ fn after(over: Value, world: &World, until: Span) -> (Tally, Status) {
     let status = judge.status(now);
     let books = status.availability.clone().unwrap();
     assert_eq!(books.total.elapsed_ms(), judge.kept_for(now).0, "they add up");
-    let summed = |periods: &[linekeeper::judge::ledger::Period]| -> u64 {
+    let summed = |periods: &[linekeeper_judge::ledger::Period]| -> u64 {
         periods.iter().map(|p| p.tally.elapsed_ms()).sum()
     };
     assert_eq!(summed(&books.days), books.total.elapsed_ms(), "the days add up to all");
@@ -128,8 +125,12 @@ fn a_power_cut_in_the_middle_of_an_outage_is_told_in_its_evidence() {
     let over = json!({ "callback": { "after": "2 min" }, "outage": { "hold_down": "10 s" } });
     struct Facts(Vec<String>);
     impl Spectator for Facts {
-        fn does(&mut self, _: linekeeper::simulate::Moment, action: &linekeeper::action::Action) {
-            if let linekeeper::action::Action::Publish(critical) = action
+        fn does(
+            &mut self,
+            _: linekeeper_proving::simulate::Moment,
+            action: &linekeeper_judge::action::Action,
+        ) {
+            if let linekeeper_judge::action::Action::Publish(critical) = action
                 && let Message::Callback(c) = &critical.message
             {
                 self.0.extend(c.evidence.facts.iter().map(|f| f.name.clone()));
@@ -164,7 +165,7 @@ fn our_own_reboot_is_a_remedy() {
 
 struct Hand {
     judge: Judge,
-    config: linekeeper::config::Config,
+    config: linekeeper_judge::config::Config,
     now: Mono,
 }
 
@@ -180,7 +181,7 @@ impl Hand {
     fn saw(&mut self, saw: &Observation) -> Vec<String> {
         let mut notes = Vec::new();
         for action in self.judge.step(self.now, saw) {
-            if let linekeeper::action::Action::Note { text, .. } = action {
+            if let linekeeper_judge::action::Action::Note { text, .. } = action {
                 notes.push(text);
             }
         }
@@ -192,7 +193,7 @@ impl Hand {
         while self.now < until {
             let mut echoes = Vec::new();
             for action in self.judge.step(self.now, &Observation::Ticked) {
-                if let linekeeper::action::Action::Probe { probe, target } = action {
+                if let linekeeper_judge::action::Action::Probe { probe, target } = action {
                     echoes.push(Observation::EchoAnswered { probe, target, rtt_us: 20_000 });
                 }
             }

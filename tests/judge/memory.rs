@@ -7,11 +7,11 @@
 )]
 
 use crate::common::judge::{Keeper, config};
-use linekeeper::judge::Judge;
-use linekeeper::observation::Observation;
-use linekeeper::simulate::random::Random;
-use linekeeper::simulate::{Simulation, Trouble, World, run};
-use linekeeper::units::{Permille, Rate, Span};
+use linekeeper_contract::units::{Permille, Rate, Span};
+use linekeeper_judge::Judge;
+use linekeeper_judge::observation::Observation;
+use linekeeper_proving::simulate::random::Random;
+use linekeeper_proving::simulate::{Simulation, Trouble, World, run};
 use serde_json::json;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;

@@ -1,19 +1,19 @@
 //! The follow-up callbacks: each once, none early, whatever becomes of the gateway and its clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use linekeeper::action::Action;
-use linekeeper::config::{Config, Places, read};
-use linekeeper::judge::Judge;
-use linekeeper::judge::ledger::Tally;
-use linekeeper::message::{Callback, CallbackState, Dimension, Message, Severity};
-use linekeeper::observation::{Memory, Observation, Started};
-use linekeeper::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_contract::message::{Callback, CallbackState, Dimension, Message, Severity};
+use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::{Config, Places, read};
+use linekeeper_judge::ledger::Tally;
+use linekeeper_judge::observation::{Memory, Observation, Started};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 const DUE: [(&str, Span); 3] = [("24h", Span::hours(24)), ("7d", Span::days(7)), ("30d", Span::days(30))];
-const TRUST: Span = linekeeper::judge::programme::TRUST_AFTER;
+const TRUST: Span = linekeeper_judge::programme::TRUST_AFTER;
 
 fn config(installed: &str, more: Value) -> Config {
     let mut tree = json!({

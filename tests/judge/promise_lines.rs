@@ -3,14 +3,14 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
 use crate::common::judge::config;
-use linekeeper::config::Config;
-use linekeeper::judge::promise::rule::{Reason, Verdict};
-use linekeeper::judge::promise::{Cause, Promise, Scene, Turn};
-use linekeeper::observation::{Counted, Link};
-use linekeeper::simulate::random::Random;
-use linekeeper::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
-use linekeeper::units::{Bytes, Mono, Permille, Rate, Span};
-use linekeeper::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_contract::units::{Bytes, Mono, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::{Counted, Link};
+use linekeeper_judge::promise::rule::{Reason, Verdict};
+use linekeeper_judge::promise::{Cause, Promise, Scene, Turn};
+use linekeeper_judge::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
+use linekeeper_proving::simulate::random::Random;
 use serde_json::{Value, json};
 
 const MBIT: u64 = 1_000_000;

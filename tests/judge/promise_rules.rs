@@ -2,19 +2,19 @@
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
-use linekeeper::config::{Promise, Rates, Rule};
-use linekeeper::judge::promise::budget::Budget;
-use linekeeper::judge::promise::fcc::RoundTrips;
-use linekeeper::judge::promise::guard::Guard;
-use linekeeper::judge::promise::rule::{Reason, Sample, Source, Verdict, enough};
-use linekeeper::judge::promise::sequential::{FINDING, GOOD, SHORT, Score};
-use linekeeper::judge::promise::server::{Server, choose};
-use linekeeper::judge::promise::side::{Change, Law, Side};
-use linekeeper::judge::promise::{bnetza, ctu, fcc, share};
-use linekeeper::observation::Counted;
-use linekeeper::simulate::random::Random;
-use linekeeper::units::{Bytes, Mono, Permille, Rate, Span};
-use linekeeper::vocabulary::Direction;
+use linekeeper_contract::units::{Bytes, Mono, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::Direction;
+use linekeeper_judge::config::{Promise, Rates, Rule};
+use linekeeper_judge::observation::Counted;
+use linekeeper_judge::promise::budget::Budget;
+use linekeeper_judge::promise::fcc::RoundTrips;
+use linekeeper_judge::promise::guard::Guard;
+use linekeeper_judge::promise::rule::{Reason, Sample, Source, Verdict, enough};
+use linekeeper_judge::promise::sequential::{FINDING, GOOD, SHORT, Score};
+use linekeeper_judge::promise::server::{Server, choose};
+use linekeeper_judge::promise::side::{Change, Law, Side};
+use linekeeper_judge::promise::{bnetza, ctu, fcc, share};
+use linekeeper_proving::simulate::random::Random;
 use std::collections::BTreeMap;
 
 const MBIT: u64 = 1_000_000;

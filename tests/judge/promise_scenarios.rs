@@ -4,12 +4,12 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
 use crate::common::judge::{Keeper, config, notice};
-use linekeeper::action::Action;
-use linekeeper::config::Config;
-use linekeeper::message::{Callback, CallbackState, Event, EventName, Finding, Message};
-use linekeeper::observation::Memory;
-use linekeeper::simulate::{Report, Simulation, Trouble, World};
-use linekeeper::units::{Permille, Span};
+use linekeeper_contract::message::{Callback, CallbackState, Event, EventName, Finding, Message};
+use linekeeper_contract::units::{Permille, Span};
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::Memory;
+use linekeeper_proving::simulate::{Report, Simulation, Trouble, World};
 use serde_json::{Value, json};
 
 fn sold(over: Value) -> Config {
@@ -61,7 +61,8 @@ impl Told {
     }
     /// Moments of the world, in ms, at which tests began.
     fn tests(&self) -> Vec<u64> {
-        let began = |a: &&(linekeeper::simulate::Moment, Action)| matches!(a.1, Action::MeasureSpeed(_));
+        let began =
+            |a: &&(linekeeper_proving::simulate::Moment, Action)| matches!(a.1, Action::MeasureSpeed(_));
         self.keeper.acted.iter().filter(began).map(|a| a.0.world.0).collect()
     }
 }
@@ -175,7 +176,7 @@ fn a_quiet_line_is_proved_kept_for_little_flash_and_few_bytes() {
     simulation.run(Span::days(days), &mut keeper);
     let status = simulation.judge().unwrap().status(simulation.moment().agent);
     for side in status.promise.unwrap().directions {
-        assert_eq!(side.verdict, linekeeper::judge::promise::rule::Verdict::Kept);
+        assert_eq!(side.verdict, linekeeper_judge::promise::rule::Verdict::Kept);
     }
     let report = simulation.into_report();
     assert!(report.saves <= 24 * days, "{} saves in {days} days", report.saves);

@@ -2,17 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config, notice, tree};
-use linekeeper::action::Action;
-use linekeeper::config::{Config, Places, read};
-use linekeeper::judge::Judge;
-use linekeeper::judge::quality::{Measure, Quality, Scene, Standing, Turn};
-use linekeeper::message::{
+use linekeeper_contract::message::{
     Callback, CallbackState, Domain, Event, EventName, Finding, IncidentState, Message,
 };
-use linekeeper::observation::{Memory, Observation, Started, TargetId};
-use linekeeper::simulate::random::Random;
-use linekeeper::simulate::{Report, Simulation, Trouble, World, run};
-use linekeeper::units::{Mono, Permille, Rate, Span};
+use linekeeper_contract::units::{Mono, Permille, Rate, Span};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::{Config, Places, read};
+use linekeeper_judge::observation::{Memory, Observation, Started, TargetId};
+use linekeeper_judge::quality::{Measure, Quality, Scene, Standing, Turn};
+use linekeeper_proving::simulate::random::Random;
+use linekeeper_proving::simulate::{Report, Simulation, Trouble, World, run};
 use serde_json::{Value, json};
 
 const ALWAYS: Span = Span::days(400);
@@ -299,7 +299,7 @@ fn an_incident_ends_with_its_promise() {
         taken: None,
     });
     let mut closed = Vec::new();
-    let counted = linekeeper::observation::Counted { over: Span::seconds(1), ..Default::default() };
+    let counted = linekeeper_judge::observation::Counted { over: Span::seconds(1), ..Default::default() };
     for saw in [started, Observation::Counted(counted), Observation::Counted(counted)] {
         now = now + Span::seconds(1);
         for action in judge.step(now, &saw) {

@@ -2,12 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{config, link};
-use linekeeper::action::Action;
-use linekeeper::config::Config;
-use linekeeper::judge::Judge;
-use linekeeper::message::Message;
-use linekeeper::observation::{Memory, Observation, Part, Started};
-use linekeeper::units::{Mono, Span};
+use linekeeper_contract::message::Message;
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::Config;
+use linekeeper_judge::observation::{Memory, Observation, Part, Started};
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 

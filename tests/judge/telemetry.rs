@@ -1,12 +1,12 @@
 //! The hourly summary: what is in it, when it comes, and that it adds up.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
-use linekeeper::action::Action;
-use linekeeper::config::{Config, Places, read};
-use linekeeper::judge::Judge;
-use linekeeper::message::Telemetry;
-use linekeeper::observation::{Counted, Link, Memory, Observation, ProbeId, Started, TargetId};
-use linekeeper::units::{Mono, Span};
+use linekeeper_contract::message::Telemetry;
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::{Config, Places, read};
+use linekeeper_judge::observation::{Counted, Link, Memory, Observation, ProbeId, Started, TargetId};
 use serde_json::{Value, json};
 
 fn config(id: &str, telemetry: Value) -> Config {

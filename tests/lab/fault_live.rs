@@ -3,15 +3,14 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::agent_binary;
-use crate::common::field;
 use crate::common::field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, read};
+use crate::common::{agent_binary, field};
 use libtest_mimic::Failed;
-use linekeeper::judge::checks::ACCESS_PER_HOUR;
-use linekeeper::lab::platform::{Platform, Receipts};
-use linekeeper::lab::world::{ANCHOR, Host, ISP, LAN_HOST, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
-use linekeeper::lab::{clock, dns_server, web_server};
 use linekeeper::run::socket::{Request, ask};
+use linekeeper_judge::checks::ACCESS_PER_HOUR;
+use linekeeper_lab::platform::{Platform, Receipts};
+use linekeeper_lab::world::{ANCHOR, Host, ISP, LAN_HOST, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
+use linekeeper_lab::{clock, dns_server, web_server};
 use rustix::process::Signal;
 use std::cell::RefCell;
 use std::fs;

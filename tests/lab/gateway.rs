@@ -1,14 +1,12 @@
 //! The daemon as procd runs it: told to reload, wedged, and on OpenWrt, where netifd has the interface.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::agent_binary;
-use crate::common::field;
 use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
-use crate::common::repository_path;
+use crate::common::{agent_binary, field, repository_path};
 use libtest_mimic::Failed;
-use linekeeper::lab::clock;
-use linekeeper::lab::world::{Host, WAN, World};
 use linekeeper::run::socket::{Request, ask};
+use linekeeper_lab::clock;
+use linekeeper_lab::world::{Host, WAN, World};
 use rustix::process::Signal;
 use std::fs;
 use std::io::{Read as _, Write as _};

@@ -6,15 +6,14 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field;
 use crate::common::field::{
     Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, must, read, tell,
 };
-use crate::common::proof;
+use crate::common::{field, proof};
 use libtest_mimic::Failed;
-use linekeeper::lab::clock;
-use linekeeper::lab::platform::{Platform, Receipts};
-use linekeeper::lab::world::{Host, PLATFORM, Process, World};
+use linekeeper_lab::clock;
+use linekeeper_lab::platform::{Platform, Receipts};
+use linekeeper_lab::world::{Host, PLATFORM, Process, World};
 use rustix::process::Signal;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,13 +8,13 @@
 use crate::common::agent_binary;
 use crate::common::trial::{Outcome, Test};
 use libtest_mimic::Failed;
-use linekeeper::lab::broker::Broker;
-use linekeeper::lab::clock;
-use linekeeper::lab::platform::{Platform, Receipts};
-use linekeeper::lab::world::{
+use linekeeper_judge::observation::{Receipt, ReceiptState};
+use linekeeper_lab::broker::Broker;
+use linekeeper_lab::clock;
+use linekeeper_lab::platform::{Platform, Receipts};
+use linekeeper_lab::world::{
     ANCHOR, BACKUP, Host, ISP, LAN_HOST, LEASE, NAMES, PLATFORM, WAN, WORLD, WORLD2, World, ip,
 };
-use linekeeper::observation::{Receipt, ReceiptState};
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::path::Path;

@@ -3,17 +3,16 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::agent_binary;
 use crate::common::field::{Outcome, PATIENCE, Test, build, exec, must};
-use crate::common::repository_text;
+use crate::common::{agent_binary, repository_text};
 use libtest_mimic::Failed;
-use linekeeper::check::{Reply, Said};
-use linekeeper::config::{Name, Web};
-use linekeeper::lab::world::{ANCHOR, Host, ISP, LEASE, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
-use linekeeper::lab::{agent, clock, dns_server, web_server};
 use linekeeper::sense::throughput::Device;
 use linekeeper::sense::{name, web};
-use linekeeper::units::Span;
+use linekeeper_contract::units::Span;
+use linekeeper_judge::check::{Reply, Said};
+use linekeeper_judge::config::{Name, Web};
+use linekeeper_lab::world::{ANCHOR, Host, ISP, LEASE, PLATFORM, Process, WAN, WORLD, WORLD2, World, ip};
+use linekeeper_lab::{agent, clock, dns_server, web_server};
 use serde_json::Value;
 use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpStream, UdpSocket};
@@ -31,6 +30,9 @@ pub fn tests() -> Vec<Test> {
         Test::lab("the_daemon_reads_the_gateway_and_is_named_by_diagnose", &[], beside_the_daemon),
     ]
 }
+
+/// Where the output of `diagnose` is shown.
+const DOCUMENT: &str = "config/command-line.md";
 
 /// Long enough for a busy machine: a third of half of it is the time for an answer.
 const LIMIT: Span = Span::seconds(6);
@@ -282,14 +284,14 @@ fn diagnosed() -> Outcome {
         };
         for row in rows {
             must(has(&text, row), || format!("{what}: no row {row:?} in\n{text}"))?;
-            must(domain.is_none() || has(&repository_text("README.md"), row), || {
-                format!("{what}: the README has no row {row:?}")
+            must(domain.is_none() || has(&repository_text(DOCUMENT), row), || {
+                format!("{what}: the document has no row {row:?}")
             })?;
         }
         let line = text.lines().last().unwrap_or_default();
         must(line.contains(last), || format!("{what}: {last:?} is not in the last line: {line}"))?;
-        must(repository_text("README.md").contains(line), || {
-            format!("{what}: the README does not show {line:?}")
+        must(repository_text(DOCUMENT).contains(line), || {
+            format!("{what}: the document does not show {line:?}")
         })
     };
     let dns = resolver(&world, Host::Anchor, ANCHOR.into(), dns_server::Manner::Alive)?;

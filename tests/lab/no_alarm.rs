@@ -3,12 +3,11 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field;
 use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, exec, must, sysctl};
-use crate::common::proof;
+use crate::common::{field, proof};
 use libtest_mimic::Failed;
-use linekeeper::lab::clock;
-use linekeeper::lab::world::{Host, LAN_HOST, Process, WORLD, World};
+use linekeeper_lab::clock;
+use linekeeper_lab::world::{Host, LAN_HOST, Process, WORLD, World};
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;

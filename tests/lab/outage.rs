@@ -6,9 +6,9 @@ use crate::common::field;
 use crate::common::field::{
     Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, retained_state, state_becomes, tell,
 };
-use linekeeper::lab::clock;
-use linekeeper::lab::platform::{Platform, Receipts};
-use linekeeper::lab::world::{Host, PLATFORM, World};
+use linekeeper_lab::clock;
+use linekeeper_lab::platform::{Platform, Receipts};
+use linekeeper_lab::world::{Host, PLATFORM, World};
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -34,7 +34,7 @@ const HEALED_WITHIN: Duration = Duration::from_secs(20);
 const DEVICE: &str = "gw-0001";
 
 struct Scene {
-    agent: linekeeper::lab::world::Process,
+    agent: linekeeper_lab::world::Process,
     platform: Platform,
     ear: Ear,
     _broker: Mosquitto,

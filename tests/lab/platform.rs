@@ -8,9 +8,9 @@ use crate::common::field::{
 };
 use libtest_mimic::Failed;
 use linekeeper::act::mqtt::command::digits;
-use linekeeper::lab::clock;
-use linekeeper::lab::platform::ROOT;
-use linekeeper::lab::world::{Host, PLATFORM, World};
+use linekeeper_lab::clock;
+use linekeeper_lab::platform::ROOT;
+use linekeeper_lab::world::{Host, PLATFORM, World};
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use serde_json::{Value, json};
 use std::fs;
@@ -165,8 +165,8 @@ fn commands() -> Outcome {
     // Within a day, whether the clock here is trusted or not.
     let expires = {
         let wall = linekeeper::clock::Clock::start(None).wall();
-        let wall = linekeeper::units::Wall(wall.0 + 600_000);
-        linekeeper::units::LocalTime { wall, offset_minutes: 0 }.to_string()
+        let wall = linekeeper_contract::units::Wall(wall.0 + 600_000);
+        linekeeper_contract::units::LocalTime { wall, offset_minutes: 0 }.to_string()
     };
     let mut good = remedy("S4", signed(DEVICE, "S4", "remedy", &expires, "renew").into());
     good["issued"] = Value::Null;
@@ -208,8 +208,8 @@ fn outage_and_reboot() -> Outcome {
     plan.incident_is_over()?;
 
     let wall = linekeeper::clock::Clock::start(None).wall();
-    let wall = linekeeper::units::Wall(wall.0 + 600_000);
-    let expires = linekeeper::units::LocalTime { wall, offset_minutes: 0 }.to_string();
+    let wall = linekeeper_contract::units::Wall(wall.0 + 600_000);
+    let expires = linekeeper_contract::units::LocalTime { wall, offset_minutes: 0 }.to_string();
     let reboot = json!({
         "id": "B1", "command": "reboot", "expires": expires,
         "signature": signed(DEVICE, "B1", "reboot", &expires, ""),

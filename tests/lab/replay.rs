@@ -4,11 +4,10 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must};
-use crate::common::repository_path;
-use crate::common::{agent_binary, proof};
+use crate::common::{agent_binary, proof, repository_path};
 use libtest_mimic::Failed;
-use linekeeper::lab::platform::{Platform, Receipts};
-use linekeeper::lab::world::{Host, PLATFORM};
+use linekeeper_lab::platform::{Platform, Receipts};
+use linekeeper_lab::world::{Host, PLATFORM};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -2,11 +2,10 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::agent_binary;
-use crate::common::field;
 use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
-use linekeeper::lab::clock;
-use linekeeper::lab::world::World;
+use crate::common::{agent_binary, field};
+use linekeeper_lab::clock;
+use linekeeper_lab::world::World;
 use rustix::process::Signal;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;

@@ -4,16 +4,15 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::agent_binary;
 use crate::common::line::{Customer, IP_LAYER, Kind, Line, Test as Order, mbit};
-use crate::common::proof;
 use crate::common::trial::{Outcome, Test};
-use linekeeper::lab::clock;
-use linekeeper::lab::speed_server::Manner;
-use linekeeper::lab::world::{ANCHOR, Host, WAN, ip};
-use linekeeper::speed::{Direction, Limit, SpeedFailure, SpeedOutcome};
-use linekeeper::units::{Bytes, Rate, Span};
-use linekeeper::vocabulary::{Direction, Limit, SpeedFailure};
+use crate::common::{agent_binary, proof};
+use linekeeper_contract::units::{Bytes, Rate, Span};
+use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_judge::speed::SpeedOutcome;
+use linekeeper_lab::clock;
+use linekeeper_lab::speed_server::Manner;
+use linekeeper_lab::world::{ANCHOR, Host, WAN, ip};
 use serde_json::Value;
 use std::process::{Command, Stdio};
 use std::time::Duration;

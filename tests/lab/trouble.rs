@@ -3,14 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::agent_binary;
-use crate::common::field;
 use crate::common::field::{
     Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, read, state_becomes, sysctl,
 };
+use crate::common::{agent_binary, field};
 use libtest_mimic::Failed;
-use linekeeper::lab::clock;
-use linekeeper::lab::world::{Host, World, ip};
+use linekeeper_lab::clock;
+use linekeeper_lab::world::{Host, World, ip};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -235,12 +234,12 @@ fn forbidden() -> Outcome {
 /// A file system of its own at `path`.
 fn mount(path: &Path, options: &str) -> Outcome {
     fs::create_dir_all(path)?;
-    linekeeper::lab::run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "field"]).arg(path))?;
+    linekeeper_lab::run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "field"]).arg(path))?;
     Ok(())
 }
 
 fn remount(path: &Path, options: &str) -> Outcome {
-    linekeeper::lab::run(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(path))?;
+    linekeeper_lab::run(Command::new("mount").args(["-o", &format!("remount,{options}")]).arg(path))?;
     Ok(())
 }
 
@@ -371,7 +370,7 @@ fn another() -> Outcome {
     let plan = Plan::new(&world, DEVICE);
     let _agent = plan.start(&world)?;
     plan.line_becomes("up")?;
-    let run = |words: &[&str]| -> Result<linekeeper::lab::world::Process, Failed> {
+    let run = |words: &[&str]| -> Result<linekeeper_lab::world::Process, Failed> {
         let mut command = Command::new(agent_binary());
         command.arg("run").arg("--config").arg(plan.directory.join("linekeeper.toml")).args(words);
         let log = fs::File::create(plan.directory.join("second.log"))?;

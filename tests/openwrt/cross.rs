@@ -42,7 +42,6 @@ fn the_five_targets_are_told_of_wherever_there_is_a_table() {
     let targets = targets();
     assert_eq!(targets.len(), 5);
     let cross = repository_text("cross/README.md");
-    let readme = repository_text("README.md");
     for (name, triple) in &targets {
         assert!(cross.contains(&format!("| `{name}` | {triple} |")), "cross/README.md: {name}");
         assert!(cross.contains(&format!("\n| {name} (")), "cross/README.md has no size of {name}");

@@ -1,7 +1,7 @@
 //! LuCI's pages in Debian's Chromium, with a runtime written for the tests (`tests/luci/runtime.js`) and statuses that the real
 //! judge gives while it decides the golden traces again.
 //!
-//! `LINEKEEPER_PICTURES=DIR cargo test --test openwrt luci` leaves the pictures of the README there.
+//! `LINEKEEPER_PICTURES=DIR cargo test --test openwrt luci` leaves the pictures of the documents there.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,13 +11,13 @@
 
 use crate::common::trial::{Test, here};
 use crate::common::{agent_version, repository_path, repository_text};
-use linekeeper::judge::Status;
-use linekeeper::judge::outage::LineState;
-use linekeeper::judge::promise::rule::Verdict;
-use linekeeper::message::CallbackState;
-use linekeeper::replay::Replay;
 use linekeeper::run::show::Answer;
-use linekeeper::units::Mono;
+use linekeeper_contract::message::CallbackState;
+use linekeeper_contract::units::Mono;
+use linekeeper_judge::Status;
+use linekeeper_judge::outage::LineState;
+use linekeeper_judge::promise::rule::Verdict;
+use linekeeper_proving::replay::Replay;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

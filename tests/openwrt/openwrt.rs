@@ -9,7 +9,8 @@
 
 use crate::common::trial::Test;
 use crate::common::{agent_binary, agent_version, repository_path, repository_text};
-use linekeeper::config::{self, Format};
+use linekeeper::config_text;
+use linekeeper::config_text::Format;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,6 +39,7 @@ pub fn tests() -> Vec<Test> {
         "the_daemon_runs_on_what_was_made_and_the_plugin_asks_it": daemon_runs,
         "every_key_of_the_sample_can_be_written_in_uci": every_key_of_the_sample,
         "the_shipped_file_explains_every_key_with_its_default": shipped_file,
+        "the_documented_commands_make_a_gateway_watch": documented_commands,
         "the_first_boot_names_the_gateway_after_its_board": first_boot,
         "the_button_asks_for_a_call_when_it_is_held": button,
         "a_gpio_switch_cuts_the_modems_power_and_returns_it": modem_power,
@@ -577,7 +579,7 @@ fn whole_sample() -> Value {
             bare.filter(key).unwrap_or(line)
         })
         .collect();
-    config::toml::parse(&text.join("\n")).unwrap().0
+    config_text::toml::parse(&text.join("\n")).unwrap().0
 }
 
 /// A section as UCI writes it: tables by their names and an underscore, targets by their roles.
@@ -668,7 +670,7 @@ fn shipped_file() {
     assert!(procd.contains("open_instance"), "{}", gateway.log());
     assert_eq!(gateway.log(), "");
     let mut tree = gateway.json();
-    let read = |tree: &Value| config::load_text(&tree.to_string(), Format::Json).unwrap();
+    let read = |tree: &Value| config_text::load_text(&tree.to_string(), Format::Json).unwrap();
     let written = read(&tree);
     // All but what has no default here: who this is, whom to ask, whom to tell, and where things lie.
     let kept = ["device", "probe", "mqtt", "store", "status"];
@@ -697,16 +699,20 @@ fn documented_commands() {
     const UCI: &str = "uci() { for word; do echo \"$word\"; done >>words; echo . >>words; }\n\
                        reload_config() { uci reload_config; }\n";
     for document in ["README.md", "openwrt/README.md"] {
-        let text = fs::read_to_string(format!("{ROOT}/{document}")).unwrap();
+        let text = repository_text(document);
         let commands: Vec<&str> =
             text.lines().filter(|l| l.starts_with("# uci ")).map(|l| l.trim_start_matches("# ")).collect();
-        let shipped =
-            fs::read_to_string(format!("{ROOT}/openwrt/linekeeper/files/linekeeper.config")).unwrap();
+        let shipped = repository_text("openwrt/linekeeper/files/linekeeper.config");
         let gateway = Gateway::new(&shipped);
         let o = gateway.run(&["-c", &format!("{UCI}{}", commands.join("\n"))], "");
-        assert!(o.status.success() && o.stderr.is_empty(), "{document}: {}", String::from_utf8_lossy(&o.stderr));
+        assert!(
+            o.status.success() && o.stderr.is_empty(),
+            "{document}: {}",
+            String::from_utf8_lossy(&o.stderr)
+        );
         // The first boot gave it a name.
-        let mut uci = shipped.replace("config device 'device'\n", "config device 'device'\n\toption id 'gw-0001'\n");
+        let mut uci =
+            shipped.replace("config device 'device'\n", "config device 'device'\n\toption id 'gw-0001'\n");
         let words = gateway.text("words");
         let mut done = Vec::new();
         for command in words.split_terminator(".\n") {
@@ -715,7 +721,8 @@ fn documented_commands() {
             let [verb @ ("set" | "add_list"), assignment] = words[..] else { continue };
             let (key, value) = assignment.split_once('=').unwrap();
             let [_, section, option] = key.split('.').collect::<Vec<_>>()[..] else { panic!("{key}") };
-            let begin = uci.find(&format!(" '{section}'\n")).unwrap_or_else(|| panic!("no section {section}"));
+            let begin =
+                uci.find(&format!(" '{section}'\n")).unwrap_or_else(|| panic!("no section {section}"));
             let line = begin + uci[begin..].find('\n').unwrap() + 1;
             let kind = if verb == "set" { "option" } else { "list" };
             let end = uci[line..].find("\nconfig ").map_or(uci.len(), |end| line + end);
@@ -1306,12 +1313,15 @@ fn makefile_fields() {
     is("PKG_VERSION", agent_version());
     is("PKG_BUILD_DEPENDS", "rust/host");
     is("CARGO_PKG_PROFILE", "router");
-    is("RUST_PKG_FEATURES", "daemon");
+    is("RUST_PKG_FEATURES", "");
     is("called", "RustBinPackage linekeeper BuildPackage linekeeper");
     is("USERID", "linekeeper=433:linekeeper=433");
     is("DEPENDS", "@(rust)");
     is("conffiles", "/etc/config/linekeeper /etc/linekeeper/");
-    is("compile", "cargo install --profile router --features daemon --no-default-features --bin linekeeper");
+    is(
+        "compile",
+        "cargo install --profile router  --path src/gateway --no-default-features --bin linekeeper",
+    );
     let release = |field: &str| fields[field].parse::<u32>().is_ok_and(|n| n >= 1);
     assert!(release("PKG_RELEASE"));
     // What the profile must say itself, as the feed rewrites `release`.

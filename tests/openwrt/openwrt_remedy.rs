@@ -6,18 +6,17 @@
     reason = "a trial that cannot go on fails by it"
 )]
 
-use crate::common::messages;
 use crate::common::trial::{Test, play};
-use crate::common::{repository_path, repository_text};
+use crate::common::{messages, repository_path, repository_text};
 use linekeeper::act::remedy::openwrt::OpenWrt;
-use linekeeper::action::Repair;
-use linekeeper::config::OpenWrtDriver;
-use linekeeper::message::Message;
 use linekeeper::netifd::{self, Netifd as Asked};
-use linekeeper::observation::{Interface, Observation, Part, RemedyId, RemedyResult};
 use linekeeper::sense::interface::{self, Named};
-use linekeeper::units::Span;
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::Message;
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Repair;
+use linekeeper_judge::config::OpenWrtDriver;
+use linekeeper_judge::observation::{Interface, Observation, Part, RemedyId, RemedyResult};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -4,9 +4,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::{agent_binary, repository_path};
-use linekeeper::ground::backtest::{Found, Judged, Options, backtest, json, show};
-use linekeeper::simulate::log::{Kind, Log};
-use linekeeper::units::{LocalTime, Rate, Span};
+use linekeeper::config_text::parse_tree;
+use linekeeper_contract::units::{LocalTime, Rate, Span};
+use linekeeper_proving::ground::backtest::{Found, Judged, Options, backtest, json, show};
+use linekeeper_proving::simulate::log::{Kind, Log};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -27,7 +28,7 @@ fn judge(text: &str, promise: Option<(u64, Option<u64>)>) -> (Log, Judged) {
     let folder = tempfile::tempdir().unwrap();
     let mut options = options(file(folder.path(), "log.csv", text));
     options.promise = promise.map(|(down, up)| (Rate(down * 1_000_000), up.map(|up| Rate(up * 1_000_000))));
-    let (log, mut judged) = backtest(&options).unwrap_or_else(|e| panic!("{e}"));
+    let (log, mut judged) = backtest(&options, parse_tree).unwrap_or_else(|e| panic!("{e}"));
     (log, judged.remove(0))
 }
 
@@ -223,7 +224,7 @@ fn two_configurations_stand_side_by_side() -> Outcome {
         plot: Some(folder.path().join("log.svg")),
         ..options(file(folder.path(), "log.csv", &text))
     };
-    let (log, judged) = backtest(&options).unwrap();
+    let (log, judged) = backtest(&options, parse_tree).unwrap();
     assert_eq!((judged[0].incidents.len(), judged[1].incidents.len()), (39, 0));
     assert_eq!((judged[0].hiccups, judged[1].hiccups), (0, 39));
     let told = show(&options.log, &log, &judged);
@@ -238,9 +239,9 @@ fn two_configurations_stand_side_by_side() -> Outcome {
 /// What our own agent records is judged like what others log.
 #[test]
 fn a_trace_of_our_own_is_a_log() -> Outcome {
-    use linekeeper::config::{Places, read};
-    use linekeeper::observation::{Entry, Observation};
-    use linekeeper::simulate::{Moment, Spectator, Trouble, World, run};
+    use linekeeper_judge::config::{Places, read};
+    use linekeeper_judge::observation::{Entry, Observation};
+    use linekeeper_proving::simulate::{Moment, Spectator, Trouble, World, run};
     struct Writer(String);
     impl Spectator for Writer {
         fn saw(&mut self, at: Moment, saw: &Observation) {
@@ -296,7 +297,7 @@ fn real(folder: &Path, name: &str, promise: Option<(f64, Option<f64>)>) -> (Log,
     let mbit = |n: f64| Rate((n * 1e6) as u64);
     let mut options = options(folder.join(name));
     options.promise = promise.map(|(down, up)| (mbit(down), up.map(mbit)));
-    let (log, mut judged) = backtest(&options).unwrap_or_else(|e| panic!("{e}"));
+    let (log, mut judged) = backtest(&options, parse_tree).unwrap_or_else(|e| panic!("{e}"));
     (log, judged.remove(0))
 }
 

@@ -2,14 +2,14 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::seeds;
-use linekeeper::action::{Action, Rung};
-use linekeeper::config::Places;
-use linekeeper::message::{EventName, Message};
-use linekeeper::observation::Observation;
-use linekeeper::simulate::plan::{Plan, YEAR};
-use linekeeper::simulate::{Moment, Report, Simulation, Spectator};
-use linekeeper::units::Span;
-use linekeeper::vocabulary::Rung;
+use linekeeper_contract::message::{EventName, Message};
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::Places;
+use linekeeper_judge::observation::Observation;
+use linekeeper_proving::simulate::plan::{Plan, YEAR};
+use linekeeper_proving::simulate::{Moment, Report, Simulation, Spectator};
 use serde_json::{Value, json};
 
 fn plan(tree: &Value) -> Plan {
@@ -165,14 +165,14 @@ fn passing_over_quiet_time_changes_nothing() {
 
 /// Every shipped world is read, differs from seed to seed, and equal seeds give equal worlds.
 #[test]
-#[cfg(feature = "toml")]
 fn every_shipped_world_is_read() {
-    use linekeeper::ground::simulate::SHIPPED;
+    use linekeeper_proving::ground::simulate::SHIPPED;
     let folder = crate::common::repository_path("config/worlds");
     let files = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(files, SHIPPED.len(), "each file in config/worlds is a shipped world");
     for (name, text) in SHIPPED {
-        let (tree, places) = linekeeper::config::toml::parse(text).unwrap_or_else(|f| panic!("{name}: {f}"));
+        let (tree, places) =
+            linekeeper::config_text::toml::parse(text).unwrap_or_else(|f| panic!("{name}: {f}"));
         let plan = Plan::read(&tree, &places).unwrap_or_else(|f| panic!("{name}: {f}"));
         assert!(text.starts_with("# "), "{name} says what it is about");
         assert_eq!(plan.world(1, YEAR), plan.world(1, YEAR), "{name}");
@@ -198,7 +198,7 @@ fn faults_come_as_often_as_they_are_described() {
         assert!(faults().all(|f| (5_000..=3_600_000).contains(&f.lasts.unwrap().0)), "{over}");
         if let Some(hours) = over.get("hours") {
             let (from, to) = (hours[0].as_u64().unwrap(), hours[1].as_u64().unwrap());
-            let inside = |f: &linekeeper::simulate::Fault| {
+            let inside = |f: &linekeeper_proving::simulate::Fault| {
                 (f.at.0 / 3_600_000 + 24 - from) % 24 < (to + 24 - from) % 24
             };
             assert!(faults().all(inside), "{over}");
@@ -271,11 +271,10 @@ fn a_bad_year_is_remembered_in_little() {
 /// What is published of the shipped worlds, on a part of each: nobody is called falsely, nothing long is missed, and a
 /// sound or merely lossy line is never declared down.
 #[test]
-#[cfg(feature = "toml")]
 fn nobody_is_called_falsely_and_nothing_long_is_missed() {
-    use linekeeper::ground::simulate::{SHIPPED, one};
+    use linekeeper_proving::ground::simulate::{SHIPPED, one};
     for (name, text) in SHIPPED {
-        let (tree, places) = linekeeper::config::toml::parse(text).unwrap();
+        let (tree, places) = linekeeper::config_text::toml::parse(text).unwrap();
         let plan = Plan::read(&tree, &places).unwrap();
         let tally = one(&plan, 3, Span::days(60), false);
         assert_eq!(tally.calls.wrong, 0, "{name}: callbacks that were not so");

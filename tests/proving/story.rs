@@ -1,7 +1,7 @@
 //! The demo's story: what must be in it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
-use linekeeper::simulate::story::{ACTS, Item, Voice, tell};
+use linekeeper_proving::simulate::story::{ACTS, Item, Voice, tell};
 
 fn told() -> Vec<Item> {
     let mut items = Vec::new();

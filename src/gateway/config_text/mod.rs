@@ -1,7 +1,7 @@
 //! The text of a configuration: which language it is in, and JSON.
 
 #[cfg(feature = "toml")]
-mod toml;
+pub mod toml;
 
 use linekeeper_judge::config::{Config, Faults, Places, bounds, fault, read};
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -153,6 +153,13 @@ mod tests {
         assert_eq!(of("/etc/linekeeper.toml", "{"), Format::Toml);
         assert_eq!(of("/tmp/x", " \n{\"device\":1}"), Format::Json);
         assert_eq!(of("/tmp/x", "[device]"), Format::Toml);
+    }
+
+    #[test]
+    #[cfg(not(feature = "toml"))]
+    fn toml_is_refused_by_name_in_a_build_without_it() {
+        let words = load_text("[device]", Format::Toml).unwrap_err().to_string();
+        assert!(words.contains("is TOML, and this build reads JSON only"), "{words}");
     }
 
     #[test]

@@ -11,14 +11,16 @@ use crate::common::trial::play;
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
 use linekeeper::act::outbox::{Dropped, Known, Outbox};
 use linekeeper::act::store::{Kept, Store, VERSION};
-use linekeeper::action::Action;
-use linekeeper::check::{Checked, Reply, Said};
-use linekeeper::config::{self, Config, Places};
-use linekeeper::judge::Judge;
-use linekeeper::message::{Critical, Reason, Stamp};
-use linekeeper::observation::{CommandRefused, Memory, Observation, Part, Receipt, ReceiptState, Started};
 use linekeeper::privacy::Privacy;
-use linekeeper::units::{Mono, Span, Wall};
+use linekeeper_contract::message::{Critical, Reason, Stamp};
+use linekeeper_contract::units::{Mono, Span, Wall};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::check::{Checked, Reply, Said};
+use linekeeper_judge::config::{self, Config, Places};
+use linekeeper_judge::observation::{
+    CommandRefused, Memory, Observation, Part, Receipt, ReceiptState, Started,
+};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
 use std::fs;

@@ -20,9 +20,8 @@ mod disk;
 mod ledger;
 mod way;
 
-use crate::common::proof;
 use crate::common::trial::Test;
-use crate::common::world;
+use crate::common::{proof, world};
 use agent::{Life, Step};
 use disk::Disk;
 use ledger::Ledger;
