@@ -1,7 +1,7 @@
 //! From the fact to the platform's hands: a critical message from the call that writes it to flash to the line that an
 //! independent subscriber prints; and how fast what piled up while the broker was away is told.
 //!
-//! `cargo bench --bench delivery`. Needs mosquitto and mosquitto_sub. The agent's own outbox and connection, on this
+//! `benches/figures delivery`. Needs mosquitto and mosquitto_sub. The agent's own outbox and connection, on this
 //! machine's disk and loopback: what a WAN adds is one round trip.
 
 #![allow(
@@ -14,7 +14,7 @@
 #[path = "../tests/common/mod.rs"]
 mod common;
 
-use common::messages::{callback, event};
+use common::messages::{self, callback, event};
 use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
 use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper_contract::message::{Critical, Stamp};

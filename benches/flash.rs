@@ -1,4 +1,4 @@
-//! What a quiet day costs the flash: `cargo bench --bench flash`.
+//! What a quiet day costs the flash: `benches/figures flash`.
 //!
 //! The judge lives fifty quiet days in virtual time; what it wants kept is written by the real store and outbox. Bytes
 //! are those that the kernel was given, each write rounded up to whole pages of 4 KiB.

@@ -1,13 +1,8 @@
 //! What watching costs while nothing happens: two minutes of the real agent on a quiet line, with all its sensors and
 //! default probing, connected to a broker by TLS with certificates of its own.
 //!
-//! `cargo bench --features lab --bench idle`. The profile and the C library are the bench's own then (release, glibc). What
-//! a router has is measured so:
-//!
-//! ```console
-//! $ cross/build x86_64
-//! $ LINEKEEPER_BINARY=target/x86_64-unknown-linux-musl/router/linekeeper cargo bench --features lab --bench idle
-//! ```
+//! `benches/figures idle` measures the router's x86-64 build, which `LINEKEEPER_BINARY` names. Without that variable the bench's
+//! own program is measured (release profile, glibc).
 //!
 //! `LINEKEEPER_BENCH_SECONDS` changes for how long (120 at least for figures that are to be told). Measured from outside:
 //! in /proc, by the kernel's count of echoes, and on the interface. Needs mosquitto and openssl.
@@ -43,7 +38,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const TLS_PORT: u16 = 8883;
 
 fn main() -> ExitCode {
-    // Relative to where cargo runs benches, which is the package's root.
     let binary = std::env::var_os("LINEKEEPER_BINARY").map_or_else(|| PathBuf::from(PROGRAM), PathBuf::from);
     let binary = match fs::canonicalize(&binary) {
         Ok(binary) => binary,
@@ -135,7 +129,7 @@ fn configuration(directory: &Path) -> Value {
 fn broker(world: &World, room: &Path) -> Process {
     fs::create_dir_all(room).expect("a directory");
     let maker = room.join("make-certificates");
-    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("config/mosquitto/make-certificates"), &maker)
+    fs::copy(Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/mosquitto/make-certificates"), &maker)
         .expect("a copy");
     run(Command::new("sh").arg(&maker).args(["--name", &PLATFORM.to_string(), "gw-0001"]))
         .expect("certificates");

@@ -1,11 +1,17 @@
-//! How long the judge takes for a year of a line: `cargo bench --no-default-features --bench judge`.
+//! How long the judge takes for a year of a line: `benches/figures judge`.
 //!
 //! Counters every second and an echo every second (`line_year`), or every half second as by default (the others), all of
 //! it simulated on one core; a tenth of the year is watched and multiplied. `LINEKEEPER_BENCH_DAYS` changes how much is watched.
+//!
+//! With the word `instructions` it decides the observations of such days again and does nothing else: `benches/instructions`
+//! runs that under callgrind and counts what [`decide`] executes.
 
-use linekeeper_contract::units::{Permille, Span};
-use linekeeper_judge::config::{Places, read};
-use linekeeper_proving::simulate::{Report, Simulation, Spectator, Trouble, World};
+use linekeeper_contract::units::{Mono, Permille, Span};
+use linekeeper_judge::Judge;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::{Config, Places, read};
+use linekeeper_judge::observation::Observation;
+use linekeeper_proving::simulate::{Moment, Report, Simulation, Spectator, Trouble, World};
 use serde_json::json;
 use std::time::Duration;
 
@@ -26,7 +32,7 @@ fn memory() -> u64 {
 }
 
 /// `sold`: with a promise that is tested ten times a day. `interval`: between echoes.
-fn watch(world: &World, days: u64, sold: bool, interval: &str) -> (Duration, Report, usize) {
+fn config(sold: bool, interval: &str) -> Config {
     let mut tree = json!({
         "device": { "id": "gw-0001" },
         "probe": { "interval": interval, "targets": [
@@ -42,13 +48,17 @@ fn watch(world: &World, days: u64, sold: bool, interval: &str) -> (Duration, Rep
         });
         tree["speed"] = json!({ "servers": ["http://a.example/", "http://b.example/"] });
     }
-    let config = match read(&tree, &Places::default()) {
+    match read(&tree, &Places::default()) {
         Ok(config) => config,
         Err(faults) => {
             eprintln!("{faults}");
             std::process::exit(70);
         }
-    };
+    }
+}
+
+fn watch(world: &World, days: u64, sold: bool, interval: &str) -> (Duration, Report, usize) {
+    let config = config(sold, interval);
     let before = cpu();
     let mut simulation = Simulation::new(&config, world, 1);
     simulation.run(Span::days(days), &mut Quiet);
@@ -61,8 +71,39 @@ fn watch(world: &World, days: u64, sold: bool, interval: &str) -> (Duration, Rep
 struct Quiet;
 impl Spectator for Quiet {}
 
+/// Keeps what was seen.
+#[derive(Default)]
+struct Keep(Vec<(Mono, Observation)>);
+impl Spectator for Keep {
+    fn saw(&mut self, at: Moment, saw: &Observation) {
+        self.0.push((at.agent, saw.clone()));
+    }
+}
+
+/// One step of the judge: what callgrind counts.
+#[inline(never)]
+fn decide(judge: &mut Judge, now: Mono, seen: &Observation, out: &mut Vec<Action>) {
+    judge.step_into(now, seen, out);
+}
+
+/// Decides a tested line's days again.
+fn instructions(days: u64) {
+    let config = config(true, "500 ms");
+    let mut seen = Keep::default();
+    Simulation::new(&config, &World::quiet(), 1).run(Span::days(days), &mut seen);
+    let mut judge = Judge::new(config);
+    let mut out = Vec::new();
+    for (now, observation) in &seen.0 {
+        decide(&mut judge, *now, observation, &mut out);
+    }
+    println!("{} observations decided", seen.0.len());
+}
+
 fn main() {
     let days = std::env::var("LINEKEEPER_BENCH_DAYS").ok().and_then(|d| d.parse().ok()).unwrap_or(36);
+    if std::env::args().any(|word| word == "instructions") {
+        return instructions(days);
+    }
     let year = |took: Duration| took.as_secs_f64() * 365.0 / days as f64;
     let (second, _, _) = watch(&World::quiet(), days, false, "1 s");
     let (quiet, report, snapshot) = watch(&World::quiet(), days, false, "500 ms");

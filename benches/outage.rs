@@ -1,6 +1,6 @@
 //! How soon a dead line is seen, declared back, and mended: real packets in namespaces, the real agent, default probing.
 //!
-//! `cargo bench --features lab --bench outage` (about four minutes). Each figure runs from the moment the fault is made
+//! `benches/figures outage` (about four minutes). Each figure runs from the moment the fault is made
 //! to the moment the platform's stand-in, a subscriber of its own behind a broker, has the event: what a platform
 //! would measure. `outage.false` counts incidents, remedies and callbacks over a minute of 20 % random loss and twelve
 //! breaks of just under 2 s; it needs nft and is left out, with a word, where there is none.

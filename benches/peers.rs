@@ -1,6 +1,6 @@
 //! The same line, the same fault, the same minute: linekeeper beside the peers that this machine has.
 //!
-//! `cargo bench --features lab --bench peers`. Peers are looked for on PATH; what is missing is said and left out. Prints
+//! `benches/figures peers`. Peers are looked for on PATH; what is missing is said and left out. Prints
 //! `figure NAME VALUE UNIT`, the median of the runs and the worst:
 //!
 //! - `peers.declared_s` and `peers.dpinger.declared_s`: from silence beyond the gateway to the event in the platform's

@@ -1,6 +1,6 @@
 //! A thousand gateways return to a broker that was away: do they come as a herd?
 //!
-//! `cargo bench --bench reconnect`. The agents' real connection code, a thousand times in one process, against mosquitto
+//! `benches/figures reconnect`. The agents' real connection code, a thousand times in one process, against mosquitto
 //! on loopback. The cap of the waits (`mqtt.reconnect`) is 30 s here instead of 5 min, to be over in three minutes; shares are
 //! what is judged. After a long absence a gateway in its wait is as likely sooner as later, so the first second should carry
 //! twice the mean, falling to nothing at the cap. After a restart of 3 s all are in their first wait, whose cap is 30 s too.

@@ -1,6 +1,6 @@
 //! How true, how cheap and how fast the measuring of throughput is: real TCP in namespaces, beside iperf3 in the same run.
 //!
-//! `cargo bench --features lab --bench speed` (some fifteen minutes). Prints `figure NAME VALUE UNIT`:
+//! `benches/figures speed` (some fifteen minutes). Prints `figure NAME VALUE UNIT`:
 //!
 //! - `speed.error_pct`: how far the line rate is from the shaped one at the IP layer; the median over 10/2, 50/10, 100/20 and
 //!   500/100 Mbit/s in both directions, and the worst;
