@@ -9,12 +9,14 @@ pub mod check;
 pub mod counters;
 pub mod device;
 pub mod echo;
+pub mod http;
 pub mod interface;
 pub mod link;
 pub mod name;
 mod netlink;
 mod port;
 pub mod throughput;
+mod wan;
 pub mod web;
 
 /// Lets all that reads files of /proc, /sys and the resolver have `bytes` as their content, and throws away what they make of

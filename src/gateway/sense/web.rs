@@ -5,8 +5,9 @@
 //! (429, and 5xx but 511): these are no.
 
 use crate::clock;
+use crate::sense::http::{HEAD_MOST, Response, Url, response};
 use crate::sense::name;
-use crate::sense::throughput::{Device, HEAD_MOST, Response, Url, connect_tcp, response};
+use crate::sense::wan::{Device, connect_tcp};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use linekeeper_judge::config;

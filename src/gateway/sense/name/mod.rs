@@ -12,7 +12,7 @@
 pub mod message;
 
 use crate::clock;
-use crate::sense::throughput::{Device, connect_tcp};
+use crate::sense::wan::{Device, connect_tcp};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{REPLIES, Reply, Said};
 use linekeeper_judge::config;
