@@ -2,11 +2,11 @@
 //!
 //! A gateway that answers this is there, whatever it does with ICMP or with what lies behind it.
 
+use crate::sense::access::replies::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
 use crate::sense::access::station::{Station, station};
 use crate::sense::access::wire::filter::{byte, drop, must_be, pass};
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
-use crate::sense::throughput::Device;
+use crate::sense::wan::Device;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;

@@ -4,10 +4,12 @@
 //! PADR follows, so no session is asked for, and a concentrator has nothing to keep.
 
 use crate::sense::access::gate::Gate;
+use crate::sense::access::replies::{
+    Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply,
+};
 use crate::sense::access::station::station;
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply};
-use crate::sense::throughput::Device;
+use crate::sense::wan::Device;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;

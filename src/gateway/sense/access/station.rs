@@ -2,7 +2,7 @@
 
 use crate::sense::access::wire;
 use crate::sense::netlink::{Kernel, Question, RTM_NEWADDR, RTM_NEWLINK, attributes, u32_at};
-use crate::sense::throughput::Device;
+use crate::sense::wan::Device;
 use pnet::util::MacAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
 

@@ -1,22 +1,8 @@
-//! A DHCPDISCOVER (RFC 2131) whose OFFERs are only looked at.
-//!
-//! It goes out as a whole frame, from no address to everybody, with the device's own Ethernet address and the client's own
-//! identifier ([`udhcpc`](super::udhcpc)), so that a server offers the client's lease and holds no second one; and under a
-//! transaction id of our own, so that the client on port 68 takes no notice. No REQUEST follows: by RFC 2131 an offer that
-//! is not requested is none. That pnet knows DHCP only as unchecked fields is why its reader and writer are our own.
+//! DHCP messages (RFC 2131, RFC 2132): the DISCOVER that is sent, the server's answer that is read.
 
-use crate::clock;
-use crate::sense::access::gate::Gate;
-use crate::sense::access::station::{Station, station};
-use crate::sense::access::udhcpc::{Identity, identity};
-use crate::sense::access::wire::filter::{
-    byte, drop, half, half_behind, header_length, must_be, must_lack, pass, word_behind,
-};
-use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply};
-use crate::sense::throughput::Device;
-use linekeeper_contract::units::Span;
-use linekeeper_judge::check::{Reply, Said};
+use crate::sense::access::replies::printable;
+use crate::sense::access::station::Station;
+use crate::sense::access::udhcpc::Identity;
 use pnet::packet::Packet as _;
 use pnet::packet::ethernet::{EtherTypes, EthernetPacket, MutableEthernetPacket};
 use pnet::packet::ip::IpNextHeaderProtocols;
@@ -24,27 +10,14 @@ use pnet::packet::ipv4::{self, Ipv4Packet, MutableIpv4Packet};
 use pnet::packet::udp::{self, MutableUdpPacket, UdpPacket};
 use pnet::util::MacAddr;
 use std::net::Ipv4Addr;
-use std::time::Duration;
-
-/// How long further servers are awaited once one has answered.
-///
-/// 2 s: a second server on the line, somebody's router plugged in the wrong way round, first tries whether its address is
-/// free; busybox's and dnsmasq's take up to that long.
-const FURTHER: Duration = Duration::from_secs(2);
-
-/// The shortest time after which silence is asked once more, half the limit else.
-const AGAIN: Duration = Duration::from_secs(1);
-
-/// Who is named where nobody answered.
-const ANYBODY: &str = "any DHCP server";
 
 const SERVER: u16 = 67;
-const CLIENT: u16 = 68;
+pub(super) const CLIENT: u16 = 68;
 
 /// Lengths of headers, and of what stands before the options of a message.
-const ETHERNET: usize = 14;
+pub(super) const ETHERNET: usize = 14;
 const IPV4: usize = 20;
-const UDP: usize = 8;
+pub(super) const UDP: usize = 8;
 const FIXED: usize = 236;
 
 /// The shortest message that old relays pass on (RFC 1542).
@@ -57,129 +30,30 @@ const REPLY: u8 = 2;
 const BROADCAST: u16 = 0x8000;
 
 /// Options of RFC 2132.
-const PAD: u8 = 0;
-const ROUTER: u8 = 3;
-const LEASE_TIME: u8 = 51;
-const OVERLOAD: u8 = 52;
-const MESSAGE_TYPE: u8 = 53;
-const SERVER_IDENTIFIER: u8 = 54;
+pub(super) const PAD: u8 = 0;
+pub(super) const ROUTER: u8 = 3;
+pub(super) const LEASE_TIME: u8 = 51;
+pub(super) const OVERLOAD: u8 = 52;
+pub(super) const MESSAGE_TYPE: u8 = 53;
+pub(super) const SERVER_IDENTIFIER: u8 = 54;
 const PARAMETERS: u8 = 55;
-const MESSAGE: u8 = 56;
+pub(super) const MESSAGE: u8 = 56;
 const SIZE_MOST: u8 = 57;
-const END: u8 = 255;
+pub(super) const END: u8 = 255;
 
 /// What is wished for, as udhcpc does: mask, router, name servers, host and domain name, broadcast address, time servers.
 const WISHES: [u8; 7] = [1, ROUTER, 6, 12, 15, 28, 42];
 
 /// Message types.
 const DISCOVER: u8 = 1;
-const OFFER: u8 = 2;
-const NAK: u8 = 6;
+pub(super) const OFFER: u8 = 2;
+pub(super) const NAK: u8 = 6;
 
 /// A lease time that means for ever.
-const FOR_EVER: u32 = u32::MAX;
-
-/// Asks on the link of `device` who would give a lease, and takes none.
-///
-/// One reply for each server: [`Said::Answered`], with the offered address, lease time and router in its detail and the
-/// time since the last question; or [`Said::Refused`] for a NAK. Where nobody answers within `limit`, asked twice if `gate`
-/// lets it, one that is [`Said::Silent`]. [`Said::NotChecked`] where `gate` says no, or where there is no Ethernet link that
-/// is up or no right to ask.
-pub async fn dhcp(device: &Device, limit: Span, gate: &Gate) -> Vec<Reply> {
-    ask(device, limit, gate).await.unwrap_or_else(|why| not_checked(ANYBODY, why))
-}
-
-async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, String> {
-    let us = station(device)?;
-    let broken = |error| wire::trouble(&error, &us.name);
-    let xid = fastrand::u32(..);
-    let mut wire = open(us.index, xid).map_err(broken)?;
-    gate.begin()?;
-    let client = identity(&us.name, us.mac);
-    let begun = clock::since_boot();
-    let given: Duration = limit.into();
-    let (mut found, mut flawed) = (Vec::<Reply>::new(), Flawed::default());
-    let asked = wire
-        .ask(
-            given,
-            AGAIN.max(given / 2),
-            &mut |number| {
-                let may = number == 0 || number == 1 && gate.again();
-                let seconds = clock::since_boot().saturating_sub(begun).as_secs();
-                may.then(|| discover(&us, &client, xid, u16::try_from(seconds).unwrap_or(u16::MAX)))
-            },
-            &mut |frame, took| {
-                let heard = match parse_frame(frame) {
-                    Ok(heard) if heard.xid == xid && heard.client == us.mac => heard,
-                    Ok(_) => return Next::More,
-                    Err(why) => {
-                        flawed.add(why);
-                        return Next::More;
-                    }
-                };
-                let Some(mut answer) = told(&heard) else { return Next::More };
-                answer.took_us = Some(microseconds(took));
-                if !found.iter().any(|other| (&other.whom, other.said) == (&answer.whom, answer.said)) {
-                    found.push(answer);
-                }
-                Next::Within(FURTHER)
-            },
-        )
-        .await;
-    if asked.map_err(broken)? == 0 {
-        return Err(TOO_SHORT.into());
-    }
-    Ok(answers(found, ANYBODY, limit, flawed))
-}
-
-/// What is said of an answer.
-fn told(heard: &Heard) -> Option<Reply> {
-    match &heard.answer {
-        Answer::Offer(offer) => {
-            let mut detail = format!("offers {}", offer.address);
-            match offer.lease {
-                None => {}
-                Some(FOR_EVER) => detail += " without end",
-                Some(seconds) => detail = format!("{detail} for {}", Span::seconds(seconds.into())),
-            }
-            match offer.router {
-                Some(router) => detail = format!("{detail}, router {router}"),
-                None => detail += ", no router",
-            }
-            Some(reply(heard.server.to_string(), Said::Answered, detail))
-        }
-        Answer::Nak(why) if why.is_empty() => {
-            Some(reply(heard.server.to_string(), Said::Refused, "refuses (DHCPNAK)"))
-        }
-        Answer::Nak(why) => {
-            Some(reply(heard.server.to_string(), Said::Refused, format!("refuses (DHCPNAK): {why}")))
-        }
-        Answer::Other(_) => None,
-    }
-}
-
-/// Hears only what comes to a DHCP client under this transaction id: on a busy line nothing else is copied to us.
-fn open(index: u32, xid: u32) -> std::io::Result<Wire> {
-    let ip = ETHERNET as u32;
-    let filter = [
-        byte(ip + 9),
-        must_be(IpNextHeaderProtocols::Udp.0.into(), 8),
-        // No later fragment.
-        half(ip + 6),
-        must_lack(0x1fff, 6),
-        header_length(ip),
-        half_behind(ip + 2),
-        must_be(CLIENT.into(), 3),
-        word_behind(ip + UDP as u32 + 4),
-        must_be(xid, 1),
-        pass(),
-        drop(),
-    ];
-    Wire::open(index, EtherTypes::Ipv4.0, &filter)
-}
+pub(super) const FOR_EVER: u32 = u32::MAX;
 
 /// The frame that asks.
-fn discover(us: &Station, client: &Identity, xid: u32, seconds: u16) -> Vec<u8> {
+pub(super) fn discover(us: &Station, client: &Identity, xid: u32, seconds: u16) -> Vec<u8> {
     let mut message = vec![REQUEST, 1, 6, 0];
     message.extend(xid.to_be_bytes());
     message.extend(seconds.to_be_bytes());
@@ -207,7 +81,7 @@ fn discover(us: &Station, client: &Identity, xid: u32, seconds: u16) -> Vec<u8> 
 }
 
 /// Puts a message from a client without an address into a frame to everybody.
-fn enclose(from: MacAddr, message: &[u8]) -> Vec<u8> {
+pub(super) fn enclose(from: MacAddr, message: &[u8]) -> Vec<u8> {
     let udp_length = UDP + message.len();
     let mut frame = vec![0; ETHERNET + IPV4 + UDP];
     frame.extend(message);
@@ -393,20 +267,20 @@ impl Read {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const MAC: MacAddr = MacAddr(2, 0, 0, 0, 0, 1);
-    const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
-    const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+    pub(in crate::sense::access::dhcp) const MAC: MacAddr = MacAddr(2, 0, 0, 0, 0, 1);
+    pub(in crate::sense::access::dhcp) const ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 10);
+    pub(in crate::sense::access::dhcp) const SERVER_ADDRESS: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
-    pub(super) fn us() -> Station {
+    pub(in crate::sense::access::dhcp) fn us() -> Station {
         Station { name: "wan".into(), index: 2, mac: MAC }
     }
 
     /// A server's message to us, with these options.
-    fn message(options: &[u8]) -> Vec<u8> {
+    pub(in crate::sense::access::dhcp) fn message(options: &[u8]) -> Vec<u8> {
         let mut message = vec![0; FIXED];
         message[..3].copy_from_slice(&[REPLY, 1, 6]);
         message[4..8].copy_from_slice(&7u32.to_be_bytes());
@@ -417,33 +291,11 @@ mod tests {
         message
     }
 
-    fn frame(message: &[u8]) -> Vec<u8> {
+    pub(in crate::sense::access::dhcp) fn frame(message: &[u8]) -> Vec<u8> {
         let mut frame = enclose(MacAddr(2, 0, 0, 0, 0, 254), message);
         frame[ETHERNET + 12..ETHERNET + 16].copy_from_slice(&SERVER_ADDRESS.octets());
         frame[ETHERNET + IPV4 + 2..ETHERNET + IPV4 + 4].copy_from_slice(&CLIENT.to_be_bytes());
         frame
-    }
-
-    #[test]
-    fn an_offer_is_read_and_told() {
-        let mut options = vec![PAD, MESSAGE_TYPE, 1, OFFER, SERVER_IDENTIFIER, 4, 198, 51, 100, 1];
-        options
-            .extend([LEASE_TIME, 4, 0, 0, 0x1c, 0x20, ROUTER, 8, 192, 0, 2, 1, 192, 0, 2, 3, END, 1, 2, 3]);
-        let heard = parse_frame(&frame(&message(&options))).unwrap();
-        assert_eq!((heard.xid, heard.client, heard.server), (7, MAC, Ipv4Addr::new(198, 51, 100, 1)));
-        let told = told(&heard).unwrap();
-        assert_eq!((told.whom.as_str(), told.said), ("198.51.100.1", Said::Answered));
-        assert_eq!(told.detail, "offers 192.0.2.10 for 2 h, router 192.0.2.1");
-    }
-
-    #[test]
-    fn a_refusal_is_told_with_its_words() {
-        let mut options = vec![MESSAGE_TYPE, 1, NAK, MESSAGE, 9];
-        options.extend(b"no\x07 lease");
-        let heard = parse_frame(&frame(&message(&options))).unwrap();
-        assert_eq!(heard.server, SERVER_ADDRESS, "without an identifier, the packet's sender");
-        let told = told(&heard).unwrap();
-        assert_eq!((told.said, &*told.detail), (Said::Refused, "refuses (DHCPNAK): no\u{fffd} lease"));
     }
 
     #[test]
@@ -505,25 +357,6 @@ mod tests {
             let _ = parse_frame(&bytes);
             let _ = parse_message(&bytes);
             let _ = parse_message(&message(&bytes));
-        }
-
-        #[test]
-        fn no_changed_answer_makes_it_panic(
-            options in proptest::collection::vec(any::<u8>(), 0..300),
-            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
-            length in any::<prop::sample::Index>(),
-        ) {
-            let mut all = vec![MESSAGE_TYPE, 1, OFFER, OVERLOAD, 1, 3];
-            all.extend(options);
-            let mut frame = frame(&message(&all));
-            for (at, byte) in &changes {
-                let at = at.index(frame.len());
-                frame[at] = *byte;
-            }
-            frame.truncate(length.index(frame.len() + 1));
-            if let Ok(heard) = parse_frame(&frame) {
-                let _ = told(&heard);
-            }
         }
     }
 }
