@@ -1,4 +1,4 @@
-//! The text of a configuration: which language it is in, and JSON.
+//! Reads a configuration from text: picks the format (JSON or TOML) and parses it into a tree of values.
 
 #[cfg(feature = "toml")]
 mod toml;
@@ -9,17 +9,17 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 
-/// The language a configuration is written in.
+/// The format of a configuration text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// What OpenWrt's init script makes of UCI.
+    /// Written by OpenWrt's init script from UCI.
     Json,
-    /// What people write.
+    /// Written by people.
     Toml,
 }
 
 impl Format {
-    /// By the file's extension, and where that says nothing by its text: no TOML begins with a brace.
+    /// Chosen by the file extension; without a known extension, by the text: no TOML begins with a brace.
     pub fn of(path: &Path, text: &str) -> Format {
         match path.extension().and_then(|e| e.to_str()) {
             Some("json") => Format::Json,
@@ -33,12 +33,13 @@ impl Format {
 /// Reads a configuration from its text.
 ///
 /// # Errors
-/// Every fault there is; one that is no JSON or TOML at all is told with line and column.
+/// All faults at once. A syntax fault carries line and column.
 pub fn load_text(text: &str, format: Format) -> Result<Config, Faults> {
     load_tree(text, format).map(|(_, config)| config)
 }
 
-/// The same, with the tree of what was written: what a trace keeps, so that it replays under the same configuration.
+/// The same as [`load_text`], and the parsed tree as written. A trace stores the tree so that it replays under the same
+/// configuration.
 ///
 /// # Errors
 /// As [`load_text`].
@@ -48,7 +49,7 @@ pub fn load_tree(text: &str, format: Format) -> Result<(Value, Config), Faults> 
     Ok((tree, config))
 }
 
-/// The tree of a text, by the file's name and the text's first character, and where each key stands in it.
+/// Parses a text into a tree and returns the line of each key. The format is chosen as in [`Format::of`].
 ///
 /// # Errors
 /// The text is too large, or neither JSON nor TOML: with line and column.
@@ -75,18 +76,18 @@ fn parse(text: &str, format: Format) -> Result<(Value, Places), Faults> {
     }
 }
 
-/// The tree of a JSON text. Unlike serde_json's own, it refuses a key given twice.
+/// Parses JSON. Unlike serde_json's own parser, it rejects a key that is given twice.
 fn json(text: &str) -> Result<Value, Faults> {
     serde_json::from_slice::<Once>(text.as_bytes()).map(|tree| tree.0).map_err(|error| {
         let (line, column) = (u32::try_from(error.line()).ok(), u32::try_from(error.column()).ok());
-        // serde_json appends its own place, and its words hold no part of the text but a repeated key.
+        // serde_json appends line and column itself. Its message quotes no part of the text except a repeated key.
         let words = error.to_string();
         let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
         Faults::text(format!("the text is not JSON: {words}"), line, column)
     })
 }
 
-/// A tree in which no key was given twice.
+/// A tree without repeated keys.
 struct Once(Value);
 
 impl<'de> Deserialize<'de> for Once {

@@ -1,4 +1,4 @@
-//! Reads TOML into the tree of values, and remembers on which line each key stands.
+//! Parses TOML into a tree of values and records the line of each key.
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
@@ -6,13 +6,11 @@ use linekeeper_judge::config::read::join;
 use linekeeper_judge::config::{Fault, Faults, Places};
 use serde_json::{Map, Number, Value};
 
-/// The tree of a TOML text and the lines of its keys.
-///
-/// A date becomes the text it stands for.
+/// Parses a TOML text and returns the tree and the lines of its keys. Dates become text.
 ///
 /// # Errors
-/// Every fault of the syntax that the `toml` crate can tell in one pass, with line and column, and numbers that no
-/// computer holds.
+/// Every syntax fault that the `toml` crate finds in one pass, with line and column, and every number that does not fit
+/// 64 bits.
 pub fn parse(text: &str) -> Result<(Value, Places), Faults> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
@@ -53,7 +51,7 @@ impl Grower<'_> {
         Value::Object(map)
     }
 
-    // The crate has refused nesting deeper than 80 already.
+    // Recursion is bounded: the `toml` crate rejects nesting deeper than 80.
     fn value(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Value {
         match value.get_ref() {
             DeValue::String(text) => Value::String(text.to_string()),
@@ -79,7 +77,7 @@ impl Grower<'_> {
         }
     }
 
-    /// Infinities, what is not a number, and what 64 bits do not hold: JSON has none of them.
+    /// Records a fault: JSON has no infinity, no NaN, and no number beyond 64 bits.
     fn no_number(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Value {
         self.faults.push(Fault {
             path: path.to_owned(),
@@ -91,7 +89,7 @@ impl Grower<'_> {
     }
 }
 
-/// Where each line of a text begins.
+/// The byte offset of each line.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -99,12 +97,12 @@ impl Lines {
         Lines(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
 
-    /// The line of a byte, from 1.
+    /// The line of the byte at this offset, counted from 1.
     fn line(&self, byte: usize) -> u32 {
         u32::try_from(self.0.partition_point(|start| *start <= byte)).unwrap_or(u32::MAX)
     }
 
-    /// Line and column, in characters, of a byte, from 1.
+    /// Line and column (in characters) of the byte at this offset, counted from 1.
     fn place(&self, text: &str, byte: usize) -> (u32, u32) {
         let line = self.line(byte);
         let start = self.0.get(line as usize - 1).copied().unwrap_or(0);

@@ -1,4 +1,4 @@
-//! Carries out the checks of single layers: the one place that knows which sensor asks what.
+//! Runs the checks of single layers: the one place that knows which sensor runs which check.
 
 use crate::sense::access::{Gates, dhcp, neighbour, pppoe};
 use crate::sense::link::LinkFacts;
@@ -10,14 +10,14 @@ use linekeeper_judge::config::Config;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How much longer than its limit a check may take before it is ended from outside: each keeps to the limit by itself,
-/// and a busy processor is late.
+/// How long after its limit a check is aborted. Each check keeps its own limit; this grace covers a busy processor.
 const LATE: Duration = Duration::from_millis(500);
 
-/// Asks one layer of the line, now, over `device`, and tells what came back: at least one reply, at most [`REPLIES`].
+/// Checks one layer of the line now, over `device`, and returns at least one reply and at most [`REPLIES`].
 ///
-/// What cannot be asked in the line's present state (`facts`) is told as not checked, and nothing is sent. Takes no longer
-/// than the order's limit and half a second. `gates` bound what servers are asked; who asks keeps them.
+/// A layer that cannot be checked in the line's present state (`facts`) is reported as not checked, and nothing is sent.
+/// Takes at most the order's limit plus half a second. `gates` limit how often servers are asked; the caller keeps them
+/// between checks.
 pub async fn carry_out(
     order: &CheckOrder,
     device: &Device,
@@ -52,7 +52,7 @@ async fn ask(
     match order.ask {
         Ask::Neighbour => neighbour(device, facts.link.gateway, order.limit).await,
         Ask::Dhcp => dhcp(device, order.limit, &gates.dhcp).await,
-        // A session's own device is point-to-point, and gone with the session.
+        // The session's own device is point-to-point and vanishes with the session.
         Ask::Pppoe => {
             let port = facts.port.clone().map(|(name, index)| Device { name, index });
             pppoe(port.as_ref().unwrap_or(device), order.limit, &gates.pppoe).await
@@ -62,7 +62,7 @@ async fn ask(
     }
 }
 
-/// What keeps a layer from being asked: without it the kernel would send by another way, or nowhere.
+/// Why a layer cannot be checked now. Sending anyway would leave by another device, or not at all.
 fn obstacle(ask: Ask, protocol: Protocol, facts: &LinkFacts) -> Option<&'static str> {
     let link = &facts.link;
     if !ask.is_of(protocol) {
@@ -84,7 +84,7 @@ fn obstacle(ask: Ask, protocol: Protocol, facts: &LinkFacts) -> Option<&'static 
     }
     match ask {
         Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => None,
-        // Without an address of its own a packet would leave with that of another device.
+        // Without an address of the device, the kernel would use the address of another one.
         Ask::Name | Ask::Web if link.addresses.is_empty() && link.gateway.is_none() => {
             Some("the WAN device has no address")
         }

@@ -1,4 +1,4 @@
-//! What comes and goes on the WAN device, read once a second from its own counters.
+//! Traffic of the WAN device: its packet and byte counters, read once a second over rtnetlink.
 
 use crate::clock::Clock;
 use crate::sense::link::LinkFacts;
@@ -12,16 +12,16 @@ use tokio::time::MissedTickBehavior;
 
 /// Time between two readings.
 ///
-/// 1 s: the counters' veto has to answer within the patience before an outage, and drivers that read their counters
+/// 1 s: the traffic must be known within the time before an outage is declared, and drivers that read their counters
 /// from hardware refresh them no faster.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// `IFLA_STATS64` of linux/if_link.h, and the places of its fields in `rtnl_link_stats64`.
+/// `IFLA_STATS64` of linux/if_link.h; it holds a `rtnl_link_stats64`.
 const IFLA_STATS64: u16 = 23;
 /// The header of a link message, `ifinfomsg`.
 const HEADER: usize = 16;
 
-/// One reading.
+/// The counters since the device was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) rx_packets: u64,
@@ -32,7 +32,7 @@ pub(super) struct Totals {
     multicast: u64,
 }
 
-/// A reading, of which device, and when.
+/// One reading of the counters: of which device, and when.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     index: u32,
@@ -40,7 +40,8 @@ struct Reading {
     totals: Totals,
 }
 
-/// Begins to read the counters of the device that `link` names. Silent while there is none.
+/// Starts reading the counters of the device in `link`. Reports nothing while there is none. Ends when the receiver of
+/// `report` is gone.
 pub fn spawn(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
     tokio::spawn(read_on(link, report, clock));
 }
@@ -65,7 +66,7 @@ async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observat
             Ok(Some(totals)) => Reading { index, at: clock.now(), totals },
             Ok(None) => continue,
             Err(error) => {
-                // A new socket is tried with the next tick.
+                // The next tick opens a new socket.
                 kernel = None;
                 if !in_trouble {
                     in_trouble = true;
@@ -92,7 +93,7 @@ async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observat
     }
 }
 
-/// Reads the counters; `None` if there is no such device (any more).
+/// Reads the counters; `None` if the device does not exist (any more).
 pub(super) fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option<Totals>> {
     let kernel = match kernel {
         Some(kernel) => kernel,
@@ -126,7 +127,7 @@ fn totals_in(stats: &[u8]) -> Option<Totals> {
     })
 }
 
-/// What happened between two readings. A device that was made anew, or counters that went back, are no traffic.
+/// The traffic between two readings. A recreated device, or counters that went back, count as a reset without traffic.
 fn between(before: Reading, now: Reading) -> Counted {
     let over = now.at.since(before.at);
     let (a, b) = (before.totals, now.totals);
@@ -140,7 +141,7 @@ fn between(before: Reading, now: Reading) -> Counted {
             over,
             rx_bytes: more(a.rx_bytes, b.rx_bytes)?,
             tx_bytes: more(a.tx_bytes, b.tx_bytes)?,
-            // Some drivers count a multicast frame before or after the frame itself: never below nothing.
+            // Some drivers count a multicast frame before or after the frame itself, so the difference may be negative.
             rx_unicast: more(a.rx_packets, b.rx_packets)?.saturating_sub(multicast),
             tx_packets: more(a.tx_packets, b.tx_packets)?,
             rx_errors: more(a.rx_errors, b.rx_errors)?,

@@ -1,8 +1,8 @@
-//! How the gateway itself does, and whether somebody works on it.
+//! The health of the gateway itself, and whether somebody is working on it.
 //!
-//! Processor, load and memory come by sysinfo. Its features for sensors, disks and processes stay out: they list far more
-//! than is asked here (every mount, every process with its files), and cannot be pointed at another root for a test.
-//! What is left is a dozen one-line files below `/proc` and `/sys`.
+//! Processor, load and memory come from sysinfo. Its features for sensors, disks and processes are not used: they list
+//! far more than is needed (every mount, every process with its files) and cannot read from another root in a test. The
+//! rest is a dozen one-line files below `/proc` and `/sys`.
 
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::DeviceSeen;
@@ -15,17 +15,17 @@ use sysinfo::System;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-/// Sensors that are read of each class, and inputs of each sensor: the largest gateways have a dozen.
+/// The most sensors that are read of each class, and inputs of each sensor: the largest gateways have a dozen.
 const SENSORS: usize = 32;
 
-/// What a sensor may say, thousandths of a degree. Those that are not wired say -273 °C, or 200 and more.
+/// The plausible range of a temperature, thousandths of a degree Celsius. Unwired sensors show -273 °C, or 200 and more.
 const PLAUSIBLE: std::ops::RangeInclusive<i32> = -40_000..=150_000;
 
-/// Processes that are looked at. A router has about 100; a list that is longer is a fork bomb, and then one at work is
-/// not to be told anyway.
+/// The most processes that are examined. A router has about 100. A longer list is a fork bomb, and then an administrator's
+/// session cannot be recognised anyway.
 const PROCESSES: usize = 8_192;
 
-/// Where the kernel shows itself.
+/// Where the kernel's pseudo file systems are mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     /// `/proc`
@@ -40,8 +40,8 @@ impl Default for Roots {
     }
 }
 
-/// Begins to read: tells [`Observation::DeviceSeen`] and, when it changes, [`Observation::HandsOffSeen`], at once and then
-/// each `every`. `store` lies on the flash whose room is told. Ends when nobody listens.
+/// Starts reading. Reports [`Observation::DeviceSeen`] and, when it changes, [`Observation::HandsOffSeen`], at once and
+/// then after each `every`. `store` is a path on the flash whose free space is reported. Ends when the receiver is gone.
 pub fn spawn(every: Span, store: PathBuf, roots: Roots, report: mpsc::Sender<Observation>) {
     tokio::spawn(read_on(every, Reader::new(roots, store), report));
 }
@@ -56,7 +56,7 @@ async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observati
             () = report.closed() => return,
         }
         let why = hands_off_by(&reader.roots);
-        // Told at the start in any case: somebody may have gone while we were away.
+        // Always reported at the start: somebody may have left while the daemon was not running.
         if told.as_ref() != Some(&why) {
             told = Some(why.clone());
             if report.send(Observation::HandsOffSeen { why }).await.is_err() {
@@ -69,13 +69,13 @@ async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observati
     }
 }
 
-/// Reads how the gateway does.
+/// Reads the gateway's health.
 #[derive(Debug)]
 pub struct Reader {
     roots: Roots,
     store: PathBuf,
     system: System,
-    /// There was a reading before, so that there is a time over which the processor was in use.
+    /// Whether there was a reading before: processor use is measured between two readings.
     begun: bool,
 }
 
@@ -94,7 +94,7 @@ impl Reader {
         let cpu = self.system.global_cpu_usage();
         let load = System::load_average().one;
         DeviceSeen {
-            // A float becomes the nearest whole number that there is.
+            // The casts saturate.
             cpu: begun.then_some((cpu * 10.0).round() as u16).map(|cpu| cpu.min(1_000)),
             load: Some((load * 1_000.0).round() as u32),
             memory_free: permille(self.system.available_memory(), self.system.total_memory()),
@@ -105,13 +105,13 @@ impl Reader {
     }
 }
 
-/// `part` of `whole`; `None` of nothing.
+/// `part` in thousandths of `whole`; `None` if `whole` is 0.
 fn permille(part: u64, whole: u64) -> Option<u16> {
     let share = u128::from(part) * 1_000 / (whole > 0).then_some(u128::from(whole))?;
     u16::try_from(share.min(1_000)).ok()
 }
 
-/// Of the file system of `store`, or of the nearest directory above it that is there.
+/// Free space, permille, of the file system of `store` or of its nearest existing parent directory.
 fn flash_free(store: &Path) -> Option<u16> {
     let told = store.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
     permille(told.f_bavail, told.f_blocks)
@@ -126,7 +126,7 @@ fn conntrack(proc: &Path) -> Option<u16> {
     permille(number(&netfilter.join("nf_conntrack_count"))?, number(&netfilter.join("nf_conntrack_max"))?)
 }
 
-/// The hottest of the thermal zones and of what hardware monitors call a temperature.
+/// The highest temperature of all thermal zones and hardware monitors, thousandths of a degree Celsius.
 fn hottest(sys: &Path) -> Option<i32> {
     let zones = below(&sys.join("class/thermal"), "thermal_zone").map(|zone| zone.join("temp"));
     let monitors = below(&sys.join("class/hwmon"), "hwmon");
@@ -138,7 +138,7 @@ fn hottest(sys: &Path) -> Option<i32> {
         .max()
 }
 
-/// Whether that is a present value, and not a limit or a label.
+/// Whether the file holds a current value and not a limit or a label.
 fn is_value(path: &Path) -> bool {
     path.to_string_lossy().ends_with("_input")
 }
@@ -154,18 +154,18 @@ fn below(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use<>
         .map(|entry| entry.path())
 }
 
-/// Why nothing may be done to this gateway now, asked of the kernel at this moment: for right before a reboot.
+/// Why nothing may be done to this gateway right now, read from /proc at this moment; to be called right before a reboot.
 ///
-/// - An upgrade: `sysupgrade` runs (or, once it has ended everything else, `upgraded`), or a package manager.
-/// - An administrator: a process below an SSH server's that is none of the server's own. Who only connects, and every
-///   scanner does, has none. A shell on a serial console, and a session in LuCI, are not seen.
+/// - An upgrade: `sysupgrade` is running (or `upgraded`, once that has ended everything else), or a package manager.
+/// - An administrator: a child process of an SSH server that is not one of the server's own. A mere connection, as every
+///   scanner makes, has none. A shell on a serial console and a session in LuCI are not detected.
 ///
-/// In a process namespace of our own (procd's jail) nobody else is seen, and this is always `None`.
+/// In a process namespace of its own (procd's jail) the daemon sees no other process, and this is always `None`.
 pub async fn hands_off() -> Option<String> {
     hands_off_by(&Roots::default())
 }
 
-/// The same, by what is below `roots`.
+/// The same as [`hands_off`], read from `roots`.
 pub fn hands_off_by(roots: &Roots) -> Option<String> {
     let processes = processes(&roots.proc);
     for process in processes.values() {
@@ -197,7 +197,7 @@ fn processes(proc: &Path) -> BTreeMap<u32, Process> {
         .flatten()
         .filter_map(|entry| {
             let number = entry.file_name().to_str()?.parse().ok()?;
-            // It may have ended meanwhile.
+            // The process may have ended meanwhile.
             let stat = fs::read(entry.path().join("stat")).ok()?;
             Some((number, process(&String::from_utf8_lossy(&stat))?))
         })
@@ -205,7 +205,7 @@ fn processes(proc: &Path) -> BTreeMap<u32, Process> {
         .collect()
 }
 
-/// Name and parent out of `/proc/N/stat`: `N (name) S parent …`, where a name may hold anything, parentheses too.
+/// Parses `/proc/N/stat`: `N (name) S parent …`. The name may contain anything, also parentheses.
 fn process(stat: &str) -> Option<Process> {
     let (begin, rest) = stat.rsplit_once(')')?;
     let (_, name) = begin.split_once('(')?;

@@ -1,5 +1,7 @@
-//! The WAN's interface as OpenWrt's netifd sees it: what the kernel does not show. Who took it down by hand, that it waits
-//! for an answer for ever, that nothing runs its protocol, and which device it has.
+//! The WAN interface as OpenWrt's netifd sees it.
+//!
+//! netifd knows what the kernel does not show: that somebody took the interface down by hand, that it waits for an answer
+//! without end, that no protocol handler runs, and which device the interface uses.
 
 use crate::netifd::{Netifd, read, text};
 use linekeeper_judge::observation::{Interface, Observation, Part};
@@ -11,35 +13,36 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Sleep, sleep};
 
-/// How long further events are awaited before netifd is asked: `down` alone gives four within 30 ms.
+/// How long to collect further events before netifd is queried: `down` alone causes four within 30 ms.
 const BURST: Duration = Duration::from_millis(50);
 
-/// After an event netifd is asked again so soon, and then after twice as long, up to [`AGAIN`]: an interface that begins to
-/// wait for an answer is told by no event.
+/// After an event, netifd is queried again after this time, then after twice as long, up to [`AGAIN`]: no event announces
+/// that an interface starts waiting for an answer.
 const SOON: Duration = Duration::from_millis(500);
 
-/// How often it is asked although nothing was told, while it is up and we listen, and else. A call is a process of some
-/// milliseconds.
+/// How often netifd is queried without an event: while the interface is up and we receive events, and otherwise. Each
+/// query runs a process for a few milliseconds.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(10));
 
-/// The first and the longest wait before listening is tried again.
+/// The first and the longest delay before the listener is started again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Failures in a row after which netifd is taken to be unreachable, and not only to be coming back.
+/// Consecutive failures after which netifd counts as unreachable rather than restarting.
 const FAILURES: u32 = 3;
 
-/// The devices that netifd says the WAN has.
+/// The devices of the WAN interface, according to netifd.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Named {
-    /// The one that carries the addresses.
+    /// The device that carries the addresses.
     pub device: Option<String>,
-    /// The one that a PPPoE session runs over.
+    /// The Ethernet device below a PPPoE session.
     pub port: Option<String>,
 }
 
-/// Begins to watch the interface `configured`, or the one that has `device`, or the default route. Tells
-/// [`Observation::InterfaceSeen`] at the start and on each change, and [`Observation::PartSeen`] when netifd cannot be asked.
-/// Ends when nobody listens.
+/// Starts watching the interface `configured`, or else the one on `device`, or else the one with the default route.
+///
+/// Reports [`Observation::InterfaceSeen`] at the start and on each change, and [`Observation::PartSeen`] when netifd
+/// cannot be queried. Ends when the receiver of `report` is gone.
 pub fn spawn(
     netifd: Netifd,
     configured: Option<String>,
@@ -62,14 +65,14 @@ pub fn spawn(
     watcher
 }
 
-/// Nobody listens any more.
+/// The receiver of the observations is gone.
 struct Unheard;
 
 struct Watch {
     netifd: Netifd,
     configured: Option<String>,
     device: String,
-    /// As it was found.
+    /// The interface that was found.
     name: Option<String>,
     told: Option<(String, Interface)>,
     troubled: bool,
@@ -101,7 +104,7 @@ impl Watch {
         }
     }
 
-    /// Asks how it stands, and tells what is new.
+    /// Queries the status and reports what changed.
     async fn ask(&mut self) -> Result<(), Unheard> {
         let known = match &self.name {
             Some(name) => self.netifd.status(name).await.ok(),
@@ -109,7 +112,7 @@ impl Watch {
         };
         let (name, status) = match (known, self.name.take()) {
             (Some(status), Some(name)) => (name, Ok(status)),
-            // It is gone, or was never found.
+            // The interface is gone, or was never found.
             (_, before) => match self.netifd.find(self.configured.as_deref(), &self.device).await {
                 Ok(name) => (name.clone(), self.netifd.status(&name).await),
                 Err(why) => (before.or(self.configured.clone()).unwrap_or_else(|| "wan".into()), Err(why)),
@@ -163,7 +166,8 @@ impl Watch {
     }
 }
 
-/// Which devices the interface `name` has. A session's goes with it: then it is the one that it had, or will have.
+/// The devices of interface `name`. A PPPoE session's device vanishes with the session: then it is the device the session
+/// had, or the one it will get by default. `last` is the previous result.
 pub fn devices(name: &str, status: &Value, last: &Named) -> Named {
     let some = |key| Some(text(status, key).to_owned()).filter(|device| !device.is_empty());
     let (above, below) = (some("l3_device"), some("device"));
@@ -177,12 +181,12 @@ pub fn devices(name: &str, status: &Value, last: &Named) -> Named {
     Named { device: above.or(below).or_else(|| last.device.clone()), port: None }
 }
 
-/// The one child that listens; a new one when it has died.
+/// The `ubus listen` child; it is started again when it has died.
 struct Ear {
     netifd: Netifd,
     child: Option<Child>,
     retry: Duration,
-    /// What is left of the wait before listening is tried again: asking goes on meanwhile.
+    /// The running delay before the next start. Queries continue meanwhile.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
@@ -196,7 +200,7 @@ impl Ear {
         self.child.is_some()
     }
 
-    /// Comes back when something was said, or when listening began anew: what happened meanwhile was not heard.
+    /// Returns when an event came, or when the listener was started again: events in between were missed.
     async fn heard(&mut self) {
         if let Some(output) = self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
             let mut said = [0; 1024];
@@ -205,7 +209,7 @@ impl Ear {
                 return;
             }
         }
-        // Its output is closed: it ends, or is made to when it goes out of sight.
+        // Its output is closed: it has ended, or is killed when dropped.
         self.child = None;
         self.waiting.get_or_insert_with(|| Box::pin(sleep(self.retry))).as_mut().await;
         self.waiting = None;

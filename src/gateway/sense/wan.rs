@@ -6,19 +6,20 @@ use std::time::Duration;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 
-/// How long a server may take to accept a connection, and again for TLS: a lost SYN is sent again after 1 s and 3 s.
+/// How long a server may take to accept a connection, and again for the TLS handshake: a lost SYN is repeated after 1 s
+/// and 3 s.
 pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 
 /// The WAN device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
-    /// Its name; the connections are bound to it.
+    /// Its name; connections are bound to it.
     pub name: String,
-    /// The kernel's number for it.
+    /// Its interface index; 0 while there is none.
     pub index: u32,
 }
 
-/// A TCP connection over the WAN device.
+/// Opens a TCP connection over the WAN device. Fails after [`CONNECT_LIMIT`].
 pub(super) async fn connect_tcp(address: SocketAddr, device: &str) -> io::Result<TcpStream> {
     let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
     socket.bind_device(Some(device.as_bytes()))?;

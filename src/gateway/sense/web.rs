@@ -1,8 +1,8 @@
-//! One small web page whose answer is known: does it come as it should, or did somebody in between answer?
+//! Fetches one small web page whose answer is known, to detect captive portals.
 //!
-//! A captive portal answers for every host: with a page of its own, with a redirection to it, or (RFC 6585, 6) with 511.
-//! So any other answer than the known one is taken for forged, but for the two that a busy or broken server gives itself
-//! (429, and 5xx but 511): these are no.
+//! A captive portal answers for every host: with a page of its own, with a redirect to it, or with 511 (RFC 6585, 6).
+//! So every answer other than the known one counts as forged. The exceptions are the answers of a busy or broken server
+//! (429, and 5xx except 511): these count as refused.
 
 use crate::clock;
 use crate::sense::http::{HEAD_MOST, Response, Url, response};
@@ -18,20 +18,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How much of a body is read, bytes: some times the longest that may be expected, so that a longer one is seen to be
-/// another.
+/// How much of a body is read, bytes: several times the longest body that may be configured, so that a longer one is
+/// recognised as different.
 const BODY_MOST: usize = 4 * 1024;
 
 /// Addresses of the name that are tried.
 const ADDRESSES: usize = 2;
 
-/// Characters of what a forger says that are repeated.
+/// The most characters of a forged answer that are quoted.
 const SHOWN: usize = 120;
 
-/// Fetches the configured page over the WAN device; one reply. Takes no longer than `limit`.
+/// Fetches the configured page over the WAN device and returns one reply within `limit`.
 ///
-/// The name in the URL is looked up by the line's resolvers (`names`): where they fail the page is not checked, and
-/// where they lie it is the liar that answers.
+/// The host name is looked up with the line's resolvers (`names`). If they fail, the page is not checked. If they give a
+/// forged address, the server at that address answers.
 pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limit: Span) -> Reply {
     let reply = |whom: &str, said, took: Option<Duration>, detail: String| Reply {
         whom: whom.to_owned(),
@@ -90,7 +90,7 @@ fn failed(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Option<Durat
             (Said::Refused, None, format!("{ip} broke the connection off"))
         }
         ErrorKind::UnexpectedEof => (Said::Refused, None, format!("{ip} hung up without an answer")),
-        // Something else than a web server, and it was a web server that was asked for.
+        // What answered is not a web server, although one is expected there.
         ErrorKind::InvalidData => (Said::Forged, None, format!("{ip}: {e}")),
         ErrorKind::TimedOut | ErrorKind::HostUnreachable => {
             (Said::Silent, None, format!("no answer from {ip}"))
@@ -105,7 +105,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     let mut room = Vec::new();
     let head = loop {
         match response(&room).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))? {
-            // 100 Continue and its like announce another head.
+            // An interim response such as 100 Continue is followed by another head.
             Some(head) if head.status < 200 => {
                 room.drain(..head.head);
                 continue;
@@ -124,7 +124,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     let wanted = head.length.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).min(BODY_MOST);
     let bodiless = matches!(head.status, 204 | 304);
     while !bodiless && room.len() < wanted {
-        // An end before its time tells enough: what there is, is compared.
+        // If the connection ends early, what has arrived is compared.
         if !more(&mut stream, &mut room).await.unwrap_or(false)
             || (head.chunked && room.ends_with(b"0\r\n\r\n"))
         {
@@ -136,7 +136,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     Ok((head, body))
 }
 
-/// Reads what there is; false at the end.
+/// Reads more bytes into `room`; false at the end of the stream.
 async fn more(stream: &mut TcpStream, room: &mut Vec<u8>) -> io::Result<bool> {
     let mut part = [0; 2048];
     let n = stream.read(&mut part).await?;
@@ -144,7 +144,7 @@ async fn more(stream: &mut TcpStream, room: &mut Vec<u8>) -> io::Result<bool> {
     Ok(n > 0)
 }
 
-/// A body without the marks of its chunks (RFC 9112, 7.1), as far as they are right.
+/// Decodes a chunked body (RFC 9112, 7.1), up to the first invalid chunk.
 pub fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
@@ -166,7 +166,7 @@ pub fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Whether that is the answer, and what there is to say of it.
+/// Compares the answer with the expected one and describes the result.
 fn weigh(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, String) {
     let status = head.status;
     if status != web.status {
@@ -198,7 +198,7 @@ fn weigh(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, S
     (Said::Forged, words)
 }
 
-/// The title of a page: by it people know a login page.
+/// The title of a page, which lets people recognise a login page.
 fn title(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let small = text.to_ascii_lowercase();
@@ -209,7 +209,7 @@ fn title(body: &[u8]) -> Option<String> {
     (!title.is_empty()).then_some(title)
 }
 
-/// As much of what a stranger says as is repeated, without what a terminal obeys.
+/// A foreign text, shortened and without control characters.
 fn shown(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }

@@ -1,4 +1,4 @@
-//! How often a server may be asked.
+//! Limits how often DHCP servers and PPPoE concentrators are asked: a token bucket with a minimum spacing.
 
 use crate::clock;
 use std::sync::{Mutex, PoisonError};
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 /// The least time between two checks.
 ///
-/// 10 s: a rung of the ladder and its settling lie between two checks that can differ.
+/// 10 s: two checks can differ only after a remedy and its settling time, which take longer.
 pub const SPACING: Duration = Duration::from_secs(10);
 
-/// Questions in a row, repeated ones counted: three checks of two.
+/// The most questions in a burst, repetitions included: three checks of two questions.
 pub const BURST: u32 = 6;
 
-/// After a burst, one question in this time.
+/// After a burst, one question per this time.
 pub const REFILL: Duration = Duration::from_secs(200);
 
 /// The most questions within any hour: 24.
 ///
-/// A client that follows RFC 2131 to the letter (64 s at most between two) sends 58 in an hour of outage, busybox's
-/// `udhcpc` as OpenWrt starts it one every few seconds. So beside the real client ours do not show, and no access node's
-/// limit (a few a second for a customer) is near.
+/// A client that follows RFC 2131 strictly (at most 64 s apart) sends 58 in an hour of outage; busybox's `udhcpc` as
+/// OpenWrt starts it sends one every few seconds. So ours are not noticeable beside the real client, and far below the
+/// limit of any access node (a few per second and customer).
 pub const HOURLY: u32 = BURST + (3_600 / REFILL.as_secs()) as u32;
 
-/// Bounds the questions to one kind of server. One for each kind, kept as long as the process lives: what it counts is
-/// lost with it.
+/// Limits the questions to one kind of server. There is one gate per kind for the life of the process; its state is not
+/// stored.
 #[derive(Debug, Default)]
 pub struct Gate(Mutex<State>);
 
@@ -40,18 +40,21 @@ pub struct Gates {
 struct State {
     /// When the last check began.
     checked: Option<Duration>,
-    /// When all questions asked so far will have been made good, at one per [`REFILL`] (GCRA's theoretical arrival time).
-    /// Time since the boot, so a process begins with a full burst.
+    /// When the bucket will be full again, at one question per [`REFILL`] (GCRA's theoretical arrival time). Time since
+    /// the boot, so a process starts with a full burst.
     good: Duration,
 }
 
 impl Gate {
-    /// Lets one check begin and ask once, or says why not.
+    /// Takes a question for a new check.
+    ///
+    /// # Errors
+    /// Why no check may start now, and how long to wait.
     pub(super) fn begin(&self) -> Result<(), String> {
         self.with(|state| state.begin(clock::since_boot()))
     }
 
-    /// Lets a check ask once more.
+    /// Takes another question for a running check; false if there is none left.
     pub(super) fn again(&self) -> bool {
         self.with(|state| state.ask(clock::since_boot()))
     }
@@ -85,7 +88,7 @@ impl State {
         free
     }
 
-    /// Until the next question is free.
+    /// The time until the next question is allowed.
     fn wait(&self, now: Duration) -> Duration {
         self.good.saturating_sub(now).saturating_sub(REFILL * (BURST - 1))
     }

@@ -1,18 +1,18 @@
-//! The access: is there a gateway, a DHCP server, a PPPoE concentrator at the other end of the WAN device's cable?
+//! Checks of the access: is there a gateway, a DHCP server or a PPPoE concentrator at the other end of the WAN cable?
 //!
-//! Each asks once, on the link itself ([`wire`]): neither routes nor addresses nor a firewall of this gateway have a say in
-//! it. What comes back is told as [`Reply`](linekeeper_judge::check::Reply)s: answered by whom and how fast, refused, silent, or not
-//! checked and why. Nothing is taken: no lease is requested of who offers one, no session of who offers one.
+//! Each check asks once, directly on the link ([`wire`]): routes, addresses and the firewall of this gateway do not affect
+//! it. The result is a list of [`Reply`](linekeeper_judge::check::Reply)s: answered (by whom and how fast), refused,
+//! silent, or not checked (and why). Nothing is taken: neither an offered lease nor an offered session is requested.
 //!
 //! - [`neighbour()`]: the gateway's link-layer address, by ARP or neighbour discovery.
-//! - [`dhcp()`]: an offer of an IPv4 address. Of DHCPv6 nothing is asked: a line whose IPv6 alone fails is seen by
-//!   [`neighbour()`] and by the echoes.
+//! - [`dhcp()`]: an offer of an IPv4 address. DHCPv6 is not checked: [`neighbour()`] and the echoes detect a line on which
+//!   only IPv6 fails.
 //! - [`pppoe()`]: an offer of a session.
 //!
-//! The latter two cost a server work, so a [`Gate`] bounds them.
+//! The last two cost a server work, so a [`Gate`] limits them.
 //!
-//! They ask on an Ethernet device. Of a line over PPP that is the one below (`eth1`, not `pppoe-wan`); who asks has to name
-//! it, for while there is no session nothing in the kernel connects the two.
+//! The checks need an Ethernet device. For a PPPoE line that is the device below the session (`eth1`, not `pppoe-wan`).
+//! The caller has to name it: without a session, nothing in the kernel connects the two.
 
 pub mod dhcp;
 mod gate;
@@ -28,7 +28,8 @@ pub use gate::{BURST, Gate, Gates, HOURLY, REFILL, SPACING};
 pub use neighbour::neighbour;
 pub use pppoe::pppoe;
 
-/// Lets what reads the kernel's word on this gateway's own DHCP client and address have `bytes`.
+/// Runs the parsers of the DHCP client's command line and of the device's description on `bytes` and discards the
+/// results: for tests with hostile input.
 pub(super) fn swallow(bytes: &[u8]) {
     udhcpc::swallow(bytes);
     station::swallow(bytes);
@@ -39,7 +40,7 @@ mod tests {
     use super::*;
     use linekeeper_contract::units::Span;
 
-    /// So that a check can be spawned.
+    /// A check can be spawned only if its future is `Send`.
     #[test]
     fn checks_can_go_to_another_thread() {
         fn send<T: Send>(_: &T) {}

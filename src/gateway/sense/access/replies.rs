@@ -1,15 +1,15 @@
-//! What the checks of the access report, and how they word it.
+//! The replies that the checks of the access have in common, and their wording.
 
 use linekeeper_judge::check::{REPLIES, Reply, Said};
 use std::time::Duration;
 
-/// The longest text of somebody else's that is passed on, characters: a concentrator's name has some 20.
+/// The longest foreign text that is passed on, characters: a concentrator's name has about 20.
 pub(super) const TEXT_MOST: usize = 64;
 
-/// Why a check without time is not made.
+/// Why a check without any time left is not made.
 pub(super) const TOO_SHORT: &str = "there was no time to ask";
 
-/// Somebody else's text, fit for a log and a message.
+/// A foreign text, shortened and without control characters, for logs and messages.
 pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.trim_end_matches('\0')
@@ -19,7 +19,7 @@ pub(super) fn printable(bytes: &[u8]) -> String {
         .collect()
 }
 
-/// For [`Reply::took_us`].
+/// A duration as [`Reply::took_us`]; saturates.
 pub(super) fn microseconds(took: Duration) -> u32 {
     u32::try_from(took.as_micros()).unwrap_or(u32::MAX)
 }
@@ -33,7 +33,7 @@ pub(super) fn not_checked(whom: impl Into<String>, why: impl Into<String>) -> Ve
     vec![reply(whom, Said::NotChecked, why)]
 }
 
-/// Those that answered, or else the one reply that nobody did.
+/// The replies of those that answered; if there are none, one reply that says so.
 pub(super) fn answers(
     mut said: Vec<Reply>,
     whom: impl Into<String>,
@@ -51,7 +51,7 @@ pub(super) fn answers(
     said
 }
 
-/// What came as an answer and was none.
+/// Frames that looked like answers and could not be parsed: how many, and why the first one failed.
 #[derive(Debug, Default, Clone, Copy)]
 pub(super) struct Flawed {
     count: u32,

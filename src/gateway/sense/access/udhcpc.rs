@@ -1,34 +1,36 @@
-//! How the gateway's own DHCP client names itself to the server: by what its command line says.
+//! How the gateway's own DHCP client identifies itself to the server, read from its command line.
 //!
-//! A server that goes by the client identifier would else offer another address than the client's, and one that wants a
-//! vendor class or a login in an option (there are operators that do) would be silent to us and not to the client.
-//! OpenWrt's netifd starts `udhcpc` with `-C` (no identifier) or `-x 0x3d:…`, with `-V` and further `-x` as configured.
+//! The check sends the same options. Otherwise a server that goes by the client identifier would offer a different
+//! address, and one that requires a vendor class or a login in an option (some operators do) would answer the client but
+//! not the check. OpenWrt's netifd starts `udhcpc` with `-C` (no identifier) or `-x 0x3d:…`, with `-V` and further `-x` as
+//! configured.
 
 use pnet::util::MacAddr;
 use std::fs::{self, File};
 use std::io::Read as _;
 
-/// Processes that are looked at: a gateway has some 100.
+/// The most processes that are examined: a gateway has about 100.
 const PROCESSES_MOST: usize = 2_048;
 
-/// The part of a command line that is read, bytes.
+/// How much of a command line is read, bytes.
 const COMMAND_MOST: u64 = 4_096;
 
-/// Room for all that is sent of it, bytes: with our own options it has to fit the 312 that every server takes (RFC 2131).
+/// The most bytes of options that are sent: with our own options they have to fit the 312 bytes that every server accepts
+/// (RFC 2131).
 const OPTIONS_MOST: usize = 240;
 
-/// Of RFC 2132.
+/// Option codes of RFC 2132.
 const HOST_NAME: u8 = 12;
 const VENDOR_CLASS: u8 = 60;
 const CLIENT_IDENTIFIER: u8 = 61;
 
-/// What the client says of itself: options, each once.
+/// The options by which a client identifies itself, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     pub options: Vec<(u8, Vec<u8>)>,
 }
 
-/// Of the `udhcpc` that runs on this device; where none does, what a bare one would say.
+/// The options of the `udhcpc` that runs on this device; if none runs, those of one started without arguments.
 pub(super) fn identity(device: &str, mac: MacAddr) -> Identity {
     let found =
         fs::read_dir("/proc").into_iter().flatten().take(PROCESSES_MOST).flatten().find_map(|entry| {
@@ -46,12 +48,12 @@ pub(super) fn identity(device: &str, mac: MacAddr) -> Identity {
     found.unwrap_or_else(|| Identity { options: vec![by_hardware(mac)] })
 }
 
-/// The identifier that is the Ethernet address.
+/// The client identifier made of the Ethernet address.
 fn by_hardware(mac: MacAddr) -> (u8, Vec<u8>) {
     (CLIENT_IDENTIFIER, [&[1], &mac.octets()[..]].concat())
 }
 
-/// Reads a command line as /proc has it; `None` if it is no `udhcpc` on this device.
+/// Parses a command line in /proc's form; `None` if it is not a `udhcpc` on this device.
 fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     let mut words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let name = |word: &str| word.rsplit('/').next() == Some("udhcpc");
@@ -62,7 +64,7 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     if !name(&program) {
         return None;
     }
-    // Its default.
+    // udhcpc's default.
     let mut interface = "eth0".to_owned();
     let (mut by_mac, mut options) = (true, Vec::<(u8, Vec<u8>)>::new());
     while let Some(word) = words.next() {
@@ -90,7 +92,7 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     if interface != device {
         return None;
     }
-    // A given identifier takes the place of the one by hardware.
+    // A configured identifier replaces the one made of the Ethernet address.
     if by_mac && options.iter().all(|(code, _)| *code != CLIENT_IDENTIFIER) {
         options.insert(0, by_hardware(mac));
     }
@@ -103,12 +105,12 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     Some(Identity { options })
 }
 
-/// Reads a command line as if it stood in /proc, and throws away what it says: for tests with hostile bytes.
+/// Parses a command line and discards the result: for tests with hostile input.
 pub(super) fn swallow(command: &[u8]) {
     of_command(command, "eth1", MacAddr(2, 0, 0, 0, 0, 1));
 }
 
-/// `0x3d:0102beef`, `61:0102beef`, `60:"text"`, `hostname:text`. What else udhcpc knows by name is left out.
+/// `0x3d:0102beef`, `61:0102beef`, `60:"text"`, `hostname:text`. Other options that udhcpc knows by name are ignored.
 fn option(text: &str) -> Option<(u8, Vec<u8>)> {
     let (code, value) = text.split_once(':')?;
     if code == "hostname" {
@@ -118,7 +120,7 @@ fn option(text: &str) -> Option<(u8, Vec<u8>)> {
         Some(hex) => u8::from_str_radix(hex, 16).ok()?,
         None => code.parse().ok()?,
     };
-    // Padding, end, and what makes a DISCOVER a DISCOVER are ours.
+    // Padding, end, and the options that make up a DISCOVER are written by us.
     if matches!(code, 0 | 50..=57 | 255) {
         return None;
     }

@@ -1,44 +1,46 @@
-//! Which device is the WAN, and what is known of it.
+//! Chooses the WAN device from the kernel's tables and describes its state.
+//!
+//! A configured device comes first, then the one that netifd names, then the one with the best default route.
 
 use super::tables::{LOWER_UP, Rank, Tables, UP};
 use crate::sense::interface::Named;
 use linekeeper_judge::observation::Link;
 
-/// What the other sensors have to know of the WAN device.
+/// The state of the WAN device that other sensors need.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct LinkFacts {
     /// Its name; empty while none is known.
     pub name: String,
-    /// The kernel's number for it, another one each time it is made anew; 0 while there is none.
+    /// Its interface index, a new one each time the device is recreated; 0 while there is none.
     pub index: u32,
     /// Its state.
     pub link: Link,
-    /// The Ethernet device below it, name and number, where one is configured and there.
+    /// Name and index of the Ethernet device below it, if one is known and exists.
     pub port: Option<(String, u32)>,
 }
 
-/// What keeps us from watching.
+/// What prevents watching.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Trouble {
     None,
     /// The kernel does not answer.
     Kernel,
-    /// The configured device was never there.
+    /// The configured device has never existed.
     Unknown,
-    /// There never was a default route.
+    /// There has never been a default route.
     NoRoute,
 }
 
-/// Which device is meant.
+/// Which device is the WAN.
 pub(super) struct Choice {
     configured: Option<String>,
-    /// By netifd.
+    /// The devices that netifd names.
     named: Named,
-    /// What it runs over.
+    /// The configured device below a session.
     port: Option<String>,
-    /// Where none is configured: the one that has or had the default route, and that route.
+    /// If no device is configured or named: the one that has or had the default route, and that route's rank.
     followed: Option<(String, Rank)>,
-    /// It existed at some time of this life.
+    /// Whether it has existed since the start of this process.
     seen: bool,
 }
 
@@ -88,7 +90,7 @@ impl Choice {
     }
 
     fn follow(&mut self, tables: &Tables) {
-        // Of equals the first: the kernel takes it too.
+        // The first of equal routes: the kernel uses that one too.
         let Some(best) = tables.routes.iter().min_by_key(|route| route.rank()) else { return };
         let Some(device) = tables.devices.get(&best.index) else { return };
         let other = match &self.followed {
@@ -110,8 +112,8 @@ impl Choice {
     pub(super) fn trouble(&self, tables: &Tables) -> (Trouble, String) {
         match (&self.configured, self.named.device.as_ref().or(self.followed.as_ref().map(|(name, _)| name)))
         {
-            // Once seen, its absence is the line's state and no fault of the configuration: a PPP device goes and
-            // comes with its session.
+            // Once the device has existed, its absence is a state of the line and not a configuration error: a PPP
+            // device comes and goes with its session.
             (Some(name), _) if !self.seen => {
                 let there = tables.names();
                 let words = format!(
@@ -157,10 +159,10 @@ mod tests {
         assert_eq!(name(&[]), "");
         assert_eq!(name(&[(3, 20, false)]), "lte");
         assert_eq!(name(&[(3, 20, false), (2, 10, false)]), "wan");
-        // The failover is not the line.
+        // A failover does not change the watched line.
         assert_eq!(name(&[(3, 20, false)]), "wan");
         assert_eq!(name(&[]), "wan");
-        // Another device takes exactly its place.
+        // Another device takes its place with the same metric.
         assert_eq!(name(&[(3, 10, false), (2, 10, false)]), "wan");
         assert_eq!(name(&[(3, 10, false)]), "lte");
     }

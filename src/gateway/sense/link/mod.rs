@@ -1,8 +1,8 @@
-//! The WAN device as the kernel shows it: carrier, addresses, default route.
+//! The state of the WAN device in the kernel: carrier, addresses, default route.
 //!
-//! The kernel's announcements say *that* something changed; *what* holds now is then read from its tables. To follow
-//! the announcements alone would be cheaper and wrong: IPv4 routes that go with a device or an address are not
-//! announced, and a replaced route is announced only as a new one.
+//! The kernel's notifications say *that* something changed; the present state is then read from its tables. Following the
+//! notifications alone would be cheaper and wrong: IPv4 routes that vanish with a device or an address are not announced,
+//! and a replaced route is announced only as a new one.
 
 mod choice;
 mod news;
@@ -22,33 +22,33 @@ use tables::Tables;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-/// How long further announcements are awaited before the tables are read.
+/// How long to collect further notifications before the tables are read.
 ///
-/// 50 ms: an interface that comes up announces a dozen things within a few milliseconds. A loss does not wait.
+/// 50 ms: an interface that comes up causes a dozen notifications within a few milliseconds. A loss does not wait.
 const BURST: Duration = Duration::from_millis(50);
 
-/// How often the tables are read although nothing was announced.
+/// How often the tables are read without a notification.
 ///
-/// 60 s: in case an announcement was missed in a way that nobody thought of; 1 ms of work.
+/// 60 s: a safety net in case a notification was missed; it costs 1 ms.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The first and the longest wait before another try when the kernel refuses to be asked.
+/// The first and the longest delay before another try when the kernel refuses a query.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Begins to watch `device`, or, when it is `None`, the one with the default route.
+/// Starts watching `device`, or the device with the default route if it is `None`.
 ///
-/// Tells [`Observation::LinkSeen`] at the start and on each change, and [`Observation::PartSeen`] when it cannot. The
-/// receiver shows the state as of the last change; before the first reading it has index 0.
+/// Reports [`Observation::LinkSeen`] at the start and on each change, and [`Observation::PartSeen`] when it cannot watch.
+/// The returned receiver shows the state as of the last change; before the first reading its index is 0.
 ///
-/// Which device "has the default route": the one of the lowest metric in the main table, IPv4 before IPv6. Once found
-/// it is kept while its route is away, unless another one with the same or a lower metric takes its place: a line that
-/// fails over to a dearer one has not healed.
+/// The device with the default route is the one with the lowest metric in the main table, IPv4 before IPv6. Once found, it
+/// is kept while its route is missing, unless another device takes its place with the same or a lower metric: a failover
+/// to a device with a higher metric does not mean that the line works again.
 pub fn spawn(device: Option<String>, report: mpsc::Sender<Observation>) -> watch::Receiver<LinkFacts> {
     spawn_over(None, device, report)
 }
 
-/// The same where somebody (OpenWrt's netifd) names the devices while we watch: unless one is configured, the named one is
-/// watched, which is known before it ever had a default route.
+/// The same as [`spawn_over`], where netifd names the devices. Unless one is configured, the named device is watched; it
+/// is known even before it first has a default route.
 pub fn spawn_named(
     port: Option<String>,
     device: Option<String>,
@@ -58,8 +58,8 @@ pub fn spawn_named(
     begin(port, device, Some(named), report)
 }
 
-/// The same of a session (PPPoE) that runs over the Ethernet device `port`: what is switched off or without a carrier there is
-/// so for the session, and while the session's device is away the line is one without an address, not one without a device.
+/// The same as [`spawn`], for a PPPoE session over the Ethernet device `port`. If the port is down or has no carrier, so has
+/// the session. While the session's device is missing, the line counts as one without an address, not without a device.
 pub fn spawn_over(
     port: Option<String>,
     device: Option<String>,
@@ -80,10 +80,10 @@ fn begin(
     watcher
 }
 
-/// Nobody listens any more.
+/// The receiver of the observations is gone.
 struct Unheard;
 
-/// Why a watch ended.
+/// Why a watch ended: nobody receives any more, or the kernel refused.
 enum End {
     Unheard,
     Refused(io::Error),
@@ -103,7 +103,7 @@ impl From<io::Error> for End {
 
 struct Watch {
     choice: Choice,
-    /// Who names the devices, if anybody does.
+    /// The devices that netifd names, on OpenWrt.
     named: Option<watch::Receiver<Named>>,
     report: mpsc::Sender<Observation>,
     facts: watch::Sender<LinkFacts>,
@@ -131,7 +131,7 @@ impl Watch {
     }
 
     async fn watch(&mut self, wait: &mut Duration) -> Result<(), End> {
-        // Listening begins before the first reading, so that nothing falls between.
+        // Subscribe before the first reading, so that no change is missed in between.
         let mut events = Events::listen()?;
         let mut kernel = Kernel::connect()?;
         let mut naming = self.named.clone();
@@ -158,13 +158,13 @@ impl Watch {
                 let tables = Tables::read(&mut kernel)?;
                 *wait = RETRY.0;
                 self.tell(&tables).await?;
-                // Routes and addresses go after the carrier: what was read at once may not be all.
+                // Routes and addresses vanish after the carrier, so read once more when the burst is over.
                 news = if news == News::Loss { News::Change } else { News::Nothing };
             }
         }
     }
 
-    /// Lets a burst of changes pass; ends early with a loss.
+    /// Waits for the end of a burst of changes; returns early on a loss.
     async fn collect(&self, events: &mut Events) -> io::Result<News> {
         let end = tokio::time::sleep(BURST);
         tokio::pin!(end);
@@ -189,7 +189,7 @@ impl Watch {
             [self.choice.name(), self.choice.port().map(String::as_str)].map(|name| name.map(str::as_bytes));
         match events.next(|kind, body| news = news.max(judge(kind, body, watched, names))).await {
             Ok(()) => Ok(news),
-            // The kernel dropped announcements, and it may have been the one that matters.
+            // The kernel dropped notifications; one of them may have been a loss.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(News::Loss),
             Err(error) => Err(error),
         }
@@ -198,7 +198,7 @@ impl Watch {
     async fn tell(&mut self, tables: &Tables) -> Result<(), Unheard> {
         let mut facts = self.choice.facts(tables);
         if facts.link.carrier {
-            // rtnetlink does not tell it. A port negotiates again only with a new carrier, which is announced.
+            // rtnetlink does not report the rate. A port renegotiates only with a new carrier, which is announced.
             let negotiated = match &facts.port {
                 Some((name, index)) => port::negotiated(name, *index),
                 None => port::negotiated(&facts.name, facts.index),
@@ -230,7 +230,7 @@ impl Watch {
     }
 }
 
-/// Waits for other names; for ever where nobody gives any.
+/// Waits until netifd names other devices; for ever if there is no netifd.
 async fn renamed(naming: &mut Option<watch::Receiver<Named>>) -> Named {
     if let Some(naming) = naming
         && naming.changed().await.is_ok()
@@ -240,7 +240,7 @@ async fn renamed(naming: &mut Option<watch::Receiver<Named>>) -> Named {
     std::future::pending().await
 }
 
-/// Reads messages as if the kernel had sent them, and throws away what they say: the door for tests with hostile bytes.
+/// Parses `bytes` as netlink messages and discards the results: for tests with hostile input.
 pub fn swallow(mut bytes: &[u8]) {
     let mut tables = Tables::default();
     while let Some((kind, _, _, body)) = next_message(&mut bytes) {

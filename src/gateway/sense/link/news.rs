@@ -1,16 +1,16 @@
-//! How much one announcement of the kernel matters to the watch of the WAN device.
+//! Decides how urgent a kernel notification is for the watch of the WAN device.
 
 use super::tables::{LOWER_UP, UP, name_in};
 use crate::sense::netlink::{
     RTM_DELADDR, RTM_DELLINK, RTM_DELROUTE, RTM_NEWADDR, RTM_NEWLINK, RTM_NEWROUTE, u32_at,
 };
 
-/// How much an announcement matters to us.
+/// How urgent a notification is; later variants are more urgent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum News {
-    /// Not at all.
+    /// Irrelevant.
     Nothing,
-    /// It did, and the burst is over: read the tables.
+    /// A change whose burst is over: read the tables.
     Settled,
     /// Read the tables when the burst is over.
     Change,
@@ -18,7 +18,7 @@ pub(super) enum News {
     Loss,
 }
 
-/// `watched`: the numbers of the device and of its port, 0 while there is none.
+/// The urgency of a notification. `watched` are the indexes of the device and its port (0: none), `names` their names.
 pub(super) fn judge(kind: u16, body: &[u8], watched: [u32; 2], names: [Option<&[u8]>; 2]) -> News {
     let index = u32_at(body, 4);
     let ours = index.is_some_and(|index| index != 0 && watched.contains(&index));
@@ -28,13 +28,13 @@ pub(super) fn judge(kind: u16, body: &[u8], watched: [u32; 2], names: [Option<&[
             Some(flags) if flags & UP != 0 && flags & LOWER_UP != 0 => News::Change,
             _ => News::Loss,
         },
-        // The device may be back under another number, or renamed to what is wanted.
+        // The device may be back with another index, or renamed to the wanted name.
         RTM_NEWLINK => match name_in(body) {
             found @ Some(_) if names.contains(&found) => News::Change,
             _ => News::Nothing,
         },
         RTM_NEWADDR | RTM_DELADDR if ours => News::Change,
-        // Of the routes only default ones matter, whoever's: destination length 0.
+        // Only default routes matter, of any device: destination length 0.
         RTM_NEWROUTE | RTM_DELROUTE if body.get(1) == Some(&0) => News::Change,
         _ => News::Nothing,
     }

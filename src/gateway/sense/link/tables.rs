@@ -6,17 +6,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// How often tables that change while they are read are read once more before they are taken as they are.
+/// How often tables that change during the reading are read again before they are used as they are.
 const TORN: u32 = 3;
 
-/// How many devices an error message names: enough to recognise one's own, one line of a log.
+/// The most devices that an error message lists: enough to recognise the right one, and one line of a log.
 const NAMED: usize = 16;
 
-/// `IFF_UP` and `IFF_LOWER_UP` of linux/if.h.
+/// `IFF_UP` and `IFF_LOWER_UP` of linux/if.h: set up by the administrator, and has a carrier.
 pub(super) const UP: u32 = 0x1;
 pub(super) const LOWER_UP: u32 = 0x1_0000;
 
-/// The lengths of the headers before the attributes: `ifinfomsg`, `ifaddrmsg`, `rtmsg`.
+/// Lengths of the headers before the attributes: `ifinfomsg`, `ifaddrmsg`, `rtmsg`.
 const LINK_HEADER: usize = 16;
 const ADDRESS_HEADER: usize = 8;
 const ROUTE_HEADER: usize = 12;
@@ -29,10 +29,10 @@ pub(super) fn name_in(link: &[u8]) -> Option<&[u8]> {
     Some(name.strip_suffix(b"\0").unwrap_or(name))
 }
 
-/// Orders default routes: IPv4 before IPv6 (their metrics have nothing to do with each other), then by metric.
+/// The order of default routes: IPv4 before IPv6 (their metrics are unrelated), then by metric.
 pub(super) type Rank = (bool, u32);
 
-/// The kernel's tables, as far as they matter.
+/// The relevant parts of the kernel's tables.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     pub devices: BTreeMap<u32, Device>,
@@ -88,11 +88,11 @@ impl Tables {
     }
 
     pub(super) fn add_address(&mut self, body: &[u8]) {
-        // IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS; on a point-to-point device the first is the other end's.
+        // IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS. On a point-to-point device IFA_ADDRESS is the peer's.
         const ADDRESS: u16 = 1;
         const LOCAL: u16 = 2;
         const FLAGS: u16 = 8;
-        // Not yet proven to be ours alone, or proven not to be. An optimistic one may be used while it is tentative.
+        // Duplicate detection is running, or has failed. An optimistic address may be used while it is tentative.
         const DADFAILED: u32 = 0x08;
         const OPTIMISTIC: u32 = 0x04;
         const TENTATIVE: u32 = 0x40;
@@ -137,7 +137,7 @@ impl Tables {
         else {
             return;
         };
-        // A default route for some sources only (OpenWrt has those for IPv6) is one too: the source's length is free.
+        // A source-specific default route (OpenWrt has those for IPv6) counts too: any source length is allowed.
         if length != 0 || kind != UNICAST || flags & (CLONED | DEAD) != 0 {
             return;
         }
@@ -152,7 +152,7 @@ impl Tables {
                 PRIORITY => metric = u32_at(value, 0).unwrap_or(0),
                 TABLE => table = u32_at(value, 0).unwrap_or(table),
                 MULTIPATH => {
-                    // Each is an rtnexthop (length, flags, hops, index) with attributes of its own.
+                    // Each next hop is an rtnexthop (length, flags, hops, index) with its own attributes.
                     let mut rest = value;
                     while let Some(&[a, b, flags, _]) = rest.first_chunk() {
                         let length = usize::from(u16::from_ne_bytes([a, b]));
@@ -191,7 +191,7 @@ impl Tables {
             admin_up: device.flags & UP != 0,
             carrier: device.flags & LOWER_UP != 0,
             addresses: self.addresses.get(&index).into_iter().flatten().copied().collect(),
-            // Where IPv4 is point-to-point and IPv6 has a next hop, that one is the gateway of both.
+            // If IPv4 is point-to-point and IPv6 has a next hop, that one is the gateway of both.
             gateway: through.iter().find_map(|route| route.gateway),
             default_route: !through.is_empty(),
             speed: None,
@@ -219,7 +219,7 @@ struct Hop {
     gateway: Option<IpAddr>,
 }
 
-/// An address of either family, by its length.
+/// An address; its length tells the family.
 fn ip(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 4]>::try_from(bytes)
         .map(|four| Ipv4Addr::from(four).into())

@@ -1,13 +1,13 @@
-//! Do names resolve, and is it the truth? Each resolver is asked for a name that exists and one that does not, over the
-//! WAN device.
+//! Checks whether names resolve and whether the answers are genuine. Each resolver is asked over the WAN device for a name
+//! that exists and for one that does not.
 //!
-//! **How.** All at once, each question from a socket of its own with a port and an id of the kernel's and our dice: by UDP,
-//! three times within the first half of the limit, then by TCP where UDP stays silent or the answer was cut off. Only an
-//! answer with our id and question from the address that was asked counts. Two questions and their answers are some
-//! 300 bytes to each resolver.
+//! **How.** All resolvers are asked at once. Each question uses its own socket with a random port and a random id: by UDP,
+//! three times within the first half of the limit, then by TCP if UDP got no answer or a truncated one. Only an answer with
+//! our id and question from the address that was asked counts. Two questions and their answers take about 300 bytes per
+//! resolver.
 //!
-//! **The name that does not exist** is a random label below `invalid`, which never exists (RFC 6761, 6.4) and which a
-//! resolver answers without asking anybody. An address for it was made up by somebody in between.
+//! **The name that does not exist** is a random label below `invalid`. That domain never exists (RFC 6761, 6.4), and a
+//! resolver answers for it without asking others. An address for it was forged on the way.
 
 pub mod message;
 
@@ -30,19 +30,19 @@ use tokio::time::timeout;
 /// DNS (RFC 1035, 4.2).
 const PORT: u16 = 53;
 
-/// How often a question is sent by UDP: two losses in a row are bad luck, three are silence.
+/// How often a question is sent by UDP: two losses in a row are chance, three count as silence.
 const SENDINGS: u32 = 3;
 
-/// How much of a file with `nameserver` lines is read, bytes: a hundred times what is in one.
+/// How much of a file with `nameserver` lines is read, bytes: a hundred times the usual size.
 const FILE_MOST: u64 = 64 * 1024;
 
-/// Letters of the label that does not exist: nobody has 26^12 of them in store.
+/// Letters of the label that does not exist: nobody can prepare answers for 26^12 names.
 const RANDOM_LETTERS: usize = 12;
 
-/// Asks every configured resolver and the independent one; tells what each did, at most [`REPLIES`] in all: one reply by
-/// UDP for each (`192.0.2.53`), and one by TCP (`192.0.2.53 (TCP)`) where that was tried.
+/// Asks every resolver of the line and the independent one. Returns one reply per resolver for UDP (`192.0.2.53`) and one
+/// for TCP (`192.0.2.53 (TCP)`) if that was tried; at most [`REPLIES`] in total.
 ///
-/// Takes no longer than `limit`. The name that exists has to be one (`config.known`); else nothing is asked.
+/// Takes at most `limit`. Nothing is sent if `config.known` is not a valid name.
 pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<Reply> {
     let (resolvers, mut replies) = resolvers(config, device.index);
     let questions = match Questions::new(&config.known) {
@@ -68,11 +68,11 @@ pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<R
     replies
 }
 
-/// The addresses of a name, by the line's resolvers over the WAN device; IPv4 if there is one. Of several resolvers the
-/// first that has it counts.
+/// Looks up a name with the line's resolvers over the WAN device. Returns its IPv4 addresses, or the IPv6 ones if it has
+/// no others. The first resolver with an answer counts.
 ///
 /// # Errors
-/// In words, when none has it within the limit.
+/// Why no resolver returned an address within the limit.
 pub async fn lookup(
     device: &Device,
     config: &config::Name,
@@ -118,7 +118,7 @@ fn not_checked(whom: &str, detail: impl Into<String>, independent: bool) -> Repl
     Reply { whom: whom.to_owned(), said: Said::NotChecked, took_us: None, independent, detail: detail.into() }
 }
 
-/// Where the line's resolvers are, and what there is to say of those that cannot be asked.
+/// The line's resolvers, and replies for those that cannot be asked.
 fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>) {
     if !config.resolvers.is_empty() {
         return (config.resolvers.iter().map(|address| place(*address, index)).collect(), Vec::new());
@@ -156,7 +156,7 @@ pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
         if words.next() != Some("nameserver") {
             continue;
         }
-        // `fe80::1%eth1`: which link is meant we know better.
+        // `fe80::1%eth1`: the zone is dropped, the WAN device's index is used instead.
         let address = words.next().and_then(|word| word.split('%').next()?.parse().ok());
         if let Some(address) = address
             && !found.contains(&address)
@@ -192,14 +192,14 @@ impl Questions {
     }
 }
 
-/// What became of one question.
+/// The result of one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Answered(Answer, Duration),
     Silent,
-    /// Nobody listens there, or it hung up.
+    /// The port is closed, or the connection was closed; why.
     Closed(String),
-    /// It did not leave.
+    /// It was not sent; why.
     NotSent(String),
 }
 
@@ -230,7 +230,7 @@ async fn ask(
     replies
 }
 
-/// What a resolver did, of what became of both questions.
+/// The reply for a resolver, from the results of both questions.
 fn told(
     whom: String,
     (exists, absent): (&str, &str),
@@ -291,7 +291,7 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
     for _ in 0..SENDINGS {
         match socket.send(&message).await {
             Ok(_) => {}
-            // The answer to the sending before.
+            // An ICMP error for the previous packet.
             Err(e) if e.kind() == ErrorKind::ConnectionRefused => return closed(),
             Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
         }
@@ -302,10 +302,10 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
                         if let Some(answer) = answer(&room[..length], id, question) {
                             return Some(answer);
                         }
-                        // Somebody guessed, or an answer to an earlier socket of this port.
+                        // A forgery, or an answer to an earlier socket on this port: keep waiting.
                     }
                     Err(e) if e.kind() == ErrorKind::ConnectionRefused => return None,
-                    // The device went: what follows will say so, or be silent.
+                    // The device is gone: the next send reports it, or no answer comes.
                     Err(_) => std::future::pending().await,
                 }
             }
@@ -325,7 +325,7 @@ fn closed() -> Outcome {
     Outcome::Closed("nobody listens there (port 53 is closed)".into())
 }
 
-/// A socket that sends to `place` and takes from it alone, over the device, from a port of the kernel's choice.
+/// A UDP socket that is bound to the device and a random port, and connected to `place`.
 async fn udp(place: SocketAddr, device: &str) -> io::Result<UdpSocket> {
     let any: IpAddr =
         if place.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
@@ -350,14 +350,14 @@ async fn by_tcp(place: SocketAddr, device: &str, question: &Question, limit: Dur
                 Outcome::Closed("it hung up".into())
             }
             ErrorKind::InvalidData => Outcome::Closed(e.to_string()),
-            // No machine has that address.
+            // No host has that address.
             ErrorKind::HostUnreachable | ErrorKind::TimedOut => Outcome::Silent,
             _ => Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
         },
     }
 }
 
-/// One message each way; each has its length before it (RFC 1035, 4.2.2).
+/// Sends one message and reads one; each is prefixed with its length (RFC 1035, 4.2.2).
 async fn exchange(place: SocketAddr, device: &str, message: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = connect_tcp(place, device).await?;
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
@@ -396,7 +396,7 @@ mod tests {
                 Said::Answered,
                 "a.example is there, without an IPv4 address",
             ),
-            // Some resolvers will not talk of `invalid` at all.
+            // Some resolvers refuse questions for `invalid`.
             (
                 answered(Code::Fine, &["192.0.2.7"]),
                 answered(Code::Refused, &[]),

@@ -1,4 +1,4 @@
-//! One connection to the test server: opened over the WAN device, asked, and its answer judged.
+//! One connection to the test server: opens it over the WAN device, sends the request, validates the answer.
 
 use super::plan::{End, Plan, Trouble};
 use crate::sense::http::{HEAD_MOST, Response, Url, response};
@@ -18,13 +18,13 @@ use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-/// How long it may take to answer a request.
+/// How long a server may take to answer a request.
 const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
-/// An object must have at least this, bytes: below, the connection would wait for requests more than it carries.
+/// The smallest allowed object, bytes: with a smaller one, the connection would mostly wait for requests.
 pub(super) const OBJECT_LEAST: u64 = 1_000_000;
 
-/// A connection, plain or not.
+/// A connection, plain or TLS.
 pub(super) enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -49,7 +49,7 @@ impl Stream {
     }
 }
 
-/// Marks the connection as gone when the work on it ends, however it ends.
+/// Marks the connection as closed when dropped.
 pub(super) struct Registered {
     plan: Arc<Plan>,
     place: usize,
@@ -63,7 +63,7 @@ impl Drop for Registered {
     }
 }
 
-/// Trust for https: `ca` alone if it is given, else the system's authorities.
+/// The TLS configuration: trusts only `ca` if it is given, else the system's authorities.
 pub(super) fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Trouble> {
     let local = |why: String| Trouble::new(SpeedFailure::Local, why);
     let file = match ca {
@@ -90,7 +90,7 @@ pub(super) fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Trouble> {
     Ok(Arc::new(config.with_root_certificates(roots).with_no_client_auth()))
 }
 
-/// Opens one.
+/// Opens a connection and enters it in the books.
 pub(super) async fn open(plan: &Arc<Plan>) -> Result<(Stream, Registered), Trouble> {
     let url = &plan.url;
     let tcp = connect_tcp(plan.address, &plan.device).await.map_err(|e| {
@@ -104,7 +104,7 @@ pub(super) async fn open(plan: &Arc<Plan>) -> Result<(Stream, Registered), Troub
     })?;
     let ends = tcp.local_addr().and_then(|local| Ok((local, tcp.peer_addr()?)));
     let (local, remote) = ends.map_err(|e| Trouble::unreachable("connecting to", url, e))?;
-    // What waits in our buffer when the test is over is not to go out after it.
+    // Data that waits in our buffer at the end of the test must not be sent afterwards.
     let _ = sockopt::set_socket_linger(&tcp, Some(Duration::ZERO));
     let place = {
         let mut books = plan.books();
@@ -132,14 +132,14 @@ pub(super) async fn open(plan: &Arc<Plan>) -> Result<(Stream, Registered), Troub
     }
 }
 
-/// What the first answer says.
+/// The meaning of the first answer.
 pub(super) enum First {
-    /// Go on there.
+    /// It is a speed server.
     Good,
     Redirect(String),
 }
 
-/// Reads the head of an answer; what came with it of the body stays behind it in `room`.
+/// Reads the head of an answer into `room`, followed by the part of the body that arrived with it.
 pub(super) async fn answer(stream: &mut Stream, url: &Url, room: &mut Vec<u8>) -> Result<Response, Trouble> {
     room.clear();
     let reading = async {
@@ -147,7 +147,7 @@ pub(super) async fn answer(stream: &mut Stream, url: &Url, room: &mut Vec<u8>) -
         loop {
             match response(room) {
                 Err(why) => return Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url}: {why}"))),
-                // 100 Continue and its like announce another head.
+                // An interim response such as 100 Continue is followed by another head.
                 Ok(Some(head)) if head.status < 200 => {
                     room.drain(..head.head);
                     continue;
@@ -175,7 +175,7 @@ pub(super) async fn answer(stream: &mut Stream, url: &Url, room: &mut Vec<u8>) -
     }
 }
 
-/// Whether an answer is one of a speed server.
+/// Validates an answer of a speed server.
 pub(super) fn fit(url: &Url, head: &Response) -> Result<First, Trouble> {
     let wrong = |why: String| Trouble::new(SpeedFailure::ServerAnswer, format!("{url} {why}"));
     match (head.status, &head.location) {
@@ -196,7 +196,7 @@ pub(super) fn fit(url: &Url, head: &Response) -> Result<First, Trouble> {
     Ok(First::Good)
 }
 
-/// Whether an answer is one to a download.
+/// Validates the answer to a download.
 pub(super) fn fit_download(url: &Url, head: &Response) -> Result<First, Trouble> {
     let first = fit(url, head)?;
     match (&first, head.status, head.length) {
@@ -214,7 +214,7 @@ pub(super) fn fit_download(url: &Url, head: &Response) -> Result<First, Trouble>
     }
 }
 
-/// Asks once, to see whether and where there is a speed server. A download goes on with `download`, which asks anew.
+/// Sends one request to find out whether and where there is a speed server. `download` and `upload` connect again.
 pub(super) async fn knock(plan: &Arc<Plan>, upload: bool) -> Result<First, Trouble> {
     let (mut stream, _registered) = open(plan).await?;
     let url = &plan.url;
@@ -226,7 +226,7 @@ pub(super) async fn knock(plan: &Arc<Plan>, upload: bool) -> Result<First, Troub
         return fit(url, &ask(url.post(0)).await?);
     }
     match ask(url.head()).await? {
-        // Does not know HEAD: what comes of the body until we close is lost.
+        // The server does not support HEAD: the part of the body that arrives until we close is wasted.
         head if matches!(head.status, 405 | 501) => fit_download(url, &ask(url.get()).await?),
         head => fit_download(url, &head),
     }

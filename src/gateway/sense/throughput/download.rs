@@ -1,4 +1,4 @@
-//! Downloads the test object and discards it, in the kernel where the kernel can.
+//! Downloads the test object and discards it, inside the kernel if possible.
 
 use super::connection::{First, OBJECT_LEAST, Stream, answer, fit_download, open};
 use super::plan::{CHUNK, Plan, TURN, Trouble};
@@ -12,22 +12,25 @@ use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// What arrived is fetched by the clock and not when it comes: waking for each packet is what costs a processor most once
-/// nothing is copied (unshaped, more than half of all). So long at least; at 1 Gbit/s 500 kB arrive meanwhile, over eight
-/// connections 62 kB each: less than the receive buffer that Linux begins with.
+/// The shortest time between two reads of a connection. Reads are timed instead of waiting for readiness: without copying,
+/// waking for each packet costs most of the processor time (more than half, unshaped). At 1 Gbit/s 500 kB arrive in 4 ms,
+/// 62 kB on each of eight connections: less than Linux's initial receive buffer.
 const GATHER_LEAST: Duration = Duration::from_millis(4);
 
-/// So long at most: a slow line's packets are few, and two samples have five of these between them.
+/// The longest time between two reads: on a slow line packets are few. Five of these fit between two samples.
 const GATHER_MOST: Duration = Duration::from_millis(20);
 
-/// Fetched more often when one connection gave more than this in one go, bytes: half of what the window of a fresh
-/// connection holds. More seldom below a quarter of it.
+/// A connection is read more often if one read yields more than this, bytes: half the window of a new connection. It is
+/// read less often below a quarter of this.
 const GATHERED: usize = 32 * 1024;
 
-/// From here on there is no pause at all, bytes: the line is faster than any gateway's.
+/// From this many bytes per read on, there is no pause at all: the line is faster than any gateway.
 const GATHER_BELOW: usize = 4 * 1024 * 1024;
 
-/// Downloads until told to stop (it is dropped) or the bytes are used up. Returns only for a reason.
+/// Downloads until it is dropped or the byte budget is used up (`Ok`).
+///
+/// # Errors
+/// Why the server cannot be downloaded from any more.
 pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
     let url = &plan.url;
     let request = url.get();
@@ -46,7 +49,7 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
             plan.passed(early);
             let mut left = head.length.map(|l| l.saturating_sub(early as u64));
             let mut came = early as u64;
-            // Out of the runtime's sight while the body comes: it would be woken for each packet.
+            // The socket leaves the runtime during the body, otherwise the runtime would wake for each packet.
             let mut source = Source::of(stream).map_err(|e| Trouble::unreachable("downloading", url, e))?;
             while left != Some(0) {
                 let most = plan.room().min(usize::try_from(left.unwrap_or(u64::MAX)).unwrap_or(usize::MAX));
@@ -92,7 +95,7 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
     }
 }
 
-/// Where the bytes of a body come from.
+/// The source of a body.
 enum Source {
     Plain(std::net::TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
@@ -114,11 +117,11 @@ impl Source {
     }
 }
 
-/// When a connection is looked at again.
+/// The pace of reading a connection: the present time between two reads.
 struct Gather(Duration);
 
 impl Gather {
-    /// Lets bytes gather, the last time `gone` were there. All connections are looked at in the same moments.
+    /// Waits for more bytes to arrive; the last read yielded `gone` bytes. All connections wake at the same moments.
     async fn pause(&mut self, gone: usize) {
         match gone {
             GATHER_BELOW.. => return tokio::task::yield_now().await,
@@ -132,7 +135,7 @@ impl Gather {
     }
 }
 
-/// Waits for bytes and discards what there is, in the kernel if it can. 0 at the end of the stream or of the budget.
+/// Waits for bytes and discards them, inside the kernel if possible. Returns 0 at the end of the stream or the budget.
 async fn discard(
     plan: &Plan,
     tcp: &std::net::TcpStream,
@@ -148,7 +151,7 @@ async fn discard(
         if room == 0 {
             return Ok(gone);
         }
-        // MSG_TRUNC on TCP: taken out of the queue, copied nowhere.
+        // MSG_TRUNC on TCP removes bytes from the queue without copying them.
         let drained = match recv(tcp, &mut sink[..room], RecvFlags::TRUNC) {
             Err(rustix::io::Errno::INVAL | rustix::io::Errno::OPNOTSUPP) => {
                 recv(tcp, &mut sink[..room], RecvFlags::empty())
@@ -160,7 +163,7 @@ async fn discard(
             Ok((_, n)) => {
                 plan.passed(n);
                 gone += n;
-                // Less than there was room for: that was all.
+                // Less than requested: the queue is empty.
                 if n < room {
                     gather.pause(gone).await;
                     return Ok(gone);

@@ -1,4 +1,4 @@
-//! From samples to the figures of a test, and what limited it: pure arithmetic.
+//! From samples to the figures of a test, and what limited the rate: pure arithmetic.
 
 use super::cpu::CpuNow;
 use super::rates::{Aside, Rates, Sample, Setting, WINDOW_LEAST, between, more, reading};
@@ -7,7 +7,7 @@ use linekeeper_contract::vocabulary::{Direction, Limit};
 use linekeeper_judge::speed::{Confidence, Figures};
 use std::time::Duration;
 
-/// The figures of a test that has at least two samples.
+/// The figures of a test; `None` with fewer than two samples or without any payload.
 pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> Option<Figures> {
     let (first, last) = (samples.first()?, samples.last()?);
     if samples.len() < 2 || last.own.payload == first.own.payload {
@@ -24,7 +24,7 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     }
     seconds.sort_by(|a, b| a.line.total_cmp(&b.line));
     let best = match setting.direction {
-        // What the device sent in its best second may be lost behind it, and nobody tells: the middle one is nearer.
+        // What the device sent in its best second may be lost behind it, unnoticed: the median second is closer to the truth.
         Direction::Upload if !setting.kernel => seconds.get(seconds.len() / 2),
         _ => seconds.last(),
     };
@@ -63,8 +63,8 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     })
 }
 
-/// Where the ramp ends: the first interval from which three in a row reach 90 % of what is usual later on. At most half
-/// of all, so that a rate that never settles has a mean too.
+/// Where the ramp-up ends: the first of three consecutive intervals whose mean reaches 90 % of the later median. At most
+/// half of all intervals, so that a rate that never settles has a mean too.
 fn ramp(each: &[Rates]) -> usize {
     let mut later: Vec<f64> = each[each.len() / 3..].iter().map(|r| r.line).collect();
     later.sort_by(f64::total_cmp);
@@ -89,10 +89,11 @@ fn median(values: &[u32]) -> Option<u32> {
     values.get(values.len() / 2).copied()
 }
 
-/// What kept the rate from being higher, by elimination.
+/// What limited the rate, by elimination.
 ///
-/// A full line shows: packets wait before it (three of four round trips longer by a fifth and 500 µs: a busy gateway's own
-/// scheduling delays some, a queue that stands delays all), or are dropped there (one in ten thousand: so many a clean path may lose by itself).
+/// A full line is visible in two ways. Packets queue before it: three of four round trips are longer by a fifth and 500 µs
+/// (a busy gateway's own scheduling delays some, a standing queue delays all). Or packets are dropped: more than one in ten
+/// thousand, which a clean path may lose anyway.
 fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> Limit {
     let (Some(a), Some(b)) = (steady.first(), steady.last()) else { return Limit::Unknown };
     if starved(&a.cpu, &b.cpu, b.at.saturating_sub(a.at)) {
@@ -102,12 +103,12 @@ fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> L
     let mut loaded = aside.loaded_us.clone();
     loaded.sort_unstable();
     let loaded = loaded.get(loaded.len() / 4).copied();
-    // A line that is full fills windows too: those come second.
+    // A full line fills windows too, so windows are checked afterwards.
     if matches!((idle, loaded), (Some(idle), Some(loaded)) if loaded > idle + idle / 5 + 500) {
         return Limit::Line;
     }
     let idle = f64::from(idle.unwrap_or(0)) / 1e6;
-    // What one connection has under way.
+    // Bytes in flight of one connection.
     let under_way = mean.own / 8.0 * idle / f64::from(aside.connections.max(1));
     let window_is_full = idle > 0.0 && under_way >= 0.6 * f64::from(aside.window);
     let lossy = more(a.own.losses, b.own.losses) * 10_000.0 > more(a.own.segments, b.own.segments);
@@ -121,8 +122,8 @@ fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> L
             let windowed = more(a.own.window_limited_us, b.own.window_limited_us) / busy > 0.5;
             let buffered = more(a.own.buffer_limited_us, b.own.buffer_limited_us) / busy > 0.5;
             match (windowed, buffered) {
-                // The peer's window is small for the way, or it is closed because nobody reads there. Such a peer also
-                // drops what it has no room for: that is no loss of the line's.
+                // The peer's window is too small for the path, or closed because the peer does not read. Such a peer
+                // also drops what it has no room for: that is not a loss on the line.
                 (true, _) if window_is_full => Limit::Window,
                 (true, _) => Limit::Server,
                 (false, _) if lossy => Limit::Line,
@@ -133,12 +134,12 @@ fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> L
     }
 }
 
-/// Whether the processor kept the test back: a core had no rest, and we were the work or waited for it.
+/// Whether the processor limited the test: a core was fully busy, and the test was its work or waited for it.
 fn starved(a: &CpuNow, b: &CpuNow, over: Duration) -> bool {
     let (mut full, mut interrupts) = (false, false);
     for (a, b) in a.cores.iter().zip(&b.cores) {
         let total = more(a.total, b.total);
-        // Fewer than thirty ticks (of 10 ms) tell no share.
+        // Fewer than thirty ticks (of 10 ms) are too few for a ratio.
         if total >= 30.0 && more(a.busy, b.busy) >= 0.95 * total {
             full = true;
             interrupts |= more(a.interrupts, b.interrupts) >= 0.5 * total;
@@ -149,10 +150,10 @@ fn starved(a: &CpuNow, b: &CpuNow, over: Duration) -> bool {
         (Some((ran_a, waited_a)), Some((ran_b, waited_b))) => {
             let ran = ran_b.saturating_sub(ran_a).as_secs_f64() / seconds;
             let waited = waited_b.saturating_sub(waited_a).as_secs_f64() / seconds;
-            // Waited for a fifth of the time, or worked for nearly all of it.
+            // The thread waited a fifth of the time, or ran nearly all of it.
             waited > 0.2 || ran > 0.85
         }
-        // Not told: a full core counts against the test, never against the line.
+        // Unknown: a full core counts against the test, never against the line.
         _ => true,
     };
     full && (interrupts || ours)

@@ -10,14 +10,14 @@ use crate::sense::netlink::{Kernel, Question, RTM_NEWLINK};
 use linekeeper_contract::vocabulary::{Direction, SpeedFailure};
 use std::io;
 
-/// What is known of one connection.
+/// The statistics of one connection.
 #[derive(Debug, Clone, Copy, Default)]
 struct Known {
     now: TcpNow,
     /// The largest segment so far, bytes of payload.
     mss: u32,
-    /// Payload that arrived, by its segments, of which nearly all are full. TCP's own count of bytes stands still behind a
-    /// loss and leaps when the gap is filled; segments are counted when they come.
+    /// Payload that arrived, estimated from the number of segments, of which nearly all are full. TCP's own byte count stops
+    /// at a loss and jumps when the gap is filled; segments are counted when they arrive.
     by_segments: u64,
 }
 
@@ -31,7 +31,7 @@ impl Known {
         };
         self.mss = self.mss.max(mss);
         if self.now.headers == 0 || segments == 0 {
-            // At first the kernel has not seen a full segment yet, and of an old one there is nothing else.
+            // At first the kernel has not seen a full segment yet, and an old kernel reports nothing else.
             self.by_segments = bytes;
         } else {
             self.by_segments += u64::from(segments.wrapping_sub(before)) * u64::from(self.mss);
@@ -40,12 +40,12 @@ impl Known {
     }
 }
 
-/// Reads the device's counters and those of our connections.
+/// Reads the counters of the device and of the test's connections.
 pub(super) struct Gauge {
     index: u32,
     kernel: Option<Kernel>,
     pub diag: Option<Diag>,
-    /// What was last known of each connection, in the order of the books.
+    /// The last statistics of each connection, in the order of `Books::ends`.
     known: Vec<Known>,
     /// The counters at the first sample.
     start: Option<Totals>,
@@ -57,7 +57,7 @@ impl Gauge {
         Gauge { index, kernel: None, diag: Diag::connect().ok(), known: Vec::new(), start: None, window: 0 }
     }
 
-    /// Link header in the device's counters, bytes: Ethernet has one, PPP and tunnels count from the IP header.
+    /// The link header in the device's counters, bytes. Ethernet has one; PPP and tunnels count from the IP header.
     pub(super) fn link_header(&mut self) -> Result<u32, Trouble> {
         const ARPHRD_ETHER: u16 = 1;
         let mut kind = None;
@@ -111,7 +111,7 @@ impl Gauge {
             if !end.open {
                 continue;
             }
-            // Gone in between (NotFound): what was known last stays.
+            // If the connection is gone (NotFound), its last statistics stay.
             match self.diag.as_mut().map(|diag| diag.ask(end.local, end.remote, self.index)) {
                 Some(Ok(now)) => known.learn(now, setting.direction),
                 _ => asked &= known.now.headers != 0,
@@ -145,7 +145,7 @@ impl Gauge {
             let (arrived, passed, segments, mss) = match setting.direction {
                 Direction::Download => (k.received, known.by_segments, u64::from(k.segments_in), k.mss_in),
                 Direction::Upload => {
-                    // Linux before 4.19 does not tell what was sent: what was acknowledged is near.
+                    // Linux before 4.19 does not report the sent bytes: the acknowledged ones are close.
                     let sent = if k.sent == 0 { k.acked } else { k.sent };
                     let arrived = if k.delivered == 0 { k.acked } else { known.by_segments };
                     (arrived, sent, u64::from(k.segments_out), k.mss_out)

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-/// Time between two handshakes under load. At four in a second they are 10 kbit/s.
+/// Time between two handshakes under load. Four per second take 10 kbit/s.
 const LOADED_EVERY: Duration = Duration::from_millis(250);
 
-/// One TCP handshake: how long it took, as the kernel has it if it tells, microseconds.
+/// The duration of one TCP handshake, microseconds: the kernel's own measurement if available. `None` if it failed.
 pub(super) async fn round_trip(diag: &mut Option<Diag>, to: SocketAddr, device: &Device) -> Option<u32> {
     let before = clock::since_boot();
     let stream = connect_tcp(to, &device.name).await.ok()?;
@@ -24,12 +24,12 @@ pub(super) async fn round_trip(diag: &mut Option<Diag>, to: SocketAddr, device: 
     }
 }
 
-/// Goes on to measure the round trip until nobody listens.
+/// Measures the round-trip time every [`LOADED_EVERY`] until the receiver is gone.
 pub(super) async fn ping_on(to: SocketAddr, device: Device, told: mpsc::Sender<u32>) {
     let mut diag = Diag::connect().ok();
     let mut tick = tokio::time::interval(LOADED_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first is at once, and the line not yet loaded.
+    // Skip the immediate first tick: the line is not loaded yet.
     tick.tick().await;
     loop {
         tick.tick().await;

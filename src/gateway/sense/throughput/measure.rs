@@ -1,4 +1,4 @@
-//! One speed test from beginning to end: prepare, sample, decide when to stop, compute the figures.
+//! Runs one speed test: finds the server, takes samples, decides when to stop, computes the figures.
 
 use super::connection::{First, knock, trust};
 use super::download::download;
@@ -25,76 +25,75 @@ use tokio::time::{MissedTickBehavior, timeout};
 /// Time between two samples.
 const SAMPLE: Duration = Duration::from_millis(100);
 
-/// Connections at most. More than eight win nothing on one line and look like an attack to the server.
+/// The most connections. More than eight gain nothing on one line and look like an attack to the server.
 pub const CONNECTIONS_MOST: u8 = 8;
 
-/// Redirections that are followed.
+/// The most redirects that are followed.
 const REDIRECTS: u32 = 2;
 
-/// How long a name may take to resolve: two attempts of a stub resolver's 5 s would be the whole test.
+/// How long a name may take to resolve: two attempts of a stub resolver at 5 s each would take the whole test.
 const RESOLVE_LIMIT: Duration = Duration::from_secs(5);
 
-/// No payload for so long, and the server counts as dead.
+/// How long without payload before the server counts as dead.
 ///
-/// 3 s: longer than any land line's queue; TCP has sent everything again three times by then.
+/// 3 s: longer than the queue of any fixed line, and TCP has retransmitted three times by then.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Connections that may break before the test is given up. One can be bad luck, three are the server.
+/// The number of broken connections at which the test is given up. One may be chance; three are the server's fault.
 const BREAKS: u32 = 3;
 
-/// Handshakes before the test, and the most time that they may take together.
+/// Handshakes before the test, and the most time for all of them.
 const IDLE_ROUNDS: usize = 5;
 const IDLE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Handshakes that are remembered: those of four minutes.
+/// The most handshakes that are recorded: those of four minutes.
 const ROUNDS_MOST: usize = 1000;
 
-/// Of the bytes that are left, this time's worth is left to what is under way when the test ends: a line's queue, and a
-/// sample that comes late.
+/// The bytes of this time are reserved for what is in flight when the test ends: the line's queue, and a late sample.
 const UNDER_WAY: Duration = Duration::from_millis(200);
 
-/// An upload within its bytes is over when all but this have arrived: the last segments, bytes.
+/// An upload that has used its bytes is complete when all but this have arrived, bytes: the last segments.
 const LEFTOVER: u64 = 64 * 1024;
 
-/// The customer's part of the last second has to stay above [`SpeedOrder::gives_way`] for so long: together two seconds, in
-/// which a page is loaded and a film is not.
+/// How long the customer's rate of the last second has to stay above [`SpeedOrder::gives_way`]: two seconds in total, within
+/// which a page load ends and a video does not.
 const IN_EARNEST: Duration = Duration::from_secs(1);
 
 /// A server and how to trust it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Server {
-    /// The directory.
+    /// The directory with the objects `download` and `upload`.
     pub url: Url,
-    /// For https: the authority to trust, instead of the system's.
+    /// For https: a file with the CA certificates to trust instead of the system's.
     pub ca: Option<PathBuf>,
 }
 
-/// How a test goes.
+/// The progress of a test.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Since its beginning.
+    /// Time since its start.
     pub took: Span,
-    /// Of the last second: all of the line, our part, the customer's.
+    /// The line's rate over the last second.
     pub line: Rate,
-    /// Our part.
+    /// The test's part of it.
     pub own: Rate,
-    /// The customer's.
+    /// The customer's part of it.
     pub customer: Rate,
-    /// What it has cost so far.
+    /// Bytes used so far, both directions.
     pub cost: Bytes,
-    /// Connections that are open.
+    /// Open connections.
     pub connections: u8,
 }
 
-/// Whether a test is to go on.
+/// Whether a test has to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Stop {
-    /// On.
+    /// It continues.
     #[default]
     No,
-    /// End: the customer needs the line.
+    /// It stops: the customer needs the line.
     CustomerBusy,
-    /// End: for any other reason.
+    /// It stops for any other reason.
     Aborted,
 }
 
@@ -112,10 +111,10 @@ impl Stop {
     }
 }
 
-/// Carries out a test and says how it ended. Dropped, it ends at once and leaves nothing.
+/// Runs a test and returns its result. Dropping the future ends the test at once and leaves nothing behind.
 ///
-/// Tells its progress ten times a second to who has room for it. Ends when `stop` says so; when the sender of `stop` is gone,
-/// nobody can.
+/// Sends its progress ten times a second if `progress` has room. Ends when `stop` says so; without a sender of `stop`, it
+/// cannot be stopped.
 pub async fn measure(
     order: &SpeedOrder,
     server: &Server,
@@ -187,7 +186,7 @@ struct Test<'a> {
 }
 
 impl Test<'_> {
-    /// Finds the server, looks whether it is one, and measures the idle round trip.
+    /// Finds the server, follows redirects, checks its answer, and measures the idle round-trip time.
     async fn prepare(&mut self, server: &Server) -> Result<Arc<Plan>, Trouble> {
         let upload = self.order.direction == Direction::Upload;
         if self.device.index == 0 || self.device.name.is_empty() {
@@ -276,7 +275,7 @@ impl Test<'_> {
                     continue;
                 }
                 Some(ended) = workers.join_next(), if !workers.is_empty() => match ended {
-                    // The bytes are used up: one last sample tells how it was.
+                    // The byte budget is used up: take one last sample.
                     Ok(Ok(())) => {
                         self.sample(&plan, &mut setting)?;
                         break;
@@ -284,7 +283,7 @@ impl Test<'_> {
                     Ok(Err(trouble)) => {
                         breaks += 1;
                         let first = first_trouble.get_or_insert(trouble).clone();
-                        // Who asks us to come later means it, unless others go on: then it is that many and no more.
+                        // A refusal ends the test, unless other connections carry on: then no further ones are opened.
                         if breaks >= BREAKS || workers.is_empty() && self.samples.last().is_none_or(|s| s.own.payload == 0) {
                             self.sample(&plan, &mut setting)?;
                             return Err(first);
@@ -322,13 +321,13 @@ impl Test<'_> {
                 if breaks == 0 {
                     wanted = wanted.max(connections_for(self.recent(&setting).max(rates.own)));
                 }
-                // What is under way when we hang up still arrives.
+                // What is in flight when we close still arrives and counts.
                 let reserve = (rates.own / 8.0 * UNDER_WAY.as_secs_f64()) as u64;
                 let most = order.bytes_most.0;
                 let reserve = reserve.min(most / 4);
                 let mut books = plan.books();
                 books.payload_most = (most - reserve) * 100 / OVERHEAD;
-                // An upload has given all it may to its sockets; it is over when that has arrived.
+                // An upload has written its whole budget to the sockets; it is complete when that has arrived.
                 let all = books.payload >= books.payload_most && payload + LEFTOVER >= books.payload;
                 if self.cost + reserve >= most || all {
                     break;
@@ -353,7 +352,7 @@ impl Test<'_> {
             self.aside.connections =
                 self.aside.connections.max(u8::try_from(workers.len()).unwrap_or(CONNECTIONS_MOST));
         }
-        // Not one byte more than is needed.
+        // Close the connections at once, to use no further bytes.
         workers.shutdown().await;
         pings.shutdown().await;
         while let Ok(us) = loaded.try_recv() {
@@ -369,7 +368,7 @@ impl Test<'_> {
         })
     }
 
-    /// Our own rate over the last 300 ms, bit/s.
+    /// The test's own rate over the last 300 ms, bit/s.
     fn recent(&self, setting: &Setting) -> f64 {
         let from = self.samples.len().saturating_sub(4);
         rates::last_second(&self.samples[from..], setting).map_or(0.0, |(rates, _)| rates.own)
@@ -386,7 +385,7 @@ impl Test<'_> {
     fn tell(&self, rates: &Rates, now: Duration, connections: u8) {
         let rate = |r: f64| Rate(r.max(0.0) as u64);
         let took = now.saturating_sub(self.began).as_millis();
-        // Who has no room has not looked at the last one yet.
+        // If there is no room, the receiver has not read the last one yet.
         let _ = self.progress.try_send(Progress {
             took: Span(u64::try_from(took).unwrap_or(u64::MAX)),
             line: rate(rates.line),
@@ -400,8 +399,8 @@ impl Test<'_> {
 
 /// How many connections a rate needs.
 ///
-/// One fills a slow line; each further one makes a single loss (which halves a connection's rate) matter less and lifts the
-/// limit of one window. Counts as speed tests of providers have them: 1 to 8.
+/// One fills a slow line. With each further one, a single loss (which halves a connection's rate) and the window of one
+/// connection matter less. Providers' speed tests use as many: 1 to 8.
 fn connections_for(rate: f64) -> u8 {
     match rate / 1e6 {
         r if r < 4.0 => 1,
@@ -413,7 +412,7 @@ fn connections_for(rate: f64) -> u8 {
     }
 }
 
-/// Where the server is: the first of its addresses that accepts a connection over the device.
+/// The server's address: the first that accepts a connection over the device.
 async fn resolve(url: &Url, device: &str) -> Result<SocketAddr, Trouble> {
     let unknown = |why: String| {
         Trouble::new(SpeedFailure::ServerUnreachable, format!("looking up {}: {why}", url.host))
@@ -441,7 +440,7 @@ async fn resolve(url: &Url, device: &str) -> Result<SocketAddr, Trouble> {
     Err(unknown(last.unwrap_or_else(|| "it has no address".into())))
 }
 
-/// Addresses of a name that are tried: two of each family.
+/// The most addresses of a name that are tried: two of each family.
 const ADDRESSES_MOST: usize = 4;
 
 #[cfg(test)]

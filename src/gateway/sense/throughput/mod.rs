@@ -1,7 +1,7 @@
-//! How fast the line is: a download from, or an upload to, a web server of the operator's.
+//! Measures the speed of the line by a download from, or an upload to, a web server of the operator.
 //!
-//! The server's address names a directory with two objects: `download`, a file of at least 1 MB (better 100 MB; it is
-//! fetched again when it ends), and `upload`, which takes a POST and throws it away. Any web server can be one; nginx:
+//! The server's URL is a directory with two objects: `download`, a file of at least 1 MB (better 100 MB; it is fetched
+//! again when it ends), and `upload`, which accepts a POST and discards it. Any web server will do; with nginx:
 //!
 //! ```text
 //! # truncate -s 100M /srv/speed/download
@@ -17,18 +17,18 @@
 //! }
 //! ```
 //!
-//! (nginx answers 204 before the body comes and then discards it, for 30 s, `lingering_time`.)
+//! (nginx answers 204 before the body arrives and then discards the body for up to 30 s, `lingering_time`.)
 //!
-//! **How.** One to eight TCP connections, bound to the WAN device, as many as the rate needs. Every 100 ms the device's
-//! counters and TCP's own (`TCP_INFO`) are read together; [`figures`] makes of them what the line carried, what of it was
-//! ours and what the customer's, the best sustained second, and what limited it. Before and during the test a TCP handshake
-//! now and then tells the round-trip time; it waits in the same queue as everything else.
+//! **How.** One to eight TCP connections, bound to the WAN device, as many as the rate needs. Every 100 ms the counters of
+//! the device and of TCP (`TCP_INFO`) are read together. [`figures`] computes from them what the line carried, how much of
+//! it was the test's and how much the customer's, the best sustained second, and what limited the rate. Before and during
+//! the test, TCP handshakes measure the round-trip time; they wait in the same queue as all other traffic.
 //!
-//! **What it costs.** It stops as soon as a sustained second shows that the line is good enough, and never takes more
-//! seconds or bytes than it was given, whatever the server does. What was received is discarded in the kernel, what is
-//! sent comes out of the page cache: a plain test copies nothing. By https every byte is decrypted here and copied: on a
-//! router's processor that is most often the limit, and then said so ([`Limit::GatewayCpu`](linekeeper_contract::vocabulary::Limit)).
-//! Measure by http where the operator's own network lies between.
+//! **Cost.** The test stops as soon as a sustained second shows that the line is good enough. It never exceeds its limits
+//! of seconds and bytes, whatever the server does. Received bytes are discarded in the kernel and sent bytes come from the
+//! page cache, so a test over http copies nothing. Over https every byte is decrypted and copied: on a router that is
+//! usually the limit, and it is reported as such ([`Limit::GatewayCpu`](linekeeper_contract::vocabulary::Limit)). Use http
+//! where the path lies within the operator's own network.
 
 mod connection;
 pub(super) mod cpu;

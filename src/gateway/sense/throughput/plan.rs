@@ -1,4 +1,4 @@
-//! What all connections of one test share: where the server is, what is sent, and how many bytes may still pass.
+//! What all connections of one test share: the server, the body to send, and the byte budget.
 
 use crate::sense::http::Url;
 use linekeeper_contract::units::Span;
@@ -10,20 +10,20 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How much is discarded or sent in one call, bytes. Its pages are never touched where the kernel discards.
+/// How much is discarded or sent in one call, bytes. If the kernel discards, the buffer's pages are never touched.
 pub(super) const CHUNK: usize = 1024 * 1024;
 
-/// What is uploaded, bytes; sent over and over. Random, so that nothing on the way can press it.
+/// The size of the upload body, bytes; it is sent repeatedly. Random, so that nothing on the path can compress it.
 pub(super) const BODY: usize = 1024 * 1024;
 
-/// After so much without a pause, others get their turn, bytes.
+/// After this many bytes without a pause, a connection yields to other tasks.
 pub(super) const TURN: usize = 4 * CHUNK;
 
-/// What the payload is at least multiplied with, in hundredths, for what it costs at the IP layer with headers (3.6 % at
-/// 1448 bytes) and acknowledgements (up to 3.6 %, one for each second segment and more).
+/// The assumed ratio of bytes at the IP layer to payload, percent: headers (3.6 % at 1448 bytes) and acknowledgements (up to
+/// 3.6 %, one for at least every second segment).
 pub(super) const OVERHEAD: u64 = 107;
 
-/// Why there are no figures.
+/// Why a test failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Trouble {
     pub reason: SpeedFailure,
@@ -44,29 +44,29 @@ impl Trouble {
 /// What all connections of a test share.
 #[derive(Debug)]
 pub(super) struct Plan {
-    /// The object.
+    /// The URL of the object.
     pub url: Url,
-    /// Where its server is.
+    /// The address of its server.
     pub address: SocketAddr,
     /// The WAN device.
     pub device: String,
-    /// Present for https.
+    /// The TLS configuration, for https.
     pub tls: Option<Arc<ClientConfig>>,
-    /// What an upload sends, and where it can be sent from without a copy.
+    /// The body of an upload.
     pub body: Body,
-    /// The length that an upload announces.
+    /// The `Content-Length` of an upload.
     pub announced: u64,
     pub books: Mutex<Books>,
 }
 
-/// What was read and written, and by whom.
+/// The payload so far, its limit, and all connections.
 #[derive(Debug, Default)]
 pub(super) struct Books {
-    /// Payload read, or taken by our end's socket.
+    /// Payload read from, or accepted by, our sockets, bytes.
     pub payload: u64,
-    /// It may not exceed this.
+    /// The limit of `payload`, bytes.
     pub payload_most: u64,
-    /// All connections that ever were.
+    /// All connections of the test, closed ones included.
     pub ends: Vec<End>,
 }
 
@@ -83,7 +83,7 @@ impl Plan {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// How much more may pass, at most a chunk; books it as passed when `done` is told.
+    /// How many bytes may still pass, at most [`CHUNK`].
     pub(super) fn room(&self) -> usize {
         let books = self.books();
         usize::try_from(books.payload_most.saturating_sub(books.payload)).unwrap_or(usize::MAX).min(CHUNK)
@@ -94,21 +94,21 @@ impl Plan {
     }
 }
 
-/// What is uploaded.
+/// The body of an upload.
 #[derive(Debug)]
 pub(super) struct Body {
     pub bytes: Vec<u8>,
-    /// The same in the page cache.
+    /// The same bytes in the page cache, for sendfile(2).
     pub file: Option<OwnedFd>,
 }
 
 impl Body {
-    /// None, for a download.
+    /// An empty body, for a download.
     pub(super) fn none() -> Body {
         Body { bytes: Vec::new(), file: None }
     }
 
-    /// A megabyte of noise; without a copy of it where the kernel has memory files.
+    /// A megabyte of random bytes, kept in a memory file if the kernel has those and the connection is plain.
     pub(super) fn noise(plain: bool) -> Body {
         let mut bytes = vec![0; BODY];
         fastrand::fill(&mut bytes);
@@ -120,7 +120,7 @@ impl Body {
             },
         );
         match file {
-            // TLS has to read it anyway.
+            // TLS has to read the bytes anyway.
             Ok(file) if plain => Body { bytes: Vec::new(), file: Some(file) },
             _ => Body { bytes, file: None },
         }

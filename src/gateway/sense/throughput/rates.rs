@@ -1,96 +1,97 @@
-//! From samples to figures: pure arithmetic.
+//! From samples to rates: pure arithmetic.
 //!
-//! Everything is at the IP layer. The device's counters count what the kernel calls the length of a packet, on Ethernet
-//! with the 14 bytes of its header (and so does the shaper `tbf`): those are taken off, packet by packet.
+//! All rates are at the IP layer. The device's counters include the link header (14 bytes per packet on Ethernet, as does
+//! the shaper `tbf`), which is subtracted per packet.
 //!
-//! **Download.** The line is what the device received. Our own part is what TCP says came in for us, header by header;
-//! the rest is the customer's.
+//! **Download.** The line's rate is what the device received. The test's part is what TCP received, with all headers; the
+//! rest is the customer's.
 //!
-//! **Upload.** What the device sent may be lost behind it, in the modem's own queue. Our own part of the line is what
-//! the far end has, with the headers that carried it; the customer's is what the device sent less what we sent, less the
-//! share that is lost of ours: both stood in the same queue. (Without that, 5 Mbit/s of the customer's UDP made a line of 10
-//! look like one of 11.)
+//! **Upload.** What the device sent may be lost behind it, in the modem's queue. The test's part is what the far end has
+//! received, with its headers. The customer's part is what the device sent minus what the test sent, reduced by the same
+//! loss ratio as the test's part: both wait in the same queue. (Without that, 5 Mbit/s of customer UDP made a line of
+//! 10 Mbit/s look like one of 11.)
 //!
-//! Two traps of drivers. Some count a bundle of segments (GSO, GRO) as one packet with one header: seen by counting fewer
-//! packets than we alone had segments, and then allowed for. Some refresh their counters once a second: seen by counters
-//! that stand still while we receive, and then the customer's share is taken over the whole test.
+//! Two quirks of drivers. Some count a bundle of segments (GSO, GRO) as one packet with one header: this is detected when
+//! the device counts fewer packets than the test alone had segments, and corrected. Some refresh their counters only once
+//! a second: this is detected when they stand still while the test receives, and then the customer's rate is averaged over
+//! the whole test.
 
 use super::cpu::CpuNow;
 use linekeeper_contract::units::Rate;
 use linekeeper_contract::vocabulary::Direction;
 use std::time::Duration;
 
-/// Over so long a rate has to be sustained to count: one second, TR-471's sub-interval, as ten samples of 100 ms that may
-/// come a little early.
+/// How long a rate has to be sustained to count: one second, TR-471's sub-interval, as ten samples of 100 ms that may come
+/// a little early.
 pub(super) const WINDOW_LEAST: Duration = Duration::from_millis(950);
 
-/// What a rate has to exceed `enough` by before a test stops early, permille.
+/// By how much a rate has to exceed `enough` before a test stops early, permille.
 ///
-/// 20: what the counters, the clock and a shaper's first burst can be wrong by in one second, seen in namespaces.
+/// 20: the largest error of the counters, the clock and a shaper's first burst in one second, observed in namespaces.
 const MARGIN: u64 = 20;
 
-/// A packet of the customer's, bytes, where its headers have to be guessed: most bytes travel in full packets.
+/// The assumed size of a customer's packet, bytes, where headers have to be estimated: most bytes travel in full packets.
 const GUESSED_PACKET: f64 = 1300.0;
 
-/// Ethernet's header as the kernel counts it.
+/// The length of the Ethernet header as the kernel counts it, bytes.
 pub(super) const ETHERNET: u32 = 14;
 
-/// Everything that is known at one moment, counted since the test began.
+/// Everything that was read at one moment. Only differences between samples matter.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sample {
-    /// When.
+    /// Time since the boot.
     pub at: Duration,
-    /// Of the device, in the test's direction, with link headers.
+    /// Counters of the device in the test's direction, link headers included.
     pub device_bytes: u64,
     pub device_packets: u64,
-    /// Of our connections.
+    /// Counters of the test's connections.
     pub own: Own,
-    /// Of the processors.
+    /// Processor times.
     pub cpu: CpuNow,
 }
 
-/// Our connections together, counted since the test began.
+/// The sum of the test's connections since the test began; bytes, unless said otherwise.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Own {
-    /// Payload that arrived at its end.
+    /// Payload that arrived at the receiver.
     pub payload: u64,
-    /// Payload that passed the device, with what was sent again.
+    /// Payload that passed the device, retransmissions included.
     pub passed: u64,
     /// Segments that passed the device in the test's direction.
     pub segments: u64,
     /// `passed` with the headers of its segments.
     pub wire: u64,
-    /// `payload` with the headers that it takes.
+    /// `payload` with its headers.
     pub delivered: u64,
-    /// Both directions, at the IP layer.
+    /// Both directions together, at the IP layer.
     pub cost: u64,
-    /// Signs of loss: bytes sent again, or segments out of order.
+    /// Signs of loss: retransmitted or out-of-order segments.
     pub losses: u64,
-    /// Time that upload connections had something to send, and of it waited for the peer's window and our buffer; µs.
+    /// Time that upload connections had data to send, and the parts spent waiting for the peer's window and our buffer; µs.
     pub busy_us: u64,
     pub window_limited_us: u64,
     pub buffer_limited_us: u64,
 }
 
-/// What holds for the whole test.
+/// What stays the same during a test.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
     pub direction: Direction,
-    /// Link header in the device's counters, bytes per packet.
+    /// The link header in the device's counters, bytes per packet.
     pub link_header: u32,
-    /// Headers of our segments, bytes.
+    /// IP and TCP headers of the test's segments, bytes.
     pub headers: u32,
-    /// Whether `Own` comes from the kernel; else from what we read and wrote.
+    /// Whether `Own` comes from the kernel's TCP statistics; otherwise from the bytes read and written.
     pub kernel: bool,
 }
 
-/// What the test saw beside the samples.
+/// What a test recorded beside the samples.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Aside {
     pub idle_us: Vec<u32>,
     pub loaded_us: Vec<u32>,
     pub connections: u8,
-    /// Largest window per connection, bytes: ours for a download, the peer's for an upload.
+    /// The largest window of a connection, bytes: ours for a download, the peer's for an upload.
     pub window: u32,
     pub stopped_early: bool,
 }
@@ -107,9 +108,9 @@ pub(super) struct Rates {
 /// How the device's counters are to be read.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Reading {
-    /// Bundles count as one packet.
+    /// Whether bundles count as one packet.
     bundles: bool,
-    /// They stand still for longer than a sample: the customer's rate over the whole, bit/s.
+    /// Set if the counters stand still for longer than a sample: the customer's rate over the whole test, bit/s.
     pub coarse: Option<f64>,
 }
 
@@ -123,7 +124,7 @@ pub(super) fn reading(samples: &[Sample], setting: &Setting) -> Reading {
     for pair in samples.windows(2) {
         let segments = more(pair[0].own.segments, pair[1].own.segments);
         let packets = more(pair[0].device_packets, pair[1].device_packets);
-        // Less than twenty may be a matter of who was read first.
+        // Up to twenty segments may be an effect of the order of reading.
         if segments > 20.0 {
             if packets == 0.0 {
                 stood += 1;
@@ -136,7 +137,7 @@ pub(super) fn reading(samples: &[Sample], setting: &Setting) -> Reading {
     if stood > moved / 2
         && let (Some(first), Some(last)) = (samples.first(), samples.last())
     {
-        // The bundles were judged by what came second by second: not by this.
+        // With coarse counters, `bundles` was judged from bursts and is not valid.
         reading.bundles = false;
         reading.coarse = Some(between(first, last, setting, reading).customer);
     }
@@ -160,14 +161,14 @@ pub(super) fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Readin
         return Rates { line: own + customer, own, customer, payload };
     }
     if !setting.kernel {
-        // What we wrote may still wait in our own sockets, what we read was there before: the device alone knows the line.
+        // Written bytes may still wait in our sockets, read bytes arrived earlier: only the device knows the line's rate.
         let line = rate(unpacked(bytes, packets, setting));
         let own = rate(wire).min(line);
         return Rates { line, own, customer: line - own, payload: payload.min(own) };
     }
     let customer = if reading.bundles {
-        // The device counted our payload whole and one header for each bundle. How many of the packets are the
-        // customer's follows from how many bytes are.
+        // The device counted the test's full payload but one header per bundle. The customer's number of packets is
+        // estimated from the customer's bytes.
         let header = f64::from(setting.headers) + link;
         let rest = bytes - more(a.own.passed, b.own.passed) - packets * header;
         let with_link = rest / (1.0 - header / GUESSED_PACKET);
@@ -182,7 +183,7 @@ pub(super) fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Readin
     };
     let customer = customer * arrives;
     let (line, own) = match setting.direction {
-        // The counters know what passed.
+        // The device's counters are exact.
         Direction::Download if !reading.bundles => (bytes - packets * link, wire.min(bytes - packets * link)),
         Direction::Download => (wire + customer, wire),
         Direction::Upload => (delivered + customer, delivered),
@@ -190,8 +191,8 @@ pub(super) fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Readin
     Rates { line: rate(line), own: rate(own), customer: rate(customer), payload }
 }
 
-/// What the device counted, at the IP layer. Bundles show by packets that would be longer than full ones: they are taken for
-/// segments of TCP that the device counted with one header for all.
+/// The bytes that the device counted, at the IP layer. Bundles show as packets longer than a full one: they are treated as
+/// TCP segments that the device counted with one common header.
 fn unpacked(bytes: f64, packets: f64, setting: &Setting) -> f64 {
     const FULL: f64 = 1500.0;
     let (link, headers) = (f64::from(setting.link_header), f64::from(setting.headers));
@@ -202,7 +203,7 @@ fn unpacked(bytes: f64, packets: f64, setting: &Setting) -> f64 {
     payload * FULL / (FULL - headers)
 }
 
-/// The rates of the last second, as far as there is one.
+/// The rates of the last second, or of as much as there is, and that duration.
 pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rates, Duration)> {
     let last = samples.last()?;
     let first =
@@ -211,10 +212,10 @@ pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rate
     (over > Duration::ZERO).then(|| (between(first, last, setting, reading(samples, setting)), over))
 }
 
-/// Whether the last second shows, with a margin, that the line reaches `enough`.
+/// Whether the last second proves, with a margin, that the line reaches `enough`.
 pub(super) fn shows(samples: &[Sample], setting: &Setting, enough: Rate) -> bool {
-    // Counters that refresh once a second would show a burst that never was; those of an upload of which the kernel tells
-    // nothing, what is lost behind the device.
+    // Counters that refresh once a second would show a burst that never happened. Those of an upload without the kernel's
+    // TCP statistics include what is lost behind the device.
     if reading(samples, setting).coarse.is_some() || !setting.kernel && setting.direction == Direction::Upload
     {
         return false;

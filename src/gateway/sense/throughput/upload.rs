@@ -1,4 +1,4 @@
-//! Uploads random bytes, out of the page cache where the kernel can.
+//! Uploads random bytes, from the page cache if possible.
 
 use super::connection::{First, OBJECT_LEAST, Stream, answer, fit, open};
 use super::plan::{BODY, Plan, TURN, Trouble};
@@ -11,10 +11,13 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::net::TcpStream;
 
-/// How long an upload waits for its budget to be looked at again.
+/// How long an upload without budget waits before it checks again.
 const BUDGET_WAIT: Duration = Duration::from_millis(50);
 
-/// Uploads until told to stop (it is dropped); with the bytes used up, it waits for that. Returns only for a reason.
+/// Uploads until it is dropped. With the byte budget used up, it waits.
+///
+/// # Errors
+/// Why the server cannot be uploaded to any more.
 pub(super) async fn upload(plan: Arc<Plan>) -> Result<(), Trouble> {
     let url = &plan.url;
     let request = url.post(plan.announced);
@@ -29,7 +32,7 @@ pub(super) async fn upload(plan: Arc<Plan>) -> Result<(), Trouble> {
                 Err(trouble) => return Err(trouble),
             };
             fit(url, &head)?;
-            // A server that answered and then hung up has had enough of this connection: another one, if it took much.
+            // The server answered and closed the connection early. If it accepted enough, open another one.
             if sent < plan.announced {
                 if sent < OBJECT_LEAST {
                     return Err(Trouble::unreachable(
@@ -47,8 +50,8 @@ pub(super) async fn upload(plan: Arc<Plan>) -> Result<(), Trouble> {
     }
 }
 
-/// Sends one announced body. A server may answer before it has all (nginx does): if that is no refusal, it is kept for the
-/// end. `Some` at the end of a connection that had answered.
+/// Sends one announced body. A server may answer before it has received all (nginx does): an answer that is no refusal is
+/// returned at the end. `None` if the answer is still to come.
 async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option<Response>, Trouble> {
     let url = &plan.url;
     let mut early: Vec<u8> = Vec::new();
@@ -61,13 +64,13 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
     while *sent < plan.announced {
         let room = plan.room().min(usize::try_from(plan.announced - *sent).unwrap_or(usize::MAX));
         if room == 0 {
-            // What the socket has is still to arrive: whoever counts it ends this. There may be a little more room then.
+            // The socket's data has yet to arrive; the test ends when it has. Until then the budget may grow a little.
             tokio::time::sleep(BUDGET_WAIT).await;
             continue;
         }
         let at = offset as usize % BODY;
         let room = room.min(BODY - at);
-        // What comes back, if something does; what could be sent, if something could.
+        // The result of reading an early answer, if there is one, and the number of bytes sent.
         let (mut came, mut went) = (None, 0);
         match stream {
             Stream::Plain(tcp) => {
@@ -101,7 +104,7 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
         }
         match came {
             None => {}
-            // The end of the connection, or its break: fair, if it was answered before.
+            // The connection ended or broke: acceptable after an answer.
             Some(Ok(0) | Err(_)) if answered.is_some() => return Ok(answered),
             Some(Ok(0)) => {
                 return Err(Trouble::unreachable(
@@ -144,7 +147,7 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
     Ok(answered)
 }
 
-/// Gives the socket up to `room` bytes of the body from `at`: out of the page cache if it can.
+/// Writes up to `room` bytes of the body from offset `at` to the socket, from the page cache if possible.
 fn put(plan: &Plan, tcp: &TcpStream, at: usize, room: usize) -> io::Result<usize> {
     match &plan.body.file {
         Some(file) => {

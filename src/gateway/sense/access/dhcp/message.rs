@@ -1,4 +1,4 @@
-//! DHCP messages (RFC 2131, RFC 2132): the DISCOVER that is sent, the server's answer that is read.
+//! DHCP messages (RFC 2131, RFC 2132): writes the DISCOVER and parses the server's answer.
 
 use crate::sense::access::replies::printable;
 use crate::sense::access::station::Station;
@@ -14,19 +14,19 @@ use std::net::Ipv4Addr;
 const SERVER: u16 = 67;
 pub(super) const CLIENT: u16 = 68;
 
-/// Lengths of headers, and of what stands before the options of a message.
+/// Lengths of headers, and of the fixed part of a DHCP message before its options.
 pub(super) const ETHERNET: usize = 14;
 const IPV4: usize = 20;
 pub(super) const UDP: usize = 8;
 const FIXED: usize = 236;
 
-/// The shortest message that old relays pass on (RFC 1542).
+/// The shortest message that old relays forward (RFC 1542).
 const SHORTEST: usize = 300;
 
 const COOKIE: [u8; 4] = [99, 130, 83, 99];
 const REQUEST: u8 = 1;
 const REPLY: u8 = 2;
-/// `ff:ff:…` to answer by broadcast: our kernel must not be needed to hear it.
+/// The flag that asks for a broadcast answer, which arrives without an address configured in our kernel.
 const BROADCAST: u16 = 0x8000;
 
 /// Options of RFC 2132.
@@ -41,7 +41,8 @@ pub(super) const MESSAGE: u8 = 56;
 const SIZE_MOST: u8 = 57;
 pub(super) const END: u8 = 255;
 
-/// What is wished for, as udhcpc does: mask, router, name servers, host and domain name, broadcast address, time servers.
+/// The requested parameters, as in udhcpc: mask, router, name servers, host and domain name, broadcast address, time
+/// servers.
 const WISHES: [u8; 7] = [1, ROUTER, 6, 12, 15, 28, 42];
 
 /// Message types.
@@ -49,16 +50,16 @@ const DISCOVER: u8 = 1;
 pub(super) const OFFER: u8 = 2;
 pub(super) const NAK: u8 = 6;
 
-/// A lease time that means for ever.
+/// The lease time that means infinite.
 pub(super) const FOR_EVER: u32 = u32::MAX;
 
-/// The frame that asks.
+/// The frame with the DISCOVER.
 pub(super) fn discover(us: &Station, client: &Identity, xid: u32, seconds: u16) -> Vec<u8> {
     let mut message = vec![REQUEST, 1, 6, 0];
     message.extend(xid.to_be_bytes());
     message.extend(seconds.to_be_bytes());
     message.extend(BROADCAST.to_be_bytes());
-    // No address of the client, none offered, none of a server or a relay.
+    // No addresses of the client, the offer, the server or a relay.
     message.extend([0; 16]);
     message.extend(us.mac.octets());
     message.resize(FIXED, 0);
@@ -80,7 +81,7 @@ pub(super) fn discover(us: &Station, client: &Identity, xid: u32, seconds: u16) 
     enclose(us.mac, &message)
 }
 
-/// Puts a message from a client without an address into a frame to everybody.
+/// Wraps a message from a client without an address in a broadcast frame.
 pub(super) fn enclose(from: MacAddr, message: &[u8]) -> Vec<u8> {
     let udp_length = UDP + message.len();
     let mut frame = vec![0; ETHERNET + IPV4 + UDP];
@@ -113,25 +114,25 @@ pub(super) fn enclose(from: MacAddr, message: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A message of a server to a client.
+/// A server's message to a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heard {
     /// The transaction it belongs to.
     pub xid: u32,
-    /// The client it is for.
+    /// The client it is addressed to.
     pub client: MacAddr,
-    /// Who says it: the server identifier, or where there is none, the packet's sender (unspecified, if that is not known).
+    /// The server identifier; without one, the packet's sender; unspecified if that is unknown.
     pub server: Ipv4Addr,
-    /// What it says.
+    /// Its content.
     pub answer: Answer,
 }
 
-/// What a server says.
+/// The content of a server's message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Answer {
-    /// A lease could be had.
+    /// The server offers a lease.
     Offer(Offer),
-    /// No, and why, where it says so.
+    /// The server refuses; its reason, empty if it gives none.
     Nak(String),
     /// A message of another type (RFC 2132, option 53).
     Other(u8),
@@ -142,19 +143,19 @@ pub enum Answer {
 pub struct Offer {
     /// The address.
     pub address: Ipv4Addr,
-    /// How long it would last, seconds; `u32::MAX` is for ever.
+    /// The lease time, seconds; `u32::MAX` is infinite.
     pub lease: Option<u32>,
-    /// The first of the routers that come with it.
+    /// The first of the offered routers.
     pub router: Option<Ipv4Addr>,
 }
 
-/// Reads an Ethernet frame that is to be a DHCP server's message to a client.
+/// Parses an Ethernet frame with a DHCP server's message to a client.
 ///
-/// The UDP checksum is not looked at: between virtual devices nobody writes it (the frame never was on a wire), and the
-/// transaction id guards against what is not for us.
+/// The UDP checksum is not verified: between virtual devices nobody computes it (the frame never was on a wire), and the
+/// transaction id rejects messages for others.
 ///
 /// # Errors
-/// Says in words what is wrong with it. No bytes make it panic.
+/// What is wrong with the input. No input makes it panic.
 pub fn parse_frame(frame: &[u8]) -> Result<Heard, &'static str> {
     let ethernet = EthernetPacket::new(frame).ok_or("no whole Ethernet header")?;
     if ethernet.get_ethertype() != EtherTypes::Ipv4 {
@@ -164,7 +165,7 @@ pub fn parse_frame(frame: &[u8]) -> Result<Heard, &'static str> {
     if ip.get_version() != 4 || ip.get_next_level_protocol() != IpNextHeaderProtocols::Udp {
         return Err("not UDP");
     }
-    // More fragments follow, or it is a later one.
+    // A fragment: more follow, or it is a later one.
     if ip.get_flags() & 1 != 0 || ip.get_fragment_offset() != 0 {
         return Err("an answer in fragments");
     }
@@ -182,10 +183,10 @@ pub fn parse_frame(frame: &[u8]) -> Result<Heard, &'static str> {
     Ok(heard)
 }
 
-/// Reads a DHCP server's message (RFC 2131), with options that overflow into its other fields (option 52).
+/// Parses a DHCP server's message (RFC 2131), including options that overflow into other fields (option 52).
 ///
 /// # Errors
-/// Says in words what is wrong with it. No bytes make it panic.
+/// What is wrong with the input. No input makes it panic.
 pub fn parse_message(message: &[u8]) -> Result<Heard, &'static str> {
     const SHORT: &str = "a DHCP message that is cut off";
     let (fixed, rest) = message.split_at_checked(FIXED).ok_or(SHORT)?;
@@ -197,7 +198,7 @@ pub fn parse_message(message: &[u8]) -> Result<Heard, &'static str> {
     let client = fixed.get(28..).and_then(<[u8]>::first_chunk::<6>).copied().ok_or(SHORT)?;
     let mut read = Read::default();
     read.all_of(options)?;
-    // First the file's field, then the server name's.
+    // First the `file` field, then `sname`.
     let overload = read.overload.take().unwrap_or(0);
     for (bit, place) in [(1, 108..236), (2, 44..108)] {
         if overload & bit != 0 {
@@ -223,7 +224,7 @@ pub fn parse_message(message: &[u8]) -> Result<Heard, &'static str> {
     })
 }
 
-/// Of the options, those that matter; of each the first.
+/// The options that matter; the first of each counts.
 #[derive(Debug, Default)]
 struct Read {
     kind: Option<u8>,
@@ -305,7 +306,7 @@ pub(super) mod tests {
         overflowing[44..57].copy_from_slice(&[LEASE_TIME, 4, 0, 0, 0, 60, ROUTER, 4, 10, 0, 0, 2, END]);
         let expected = Offer { address: ADDRESS, lease: Some(60), router: Some(Ipv4Addr::new(10, 0, 0, 1)) };
         assert_eq!(parse_message(&overflowing).unwrap().answer, Answer::Offer(expected));
-        // A loop that it would make is none.
+        // An overload option inside the overflow is ignored, so it cannot loop.
         overflowing[108..112].copy_from_slice(&[OVERLOAD, 1, 3, END]);
         assert!(parse_message(&overflowing).is_ok());
     }
@@ -361,7 +362,7 @@ pub(super) mod tests {
     }
 }
 
-/// Held against a library that others use.
+/// Compared with an independent DHCP library.
 #[cfg(all(test, feature = "lab"))]
 mod against_dhcproto {
     use super::*;

@@ -1,9 +1,9 @@
-//! A DHCPDISCOVER (RFC 2131) whose OFFERs are only looked at.
+//! Checks for a DHCP server: sends a DHCPDISCOVER (RFC 2131) and reports the OFFERs without requesting one.
 //!
-//! It goes out as a whole frame, from no address to everybody, with the device's own Ethernet address and the client's own
-//! identifier ([`udhcpc`](super::udhcpc)), so that a server offers the client's lease and holds no second one; and under a
-//! transaction id of our own, so that the client on port 68 takes no notice. No REQUEST follows: by RFC 2131 an offer that
-//! is not requested is none. That pnet knows DHCP only as unchecked fields is why its reader and writer are our own.
+//! The DISCOVER is broadcast as an Ethernet frame without a source address. It carries the device's Ethernet address and
+//! the client's own identifier ([`udhcpc`](super::udhcpc)), so that a server offers the client's lease and reserves no
+//! second one. Its own transaction id keeps the client on port 68 from reacting. No REQUEST follows, so by RFC 2131
+//! nothing is leased. The parser is our own because pnet has only unchecked fields for DHCP.
 
 mod message;
 
@@ -26,24 +26,24 @@ use pnet::packet::ethernet::EtherTypes;
 use pnet::packet::ip::IpNextHeaderProtocols;
 use std::time::Duration;
 
-/// How long further servers are awaited once one has answered.
+/// How long to wait for further servers after the first answer.
 ///
-/// 2 s: a second server on the line, somebody's router plugged in the wrong way round, first tries whether its address is
-/// free; busybox's and dnsmasq's take up to that long.
+/// 2 s: a second server on the line (somebody's router plugged in the wrong way round) first probes whether the address is
+/// free; busybox and dnsmasq take up to that long.
 const FURTHER: Duration = Duration::from_secs(2);
 
-/// The shortest time after which silence is asked once more, half the limit else.
+/// The shortest time after which the question is repeated; otherwise half the limit.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Who is named where nobody answered.
+/// The name in the reply when nobody answered.
 const ANYBODY: &str = "any DHCP server";
 
-/// Asks on the link of `device` who would give a lease, and takes none.
+/// Asks on the link of `device` which servers offer a lease, and takes none.
 ///
-/// One reply for each server: [`Said::Answered`], with the offered address, lease time and router in its detail and the
-/// time since the last question; or [`Said::Refused`] for a NAK. Where nobody answers within `limit`, asked twice if `gate`
-/// lets it, one that is [`Said::Silent`]. [`Said::NotChecked`] where `gate` says no, or where there is no Ethernet link that
-/// is up or no right to ask.
+/// Returns one reply per server: [`Said::Answered`], with the offered address, lease time and router as detail and the time
+/// since the last question, or [`Said::Refused`] for a NAK. If nobody answers within `limit` (asked twice if `gate` allows),
+/// one reply with [`Said::Silent`]. [`Said::NotChecked`] if `gate` refuses, or without an Ethernet link that is up, or
+/// without the permission to send.
 pub async fn dhcp(device: &Device, limit: Span, gate: &Gate) -> Vec<Reply> {
     ask(device, limit, gate).await.unwrap_or_else(|why| not_checked(ANYBODY, why))
 }
@@ -91,7 +91,7 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
     Ok(answers(found, ANYBODY, limit, flawed))
 }
 
-/// What is said of an answer.
+/// The reply for a server's message; `None` if it is neither an offer nor a refusal.
 fn told(heard: &Heard) -> Option<Reply> {
     match &heard.answer {
         Answer::Offer(offer) => {
@@ -117,13 +117,14 @@ fn told(heard: &Heard) -> Option<Reply> {
     }
 }
 
-/// Hears only what comes to a DHCP client under this transaction id: on a busy line nothing else is copied to us.
+/// Opens a socket that receives only messages to a DHCP client with this transaction id: on a busy line nothing else is
+/// copied to us.
 fn open(index: u32, xid: u32) -> std::io::Result<Wire> {
     let ip = ETHERNET as u32;
     let filter = [
         byte(ip + 9),
         must_be(IpNextHeaderProtocols::Udp.0.into(), 8),
-        // No later fragment.
+        // Not a later fragment.
         half(ip + 6),
         must_lack(0x1fff, 6),
         header_length(ip),
