@@ -14,13 +14,13 @@ use tokio::sync::mpsc;
 ///
 /// 10 s: wall time is for labels, and one comparison costs three system calls. With a much longer interval, messages
 /// stamped between the setting of the clock and the comparison would carry a label from the wrong year.
-const LOOK: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Wall time counts as unchanged while it has moved less than this against the monotonic clock, milliseconds.
 ///
 /// 1 s: NTP slews by at most 500 ppm, so a slew goes unreported for at least half an hour, and no label is ever wrong by
 /// more than 1 s.
-const MOVED: u64 = 1_000;
+const MOVED_AT_LEAST_MS: u64 = 1_000;
 
 /// The part of the clock that a snapshot stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Clock {
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot_id = boot_id.trim();
         Clock {
-            base: base(kept, boot_id, boottime()),
+            base: base_for_boot(kept, boot_id, boottime_span()),
             boot_id: boot_id.into(),
             #[cfg(feature = "lab")]
             leapt: Arc::default(),
@@ -62,12 +62,12 @@ impl Clock {
 
     /// The present moment. Never runs backwards.
     pub fn now(&self) -> Mono {
-        self.base() + boottime()
+        self.base() + boottime_span()
     }
 
     /// How long the kernel has been up, suspended time included.
     pub fn uptime(&self) -> Span {
-        boottime()
+        boottime_span()
     }
 
     /// The kernel's boot id; empty if /proc does not show one.
@@ -122,7 +122,7 @@ impl Clock {
             Err(before) => -millis(before.duration()),
         };
         #[cfg(feature = "lab")]
-        let wall = wall.saturating_add(pretended_ahead().unwrap_or(0));
+        let wall = wall.saturating_add(lab_wall_ahead().unwrap_or(0));
         Wall(wall.saturating_add_unsigned(self.leapt().0))
     }
 
@@ -131,7 +131,7 @@ impl Clock {
     /// False if the kernel does not answer.
     pub fn synced(&self) -> bool {
         #[cfg(feature = "lab")]
-        if pretended_ahead().is_some() {
+        if lab_wall_ahead().is_some() {
             return true;
         }
         kernel_clock_status().is_some_and(|status| status & libc::STA_UNSYNC == 0)
@@ -156,18 +156,20 @@ impl Clock {
 /// Reports [`Observation::ClockSet`] at the start, whenever wall time moves by more than a second against the monotonic
 /// clock, and whenever it becomes synchronised or stops being so. Ends when the receiver is gone.
 pub async fn watch(clock: Clock, report: mpsc::Sender<Observation>) {
-    let mut told: Option<(i64, bool)> = None;
+    let mut last_reported: Option<(i64, bool)> = None;
     loop {
         let (wall, synced) = (clock.wall(), clock.synced());
         let ahead = wall.0.saturating_sub_unsigned(clock.now().0);
-        if told.is_none_or(|(was, was_synced)| was_synced != synced || was.abs_diff(ahead) > MOVED) {
-            told = Some((ahead, synced));
+        if last_reported
+            .is_none_or(|(was, was_synced)| was_synced != synced || was.abs_diff(ahead) > MOVED_AT_LEAST_MS)
+        {
+            last_reported = Some((ahead, synced));
             if report.send(Observation::ClockSet { wall, synced }).await.is_err() {
                 return;
             }
         }
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(CHECK_INTERVAL) => {}
             () = report.closed() => return,
         }
     }
@@ -178,7 +180,7 @@ pub async fn watch(clock: Clock, report: mpsc::Sender<Observation>) {
 /// Lab stories depend on the hour of the day. `LINEKEEPER_LAB_WALL` (RFC 3339) is the wall time at this process's first
 /// call, and counts as synchronised.
 #[cfg(feature = "lab")]
-fn pretended_ahead() -> Option<i64> {
+fn lab_wall_ahead() -> Option<i64> {
     static AHEAD: std::sync::OnceLock<Option<i64>> = std::sync::OnceLock::new();
     *AHEAD.get_or_init(|| {
         let wanted = std::env::var("LINEKEEPER_LAB_WALL").ok()?;
@@ -190,7 +192,7 @@ fn pretended_ahead() -> Option<i64> {
 }
 
 /// The clock's value at the boot of this kernel, for a snapshot taken in this or another boot.
-fn base(kept: Option<Kept>, boot_id: &str, uptime: Span) -> Mono {
+fn base_for_boot(kept: Option<Kept>, boot_id: &str, uptime: Span) -> Mono {
     match kept {
         None => Mono(0),
         // The last condition guards against a copied snapshot and a container with a shifted boot time: a clock that
@@ -204,7 +206,7 @@ fn base(kept: Option<Kept>, boot_id: &str, uptime: Span) -> Mono {
     }
 }
 
-fn boottime() -> Span {
+fn boottime_span() -> Span {
     Span(u64::try_from(since_boot().as_millis()).unwrap_or(u64::MAX))
 }
 
@@ -246,22 +248,22 @@ mod tests {
     }
 
     #[test]
-    fn goes_on_exactly_within_one_boot() {
-        assert_eq!(base(kept("a", 500, 1_500), "a", Span(2_000)), Mono(500));
-        assert_eq!(base(None, "a", Span(2_000)), Mono(0));
+    fn clock_continues_within_one_boot() {
+        assert_eq!(base_for_boot(kept("a", 500, 1_500), "a", Span(2_000)), Mono(500));
+        assert_eq!(base_for_boot(None, "a", Span(2_000)), Mono(0));
     }
 
     #[test]
-    fn never_runs_back_over_a_reboot() {
-        assert_eq!(base(kept("a", 500, 90_500), "b", Span(7)), Mono(90_500));
+    fn clock_never_runs_backwards_over_a_reboot() {
+        assert_eq!(base_for_boot(kept("a", 500, 90_500), "b", Span(7)), Mono(90_500));
         // No id at all: it may have been a reboot.
-        assert_eq!(base(kept("", 500, 90_500), "", Span(100_000)), Mono(90_500));
+        assert_eq!(base_for_boot(kept("", 500, 90_500), "", Span(100_000)), Mono(90_500));
         // The id is ours and yet less time has passed than had then.
-        assert_eq!(base(kept("a", 500, 90_500), "a", Span(7)), Mono(90_500));
+        assert_eq!(base_for_boot(kept("a", 500, 90_500), "a", Span(7)), Mono(90_500));
     }
 
     #[test]
-    fn a_restart_goes_on_and_a_reboot_begins_where_the_snapshot_was() {
+    fn restart_continues_and_reboot_starts_at_the_snapshot() {
         let first = Clock::start(None);
         assert_eq!(first.base(), Mono(0));
         let kept = first.kept();
@@ -273,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sleeps_until_the_moment_and_not_less() {
+    async fn sleep_until_never_returns_early() {
         let clock = Clock::start(None);
         let moment = clock.now() + Span::millis(30);
         clock.sleep_until(moment).await;
@@ -282,7 +284,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn civil_time_is_told_at_the_start_and_then_only_when_it_moves() {
+    async fn wall_time_is_reported_at_the_start_and_when_it_moves() {
         let clock = Clock::start(None);
         let (report, mut told) = mpsc::channel(4);
         let task = tokio::spawn(watch(clock.clone(), report));

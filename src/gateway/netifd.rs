@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 pub const CALL_WITHIN: Duration = Duration::from_secs(5);
 
 /// The most interfaces that are searched for the WAN. Gateways have fewer than ten.
-const INTERFACES_MOST: usize = 32;
+const MAX_INTERFACES: usize = 32;
 
 /// The events to listen for: interfaces going up and down, and bus objects (netifd's among them) appearing and leaving.
 const EVENTS: [&str; 3] = ["network.interface", "ubus.object.add", "ubus.object.remove"];
@@ -33,9 +33,9 @@ pub fn read(status: &Value) -> Interface {
     let code = errors.filter_map(|e| e.get("code")?.as_str()).next();
     match (flag("up"), flag("pending"), code) {
         (false, _, Some("NO_DEVICE")) => Interface::NoDevice,
-        (false, _, Some(code)) => {
-            Interface::Refused(code.chars().filter(|c| c.is_ascii_graphic()).take(CODE_MOST).collect())
-        }
+        (false, _, Some(code)) => Interface::Refused(
+            code.chars().filter(|c| c.is_ascii_graphic()).take(MAX_ERROR_CODE_LENGTH).collect(),
+        ),
         (true, ..) if status.get("proto").and_then(Value::as_str) == Some("none") => Interface::NoProtocol,
         (true, ..) => Interface::Up,
         (false, true, None) => Interface::Pending,
@@ -46,7 +46,7 @@ pub fn read(status: &Value) -> Interface {
 }
 
 /// The most characters of an error code that are kept: netifd's have about twenty.
-const CODE_MOST: usize = 64;
+const MAX_ERROR_CODE_LENGTH: usize = 64;
 
 /// A client of netifd.
 #[derive(Debug, Clone)]
@@ -87,10 +87,10 @@ impl Netifd {
             return Ok(name.to_owned());
         }
         let (mut ours, mut routed) = (None, None);
-        for name in names.iter().take(INTERFACES_MOST).filter(|name| **name != "loopback") {
+        for name in names.iter().take(MAX_INTERFACES).filter(|name| **name != "loopback") {
             let Ok(status) = self.status(name).await else { continue };
-            let (mine, default) = weigh(device, &status);
-            if mine && ours.is_none() {
+            let (is_ours, default) = match_device(device, &status);
+            if is_ours && ours.is_none() {
                 ours = Some(*name);
             }
             if default && routed.is_none() {
@@ -149,19 +149,19 @@ impl Netifd {
 }
 
 /// Whether this is the status of the interface on `device`, and whether that interface has the default route.
-fn weigh(device: &str, status: &Value) -> (bool, bool) {
+fn match_device(device: &str, status: &Value) -> (bool, bool) {
     // Of two interfaces on one device, the IPv4 one counts: restarting it brings up IPv6 too, not the other way round.
-    let mine = !device.is_empty()
+    let is_ours = !device.is_empty()
         && [text(status, "l3_device"), text(status, "device")].contains(&device)
         && text(status, "proto") != "dhcpv6";
     let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
-    (mine, routes.any(|r| r["target"] == "0.0.0.0" && r["mask"] == 0))
+    (is_ours, routes.any(|r| r["target"] == "0.0.0.0" && r["mask"] == 0))
 }
 
 /// Runs every parser of netifd's answers on `bytes` and discards the results: for tests with hostile input.
 pub fn swallow(bytes: &[u8]) {
     if let Ok(status) = linekeeper_contract::json::parse(bytes) {
-        weigh("wan", &status);
+        match_device("wan", &status);
         let _ = read(&status).words();
     }
 }

@@ -46,7 +46,7 @@ pub const NAMES: &[&str] = &[
 ];
 
 /// The longest written form of an IPv6 address, characters: one that ends with an IPv4 address.
-const LONGEST: usize = 45;
+const MAX_IPV6_LENGTH: usize = 45;
 
 /// What one configuration allows to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,7 +76,7 @@ impl Privacy {
         let mut own: Vec<IpAddr> = resolvers.collect();
         for text in hosts.chain(brokers).chain(urls) {
             let mut from = 0;
-            while let Some((at, found)) = next(text, from) {
+            while let Some((at, found)) = next_address(text, from) {
                 from = at.end;
                 own.extend(found.ip());
             }
@@ -88,7 +88,7 @@ impl Privacy {
     pub fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut out = String::new();
         let (mut done, mut from) = (0, 0);
-        while let Some((at, found)) = next(text, from) {
+        while let Some((at, found)) = next_address(text, from) {
             from = at.end;
             let masked = match found {
                 Found::Mac => {
@@ -96,7 +96,7 @@ impl Privacy {
                     let between = &text[at.start + 2..at.start + 3];
                     format!("{kept}{between}xx{between}xx{between}xx")
                 }
-                Found::Ip(ip) if self.is_open(ip) => continue,
+                Found::Ip(ip) if self.stays_readable(ip) => continue,
                 Found::Ip(IpAddr::V4(ip)) => {
                     let [a, b, c, _] = ip.octets();
                     format!("{a}.{b}.{c}.x")
@@ -117,7 +117,7 @@ impl Privacy {
         Cow::Owned(out)
     }
 
-    fn is_open(&self, ip: IpAddr) -> bool {
+    fn stays_readable(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || ip.is_unspecified() || self.own.contains(&ip)
     }
 
@@ -192,7 +192,7 @@ impl Found {
 }
 
 /// The next address in `text` at byte `from` or later, and its byte range.
-fn next(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
+fn next_address(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
     let bytes = text.as_bytes();
     (from..bytes.len()).find_map(|at| {
         let byte = bytes[at];
@@ -202,9 +202,9 @@ fn next(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
         let before = at.checked_sub(1).map(|i| bytes[i]);
         let begins = !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b':');
         let rest = &bytes[at..];
-        let mac = || mac(rest).map(|long| (long, Found::Mac));
-        let v6 = || v6(rest).map(|(long, ip)| (long, Found::Ip(ip)));
-        let v4 = || v4(rest).map(|(long, ip)| (long, Found::Ip(ip.into())));
+        let mac = || mac_length(rest).map(|long| (long, Found::Mac));
+        let v6 = || longest_ipv6(rest).map(|(long, ip)| (long, Found::Ip(ip)));
+        let v4 = || leading_ipv4(rest).map(|(long, ip)| (long, Found::Ip(ip.into())));
         let found = if begins { mac().or_else(v6) } else { None };
         let digit = before.is_some_and(|b| b.is_ascii_digit());
         let (long, found) = found.or_else(|| if digit { None } else { v4() })?;
@@ -213,7 +213,7 @@ fn next(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
 }
 
 /// The length of the link-layer address that `bytes` begin with: `02:42:ac:11:00:02`, or with dashes.
-fn mac(bytes: &[u8]) -> Option<usize> {
+fn mac_length(bytes: &[u8]) -> Option<usize> {
     const LONG: usize = 17;
     let pairs = bytes.get(..LONG)?;
     let between = pairs[2];
@@ -225,9 +225,9 @@ fn mac(bytes: &[u8]) -> Option<usize> {
 }
 
 /// The longest IPv6 address that `bytes` begin with, and its length.
-fn v6(bytes: &[u8]) -> Option<(usize, IpAddr)> {
+fn longest_ipv6(bytes: &[u8]) -> Option<(usize, IpAddr)> {
     let run = bytes.iter().take_while(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')).count();
-    let run = run.min(LONGEST);
+    let run = run.min(MAX_IPV6_LENGTH);
     if bytes[..run].iter().filter(|b| **b == b':').count() < 2 {
         return None;
     }
@@ -239,7 +239,7 @@ fn v6(bytes: &[u8]) -> Option<(usize, IpAddr)> {
 }
 
 /// The IPv4 address that `bytes` begin with, and its length.
-fn v4(bytes: &[u8]) -> Option<(usize, Ipv4Addr)> {
+fn leading_ipv4(bytes: &[u8]) -> Option<(usize, Ipv4Addr)> {
     let mut octets = [0; 4];
     let mut at = 0;
     for (i, octet) in octets.iter_mut().enumerate() {
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_keep_their_network_and_no_more() {
+    fn masked_addresses_keep_only_their_network() {
         for (text, wanted) in [
             ("198.18.100.10", "198.18.100.x"),
             (
@@ -294,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_stays_and_so_does_what_is_the_operators() {
+    fn other_text_and_configured_addresses_stay_readable() {
         for text in [
             "",
             "198.51.100.1: anchor target",
@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_of_a_message_is_masked_but_names() {
+    fn every_text_of_a_message_is_masked_except_identifiers() {
         let privacy = Privacy::default();
         let mut message = json!({
             "id": "10.0.0.1/1", "device_id": "10.0.0.1", "why": "10.0.0.1", "n": 7,
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_are_not_configured_are_left_out() {
+    fn groups_not_configured_are_removed() {
         let callback = json!({
             "customer_id": "C", "remedies": [1],
             "evidence": { "facts": [1], "samples": [1], "recorder": {}, "rule": "r" },
@@ -373,7 +373,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_address_is_overlooked_and_no_text_breaks_it(
+        fn every_address_is_masked_in_any_context(
             before in "[ -~\\PC]{0,12}[ =(\"/\\[,;]",
             after in "([^0-9A-Fa-f:.\\-x][\\PC]{0,12})?",
             v4 in any::<[u8; 4]>(),
@@ -394,7 +394,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_masked_once(text in "[0-9a-f:.\\- x\\PC]{0,60}") {
+        fn masking_accepts_any_text(text in "[0-9a-f:.\\- x\\PC]{0,60}") {
             let privacy = Privacy::default();
             let once = privacy.masked(&text).into_owned();
             let _ = privacy.masked(&once);

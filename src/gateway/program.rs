@@ -26,10 +26,10 @@ pub const ANSWER_KEPT: usize = 256 * 1024;
 ///
 /// 100 ms: what the program itself wrote is in the pipe already, and a background process that holds the pipe open must
 /// not delay us.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+const DRAIN_AFTER_EXIT: Duration = Duration::from_millis(100);
 
 /// How long to wait for a killed program. Only one that is stuck in the kernel takes longer; it is no longer waited for.
-const REAPED_WITHIN: Duration = Duration::from_secs(1);
+const REAP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a program ended.
 #[derive(Debug)]
@@ -145,8 +145,8 @@ async fn run_keeping<A: AsRef<OsStr>>(
         command.stdout(into.try_clone()?).stderr(into);
         Receiver::from_owned_fd(from.into())
     });
-    let said = match piped {
-        Ok(said) => said,
+    let output_pipe = match piped {
+        Ok(pipe) => pipe,
         Err(e) => return not_started(format!("cannot run {}: no pipe: {e}", program.display())),
     };
     let spawned = command.spawn();
@@ -158,7 +158,7 @@ async fn run_keeping<A: AsRef<OsStr>>(
     };
     let group = Group(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
 
-    let tail = Tail { said: Mutex::default(), most };
+    let tail = Tail { kept: Mutex::default(), most };
     let stdin = child.stdin.take();
     let talk = async {
         let feed = async {
@@ -167,13 +167,13 @@ async fn run_keeping<A: AsRef<OsStr>>(
                 let _ = stdin.write_all(input).await;
             }
         };
-        tokio::join!(feed, tail.drain(said));
+        tokio::join!(feed, tail.drain(output_pipe));
     };
     let waited = timeout(limit, async {
         let mut talk = std::pin::pin!(talk);
         tokio::select! {
             status = child.wait() => {
-                let _ = timeout(LAST_WORDS, talk).await;
+                let _ = timeout(DRAIN_AFTER_EXIT, talk).await;
                 status
             }
             () = &mut talk => child.wait().await,
@@ -188,7 +188,7 @@ async fn run_keeping<A: AsRef<OsStr>>(
         Ok(Err(e)) => End::NotStarted(format!("cannot wait for {}: {e}", program.display())),
         Err(_) => {
             drop(group);
-            let _ = timeout(REAPED_WITHIN, child.wait()).await;
+            let _ = timeout(REAP_LIMIT, child.wait()).await;
             End::Overran
         }
     };
@@ -231,7 +231,7 @@ impl Drop for Group {
 
 /// The last `most` bytes of the output.
 struct Tail {
-    said: Mutex<Vec<u8>>,
+    kept: Mutex<Vec<u8>>,
     most: usize,
 }
 
@@ -242,7 +242,7 @@ impl Tail {
             if read == 0 {
                 return;
             }
-            let mut kept = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             kept.extend_from_slice(&buffer[..read]);
             let excess = kept.len().saturating_sub(self.most);
             kept.drain(..excess);
@@ -250,7 +250,7 @@ impl Tail {
     }
 
     fn text(&self) -> String {
-        let kept = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
         let clean: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
         clean.trim().to_owned()
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_is_kept_whole_and_an_outputs_end_alone() {
+    async fn ask_keeps_the_complete_answer_and_run_only_the_end() {
         let argv = ["sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i + 1)); done"];
         let limit = Duration::from_secs(60);
         assert_eq!(ask(&argv, limit).await.output.len(), 2_000 * 11 - 1);

@@ -63,7 +63,7 @@ fn parse(text: &str, format: Format) -> Result<(Value, Places), Faults> {
         return Err(Faults::text(format!("the text {words}"), None, None));
     }
     match format {
-        Format::Json => Ok((json(text)?, Places::none())),
+        Format::Json => Ok((parse_json(text)?, Places::none())),
         #[cfg(feature = "toml")]
         Format::Toml => self::toml::parse(text),
         #[cfg(not(feature = "toml"))]
@@ -77,8 +77,8 @@ fn parse(text: &str, format: Format) -> Result<(Value, Places), Faults> {
 }
 
 /// Parses JSON. Unlike serde_json's own parser, it rejects a key that is given twice.
-fn json(text: &str) -> Result<Value, Faults> {
-    serde_json::from_slice::<Once>(text.as_bytes()).map(|tree| tree.0).map_err(|error| {
+fn parse_json(text: &str) -> Result<Value, Faults> {
+    serde_json::from_slice::<UniqueKeys>(text.as_bytes()).map(|tree| tree.0).map_err(|error| {
         let (line, column) = (u32::try_from(error.line()).ok(), u32::try_from(error.column()).ok());
         // serde_json appends line and column itself. Its message quotes no part of the text except a repeated key.
         let words = error.to_string();
@@ -88,58 +88,58 @@ fn json(text: &str) -> Result<Value, Faults> {
 }
 
 /// A tree without repeated keys.
-struct Once(Value);
+struct UniqueKeys(Value);
 
-impl<'de> Deserialize<'de> for Once {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Once, D::Error> {
-        deserializer.deserialize_any(OnceVisitor)
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UniqueKeys, D::Error> {
+        deserializer.deserialize_any(UniqueKeysVisitor)
     }
 }
 
-struct OnceVisitor;
+struct UniqueKeysVisitor;
 
-impl<'de> Visitor<'de> for OnceVisitor {
-    type Value = Once;
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = UniqueKeys;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
-    fn visit_unit<E>(self) -> Result<Once, E> {
-        Ok(Once(Value::Null))
+    fn visit_unit<E>(self) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(Value::Null))
     }
-    fn visit_bool<E>(self, value: bool) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_bool<E>(self, value: bool) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_i64<E>(self, value: i64) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_u64<E>(self, value: u64) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_f64<E>(self, value: f64) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_f64<E>(self, value: f64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_str<E>(self, value: &str) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_str<E>(self, value: &str) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<UniqueKeys, A::Error> {
         let mut list = Vec::new();
-        while let Some(Once(item)) = items.next_element()? {
+        while let Some(UniqueKeys(item)) = items.next_element()? {
             list.push(item);
         }
-        Ok(Once(Value::Array(list)))
+        Ok(UniqueKeys(Value::Array(list)))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Once, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<UniqueKeys, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
                 let key = fault::quoted(&key);
                 return Err(de::Error::custom(format!("the key {key} is given twice")));
             }
-            let Once(value) = entries.next_value()?;
+            let UniqueKeys(value) = entries.next_value()?;
             map.insert(key, value);
         }
-        Ok(Once(Value::Object(map)))
+        Ok(UniqueKeys(Value::Object(map)))
     }
 }
 
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_told_by_extension_then_by_text() {
+    fn format_follows_extension_then_text() {
         let of = |path: &str, text| Format::of(Path::new(path), text);
         assert_eq!(of("/etc/linekeeper.json", "[device]"), Format::Json);
         assert_eq!(of("/etc/linekeeper.toml", "{"), Format::Toml);
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_none_is_told_with_its_place() {
+    fn invalid_json_is_reported_with_line_and_column() {
         let told = |text: &str| load_text(text, Format::Json).unwrap_err().to_string();
         assert_eq!(
             told("{\n  \"device\": oops }"),

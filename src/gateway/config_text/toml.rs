@@ -14,33 +14,33 @@ use serde_json::{Map, Number, Value};
 pub fn parse(text: &str) -> Result<(Value, Places), Faults> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut grower = Grower { lines: &lines, places: Places::none(), faults: Vec::new() };
+    let mut builder = TreeBuilder { lines: &lines, places: Places::none(), faults: Vec::new() };
     for error in &errors {
         let (line, column) = error.span().map(|span| lines.place(text, span.start)).unzip();
         // Some of the crate's messages have several lines.
         let words = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-        grower.faults.push(Fault {
+        builder.faults.push(Fault {
             path: String::new(),
             words: format!("the text is not TOML: {words}"),
             line,
             column,
         });
     }
-    if !grower.faults.is_empty() {
-        grower.faults.sort_by_key(|fault| (fault.line, fault.column));
-        return Err(Faults(grower.faults));
+    if !builder.faults.is_empty() {
+        builder.faults.sort_by_key(|fault| (fault.line, fault.column));
+        return Err(Faults(builder.faults));
     }
-    let tree = grower.table("", table.get_ref());
-    if grower.faults.is_empty() { Ok((tree, grower.places)) } else { Err(Faults(grower.faults)) }
+    let tree = builder.table("", table.get_ref());
+    if builder.faults.is_empty() { Ok((tree, builder.places)) } else { Err(Faults(builder.faults)) }
 }
 
-struct Grower<'a> {
+struct TreeBuilder<'a> {
     lines: &'a Lines,
     places: Places,
     faults: Vec<Fault>,
 }
 
-impl Grower<'_> {
+impl TreeBuilder<'_> {
     fn table(&mut self, path: &str, table: &DeTable<'_>) -> Value {
         let mut map = Map::new();
         for (key, value) in table {
@@ -59,11 +59,11 @@ impl Grower<'_> {
             DeValue::Datetime(date) => Value::String(date.to_string()),
             DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
                 Ok(number) => number.into(),
-                Err(_) => self.no_number(path, value),
+                Err(_) => self.reject_number(path, value),
             },
             DeValue::Float(float) => match float.as_str().parse::<f64>().ok().and_then(Number::from_f64) {
                 Some(number) => Value::Number(number),
-                None => self.no_number(path, value),
+                None => self.reject_number(path, value),
             },
             DeValue::Array(items) => {
                 let list = items.iter().enumerate().map(|(i, item)| {
@@ -78,7 +78,7 @@ impl Grower<'_> {
     }
 
     /// Records a fault: JSON has no infinity, no NaN, and no number beyond 64 bits.
-    fn no_number(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Value {
+    fn reject_number(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Value {
         self.faults.push(Fault {
             path: path.to_owned(),
             words: "must be a number that 64 bits hold".to_owned(),
@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_know_their_lines() {
+    fn each_key_has_its_line() {
         let text = "# first\n[probe]\ninterval = \"1 s\"\ntargets = [\n  { host = \"a\" },\n  { host = \"b\",\n    \
                     role = \"world\" },\n]\n[promise.download]\n\"odd key\" = 1\n";
         let (tree, places) = parse(text).unwrap();
@@ -136,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn dates_become_their_text() {
+    fn dates_become_text() {
         let (tree, _) = parse("a = 2026-11-20T09:00:00+08:00\nb = 2026-11-20 09:00:00.5Z\n").unwrap();
         assert_eq!(tree["a"], "2026-11-20T09:00:00+08:00");
         assert_eq!(tree["b"], "2026-11-20T09:00:00.5Z");
     }
 
     #[test]
-    fn numbers_are_read_or_refused() {
+    fn numbers_are_read_or_rejected() {
         let (tree, _) = parse("a = 1_000\nb = 0xff\nc = 2.5\nd = -7\n").unwrap();
         assert_eq!(tree, serde_json::json!({ "a": 1000, "b": 255, "c": 2.5, "d": -7 }));
         let told = parse("a = nan\n[b]\nc = -inf\nd = 99999999999999999999\n").unwrap_err().to_string();
@@ -156,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn syntax_is_told_with_its_place_in_characters() {
+    fn syntax_fault_column_counts_characters() {
         let faults = parse("a = \"é\" x\n").unwrap_err();
         assert_eq!((faults.0[0].line, faults.0[0].column), (Some(1), Some(9)), "{faults}");
     }

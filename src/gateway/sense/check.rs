@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// How long after its limit a check is aborted. Each check keeps its own limit; this grace covers a busy processor.
-const LATE: Duration = Duration::from_millis(500);
+const GRACE: Duration = Duration::from_millis(500);
 
 /// Checks one layer of the line now, over `device`, and returns at least one reply and at most [`REPLIES`].
 ///
@@ -25,10 +25,10 @@ pub async fn carry_out(
     config: &Config,
     gates: &Gates,
 ) -> Checked {
-    let limit = Duration::from(order.limit) + LATE;
+    let limit = Duration::from(order.limit) + GRACE;
     let mut replies = match obstacle(order.ask, config.line.protocol, facts) {
         Some(why) => vec![reply(order.ask, Said::NotChecked, why)],
-        None => match timeout(limit, ask(order, device, facts, config, gates)).await {
+        None => match timeout(limit, run_sensor(order, device, facts, config, gates)).await {
             Ok(replies) => replies,
             Err(_) => {
                 vec![reply(order.ask, Said::NotChecked, "this gateway was too busy to ask in time")]
@@ -42,7 +42,7 @@ pub async fn carry_out(
     Checked { check: order.check, ask: order.ask, replies }
 }
 
-async fn ask(
+async fn run_sensor(
     order: &CheckOrder,
     device: &Device,
     facts: &LinkFacts,
@@ -106,7 +106,7 @@ mod tests {
     use linekeeper_judge::observation::Link;
 
     #[tokio::test]
-    async fn what_cannot_be_asked_is_not_checked() {
+    async fn layer_that_cannot_be_checked_is_reported_as_not_checked() {
         let config = load_text(include_str!("../../../config/smallest.json"), Format::Json).unwrap();
         let device = Device { name: "none".into(), index: 9 };
         let bare = Link { present: true, admin_up: true, carrier: true, ..Link::default() };

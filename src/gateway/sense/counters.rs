@@ -43,10 +43,10 @@ struct Reading {
 /// Starts reading the counters of the device in `link`. Reports nothing while there is none. Ends when the receiver of
 /// `report` is gone.
 pub fn spawn(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
-    tokio::spawn(read_on(link, report, clock));
+    tokio::spawn(run(link, report, clock));
 }
 
-async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
+async fn run(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
     let mut kernel = None;
     let mut last: Option<Reading> = None;
     let mut in_trouble = false;
@@ -86,7 +86,7 @@ async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observat
         }
         let before = last.replace(now);
         if let Some(before) = before
-            && report.send(Observation::Counted(between(before, now))).await.is_err()
+            && report.send(Observation::Counted(difference(before, now))).await.is_err()
         {
             return;
         }
@@ -104,7 +104,7 @@ pub(super) fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option
         if kind == RTM_NEWLINK {
             totals = attributes(body, HEADER)
                 .find(|(kind, _)| *kind == IFLA_STATS64)
-                .and_then(|(_, value)| totals_in(value));
+                .and_then(|(_, value)| parse_totals(value));
         }
     });
     match answer {
@@ -115,7 +115,7 @@ pub(super) fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option
     }
 }
 
-fn totals_in(stats: &[u8]) -> Option<Totals> {
+fn parse_totals(stats: &[u8]) -> Option<Totals> {
     let field = |n: usize| u64_at(stats, n * 8);
     Some(Totals {
         rx_packets: field(0)?,
@@ -128,7 +128,7 @@ fn totals_in(stats: &[u8]) -> Option<Totals> {
 }
 
 /// The traffic between two readings. A recreated device, or counters that went back, count as a reset without traffic.
-fn between(before: Reading, now: Reading) -> Counted {
+fn difference(before: Reading, now: Reading) -> Counted {
     let over = now.at.since(before.at);
     let (a, b) = (before.totals, now.totals);
     let more = |a: u64, b: u64| b.checked_sub(a);
@@ -169,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn differences_over_our_own_time() {
-        let counted = between(reading(3, 1_000, 2), reading(3, 2_004, 5));
+    fn difference_uses_the_measured_time() {
+        let counted = difference(reading(3, 1_000, 2), reading(3, 2_004, 5));
         let expected = Counted {
             over: Span(1_004),
             rx_bytes: 3_000,
@@ -184,16 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn what_went_back_or_is_another_device_is_no_traffic() {
+    fn decreasing_counters_or_a_new_device_count_as_reset() {
         let nothing = Counted { over: Span(1_000), reset: true, ..Counted::default() };
-        assert_eq!(between(reading(3, 0, 5), reading(3, 1_000, 2)), nothing);
-        assert_eq!(between(reading(3, 0, 2), reading(4, 1_000, 5)), nothing);
+        assert_eq!(difference(reading(3, 0, 5), reading(3, 1_000, 2)), nothing);
+        assert_eq!(difference(reading(3, 0, 2), reading(4, 1_000, 5)), nothing);
     }
 
     #[test]
-    fn more_multicast_than_packets_is_no_unicast() {
+    fn more_multicast_than_packets_gives_zero_unicast() {
         let (before, mut now) = (reading(3, 0, 1), reading(3, 1_000, 2));
         now.totals.multicast += 100;
-        assert_eq!(between(before, now).rx_unicast, 0);
+        assert_eq!(difference(before, now).rx_unicast, 0);
     }
 }

@@ -43,10 +43,10 @@ impl Default for Roots {
 /// Starts reading. Reports [`Observation::DeviceSeen`] and, when it changes, [`Observation::HandsOffSeen`], at once and
 /// then after each `every`. `store` is a path on the flash whose free space is reported. Ends when the receiver is gone.
 pub fn spawn(every: Span, store: PathBuf, roots: Roots, report: mpsc::Sender<Observation>) {
-    tokio::spawn(read_on(every, Reader::new(roots, store), report));
+    tokio::spawn(run(every, Reader::new(roots, store), report));
 }
 
-async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observation>) {
+async fn run(every: Span, mut reader: Reader, report: mpsc::Sender<Observation>) {
     let mut tick = tokio::time::interval(Duration::from(every));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
@@ -76,13 +76,13 @@ pub struct Reader {
     store: PathBuf,
     system: System,
     /// Whether there was a reading before: processor use is measured between two readings.
-    begun: bool,
+    has_previous: bool,
 }
 
 impl Reader {
     /// One that has read nothing yet.
     pub fn new(roots: Roots, store: PathBuf) -> Reader {
-        Reader { roots, store, system: System::new(), begun: false }
+        Reader { roots, store, system: System::new(), has_previous: false }
     }
 
     /// A reading. The processor's share is that since the one before, and absent in the first; two readings within
@@ -90,12 +90,12 @@ impl Reader {
     pub fn read(&mut self) -> DeviceSeen {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
-        let begun = std::mem::replace(&mut self.begun, true);
+        let has_previous = std::mem::replace(&mut self.has_previous, true);
         let cpu = self.system.global_cpu_usage();
         let load = System::load_average().one;
         DeviceSeen {
             // The casts saturate.
-            cpu: begun.then_some((cpu * 10.0).round() as u16).map(|cpu| cpu.min(1_000)),
+            cpu: has_previous.then_some((cpu * 10.0).round() as u16).map(|cpu| cpu.min(1_000)),
             load: Some((load * 1_000.0).round() as u32),
             memory_free: permille(self.system.available_memory(), self.system.total_memory()),
             flash_free: flash_free(&self.store),
@@ -117,20 +117,23 @@ fn flash_free(store: &Path) -> Option<u16> {
     permille(told.f_bavail, told.f_blocks)
 }
 
-fn number(path: &Path) -> Option<u64> {
+fn read_number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 fn conntrack(proc: &Path) -> Option<u16> {
     let netfilter = proc.join("sys/net/netfilter");
-    permille(number(&netfilter.join("nf_conntrack_count"))?, number(&netfilter.join("nf_conntrack_max"))?)
+    permille(
+        read_number(&netfilter.join("nf_conntrack_count"))?,
+        read_number(&netfilter.join("nf_conntrack_max"))?,
+    )
 }
 
 /// The highest temperature of all thermal zones and hardware monitors, thousandths of a degree Celsius.
 fn hottest(sys: &Path) -> Option<i32> {
-    let zones = below(&sys.join("class/thermal"), "thermal_zone").map(|zone| zone.join("temp"));
-    let monitors = below(&sys.join("class/hwmon"), "hwmon");
-    let inputs = monitors.flat_map(|monitor| below(&monitor, "temp")).filter(|path| is_value(path));
+    let zones = entries(&sys.join("class/thermal"), "thermal_zone").map(|zone| zone.join("temp"));
+    let monitors = entries(&sys.join("class/hwmon"), "hwmon");
+    let inputs = monitors.flat_map(|monitor| entries(&monitor, "temp")).filter(|path| is_value(path));
     zones
         .chain(inputs)
         .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
@@ -143,7 +146,7 @@ fn is_value(path: &Path) -> bool {
     path.to_string_lossy().ends_with("_input")
 }
 
-fn below(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use<> {
+fn entries(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use<> {
     let begin = begin.to_owned();
     fs::read_dir(directory)
         .into_iter()
@@ -199,14 +202,14 @@ fn processes(proc: &Path) -> BTreeMap<u32, Process> {
             let number = entry.file_name().to_str()?.parse().ok()?;
             // The process may have ended meanwhile.
             let stat = fs::read(entry.path().join("stat")).ok()?;
-            Some((number, process(&String::from_utf8_lossy(&stat))?))
+            Some((number, parse_stat(&String::from_utf8_lossy(&stat))?))
         })
         .take(PROCESSES)
         .collect()
 }
 
 /// Parses `/proc/N/stat`: `N (name) S parent …`. The name may contain anything, also parentheses.
-fn process(stat: &str) -> Option<Process> {
+fn parse_stat(stat: &str) -> Option<Process> {
     let (begin, rest) = stat.rsplit_once(')')?;
     let (_, name) = begin.split_once('(')?;
     let name = name.chars().filter(|c| !c.is_control()).collect();
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hottest_sensor_counts_and_a_broken_one_does_not() {
+    fn hottest_plausible_sensor_counts() {
         let fake = Fake::new()
             .with("sys/class/thermal/thermal_zone0/temp", "61500\n")
             .with("sys/class/thermal/thermal_zone1/temp", "-274000\n")
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn conntrack_is_told_where_there_is_some() {
+    fn conntrack_use_is_read_if_present() {
         let fake = Fake::new()
             .with("proc/sys/net/netfilter/nf_conntrack_count", "15360\n")
             .with("proc/sys/net/netfilter/nf_conntrack_max", "16384\n");
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_of_this_machine() {
+    fn reading_of_this_machine_is_plausible() {
         let room = tempfile::tempdir().unwrap();
         let mut reader = Reader::new(Roots::default(), room.path().join("not/there/yet"));
         let first = reader.read();
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_at_work_is_seen() {
+    fn upgrade_and_ssh_session_are_detected() {
         let idle = || Fake::new().process(1, "procd", 0).process(700, "dropbear", 1).process(900, "a) (b", 1);
         let why = |fake: &Fake| hands_off_by(&fake.roots());
         assert_eq!(why(&idle()), None);
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn that_nobody_is_at_work_is_told_at_the_start() {
+    async fn absence_of_anyone_is_reported_at_the_start() {
         let fake = Fake::new();
         let (report, mut told) = mpsc::channel(8);
         spawn(Span::seconds(60), fake.0.path().to_owned(), fake.roots(), report);
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_told_at_once_and_then_each_interval() {
+    async fn health_is_reported_at_once_and_each_interval() {
         let fake = Fake::new().process(701, "dropbear", 1).process(702, "ash", 701);
         let (report, mut told) = mpsc::channel(8);
         spawn(Span::millis(20), fake.0.path().to_owned(), fake.roots(), report);

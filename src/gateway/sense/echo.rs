@@ -35,7 +35,7 @@ pub const QUEUE: usize = 32;
 const PAYLOAD: &[u8; 32] = b"linekeeper watches this line.   ";
 
 /// How long a request may wait for room in the kernel's send buffer before it counts as not sent.
-const STUCK: Duration = Duration::from_secs(1);
+const SEND_LIMIT: Duration = Duration::from_secs(1);
 
 /// How often a name is resolved again without a reason.
 const REFRESH: Duration = Duration::from_secs(3_600);
@@ -74,8 +74,8 @@ pub fn spawn(
     let echo = Echo {
         addresses,
         facts: LinkFacts::default(),
-        v4: Way::default(),
-        v6: Way::default(),
+        v4: FamilySocket::default(),
+        v6: FamilySocket::default(),
         identifier: PingIdentifier(fastrand::u16(..)),
         sequence: 0,
         in_trouble: false,
@@ -88,8 +88,8 @@ pub fn spawn(
 struct Echo {
     addresses: Vec<Option<IpAddr>>,
     facts: LinkFacts,
-    v4: Way,
-    v6: Way,
+    v4: FamilySocket,
+    v6: FamilySocket,
     /// Random, so that a late reply to an earlier run of this process does not match.
     identifier: PingIdentifier,
     sequence: u16,
@@ -99,7 +99,7 @@ struct Echo {
 
 /// The socket of one address family.
 #[derive(Default)]
-struct Way {
+struct FamilySocket {
     /// Never cloned: dropping any clone closes all.
     client: Option<Client>,
     /// The last attempt failed for lack of permission.
@@ -129,7 +129,7 @@ struct Failure {
 }
 
 /// The receiver of the observations is gone.
-struct Unheard;
+struct ReceiverGone;
 
 impl Echo {
     async fn run(
@@ -139,13 +139,13 @@ impl Echo {
         mut resolved: mpsc::Receiver<(usize, IpAddr)>,
     ) {
         let mut outstanding = JoinSet::new();
-        self.see(link.borrow_and_update().clone());
+        self.update_facts(link.borrow_and_update().clone());
         loop {
             let heard = tokio::select! {
                 // Changes before requests: a request must use the newest state of the line.
                 biased;
                 Ok(()) = link.changed() => {
-                    self.see(link.borrow_and_update().clone());
+                    self.update_facts(link.borrow_and_update().clone());
                     Ok(())
                 }
                 Some((place, address)) = resolved.recv() => {
@@ -155,7 +155,7 @@ impl Echo {
                     Ok(())
                 }
                 Some(ended) = outstanding.join_next() => match ended {
-                    Ok((sent, outcome)) => self.tell(sent, outcome).await,
+                    Ok((sent, outcome)) => self.report_outcome(sent, outcome).await,
                     Err(_) => Ok(()),
                 },
                 request = asked.recv() => match request {
@@ -171,7 +171,7 @@ impl Echo {
     }
 
     /// Takes the new state of the line. Sockets bound to a device that was recreated are dead without an error: drop them.
-    fn see(&mut self, facts: LinkFacts) {
+    fn update_facts(&mut self, facts: LinkFacts) {
         if facts.index != self.facts.index || facts.name != self.facts.name {
             self.v4.client = None;
             self.v6.client = None;
@@ -184,18 +184,18 @@ impl Echo {
         probe: ProbeId,
         target: TargetId,
         outstanding: &mut JoinSet<(Sent, Outcome)>,
-    ) -> Result<(), Unheard> {
+    ) -> Result<(), ReceiverGone> {
         let address = if target == TargetId::GATEWAY {
             self.facts.link.gateway
         } else {
             self.addresses.get(usize::from(target.0)).copied().flatten()
         };
         let not_sent = |obstacle| Observation::EchoNotSent { probe, target, obstacle };
-        if !usable(&self.facts) {
+        if !can_carry(&self.facts) {
             return self.report(not_sent(Obstacle::NoWay)).await;
         }
         let Some(address) = address else { return self.report(not_sent(Obstacle::NoAddress)).await };
-        if !has_way(&self.facts, address) {
+        if !has_source_address(&self.facts, address) {
             return self.report(not_sent(Obstacle::NoWay)).await;
         }
         if outstanding.len() >= OUTSTANDING {
@@ -210,7 +210,7 @@ impl Echo {
             Some(client) => client,
             None => match open(&self.facts.name, sent.v6) {
                 Ok(client) => way.client.insert(client),
-                Err(error) => return self.tell(sent, Outcome::NotSent(not_opened(&error))).await,
+                Err(error) => return self.report_outcome(sent, Outcome::NotSent(open_failure(&error))).await,
             },
         };
         let mut pinger = client.pinger(address, self.identifier).await;
@@ -224,7 +224,7 @@ impl Echo {
         Ok(())
     }
 
-    async fn tell(&mut self, sent: Sent, outcome: Outcome) -> Result<(), Unheard> {
+    async fn report_outcome(&mut self, sent: Sent, outcome: Outcome) -> Result<(), ReceiverGone> {
         let Sent { probe, target, v6 } = sent;
         let way = if v6 { &mut self.v6 } else { &mut self.v4 };
         let mut words = None;
@@ -259,13 +259,13 @@ impl Echo {
         Ok(())
     }
 
-    async fn report(&self, observation: Observation) -> Result<(), Unheard> {
-        self.report.send(observation).await.map_err(|_| Unheard)
+    async fn report(&self, observation: Observation) -> Result<(), ReceiverGone> {
+        self.report.send(observation).await.map_err(|_| ReceiverGone)
     }
 }
 
 /// Whether the device can carry packets at all.
-fn usable(facts: &LinkFacts) -> bool {
+fn can_carry(facts: &LinkFacts) -> bool {
     let link = &facts.link;
     facts.index != 0 && link.present && link.admin_up && link.carrier
 }
@@ -275,7 +275,7 @@ fn usable(facts: &LinkFacts) -> bool {
 /// The kernel does not report this: for a socket bound to a device without a route, it treats every target as a neighbour
 /// and uses another device's address. If the device has an address of its own, a missing route is tolerated: a reply
 /// still comes over this line, and the link sensor reports the missing route.
-fn has_way(facts: &LinkFacts, address: IpAddr) -> bool {
+fn has_source_address(facts: &LinkFacts, address: IpAddr) -> bool {
     let link = &facts.link;
     match address {
         IpAddr::V6(v6) if v6.is_unicast_link_local() => true,
@@ -303,12 +303,12 @@ fn open(device: &str, v6: bool) -> io::Result<Client> {
 
 /// Sends one request and waits for its result.
 async fn ask(mut pinger: Pinger, sequence: PingSequence) -> Outcome {
-    match tokio::time::timeout(LIMIT + STUCK, pinger.ping(sequence, PAYLOAD)).await {
+    match tokio::time::timeout(LIMIT + SEND_LIMIT, pinger.ping(sequence, PAYLOAD)).await {
         Ok(Ok((packet, after))) if is_reply(&packet) => Outcome::Answered(after),
         // An ICMP error, from the target or a router: not an echo reply.
         Ok(Ok(_)) => Outcome::Lost,
         Ok(Err(SurgeError::Timeout { .. })) => Outcome::Lost,
-        Ok(Err(SurgeError::IOError(error))) => Outcome::NotSent(not_sent(&error)),
+        Ok(Err(SurgeError::IOError(error))) => Outcome::NotSent(send_failure(&error)),
         Ok(Err(error)) => {
             Outcome::NotSent(Failure { obstacle: Obstacle::Busy, words: error.to_string(), broken: true })
         }
@@ -331,7 +331,7 @@ fn is_reply(packet: &IcmpPacket) -> bool {
     }
 }
 
-fn not_opened(error: &io::Error) -> Failure {
+fn open_failure(error: &io::Error) -> Failure {
     // For a missing permission, surge-ping passes on only the error kind.
     let refused = error.kind() == io::ErrorKind::PermissionDenied;
     let obstacle = match Errno::from_io_error(error) {
@@ -346,7 +346,7 @@ fn not_opened(error: &io::Error) -> Failure {
     Failure { obstacle, words, broken: true }
 }
 
-fn not_sent(error: &io::Error) -> Failure {
+fn send_failure(error: &io::Error) -> Failure {
     let (obstacle, broken) = match Errno::from_io_error(error) {
         // The socket's device is gone.
         Some(Errno::NODEV | Errno::NXIO) => (Obstacle::NoWay, true),
@@ -392,7 +392,7 @@ async fn resolve(
                 Ok(addresses) => addresses.map(|socket| socket.ip()).collect(),
                 Err(_) => Vec::new(),
             };
-            let best = choose(&addresses, name.known, &link.borrow());
+            let best = best_address(&addresses, name.known, &link.borrow());
             all &= best.is_some();
             if let Some(best) = best
                 && name.known != Some(best)
@@ -407,23 +407,23 @@ async fn resolve(
         retry = if all { RETRY } else { REFRESH.min(retry * 2) };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = back(&mut link) => retry = RETRY,
+            () = wait_for_line(&mut link) => retry = RETRY,
             () = found.closed() => return,
         }
     }
 }
 
 /// The address of a name to use: one of a family that the line has, preferably the one used before.
-fn choose(addresses: &[IpAddr], known: Option<IpAddr>, facts: &LinkFacts) -> Option<IpAddr> {
-    let reachable = |address: &&IpAddr| has_way(facts, **address);
+fn best_address(addresses: &[IpAddr], known: Option<IpAddr>, facts: &LinkFacts) -> Option<IpAddr> {
+    let reachable = |address: &&IpAddr| has_source_address(facts, **address);
     let before = |address: &&IpAddr| Some(**address) == known;
     let mut reachables = addresses.iter().filter(reachable);
     reachables.clone().find(before).or_else(|| reachables.next()).or_else(|| addresses.first()).copied()
 }
 
 /// Waits until the line has lost its default route and has one again. Never returns once the link sensor is gone.
-async fn back(link: &mut watch::Receiver<LinkFacts>) {
-    let up = |facts: &LinkFacts| usable(facts) && facts.link.default_route;
+async fn wait_for_line(link: &mut watch::Receiver<LinkFacts>) {
+    let up = |facts: &LinkFacts| can_carry(facts) && facts.link.default_route;
     if link.wait_for(|facts| !up(facts)).await.is_err() || link.wait_for(up).await.is_err() {
         std::future::pending().await
     }
@@ -440,34 +440,36 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_asked_by_a_family_that_the_line_has_and_keeps_its_address() {
+    fn name_resolves_to_an_available_family_and_keeps_its_address() {
         let both: Vec<IpAddr> =
             ["2001:db8::1", "192.0.2.1", "192.0.2.2"].iter().map(|a| a.parse().unwrap()).collect();
-        assert_eq!(choose(&both, None, &facts(&["192.0.2.9"])), Some(both[1]));
-        assert_eq!(choose(&both, Some(both[2]), &facts(&["192.0.2.9"])), Some(both[2]));
-        assert_eq!(choose(&both, Some(both[2]), &facts(&["2001:db8::9"])), Some(both[0]));
-        assert_eq!(choose(&both, None, &facts(&[])), Some(both[0]));
-        assert_eq!(choose(&[], Some(both[0]), &facts(&[])), None);
+        assert_eq!(best_address(&both, None, &facts(&["192.0.2.9"])), Some(both[1]));
+        assert_eq!(best_address(&both, Some(both[2]), &facts(&["192.0.2.9"])), Some(both[2]));
+        assert_eq!(best_address(&both, Some(both[2]), &facts(&["2001:db8::9"])), Some(both[0]));
+        assert_eq!(best_address(&both, None, &facts(&[])), Some(both[0]));
+        assert_eq!(best_address(&[], Some(both[0]), &facts(&[])), None);
     }
 
     #[test]
-    fn a_packet_needs_an_address_of_its_family() {
+    fn packet_needs_a_source_address_of_its_family() {
         let v4: IpAddr = "192.0.2.1".parse().unwrap();
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
-        assert!(has_way(&facts(&["192.0.2.9"]), v4) && !has_way(&facts(&["192.0.2.9"]), v6));
-        assert!(!has_way(&facts(&[]), v4));
-        assert!(has_way(&facts(&[]), "fe80::1".parse().unwrap()));
+        assert!(
+            has_source_address(&facts(&["192.0.2.9"]), v4) && !has_source_address(&facts(&["192.0.2.9"]), v6)
+        );
+        assert!(!has_source_address(&facts(&[]), v4));
+        assert!(has_source_address(&facts(&[]), "fe80::1".parse().unwrap()));
     }
 
     #[test]
-    fn errors_of_the_kernel_become_obstacles() {
-        let obstacle = |errno: Errno| not_sent(&errno.into()).obstacle;
+    fn kernel_errors_map_to_obstacles() {
+        let obstacle = |errno: Errno| send_failure(&errno.into()).obstacle;
         assert_eq!(obstacle(Errno::NETUNREACH), Obstacle::NoWay);
         assert_eq!(obstacle(Errno::NETDOWN), Obstacle::NoWay);
         assert_eq!(obstacle(Errno::PERM), Obstacle::NotAllowed);
         assert_eq!(obstacle(Errno::NOBUFS), Obstacle::Busy);
-        assert_eq!(not_opened(&Errno::PERM.into()).obstacle, Obstacle::NotAllowed);
-        assert_eq!(not_opened(&io::ErrorKind::PermissionDenied.into()).obstacle, Obstacle::NotAllowed);
-        assert_eq!(not_opened(&Errno::NODEV.into()).obstacle, Obstacle::NoWay);
+        assert_eq!(open_failure(&Errno::PERM.into()).obstacle, Obstacle::NotAllowed);
+        assert_eq!(open_failure(&io::ErrorKind::PermissionDenied.into()).obstacle, Obstacle::NotAllowed);
+        assert_eq!(open_failure(&Errno::NODEV.into()).obstacle, Obstacle::NoWay);
     }
 }

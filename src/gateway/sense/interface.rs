@@ -55,7 +55,7 @@ pub fn spawn(
         configured,
         device: device.unwrap_or_default(),
         name: None,
-        told: None,
+        last_reported: None,
         troubled: false,
         failures: 0,
         named,
@@ -66,7 +66,7 @@ pub fn spawn(
 }
 
 /// The receiver of the observations is gone.
-struct Unheard;
+struct ReceiverGone;
 
 struct Watch {
     netifd: Netifd,
@@ -74,7 +74,7 @@ struct Watch {
     device: String,
     /// The interface that was found.
     name: Option<String>,
-    told: Option<(String, Interface)>,
+    last_reported: Option<(String, Interface)>,
     troubled: bool,
     failures: u32,
     named: watch::Sender<Named>,
@@ -83,19 +83,19 @@ struct Watch {
 
 impl Watch {
     async fn run(mut self) {
-        let mut ear = Ear::new(self.netifd.clone());
+        let mut listener = Listener::new(self.netifd.clone());
         let mut soon = SOON;
         loop {
-            if self.ask().await.is_err() {
+            if self.query().await.is_err() {
                 return;
             }
-            let up = self.told.as_ref().is_some_and(|(_, is)| *is == Interface::Up);
-            let again = if up && ear.listens() { AGAIN.0 } else { AGAIN.1 };
+            let up = self.last_reported.as_ref().is_some_and(|(_, is)| *is == Interface::Up);
+            let again = if up && listener.is_running() { AGAIN.0 } else { AGAIN.1 };
             let wait = soon.min(again);
             soon = again.min(soon * 2);
             tokio::select! {
                 () = sleep(wait) => {}
-                () = ear.heard() => {
+                () = listener.event() => {
                     sleep(BURST).await;
                     soon = SOON;
                 }
@@ -105,7 +105,7 @@ impl Watch {
     }
 
     /// Queries the status and reports what changed.
-    async fn ask(&mut self) -> Result<(), Unheard> {
+    async fn query(&mut self) -> Result<(), ReceiverGone> {
         let known = match &self.name {
             Some(name) => self.netifd.status(name).await.ok(),
             None => None,
@@ -121,41 +121,41 @@ impl Watch {
         match status {
             Ok(status) => {
                 self.failures = 0;
-                self.name_devices(&name, &status);
-                self.trouble(None).await?;
+                self.publish_devices(&name, &status);
+                self.report_trouble(None).await?;
                 self.name = Some(name.clone());
-                self.tell(name, read(&status)).await
+                self.report_state(name, read(&status)).await
             }
             Err(why) => {
                 self.failures = self.failures.saturating_add(1);
                 if self.failures >= FAILURES {
                     let words = format!("netifd does not tell how {name} stands: {why}");
-                    self.trouble(Some(words)).await?;
+                    self.report_trouble(Some(words)).await?;
                 }
-                self.tell(name, Interface::Gone).await
+                self.report_state(name, Interface::Gone).await
             }
         }
     }
 
-    async fn tell(&mut self, name: String, is: Interface) -> Result<(), Unheard> {
+    async fn report_state(&mut self, name: String, is: Interface) -> Result<(), ReceiverGone> {
         let told = Some((name, is));
-        if self.told == told {
+        if self.last_reported == told {
             return Ok(());
         }
-        self.told = told;
-        let Some((name, is)) = self.told.clone() else { return Ok(()) };
-        self.report.send(Observation::InterfaceSeen { name, is }).await.map_err(|_| Unheard)
+        self.last_reported = told;
+        let Some((name, is)) = self.last_reported.clone() else { return Ok(()) };
+        self.report.send(Observation::InterfaceSeen { name, is }).await.map_err(|_| ReceiverGone)
     }
 
-    async fn trouble(&mut self, trouble: Option<String>) -> Result<(), Unheard> {
+    async fn report_trouble(&mut self, trouble: Option<String>) -> Result<(), ReceiverGone> {
         if std::mem::replace(&mut self.troubled, trouble.is_some()) == trouble.is_some() {
             return Ok(());
         }
         let told = Observation::PartSeen { part: Part::Interface, trouble };
-        self.report.send(told).await.map_err(|_| Unheard)
+        self.report.send(told).await.map_err(|_| ReceiverGone)
     }
 
-    fn name_devices(&self, name: &str, status: &Value) {
+    fn publish_devices(&self, name: &str, status: &Value) {
         let last = self.named.borrow().clone();
         let named = devices(name, status, &last);
         self.named.send_if_modified(|old| {
@@ -182,7 +182,7 @@ pub fn devices(name: &str, status: &Value, last: &Named) -> Named {
 }
 
 /// The `ubus listen` child; it is started again when it has died.
-struct Ear {
+struct Listener {
     netifd: Netifd,
     child: Option<Child>,
     retry: Duration,
@@ -190,18 +190,18 @@ struct Ear {
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Ear {
-    fn new(netifd: Netifd) -> Ear {
+impl Listener {
+    fn new(netifd: Netifd) -> Listener {
         let child = netifd.listen().ok();
-        Ear { netifd, child, retry: RETRY.0, waiting: None }
+        Listener { netifd, child, retry: RETRY.0, waiting: None }
     }
 
-    fn listens(&self) -> bool {
+    fn is_running(&self) -> bool {
         self.child.is_some()
     }
 
     /// Returns when an event came, or when the listener was started again: events in between were missed.
-    async fn heard(&mut self) {
+    async fn event(&mut self) {
         if let Some(output) = self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
             let mut said = [0; 1024];
             if output.read(&mut said).await.is_ok_and(|n| n > 0) {
@@ -224,7 +224,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_session_that_is_gone_keeps_its_name_and_the_port_below_it() {
+    fn ended_session_keeps_its_device_and_port() {
         let up = json!({ "proto": "pppoe", "l3_device": "pppoe-wan", "device": "eth1" });
         let down = json!({ "proto": "pppoe", "device": "eth1" });
         let wanted = Named { device: Some("pppoe-wan".into()), port: Some("eth1".into()) };
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_was_never_up_has_the_device_it_is_to_have() {
+    fn interface_that_was_never_up_has_its_configured_device() {
         let device = |status| devices("wan", &status, &Named::default()).device;
         assert_eq!(device(json!({ "proto": "dhcp", "device": "eth1" })).as_deref(), Some("eth1"));
         assert_eq!(

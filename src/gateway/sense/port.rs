@@ -18,10 +18,10 @@ const UNKNOWN: [u64; 2] = [0xffff, 0xffff_ffff];
 
 /// The negotiated rate of the device with this name and index, and whether it runs half duplex; `None` while unknown.
 pub(super) fn negotiated(name: &str, index: u32) -> Option<(Rate, bool)> {
-    look(Path::new(SYSFS), name, index)
+    negotiated_below(Path::new(SYSFS), name, index)
 }
 
-fn look(root: &Path, name: &str, index: u32) -> Option<(Rate, bool)> {
+fn negotiated_below(root: &Path, name: &str, index: u32) -> Option<(Rate, bool)> {
     let read = |what: &str| std::fs::read_to_string(root.join(name).join(what)).ok();
     if read("ifindex")?.trim().parse() != Ok(index) {
         return None;
@@ -43,7 +43,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_drivers_write() {
+    fn speed_values_of_drivers_are_parsed() {
         for (text, rate) in [
             ("100\n", Some(Rate(100_000_000))),
             ("2500\n", Some(Rate(2_500_000_000))),
@@ -59,23 +59,23 @@ mod tests {
     }
 
     #[test]
-    fn only_the_device_that_is_meant() {
+    fn device_must_match_by_index() {
         let root = tempfile::tempdir().unwrap();
         let device = root.path().join("wan");
         std::fs::create_dir(&device).unwrap();
         std::fs::write(device.join("speed"), "1000\n").unwrap();
-        assert_eq!(look(root.path(), "wan", 7), None, "a device without a number");
+        assert_eq!(negotiated_below(root.path(), "wan", 7), None, "a device without a number");
         std::fs::write(device.join("ifindex"), "7\n").unwrap();
-        assert_eq!(look(root.path(), "wan", 7), Some((Rate(1_000_000_000), false)));
+        assert_eq!(negotiated_below(root.path(), "wan", 7), Some((Rate(1_000_000_000), false)));
         for (text, half) in [("half\n", true), ("full\n", false), ("unknown\n", false)] {
             std::fs::write(device.join("duplex"), text).unwrap();
-            assert_eq!(look(root.path(), "wan", 7), Some((Rate(1_000_000_000), half)), "{text}");
+            assert_eq!(negotiated_below(root.path(), "wan", 7), Some((Rate(1_000_000_000), half)), "{text}");
         }
         std::fs::write(device.join("duplex"), "half\n").unwrap();
         std::fs::write(device.join("speed"), "-1\n").unwrap();
-        assert_eq!(look(root.path(), "wan", 7), None, "a driver that knows neither");
+        assert_eq!(negotiated_below(root.path(), "wan", 7), None, "a driver that knows neither");
         std::fs::write(device.join("speed"), "1000\n").unwrap();
-        assert_eq!(look(root.path(), "wan", 8), None, "another namespace's device of this name");
-        assert_eq!(look(root.path(), "lan", 7), None);
+        assert_eq!(negotiated_below(root.path(), "wan", 8), None, "another namespace's device of this name");
+        assert_eq!(negotiated_below(root.path(), "lan", 7), None);
     }
 }

@@ -68,9 +68,9 @@ pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limi
         let took = clock::since_boot().saturating_sub(began);
         last = match fetched {
             Err(_) => (Said::Silent, None, format!("no answer from {}", place.ip())),
-            Ok(Err(e)) => failed(&e, place, &device.name),
+            Ok(Err(e)) => describe_failure(&e, place, &device.name),
             Ok(Ok((head, body))) => {
-                let (said, words) = weigh(&url, web, &head, &body);
+                let (said, words) = judge_answer(&url, web, &head, &body);
                 (said, Some(took), words)
             }
         };
@@ -82,7 +82,7 @@ pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limi
     reply(address, said, took, words)
 }
 
-fn failed(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Option<Duration>, String) {
+fn describe_failure(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Option<Duration>, String) {
     let ip = place.ip();
     match e.kind() {
         ErrorKind::ConnectionRefused => (Said::Refused, None, format!("{ip} takes no connection")),
@@ -116,7 +116,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
             }
             None => {}
         }
-        if !more(&mut stream, &mut room).await? {
+        if !read_more(&mut stream, &mut room).await? {
             return Err(ErrorKind::UnexpectedEof.into());
         }
     };
@@ -125,7 +125,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     let bodiless = matches!(head.status, 204 | 304);
     while !bodiless && room.len() < wanted {
         // If the connection ends early, what has arrived is compared.
-        if !more(&mut stream, &mut room).await.unwrap_or(false)
+        if !read_more(&mut stream, &mut room).await.unwrap_or(false)
             || (head.chunked && room.ends_with(b"0\r\n\r\n"))
         {
             break;
@@ -137,7 +137,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
 }
 
 /// Reads more bytes into `room`; false at the end of the stream.
-async fn more(stream: &mut TcpStream, room: &mut Vec<u8>) -> io::Result<bool> {
+async fn read_more(stream: &mut TcpStream, room: &mut Vec<u8>) -> io::Result<bool> {
     let mut part = [0; 2048];
     let n = stream.read(&mut part).await?;
     room.extend_from_slice(&part[..n]);
@@ -167,7 +167,7 @@ pub fn unchunked(mut rest: &[u8]) -> Vec<u8> {
 }
 
 /// Compares the answer with the expected one and describes the result.
-fn weigh(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, String) {
+fn judge_answer(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, String) {
     let status = head.status;
     if status != web.status {
         let words = format!("status {status} instead of {}", web.status);
@@ -176,7 +176,7 @@ fn weigh(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, S
         }
         let words = match (&head.location, title(body)) {
             (Some(to), _) => {
-                let to = shown(to);
+                let to = sanitised(to);
                 match url.redirected(to.as_str()) {
                     Ok(other) if other.host != url.host => format!("{words}: it leads to {to}, another host"),
                     Ok(_) | Err(_) => format!("{words}: it leads to {to}"),
@@ -205,12 +205,12 @@ fn title(body: &[u8]) -> Option<String> {
     let begin = small.find("<title")?;
     let begin = begin + small[begin..].find('>')? + 1;
     let end = small[begin..].find('<').map_or(text.len(), |at| begin + at);
-    let title = shown(text.get(begin..end)?.trim());
+    let title = sanitised(text.get(begin..end)?.trim());
     (!title.is_empty()).then_some(title)
 }
 
 /// A foreign text, shortened and without control characters.
-fn shown(text: &str) -> String {
+fn sanitised(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
 
@@ -223,14 +223,14 @@ mod tests {
         config::Web { url: None, status, body: body.map(str::to_owned), every: Span::minutes(15) }
     }
 
-    fn weighed(web: &config::Web, answer: &str) -> (Said, String) {
+    fn judged(web: &config::Web, answer: &str) -> (Said, String) {
         let url = Url::parse("http://web.example/204").unwrap();
         let head = response(answer.as_bytes()).unwrap().unwrap();
-        weigh(&url, web, &head, &answer.as_bytes()[head.head..])
+        judge_answer(&url, web, &head, &answer.as_bytes()[head.head..])
     }
 
     #[test]
-    fn answers_are_weighed() {
+    fn answers_are_judged() {
         use Said::{Answered, Forged, Refused};
         let (empty, success) = (page(204, None), page(200, Some("success")));
         for (web, answer, said, words) in [
@@ -260,14 +260,14 @@ mod tests {
             (&success, "HTTP/1.1 200 OK\r\n\r\nsuccess, please log in", Forged, "another body, of 22 bytes"),
             (&success, "HTTP/1.1 200 OK\r\n\r\n<title>Log in", Forged, "a page \"Log in\""),
         ] {
-            let (got, told) = weighed(web, answer);
+            let (got, told) = judged(web, answer);
             assert_eq!(got, said, "{answer}");
             assert!(told.contains(words), "{answer}: {told}");
         }
     }
 
     #[test]
-    fn chunks_are_put_together() {
+    fn chunked_body_is_decoded() {
         assert_eq!(unchunked(b"3\r\nsuc\r\n4;x=y\r\ncess\r\n0\r\n\r\n"), b"success");
         assert_eq!(unchunked(b"ffffffff\r\nsuc"), b"suc");
         assert_eq!(unchunked(b"x\r\nsuc"), b"");
@@ -275,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "(<title|>|</|\\PC)*") {
+        fn any_body_is_accepted_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "(<title|>|</|\\PC)*") {
             let _ = (unchunked(&bytes), title(&bytes), title(text.as_bytes()));
         }
     }

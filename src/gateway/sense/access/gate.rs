@@ -42,7 +42,7 @@ struct State {
     checked: Option<Duration>,
     /// When the bucket will be full again, at one question per [`REFILL`] (GCRA's theoretical arrival time). Time since
     /// the boot, so a process starts with a full burst.
-    good: Duration,
+    full_at: Duration,
 }
 
 impl Gate {
@@ -51,15 +51,15 @@ impl Gate {
     /// # Errors
     /// Why no check may start now, and how long to wait.
     pub(super) fn begin(&self) -> Result<(), String> {
-        self.with(|state| state.begin(clock::since_boot()))
+        self.with_state(|state| state.begin(clock::since_boot()))
     }
 
     /// Takes another question for a running check; false if there is none left.
-    pub(super) fn again(&self) -> bool {
-        self.with(|state| state.ask(clock::since_boot()))
+    pub(super) fn take_one_more(&self) -> bool {
+        self.with_state(|state| state.take(clock::since_boot()))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn with_state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -68,7 +68,7 @@ impl State {
     fn begin(&mut self, now: Duration) -> Result<(), String> {
         let ago = self.checked.map(|at| now.saturating_sub(at));
         let fresh = ago.is_some_and(|ago| ago < SPACING);
-        if fresh || !self.ask(now) {
+        if fresh || !self.take(now) {
             let ago = ago.unwrap_or_default().as_secs();
             let left =
                 if fresh { SPACING.as_secs().saturating_sub(ago) } else { self.wait(now).as_secs() + 1 };
@@ -80,17 +80,17 @@ impl State {
         Ok(())
     }
 
-    fn ask(&mut self, now: Duration) -> bool {
+    fn take(&mut self, now: Duration) -> bool {
         let free = self.wait(now) == Duration::ZERO;
         if free {
-            self.good = self.good.max(now).saturating_add(REFILL);
+            self.full_at = self.full_at.max(now).saturating_add(REFILL);
         }
         free
     }
 
     /// The time until the next question is allowed.
     fn wait(&self, now: Duration) -> Duration {
-        self.good.saturating_sub(now).saturating_sub(REFILL * (BURST - 1))
+        self.full_at.saturating_sub(now).saturating_sub(REFILL * (BURST - 1))
     }
 }
 
@@ -100,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn two_checks_keep_their_distance_and_the_refusal_says_so() {
+    fn checks_keep_their_spacing_and_the_refusal_says_so() {
         let mut state = State::default();
         let at = |s: u64| Duration::from_secs(1_000 + s);
         assert_eq!(state.begin(at(0)), Ok(()));
@@ -110,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_of_asking_without_end_costs_the_stated_number() {
+    fn continuous_asking_stays_within_the_hourly_limit() {
         let mut state = State::default();
         let (mut asked, mut checks) = (0, 0);
         for second in 0..3_600 {
             let now = Duration::from_secs(50_000 + second);
             if state.begin(now).is_ok() {
                 (asked, checks) = (asked + 1, checks + 1);
-                asked += u32::from(state.ask(now));
+                asked += u32::from(state.take(now));
             }
         }
         assert!((HOURLY - 1..=HOURLY).contains(&asked), "{asked} questions");
@@ -126,14 +126,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_stated_in_any_hour(steps in proptest::collection::vec((0u64..700, any::<bool>()), 1..300)) {
+        fn any_hour_stays_within_the_limit(steps in proptest::collection::vec((0u64..700, any::<bool>()), 1..300)) {
             let mut state = State::default();
             let mut now = Duration::from_secs(5);
             let mut asked: Vec<Duration> = Vec::new();
             let mut begun: Vec<Duration> = Vec::new();
             for (step, begin) in steps {
                 now += Duration::from_secs(step);
-                let went = if begin { state.begin(now).is_ok() } else { state.ask(now) };
+                let went = if begin { state.begin(now).is_ok() } else { state.take(now) };
                 if went && begin {
                     begun.push(now);
                 }

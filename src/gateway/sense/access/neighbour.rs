@@ -2,7 +2,9 @@
 //!
 //! A gateway that answers is present, whether or not it answers ICMP echoes or forwards packets.
 
-use crate::sense::access::replies::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
+use crate::sense::access::replies::{
+    Flawed, TOO_SHORT, microseconds, not_checked, replies_or_silence, reply,
+};
 use crate::sense::access::station::{Station, station};
 use crate::sense::access::wire::filter::{byte, drop, must_be, pass};
 use crate::sense::access::wire::{self, Next, Wire};
@@ -99,7 +101,7 @@ async fn ask(device: &Device, gateway: IpAddr, limit: Span) -> Result<Vec<Reply>
     if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
-    Ok(answers(found, gateway.to_string(), limit, flawed))
+    Ok(replies_or_silence(found, gateway.to_string(), limit, flawed))
 }
 
 /// A question: which protocol, and the addresses of both ends.
@@ -376,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_gateways_answer_to_us_counts() {
+    fn only_the_gateways_reply_to_us_counts() {
         assert_eq!(arp().answer(&arp_reply()), Ok(Some(GATEWAY)));
         let mut question_of_theirs = arp_reply();
         question_of_theirs[ETHERNET + 7] = 1;
@@ -390,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advertisement_names_its_address_or_means_its_sender() {
+    fn advertisement_gives_its_address_or_its_sender() {
         let named = MacAddr(2, 0, 0, 0, 0, 99);
         assert_eq!(ndp().answer(&advertisement(Some(named))), Ok(Some(named)));
         assert_eq!(ndp().answer(&advertisement(None)), Ok(Some(GATEWAY)));
@@ -403,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_no_or_of_too_much_length_are_said() {
+    fn options_with_invalid_length_are_rejected() {
         assert!(
             ndp().answer(&advertisement_with(&[TARGET_LINK_LAYER, 0])).unwrap_err().contains("no length")
         );
@@ -418,7 +420,7 @@ mod tests {
     }
 
     #[test]
-    fn a_solicitation_goes_to_its_group_with_a_right_checksum() {
+    fn solicitation_has_the_right_group_and_checksum() {
         let (own, gateway) = addresses6();
         let frame = solicitation(US, own, gateway);
         assert_eq!(frame[..6], [0x33, 0x33, 0xff, 1, 0x23, 0x45]);
@@ -437,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gateway_is_not_asked() {
+    fn invalid_gateway_addresses_are_not_asked() {
         for address in ["0.0.0.0", "::", "255.255.255.255", "224.0.0.1", "ff02::1", "127.0.0.1"] {
             assert!(!can_be_asked(&address.parse().unwrap()), "{address}");
         }
@@ -447,13 +449,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_parse_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_arp(&bytes);
             let _ = parse_advertisement(&bytes);
         }
 
         #[test]
-        fn no_changed_answer_makes_it_panic(
+        fn mutated_answers_parse_without_panic(
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
             length in any::<prop::sample::Index>(),
             option in proptest::collection::vec(any::<u8>(), 0..40),

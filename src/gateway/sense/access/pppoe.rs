@@ -5,7 +5,7 @@
 
 use crate::sense::access::gate::Gate;
 use crate::sense::access::replies::{
-    Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply,
+    Flawed, TOO_SHORT, microseconds, not_checked, printable, replies_or_silence, reply,
 };
 use crate::sense::access::station::station;
 use crate::sense::access::wire::{self, Next, Wire};
@@ -77,7 +77,7 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
         .ask(
             given,
             AGAIN.max(given / 2),
-            &mut |number| (number == 0 || number == 1 && gate.again()).then(|| padi(us.mac, unique)),
+            &mut |number| (number == 0 || number == 1 && gate.take_one_more()).then(|| padi(us.mac, unique)),
             &mut |frame, took| {
                 let heard = match parse_frame(frame) {
                     Ok(heard) if heard.unique.as_deref() == Some(&unique) && heard.to == us.mac => heard,
@@ -87,7 +87,7 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
                         return Next::More;
                     }
                 };
-                let Some(mut answer) = told(&heard) else { return Next::More };
+                let Some(mut answer) = reply_for(&heard) else { return Next::More };
                 answer.took_us = Some(microseconds(took));
                 if !found.iter().any(|(mac, other)| (*mac, other.said) == (heard.from, answer.said)) {
                     found.push((heard.from, answer));
@@ -99,11 +99,11 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
     if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
-    Ok(answers(found.into_iter().map(|(_, answer)| answer).collect(), ANYBODY, limit, flawed))
+    Ok(replies_or_silence(found.into_iter().map(|(_, answer)| answer).collect(), ANYBODY, limit, flawed))
 }
 
 /// The reply for a concentrator's answer; `None` if it is neither an offer nor a refusal.
-fn told(heard: &Heard) -> Option<Reply> {
+fn reply_for(heard: &Heard) -> Option<Reply> {
     let whom = match &heard.name {
         Some(name) if !name.is_empty() => name.clone(),
         _ => heard.from.to_string(),
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_is_read_and_told() {
+    fn offer_is_parsed_and_reported() {
         let tags: &[(u16, &[u8])] = &[
             (SERVICE_NAME, b""),
             (AC_NAME, b"bng-7"),
@@ -280,10 +280,10 @@ mod tests {
         ];
         let heard = parse_frame(&answer(PADO, tags)).unwrap();
         assert_eq!((heard.from, heard.to, heard.unique.as_deref()), (THEM, US, Some(&b"12345678"[..])));
-        let said = told(&heard).unwrap();
+        let said = reply_for(&heard).unwrap();
         assert_eq!((said.whom.as_str(), said.said), ("bng-7", Said::Answered));
         assert_eq!(said.detail, "offers a session, at 02:00:00:00:00:fe, service \"internet\"");
-        let unnamed = told(&parse_frame(&answer(PADO, &[])).unwrap()).unwrap();
+        let unnamed = reply_for(&parse_frame(&answer(PADO, &[])).unwrap()).unwrap();
         assert_eq!(
             (&*unnamed.whom, &*unnamed.detail),
             ("02:00:00:00:00:fe", "offers a session, at 02:00:00:00:00:fe")
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_tag_refuses_with_its_words() {
+    fn each_error_tag_is_a_refusal_with_its_text() {
         for (tag, name) in [
             (SERVICE_NAME_ERROR, "Service-Name-Error"),
             (AC_SYSTEM_ERROR, "AC-System-Error"),
@@ -299,16 +299,20 @@ mod tests {
         ] {
             for code in [PADO, PADS] {
                 let heard = parse_frame(&answer(code, &[(AC_NAME, b"bng-7"), (tag, b"no\n room")])).unwrap();
-                let said = told(&heard).unwrap();
+                let said = reply_for(&heard).unwrap();
                 assert_eq!(said.said, Said::Refused);
                 assert_eq!(said.detail, format!("02:00:00:00:00:fe refuses ({name}): no\u{fffd} room"));
             }
         }
-        assert_eq!(told(&parse_frame(&answer(PADS, &[])).unwrap()), None, "a session that nobody asked for");
+        assert_eq!(
+            reply_for(&parse_frame(&answer(PADS, &[])).unwrap()),
+            None,
+            "a session that nobody asked for"
+        );
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_frames_are_rejected_with_a_reason() {
         let good = answer(PADO, &[(AC_NAME, &[b'x'; 80])]);
         assert!(parse_frame(&good[..30]).unwrap_err().contains("frame that is cut off"));
         assert!(parse_frame(&good[..18]).unwrap_err().contains("header that is cut off"));
@@ -322,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_is_one_for_any_service_with_our_mark() {
+    fn padi_asks_for_any_service_with_our_host_uniq() {
         let frame = padi(US, *b"12345678");
         let tags = [1, 1, 0, 0, 1, 3, 0, 8, b'1', b'2', b'3', b'4', b'5', b'6', b'7', b'8'];
         assert_eq!(frame[..6], [0xff; 6]);
@@ -334,12 +338,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_parse_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_frame(&bytes);
         }
 
         #[test]
-        fn no_changed_answer_makes_it_panic(
+        fn mutated_answers_parse_without_panic(
             tags in proptest::collection::vec(
                 (prop_oneof![0x101u16..0x105, 0x201u16..0x204, any::<u16>()],
                  proptest::collection::vec(any::<u8>(), 0..90)), 0..9),
@@ -355,7 +359,7 @@ mod tests {
             }
             frame.truncate(length.index(frame.len() + 1));
             if let Ok(heard) = parse_frame(&frame) {
-                let _ = told(&heard);
+                let _ = reply_for(&heard);
             }
         }
     }

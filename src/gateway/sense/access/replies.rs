@@ -4,7 +4,7 @@ use linekeeper_judge::check::{REPLIES, Reply, Said};
 use std::time::Duration;
 
 /// The longest foreign text that is passed on, characters: a concentrator's name has about 20.
-pub(super) const TEXT_MOST: usize = 64;
+pub(super) const MAX_TEXT_LENGTH: usize = 64;
 
 /// Why a check without any time left is not made.
 pub(super) const TOO_SHORT: &str = "there was no time to ask";
@@ -14,7 +14,7 @@ pub(super) fn printable(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     text.trim_end_matches('\0')
         .chars()
-        .take(TEXT_MOST)
+        .take(MAX_TEXT_LENGTH)
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
@@ -34,7 +34,7 @@ pub(super) fn not_checked(whom: impl Into<String>, why: impl Into<String>) -> Ve
 }
 
 /// The replies of those that answered; if there are none, one reply that says so.
-pub(super) fn answers(
+pub(super) fn replies_or_silence(
     mut said: Vec<Reply>,
     whom: impl Into<String>,
     limit: linekeeper_contract::units::Span,
@@ -71,20 +71,20 @@ mod tests {
     use linekeeper_contract::units::Span;
 
     #[test]
-    fn text_of_others_is_short_and_has_no_control_characters() {
+    fn foreign_text_is_short_without_control_characters() {
         assert_eq!(printable(b"bng-7\0\0"), "bng-7");
         assert_eq!(printable(b"a\x1b[31m\nb"), "a\u{fffd}[31m\u{fffd}b");
-        assert_eq!(printable(&[0xff; 500]).chars().count(), TEXT_MOST);
+        assert_eq!(printable(&[0xff; 500]).chars().count(), MAX_TEXT_LENGTH);
     }
 
     #[test]
-    fn never_more_replies_than_are_kept_and_never_none() {
+    fn replies_are_between_one_and_the_maximum() {
         let many = vec![reply("x", Said::Answered, ""); 20];
-        assert_eq!(answers(many, "any", Span::seconds(1), Flawed::default()).len(), REPLIES);
+        assert_eq!(replies_or_silence(many, "any", Span::seconds(1), Flawed::default()).len(), REPLIES);
         let mut flawed = Flawed::default();
         flawed.add("it is cut off");
         flawed.add("something else");
-        let none = answers(Vec::new(), "any", Span::seconds(1), flawed);
+        let none = replies_or_silence(Vec::new(), "any", Span::seconds(1), flawed);
         assert_eq!((none.len(), none[0].said), (1, Said::Silent));
         assert_eq!(none[0].detail, "no answer within 1 s, but 2 that could not be read: it is cut off");
     }

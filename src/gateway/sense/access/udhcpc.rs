@@ -43,18 +43,18 @@ pub(super) fn identity(device: &str, mac: MacAddr) -> Identity {
                 .take(COMMAND_MOST)
                 .read_to_end(&mut command)
                 .ok()?;
-            of_command(&command, device, mac)
+            parse_command_line(&command, device, mac)
         });
-    found.unwrap_or_else(|| Identity { options: vec![by_hardware(mac)] })
+    found.unwrap_or_else(|| Identity { options: vec![hardware_identifier(mac)] })
 }
 
 /// The client identifier made of the Ethernet address.
-fn by_hardware(mac: MacAddr) -> (u8, Vec<u8>) {
+fn hardware_identifier(mac: MacAddr) -> (u8, Vec<u8>) {
     (CLIENT_IDENTIFIER, [&[1], &mac.octets()[..]].concat())
 }
 
 /// Parses a command line in /proc's form; `None` if it is not a `udhcpc` on this device.
-fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
+fn parse_command_line(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     let mut words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let name = |word: &str| word.rsplit('/').next() == Some("udhcpc");
     let mut program = words.next()?;
@@ -94,7 +94,7 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     }
     // A configured identifier replaces the one made of the Ethernet address.
     if by_mac && options.iter().all(|(code, _)| *code != CLIENT_IDENTIFIER) {
-        options.insert(0, by_hardware(mac));
+        options.insert(0, hardware_identifier(mac));
     }
     let mut room = OPTIONS_MOST;
     options.retain(|(_, value)| {
@@ -107,7 +107,7 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
 
 /// Parses a command line and discards the result: for tests with hostile input.
 pub(super) fn swallow(command: &[u8]) {
-    of_command(command, "eth1", MacAddr(2, 0, 0, 0, 0, 1));
+    parse_command_line(command, "eth1", MacAddr(2, 0, 0, 0, 0, 1));
 }
 
 /// `0x3d:0102beef`, `61:0102beef`, `60:"text"`, `hostname:text`. Other options that udhcpc knows by name are ignored.
@@ -141,18 +141,21 @@ mod tests {
 
     const MAC: MacAddr = MacAddr(2, 0, 0, 0, 0, 1);
 
-    fn of(words: &str) -> Option<Vec<(u8, Vec<u8>)>> {
+    fn options_of(words: &str) -> Option<Vec<(u8, Vec<u8>)>> {
         let command = words.replace(' ', "\0") + "\0";
-        of_command(command.as_bytes(), "eth1", MAC).map(|identity| identity.options)
+        parse_command_line(command.as_bytes(), "eth1", MAC).map(|identity| identity.options)
     }
 
     #[test]
-    fn as_the_client_is_started() {
+    fn options_of_usual_command_lines_are_read() {
         let hardware = (61, vec![1, 2, 0, 0, 0, 0, 1]);
-        assert_eq!(of("udhcpc -f -i eth1"), Some(vec![hardware.clone()]));
-        assert_eq!(of("/sbin/udhcpc -p /var/run/udhcpc-eth1.pid -f -t 0 -i eth1 -C -R -O 121"), Some(vec![]));
+        assert_eq!(options_of("udhcpc -f -i eth1"), Some(vec![hardware.clone()]));
         assert_eq!(
-            of("udhcpc -ieth1 -x hostname:gw -V vendor -x 0x3d:ff00Be -x 77:\"+FSVDSL\" -C"),
+            options_of("/sbin/udhcpc -p /var/run/udhcpc-eth1.pid -f -t 0 -i eth1 -C -R -O 121"),
+            Some(vec![])
+        );
+        assert_eq!(
+            options_of("udhcpc -ieth1 -x hostname:gw -V vendor -x 0x3d:ff00Be -x 77:\"+FSVDSL\" -C"),
             Some(vec![
                 (12, b"gw".to_vec()),
                 (60, b"vendor".to_vec()),
@@ -160,32 +163,33 @@ mod tests {
                 (77, b"+FSVDSL".to_vec())
             ])
         );
-        assert_eq!(of("busybox udhcpc -i eth1"), Some(vec![hardware]));
+        assert_eq!(options_of("busybox udhcpc -i eth1"), Some(vec![hardware]));
     }
 
     #[test]
-    fn others_are_not_taken_for_it() {
+    fn other_programs_and_devices_are_ignored() {
         for other in
             ["udhcpc -i eth2", "udhcpc", "udhcpc6 -i eth1", "sh -c udhcpc -i eth1", "busybox ntpd", ""]
         {
-            assert_eq!(of(other), None, "{other}");
+            assert_eq!(options_of(other), None, "{other}");
         }
     }
 
     #[test]
-    fn what_is_ours_or_no_option_is_left_out() {
+    fn reserved_and_invalid_options_are_left_out() {
         let options =
-            of("udhcpc -C -i eth1 -x 53:07 -x 0xff:00 -x 0:00 -x 80:0 -x 80:zz -x lease:60 -x x -V").unwrap();
+            options_of("udhcpc -C -i eth1 -x 53:07 -x 0xff:00 -x 0:00 -x 80:0 -x 80:zz -x lease:60 -x x -V")
+                .unwrap();
         assert_eq!(options, []);
         let long = format!("udhcpc -C -i eth1 -x 80:{} -x 81:00", "00".repeat(250));
-        assert_eq!(of(&long), Some(vec![(81, vec![0])]));
+        assert_eq!(options_of(&long), Some(vec![(81, vec![0])]));
     }
 
     proptest! {
         #[test]
-        fn no_command_line_makes_it_panic(words in proptest::collection::vec("(-[xiVC]|[ -~]{0,12}|0x3[a-f]:[0-9é]{0,9})", 0..9)) {
+        fn any_command_line_parses_without_panic(words in proptest::collection::vec("(-[xiVC]|[ -~]{0,12}|0x3[a-f]:[0-9é]{0,9})", 0..9)) {
             let command = format!("udhcpc\0-i\0eth1\0{}", words.join("\0"));
-            let found = of_command(command.as_bytes(), "eth1", MAC);
+            let found = parse_command_line(command.as_bytes(), "eth1", MAC);
             if let Some(found) = found {
                 prop_assert!(found.options.iter().map(|(_, value)| value.len() + 2).sum::<usize>() <= OPTIONS_MOST);
             }

@@ -49,7 +49,7 @@ impl Choice {
         Choice { configured, named: Named::default(), port, followed: None, seen: false }
     }
 
-    pub(super) fn names(&mut self, named: Named) {
+    pub(super) fn set_named(&mut self, named: Named) {
         self.seen &= self.named.device == named.device;
         self.named = named;
     }
@@ -65,7 +65,7 @@ impl Choice {
 
     pub(super) fn facts(&mut self, tables: &Tables) -> LinkFacts {
         if self.configured.is_none() && self.named.device.is_none() {
-            self.follow(tables);
+            self.follow_default_route(tables);
         }
         let Some(name) = self.name() else { return LinkFacts::default() };
         let found = tables.devices.iter().find(|(_, device)| device.name == name);
@@ -89,7 +89,7 @@ impl Choice {
         facts
     }
 
-    fn follow(&mut self, tables: &Tables) {
+    fn follow_default_route(&mut self, tables: &Tables) {
         // The first of equal routes: the kernel uses that one too.
         let Some(best) = tables.routes.iter().min_by_key(|route| route.rank()) else { return };
         let Some(device) = tables.devices.get(&best.index) else { return };
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn follows_the_best_default_route_and_keeps_to_it_while_it_is_away() {
+    fn best_default_route_is_followed_and_kept_while_missing() {
         let mut choice = Choice::new(None, None);
         let devices = [(1, "lo"), (2, "wan"), (3, "lte")];
         let mut name = |routes: &[(u32, u32, bool)]| choice.facts(&tables(&devices, routes)).name;
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_is_as_well_as_the_port_below_it_and_without_it_there_is_no_address() {
+    fn session_state_includes_its_port() {
         let mut choice = Choice::new(Some("eth1".into()), Some("pppoe-wan".into()));
         let mut seen = |tables: &Tables| {
             let facts = choice.facts(tables);
@@ -187,14 +187,14 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_metric_says_nothing_about_an_ipv4_one() {
+    fn ipv4_route_comes_before_ipv6_whatever_the_metric() {
         let mut choice = Choice::new(None, None);
         let devices = [(2, "wan"), (3, "tunnel")];
         assert_eq!(choice.facts(&tables(&devices, &[(3, 1, true), (2, 100, false)])).name, "wan");
     }
 
     #[test]
-    fn the_words_of_an_unknown_device_name_what_there_is() {
+    fn unknown_device_error_lists_existing_devices() {
         let mut choice = Choice::new(None, Some("eth9".into()));
         let there = tables(&[(1, "lo"), (2, "eth0"), (3, "eth1")], &[]);
         assert_eq!(choice.facts(&there).index, 0);

@@ -15,7 +15,7 @@ use crate::sense::netlink::{Events, Kernel, next_message};
 use crate::sense::port;
 use choice::{Choice, Trouble};
 use linekeeper_judge::observation::{Link, Observation, Part};
-use news::{News, judge};
+use news::{News, classify};
 use std::io;
 use std::time::Duration;
 use tables::Tables;
@@ -30,7 +30,7 @@ const BURST: Duration = Duration::from_millis(50);
 /// How often the tables are read without a notification.
 ///
 /// 60 s: a safety net in case a notification was missed; it costs 1 ms.
-const AGAIN: Duration = Duration::from_secs(60);
+const REREAD_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The first and the longest delay before another try when the kernel refuses a query.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
@@ -55,7 +55,7 @@ pub fn spawn_named(
     named: watch::Receiver<Named>,
     report: mpsc::Sender<Observation>,
 ) -> watch::Receiver<LinkFacts> {
-    begin(port, device, Some(named), report)
+    spawn_watch(port, device, Some(named), report)
 }
 
 /// The same as [`spawn`], for a PPPoE session over the Ethernet device `port`. If the port is down or has no carrier, so has
@@ -65,10 +65,10 @@ pub fn spawn_over(
     device: Option<String>,
     report: mpsc::Sender<Observation>,
 ) -> watch::Receiver<LinkFacts> {
-    begin(port, device, None, report)
+    spawn_watch(port, device, None, report)
 }
 
-fn begin(
+fn spawn_watch(
     port: Option<String>,
     device: Option<String>,
     named: Option<watch::Receiver<Named>>,
@@ -76,22 +76,22 @@ fn begin(
 ) -> watch::Receiver<LinkFacts> {
     let (facts, watcher) = watch::channel(LinkFacts::default());
     let choice = Choice::new(port, device);
-    tokio::spawn(Watch { choice, named, report, facts, told: None, trouble: Trouble::None }.run());
+    tokio::spawn(Watch { choice, named, report, facts, last_reported: None, trouble: Trouble::None }.run());
     watcher
 }
 
 /// The receiver of the observations is gone.
-struct Unheard;
+struct ReceiverGone;
 
 /// Why a watch ended: nobody receives any more, or the kernel refused.
 enum End {
-    Unheard,
+    ReceiverGone,
     Refused(io::Error),
 }
 
-impl From<Unheard> for End {
-    fn from(_: Unheard) -> End {
-        End::Unheard
+impl From<ReceiverGone> for End {
+    fn from(_: ReceiverGone) -> End {
+        End::ReceiverGone
     }
 }
 
@@ -107,7 +107,7 @@ struct Watch {
     named: Option<watch::Receiver<Named>>,
     report: mpsc::Sender<Observation>,
     facts: watch::Sender<LinkFacts>,
-    told: Option<Link>,
+    last_reported: Option<Link>,
     trouble: Trouble,
 }
 
@@ -116,11 +116,11 @@ impl Watch {
         let mut wait = RETRY.0;
         loop {
             let error = match self.watch(&mut wait).await {
-                Ok(()) | Err(End::Unheard) => return,
+                Ok(()) | Err(End::ReceiverGone) => return,
                 Err(End::Refused(error)) => error,
             };
             let words = format!("cannot ask the kernel about the network: {error}; trying again");
-            if self.tell_trouble(Trouble::Kernel, words).await.is_err() {
+            if self.report_trouble(Trouble::Kernel, words).await.is_err() {
                 return;
             }
             tokio::select! {
@@ -138,7 +138,7 @@ impl Watch {
         if let Some(naming) = &mut naming {
             naming.mark_changed();
         }
-        let mut again = tokio::time::interval(AGAIN);
+        let mut again = tokio::time::interval(REREAD_INTERVAL);
         again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             // The first tick is immediate.
@@ -146,18 +146,18 @@ impl Watch {
                 _ = again.tick() => News::Loss,
                 news = self.news(&mut events) => news?,
                 named = renamed(&mut naming) => {
-                    self.choice.names(named);
+                    self.choice.set_named(named);
                     News::Loss
                 }
                 () = self.report.closed() => return Ok(()),
             };
             while news != News::Nothing {
                 if news == News::Change {
-                    news = self.collect(&mut events).await?;
+                    news = self.wait_for_burst_end(&mut events).await?;
                 }
                 let tables = Tables::read(&mut kernel)?;
                 *wait = RETRY.0;
-                self.tell(&tables).await?;
+                self.report_state(&tables).await?;
                 // Routes and addresses vanish after the carrier, so read once more when the burst is over.
                 news = if news == News::Loss { News::Change } else { News::Nothing };
             }
@@ -165,7 +165,7 @@ impl Watch {
     }
 
     /// Waits for the end of a burst of changes; returns early on a loss.
-    async fn collect(&self, events: &mut Events) -> io::Result<News> {
+    async fn wait_for_burst_end(&self, events: &mut Events) -> io::Result<News> {
         let end = tokio::time::sleep(BURST);
         tokio::pin!(end);
         loop {
@@ -187,7 +187,7 @@ impl Watch {
         let watched = [facts.index, ports];
         let names =
             [self.choice.name(), self.choice.port().map(String::as_str)].map(|name| name.map(str::as_bytes));
-        match events.next(|kind, body| news = news.max(judge(kind, body, watched, names))).await {
+        match events.next(|kind, body| news = news.max(classify(kind, body, watched, names))).await {
             Ok(()) => Ok(news),
             // The kernel dropped notifications; one of them may have been a loss.
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(News::Loss),
@@ -195,7 +195,7 @@ impl Watch {
         }
     }
 
-    async fn tell(&mut self, tables: &Tables) -> Result<(), Unheard> {
+    async fn report_state(&mut self, tables: &Tables) -> Result<(), ReceiverGone> {
         let mut facts = self.choice.facts(tables);
         if facts.link.carrier {
             // rtnetlink does not report the rate. A port renegotiates only with a new carrier, which is announced.
@@ -212,21 +212,21 @@ impl Watch {
             *old = facts;
             changed
         });
-        if self.told.as_ref() != Some(&link) {
-            self.told = Some(link.clone());
-            self.report.send(Observation::LinkSeen(link)).await.map_err(|_| Unheard)?;
+        if self.last_reported.as_ref() != Some(&link) {
+            self.last_reported = Some(link.clone());
+            self.report.send(Observation::LinkSeen(link)).await.map_err(|_| ReceiverGone)?;
         }
         let (trouble, words) = self.choice.trouble(tables);
-        self.tell_trouble(trouble, words).await
+        self.report_trouble(trouble, words).await
     }
 
-    async fn tell_trouble(&mut self, trouble: Trouble, words: String) -> Result<(), Unheard> {
+    async fn report_trouble(&mut self, trouble: Trouble, words: String) -> Result<(), ReceiverGone> {
         if self.trouble == trouble {
             return Ok(());
         }
         self.trouble = trouble;
         let trouble = (trouble != Trouble::None).then_some(words);
-        self.report.send(Observation::PartSeen { part: Part::Link, trouble }).await.map_err(|_| Unheard)
+        self.report.send(Observation::PartSeen { part: Part::Link, trouble }).await.map_err(|_| ReceiverGone)
     }
 }
 
@@ -244,7 +244,7 @@ async fn renamed(naming: &mut Option<watch::Receiver<Named>>) -> Named {
 pub fn swallow(mut bytes: &[u8]) {
     let mut tables = Tables::default();
     while let Some((kind, _, _, body)) = next_message(&mut bytes) {
-        judge(kind, body, [2, 3], [Some(b"eth1"), None]);
+        classify(kind, body, [2, 3], [Some(b"eth1"), None]);
         tables.add_link(body);
         tables.add_address(body);
         tables.add_route(body);

@@ -19,7 +19,7 @@ pub(super) enum News {
 }
 
 /// The urgency of a notification. `watched` are the indexes of the device and its port (0: none), `names` their names.
-pub(super) fn judge(kind: u16, body: &[u8], watched: [u32; 2], names: [Option<&[u8]>; 2]) -> News {
+pub(super) fn classify(kind: u16, body: &[u8], watched: [u32; 2], names: [Option<&[u8]>; 2]) -> News {
     let index = u32_at(body, 4);
     let ours = index.is_some_and(|index| index != 0 && watched.contains(&index));
     match kind {
@@ -46,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cut_off_messages_are_passed_over() {
+    fn truncated_messages_are_ignored() {
         let mut read = Tables::default();
         // A default route (main table, unicast) with an attribute that claims more than there is.
         let mut route = vec![2, 0, 0, 0, 254, 0, 0, 1, 0, 0, 0, 0];
@@ -55,7 +55,7 @@ mod tests {
             read.add_route(&route[..length]);
             read.add_address(&route[..length]);
             read.add_link(&route[..length]);
-            judge(RTM_NEWLINK, &route[..length], [1, 0], [None, None]);
+            classify(RTM_NEWLINK, &route[..length], [1, 0], [None, None]);
         }
         assert!(read.routes.is_empty() && read.devices.is_empty());
     }

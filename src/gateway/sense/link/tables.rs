@@ -7,10 +7,10 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How often tables that change during the reading are read again before they are used as they are.
-const TORN: u32 = 3;
+const READ_ATTEMPTS: u32 = 3;
 
 /// The most devices that an error message lists: enough to recognise the right one, and one line of a log.
-const NAMED: usize = 16;
+const MAX_LISTED_DEVICES: usize = 16;
 
 /// `IFF_UP` and `IFF_LOWER_UP` of linux/if.h: set up by the administrator, and has a carrier.
 pub(super) const UP: u32 = 0x1;
@@ -64,7 +64,7 @@ impl Route {
 impl Tables {
     pub(super) fn read(kernel: &mut Kernel) -> io::Result<Tables> {
         let mut tables = Tables::default();
-        for _ in 0..TORN {
+        for _ in 0..READ_ATTEMPTS {
             tables = Tables::default();
             let links = kernel.ask_all(Question::Links, |_, body| tables.add_link(body))?;
             let addresses = kernel.ask_all(Question::Addresses, |_, body| {
@@ -105,8 +105,8 @@ impl Tables {
         let (mut address, mut local, mut flags) = (None, None, u32::from(flags));
         for (kind, value) in attributes(body, ADDRESS_HEADER) {
             match kind {
-                ADDRESS => address = ip(value),
-                LOCAL => local = ip(value),
+                ADDRESS => address = parse_address(value),
+                LOCAL => local = parse_address(value),
                 FLAGS => flags = u32_at(value, 0).unwrap_or(flags),
                 _ => {}
             }
@@ -147,8 +147,8 @@ impl Tables {
         for (kind, value) in attributes(body, ROUTE_HEADER) {
             match kind {
                 OIF => hop.index = u32_at(value, 0),
-                GATEWAY => hop.gateway = ip(value),
-                VIA => hop.gateway = value.get(2..).and_then(ip),
+                GATEWAY => hop.gateway = parse_address(value),
+                VIA => hop.gateway = value.get(2..).and_then(parse_address),
                 PRIORITY => metric = u32_at(value, 0).unwrap_or(0),
                 TABLE => table = u32_at(value, 0).unwrap_or(table),
                 MULTIPATH => {
@@ -160,8 +160,8 @@ impl Tables {
                         let mut hop = Hop { index: u32_at(one, 4), gateway: None };
                         for (kind, value) in attributes(one, 8) {
                             match kind {
-                                GATEWAY => hop.gateway = ip(value),
-                                VIA => hop.gateway = value.get(2..).and_then(ip),
+                                GATEWAY => hop.gateway = parse_address(value),
+                                VIA => hop.gateway = value.get(2..).and_then(parse_address),
                                 _ => {}
                             }
                         }
@@ -205,8 +205,8 @@ impl Tables {
         if names.is_empty() {
             return "none".into();
         }
-        if names.len() > NAMED {
-            names.truncate(NAMED);
+        if names.len() > MAX_LISTED_DEVICES {
+            names.truncate(MAX_LISTED_DEVICES);
             names.push("…");
         }
         names.join(", ")
@@ -220,7 +220,7 @@ struct Hop {
 }
 
 /// An address; its length tells the family.
-fn ip(bytes: &[u8]) -> Option<IpAddr> {
+fn parse_address(bytes: &[u8]) -> Option<IpAddr> {
     <[u8; 4]>::try_from(bytes)
         .map(|four| Ipv4Addr::from(four).into())
         .or_else(|_| <[u8; 16]>::try_from(bytes).map(|sixteen| Ipv6Addr::from(sixteen).into()))

@@ -49,7 +49,7 @@ pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<R
         Ok(questions) => questions,
         Err(why) => return vec![not_checked("name.exists", why, false)],
     };
-    let independent = config.independent.map(|address| (place(address, device.index), true));
+    let independent = config.independent.map(|address| (socket_address(address, device.index), true));
     let mut asked = JoinSet::new();
     let all = resolvers.into_iter().map(|place| (place, false)).chain(independent);
     for (order, (place, independent)) in all.enumerate() {
@@ -121,7 +121,10 @@ fn not_checked(whom: &str, detail: impl Into<String>, independent: bool) -> Repl
 /// The line's resolvers, and replies for those that cannot be asked.
 fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>) {
     if !config.resolvers.is_empty() {
-        return (config.resolvers.iter().map(|address| place(*address, index)).collect(), Vec::new());
+        return (
+            config.resolvers.iter().map(|address| socket_address(*address, index)).collect(),
+            Vec::new(),
+        );
     }
     let usual = || RESOLV_CONF.iter().map(Path::new).find(|path| path.exists());
     let Some(file) = config.resolv_conf.as_deref().or_else(usual) else {
@@ -145,7 +148,7 @@ fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>)
     if far.is_empty() && own.is_empty() {
         replies.push(not_checked("resolvers", format!("{} names none", file.display()), false));
     }
-    (far.into_iter().take(RESOLVERS.most).map(|address| place(address, index)).collect(), replies)
+    (far.into_iter().take(RESOLVERS.most).map(|address| socket_address(address, index)).collect(), replies)
 }
 
 /// The addresses in `nameserver` lines (resolv.conf(5)), each once.
@@ -167,7 +170,7 @@ pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
     found
 }
 
-fn place(address: IpAddr, index: u32) -> SocketAddr {
+fn socket_address(address: IpAddr, index: u32) -> SocketAddr {
     match address {
         IpAddr::V6(v6) if v6.is_unicast_link_local() => SocketAddrV6::new(v6, PORT, 0, index).into(),
         other => SocketAddr::new(other, PORT),
@@ -221,17 +224,17 @@ async fn ask(
     let udp = tokio::join!(by_udp(place, device, &exists.1, each), by_udp(place, device, &absent.1, each));
     let more = udp.0 == Outcome::Silent || udp.0.truncated() || udp.1.truncated();
     let names = (exists.0.as_str(), absent.0.as_str());
-    let mut replies = vec![told(place.ip().to_string(), names, udp, independent)];
+    let mut replies = vec![reply_for(place.ip().to_string(), names, udp, independent)];
     if more {
         let tcp =
             tokio::join!(by_tcp(place, device, &exists.1, each), by_tcp(place, device, &absent.1, each));
-        replies.push(told(format!("{} (TCP)", place.ip()), names, tcp, independent));
+        replies.push(reply_for(format!("{} (TCP)", place.ip()), names, tcp, independent));
     }
     replies
 }
 
 /// The reply for a resolver, from the results of both questions.
-fn told(
+fn reply_for(
     whom: String,
     (exists, absent): (&str, &str),
     outcomes: (Outcome, Outcome),
@@ -292,7 +295,7 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
         match socket.send(&message).await {
             Ok(_) => {}
             // An ICMP error for the previous packet.
-            Err(e) if e.kind() == ErrorKind::ConnectionRefused => return closed(),
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => return port_closed(),
             Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
         }
         let listening = async {
@@ -314,14 +317,14 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
             Ok(Some(answer)) => {
                 return Outcome::Answered(answer, clock::since_boot().saturating_sub(began));
             }
-            Ok(None) => return closed(),
+            Ok(None) => return port_closed(),
             Err(_) => {}
         }
     }
     Outcome::Silent
 }
 
-fn closed() -> Outcome {
+fn port_closed() -> Outcome {
     Outcome::Closed("nobody listens there (port 53 is closed)".into())
 }
 
@@ -345,7 +348,7 @@ async fn by_tcp(place: SocketAddr, device: &str, question: &Question, limit: Dur
             None => Outcome::Closed("what answers by TCP does not speak DNS".into()),
         },
         Ok(Err(e)) => match e.kind() {
-            ErrorKind::ConnectionRefused => closed(),
+            ErrorKind::ConnectionRefused => port_closed(),
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof => {
                 Outcome::Closed("it hung up".into())
             }
@@ -382,9 +385,9 @@ mod tests {
     }
 
     #[test]
-    fn what_a_resolver_did() {
+    fn reply_follows_from_both_results() {
         let told = |exists, absent| {
-            let reply = told("192.0.2.53".into(), ("a.example", "xyz.invalid"), (exists, absent), false);
+            let reply = reply_for("192.0.2.53".into(), ("a.example", "xyz.invalid"), (exists, absent), false);
             (reply.said, reply.detail)
         };
         let none = || answered(Code::NoSuchName, &[]);
@@ -439,16 +442,16 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_openwrt_is_read() {
+    fn nameserver_lines_of_openwrt_are_parsed() {
         let text = "# Interface wan\nnameserver 192.0.2.53\nnameserver 192.0.2.54\nsearch lan\n# Interface wan6\n\
                     nameserver fe80::1%eth1\n nameserver 192.0.2.53\nnameserver\nnameserver x\n";
         let found = ["192.0.2.53", "192.0.2.54", "fe80::1"].map(|a| a.parse::<IpAddr>().unwrap());
         assert_eq!(nameservers(text), found);
-        assert_eq!(place(found[2], 7).to_string(), "[fe80::1%7]:53");
+        assert_eq!(socket_address(found[2], 7).to_string(), "[fe80::1%7]:53");
     }
 
     #[test]
-    fn the_resolvers_of_the_file_and_what_cannot_be_asked() {
+    fn unusable_resolvers_are_reported() {
         let room = tempfile::tempdir().unwrap();
         let file = room.path().join("resolv.conf");
         let config = |resolvers: &[&str]| config::Name {
@@ -470,7 +473,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_that_does_not_exist_is_another_one_each_time() {
+    fn absent_name_is_different_each_time() {
         let absent = || Questions::new("a.example").unwrap().absent.0;
         assert_ne!(absent(), absent());
         assert!(absent().ends_with(".invalid") && Questions::new("a..b").is_err());
@@ -478,7 +481,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_file_is_too_strange(text in "(nameserver|search|\\PC{0,9}|[ \t\n%:.0-9a-f])*") {
+        fn any_file_parses_without_panic(text in "(nameserver|search|\\PC{0,9}|[ \t\n%:.0-9a-f])*") {
             let _ = nameservers(&text);
         }
     }

@@ -46,7 +46,7 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
                 return Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url} now leads to {to:?}")));
             }
             let early = room.len().saturating_sub(head.head);
-            plan.passed(early);
+            plan.add_payload(early);
             let mut left = head.length.map(|l| l.saturating_sub(early as u64));
             let mut came = early as u64;
             // The socket leaves the runtime during the body, otherwise the runtime would wake for each packet.
@@ -60,7 +60,7 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
                     Source::Plain(tcp) => discard(&plan, tcp, &mut sink, left, &mut gather).await,
                     Source::Tls(tls) => {
                         let n = tls.read(&mut sink[..most]).await;
-                        n.inspect(|n| plan.passed(*n))
+                        n.inspect(|n| plan.add_payload(*n))
                     }
                 };
                 match n {
@@ -161,7 +161,7 @@ async fn discard(
         match drained {
             Ok((_, 0)) => return Ok(gone),
             Ok((_, n)) => {
-                plan.passed(n);
+                plan.add_payload(n);
                 gone += n;
                 // Less than requested: the queue is empty.
                 if n < room {

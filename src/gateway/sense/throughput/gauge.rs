@@ -12,7 +12,7 @@ use std::io;
 
 /// The statistics of one connection.
 #[derive(Debug, Clone, Copy, Default)]
-struct Known {
+struct ConnectionStats {
     now: TcpNow,
     /// The largest segment so far, bytes of payload.
     mss: u32,
@@ -21,8 +21,8 @@ struct Known {
     by_segments: u64,
 }
 
-impl Known {
-    fn learn(&mut self, now: TcpNow, direction: Direction) {
+impl ConnectionStats {
+    fn update(&mut self, now: TcpNow, direction: Direction) {
         let (segments, before, mss, bytes) = match direction {
             Direction::Download => {
                 (now.data_segments_in, self.now.data_segments_in, now.mss_in, now.received)
@@ -46,7 +46,7 @@ pub(super) struct Gauge {
     kernel: Option<Kernel>,
     pub diag: Option<Diag>,
     /// The last statistics of each connection, in the order of `Books::ends`.
-    known: Vec<Known>,
+    known: Vec<ConnectionStats>,
     /// The counters at the first sample.
     start: Option<Totals>,
     pub window: u32,
@@ -79,7 +79,7 @@ impl Gauge {
         }
     }
 
-    pub(super) fn sample(&mut self, plan: &Plan, setting: &mut Setting) -> Result<Sample, Trouble> {
+    pub(super) fn take_sample(&mut self, plan: &Plan, setting: &mut Setting) -> Result<Sample, Trouble> {
         let local = |why: String| {
             Trouble::new(SpeedFailure::Local, format!("reading the counters of {}: {why}", plan.device))
         };
@@ -105,7 +105,7 @@ impl Gauge {
 
     fn own(&mut self, plan: &Plan, setting: &mut Setting) -> Own {
         let books = plan.books();
-        self.known.resize(books.ends.len(), Known::default());
+        self.known.resize(books.ends.len(), ConnectionStats::default());
         let mut asked = true;
         for (known, end) in self.known.iter_mut().zip(&books.ends) {
             if !end.open {
@@ -113,7 +113,7 @@ impl Gauge {
             }
             // If the connection is gone (NotFound), its last statistics stay.
             match self.diag.as_mut().map(|diag| diag.ask(end.local, end.remote, self.index)) {
-                Some(Ok(now)) => known.learn(now, setting.direction),
+                Some(Ok(now)) => known.update(now, setting.direction),
                 _ => asked &= known.now.headers != 0,
             }
         }

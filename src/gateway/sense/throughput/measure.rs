@@ -50,14 +50,14 @@ const IDLE_LIMIT: Duration = Duration::from_secs(1);
 const ROUNDS_MOST: usize = 1000;
 
 /// The bytes of this time are reserved for what is in flight when the test ends: the line's queue, and a late sample.
-const UNDER_WAY: Duration = Duration::from_millis(200);
+const IN_FLIGHT_RESERVE: Duration = Duration::from_millis(200);
 
 /// An upload that has used its bytes is complete when all but this have arrived, bytes: the last segments.
-const LEFTOVER: u64 = 64 * 1024;
+const UPLOAD_TAIL: u64 = 64 * 1024;
 
 /// How long the customer's rate of the last second has to stay above [`SpeedOrder::gives_way`]: two seconds in total, within
 /// which a page load ends and a video does not.
-const IN_EARNEST: Duration = Duration::from_secs(1);
+const CUSTOMER_BUSY_FOR: Duration = Duration::from_secs(1);
 
 /// A server and how to trust it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -140,7 +140,7 @@ pub async fn measure(
         prepared = timeout(limit, preparing) => prepared.unwrap_or_else(|_| {
             Err(Trouble::new(SpeedFailure::ServerUnreachable, format!("{} was not ready within {}", server.url, order.seconds_most)))
         }),
-        trouble = told(&mut stopped) => Err(trouble),
+        trouble = stop_requested(&mut stopped) => Err(trouble),
     };
     let outcome = match plan {
         Ok(plan) => test.run(plan, stop).await,
@@ -162,7 +162,7 @@ pub async fn measure(
 }
 
 /// Waits until `stop` says so.
-async fn told(stop: &mut watch::Receiver<Stop>) -> Trouble {
+async fn stop_requested(stop: &mut watch::Receiver<Stop>) -> Trouble {
     loop {
         let now = *stop.borrow_and_update();
         if let Some(trouble) = now.trouble() {
@@ -209,7 +209,7 @@ impl Test<'_> {
             });
             match knock(&plan, upload).await? {
                 First::Good => {
-                    self.idle(&plan).await;
+                    self.measure_idle_round_trip(&plan).await;
                     return Ok(plan);
                 }
                 First::Redirect(to) => {
@@ -234,7 +234,7 @@ impl Test<'_> {
         }
     }
 
-    async fn idle(&mut self, plan: &Plan) {
+    async fn measure_idle_round_trip(&mut self, plan: &Plan) {
         let rounds = async {
             for _ in 0..IDLE_ROUNDS {
                 if let Some(us) = round_trip(&mut self.gauge.diag, plan.address, self.device).await {
@@ -277,7 +277,7 @@ impl Test<'_> {
                 Some(ended) = workers.join_next(), if !workers.is_empty() => match ended {
                     // The byte budget is used up: take one last sample.
                     Ok(Ok(())) => {
-                        self.sample(&plan, &mut setting)?;
+                        self.take_sample(&plan, &mut setting)?;
                         break;
                     }
                     Ok(Err(trouble)) => {
@@ -285,7 +285,7 @@ impl Test<'_> {
                         let first = first_trouble.get_or_insert(trouble).clone();
                         // A refusal ends the test, unless other connections carry on: then no further ones are opened.
                         if breaks >= BREAKS || workers.is_empty() && self.samples.last().is_none_or(|s| s.own.payload == 0) {
-                            self.sample(&plan, &mut setting)?;
+                            self.take_sample(&plan, &mut setting)?;
                             return Err(first);
                         }
                         wanted = wanted.min(u8::try_from(workers.len()).unwrap_or(CONNECTIONS_MOST).max(1));
@@ -293,12 +293,12 @@ impl Test<'_> {
                     }
                     Err(e) => return Err(Trouble::new(SpeedFailure::Local, format!("a connection's work ended: {e}"))),
                 },
-                trouble = told(&mut stop) => {
-                    self.sample(&plan, &mut setting)?;
+                trouble = stop_requested(&mut stop) => {
+                    self.take_sample(&plan, &mut setting)?;
                     return Err(trouble);
                 }
             }
-            self.sample(&plan, &mut setting)?;
+            self.take_sample(&plan, &mut setting)?;
             let Some(last) = self.samples.last() else { continue };
             let (now, payload) = (last.at, last.own.payload);
             if payload > moved.0 {
@@ -311,24 +311,24 @@ impl Test<'_> {
             }
             let open = u8::try_from(workers.len()).unwrap_or(CONNECTIONS_MOST);
             if let Some((rates, over)) = rates::last_second(&self.samples, &setting) {
-                self.tell(&rates, now, open);
+                self.report_progress(&rates, now, open);
                 let theirs = order.gives_way.is_some_and(|most| rates.customer > most.0 as f64);
                 if !theirs || over < rates::WINDOW_LEAST {
                     customer_since = None;
-                } else if now.saturating_sub(*customer_since.get_or_insert(now)) >= IN_EARNEST {
+                } else if now.saturating_sub(*customer_since.get_or_insert(now)) >= CUSTOMER_BUSY_FOR {
                     return Err(gave_way());
                 }
                 if breaks == 0 {
-                    wanted = wanted.max(connections_for(self.recent(&setting).max(rates.own)));
+                    wanted = wanted.max(connections_for(self.recent_own_rate(&setting).max(rates.own)));
                 }
                 // What is in flight when we close still arrives and counts.
-                let reserve = (rates.own / 8.0 * UNDER_WAY.as_secs_f64()) as u64;
+                let reserve = (rates.own / 8.0 * IN_FLIGHT_RESERVE.as_secs_f64()) as u64;
                 let most = order.bytes_most.0;
                 let reserve = reserve.min(most / 4);
                 let mut books = plan.books();
                 books.payload_most = (most - reserve) * 100 / OVERHEAD;
                 // An upload has written its whole budget to the sockets; it is complete when that has arrived.
-                let all = books.payload >= books.payload_most && payload + LEFTOVER >= books.payload;
+                let all = books.payload >= books.payload_most && payload + UPLOAD_TAIL >= books.payload;
                 if self.cost + reserve >= most || all {
                     break;
                 }
@@ -369,20 +369,20 @@ impl Test<'_> {
     }
 
     /// The test's own rate over the last 300 ms, bit/s.
-    fn recent(&self, setting: &Setting) -> f64 {
+    fn recent_own_rate(&self, setting: &Setting) -> f64 {
         let from = self.samples.len().saturating_sub(4);
         rates::last_second(&self.samples[from..], setting).map_or(0.0, |(rates, _)| rates.own)
     }
 
-    fn sample(&mut self, plan: &Plan, setting: &mut Setting) -> Result<(), Trouble> {
-        let sample = self.gauge.sample(plan, setting)?;
+    fn take_sample(&mut self, plan: &Plan, setting: &mut Setting) -> Result<(), Trouble> {
+        let sample = self.gauge.take_sample(plan, setting)?;
         self.aside.window = self.aside.window.max(self.gauge.window);
         self.cost = sample.own.cost;
         self.samples.push(sample);
         Ok(())
     }
 
-    fn tell(&self, rates: &Rates, now: Duration, connections: u8) {
+    fn report_progress(&self, rates: &Rates, now: Duration, connections: u8) {
         let rate = |r: f64| Rate(r.max(0.0) as u64);
         let took = now.saturating_sub(self.began).as_millis();
         // If there is no room, the receiver has not read the last one yet.

@@ -89,7 +89,7 @@ impl Plan {
         usize::try_from(books.payload_most.saturating_sub(books.payload)).unwrap_or(usize::MAX).min(CHUNK)
     }
 
-    pub(super) fn passed(&self, n: usize) {
+    pub(super) fn add_payload(&self, n: usize) {
         self.books().payload += n as u64;
     }
 }

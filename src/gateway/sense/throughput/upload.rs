@@ -136,7 +136,7 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
             Some(Ok(_)) => {}
         }
         if went > 0 {
-            plan.passed(went);
+            plan.add_payload(went);
             *sent += went as u64;
             offset += went as u64;
             if offset as usize % TURN < went {

@@ -196,13 +196,13 @@ pub fn parse_message(message: &[u8]) -> Result<Heard, &'static str> {
     }
     let field = |at: usize| fixed.get(at..).and_then(<[u8]>::first_chunk::<4>).copied().ok_or(SHORT);
     let client = fixed.get(28..).and_then(<[u8]>::first_chunk::<6>).copied().ok_or(SHORT)?;
-    let mut read = Read::default();
-    read.all_of(options)?;
+    let mut read = Options::default();
+    read.read_all(options)?;
     // First the `file` field, then `sname`.
     let overload = read.overload.take().unwrap_or(0);
     for (bit, place) in [(1, 108..236), (2, 44..108)] {
         if overload & bit != 0 {
-            read.all_of(fixed.get(place).ok_or(SHORT)?)?;
+            read.read_all(fixed.get(place).ok_or(SHORT)?)?;
         }
     }
     let answer = match read.kind.ok_or("BOOTP without a DHCP message type")? {
@@ -226,7 +226,7 @@ pub fn parse_message(message: &[u8]) -> Result<Heard, &'static str> {
 
 /// The options that matter; the first of each counts.
 #[derive(Debug, Default)]
-struct Read {
+struct Options {
     kind: Option<u8>,
     overload: Option<u8>,
     server: Option<Ipv4Addr>,
@@ -235,8 +235,8 @@ struct Read {
     why: String,
 }
 
-impl Read {
-    fn all_of(&mut self, mut place: &[u8]) -> Result<(), &'static str> {
+impl Options {
+    fn read_all(&mut self, mut place: &[u8]) -> Result<(), &'static str> {
         while let Some((&code, rest)) = place.split_first() {
             match code {
                 PAD => place = rest,
@@ -245,7 +245,7 @@ impl Read {
                     let (&length, rest) = rest.split_first().ok_or("an option without a length")?;
                     let (value, rest) =
                         rest.split_at_checked(length.into()).ok_or("an option that is cut off")?;
-                    self.one(code, value);
+                    self.record(code, value);
                     place = rest;
                 }
             }
@@ -253,7 +253,7 @@ impl Read {
         Ok(())
     }
 
-    fn one(&mut self, code: u8, value: &[u8]) {
+    fn record(&mut self, code: u8, value: &[u8]) {
         let address = || value.first_chunk::<4>().copied().map(Ipv4Addr::from);
         match code {
             MESSAGE_TYPE => self.kind = self.kind.or(value.first().copied()),
@@ -312,7 +312,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_messages_are_rejected_with_a_reason() {
         let good = [MESSAGE_TYPE, 1, OFFER, END];
         for (bytes, why) in [
             (message(&good)[..200].to_vec(), "cut off"),
@@ -338,7 +338,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn the_question_has_right_checksums_and_an_old_relays_length() {
+    fn discover_has_right_checksums_and_minimum_length() {
         let client = Identity { options: vec![(61, vec![1, 2, 3])] };
         let frame = discover(&us(), &client, 7, 3);
         assert_eq!(frame.len(), ETHERNET + IPV4 + UDP + SHORTEST);
@@ -354,7 +354,7 @@ pub(super) mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..700)) {
+        fn any_bytes_parse_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..700)) {
             let _ = parse_frame(&bytes);
             let _ = parse_message(&bytes);
             let _ = parse_message(&message(&bytes));
@@ -371,7 +371,7 @@ mod against_dhcproto {
     use proptest::prelude::*;
 
     #[test]
-    fn it_reads_our_question() {
+    fn library_parses_our_discover() {
         let client = Identity { options: vec![(61, vec![1, 2, 3]), (12, b"gw".to_vec())] };
         let frame = discover(&tests::us(), &client, 0xdead_beef, 3);
         let read = Message::decode(&mut Decoder::new(&frame[ETHERNET + IPV4 + UDP..])).unwrap();
@@ -397,7 +397,7 @@ mod against_dhcproto {
 
     proptest! {
         #[test]
-        fn we_read_its_answers_as_it_wrote_them(
+        fn we_parse_messages_of_the_library(
             xid: u32, mac: [u8; 6], address in 1u32.., server: u32, lease: u32,
             routers in proptest::collection::vec(any::<u32>(), 0..4),
             why in "[ -~]{0,64}",

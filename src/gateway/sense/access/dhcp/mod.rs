@@ -11,7 +11,9 @@ pub use message::{Answer, Heard, Offer, parse_frame, parse_message};
 
 use crate::clock;
 use crate::sense::access::gate::Gate;
-use crate::sense::access::replies::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
+use crate::sense::access::replies::{
+    Flawed, TOO_SHORT, microseconds, not_checked, replies_or_silence, reply,
+};
 use crate::sense::access::station::station;
 use crate::sense::access::udhcpc::identity;
 use crate::sense::access::wire::filter::{
@@ -63,7 +65,7 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
             given,
             AGAIN.max(given / 2),
             &mut |number| {
-                let may = number == 0 || number == 1 && gate.again();
+                let may = number == 0 || number == 1 && gate.take_one_more();
                 let seconds = clock::since_boot().saturating_sub(begun).as_secs();
                 may.then(|| discover(&us, &client, xid, u16::try_from(seconds).unwrap_or(u16::MAX)))
             },
@@ -76,7 +78,7 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
                         return Next::More;
                     }
                 };
-                let Some(mut answer) = told(&heard) else { return Next::More };
+                let Some(mut answer) = reply_for(&heard) else { return Next::More };
                 answer.took_us = Some(microseconds(took));
                 if !found.iter().any(|other| (&other.whom, other.said) == (&answer.whom, answer.said)) {
                     found.push(answer);
@@ -88,11 +90,11 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
     if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
-    Ok(answers(found, ANYBODY, limit, flawed))
+    Ok(replies_or_silence(found, ANYBODY, limit, flawed))
 }
 
 /// The reply for a server's message; `None` if it is neither an offer nor a refusal.
-fn told(heard: &Heard) -> Option<Reply> {
+fn reply_for(heard: &Heard) -> Option<Reply> {
     match &heard.answer {
         Answer::Offer(offer) => {
             let mut detail = format!("offers {}", offer.address);
@@ -149,31 +151,31 @@ mod tests {
     use std::net::Ipv4Addr;
 
     #[test]
-    fn an_offer_is_read_and_told() {
+    fn offer_is_parsed_and_reported() {
         let mut options = vec![PAD, MESSAGE_TYPE, 1, OFFER, SERVER_IDENTIFIER, 4, 198, 51, 100, 1];
         options
             .extend([LEASE_TIME, 4, 0, 0, 0x1c, 0x20, ROUTER, 8, 192, 0, 2, 1, 192, 0, 2, 3, END, 1, 2, 3]);
         let heard = parse_frame(&frame(&message(&options))).unwrap();
         assert_eq!((heard.xid, heard.client, heard.server), (7, MAC, Ipv4Addr::new(198, 51, 100, 1)));
-        let told = told(&heard).unwrap();
+        let told = reply_for(&heard).unwrap();
         assert_eq!((told.whom.as_str(), told.said), ("198.51.100.1", Said::Answered));
         assert_eq!(told.detail, "offers 192.0.2.10 for 2 h, router 192.0.2.1");
     }
 
     #[test]
-    fn a_refusal_is_told_with_its_words() {
+    fn refusal_is_reported_with_its_text() {
         let mut options = vec![MESSAGE_TYPE, 1, NAK, MESSAGE, 9];
         options.extend(b"no\x07 lease");
         let heard = parse_frame(&frame(&message(&options))).unwrap();
         assert_eq!(heard.server, SERVER_ADDRESS, "without an identifier, the packet's sender");
-        let told = told(&heard).unwrap();
+        let told = reply_for(&heard).unwrap();
         assert_eq!((told.said, &*told.detail), (Said::Refused, "refuses (DHCPNAK): no\u{fffd} lease"));
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn no_changed_answer_makes_it_panic(
+        fn mutated_answers_parse_without_panic(
             options in proptest::collection::vec(any::<u8>(), 0..300),
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
             length in any::<prop::sample::Index>(),
@@ -187,7 +189,7 @@ mod tests {
             }
             frame.truncate(length.index(frame.len() + 1));
             if let Ok(heard) = parse_frame(&frame) {
-                let _ = told(&heard);
+                let _ = reply_for(&heard);
             }
         }
     }
