@@ -36,7 +36,7 @@ pub async fn carry_out(
         },
     };
     if replies.is_empty() {
-        replies.push(reply(order.ask, Said::NotChecked, "there was nobody to ask"));
+        replies.push(reply(order.ask, Said::NotChecked, "there was nothing to ask"));
     }
     replies.truncate(REPLIES);
     Checked { check: order.check, ask: order.ask, replies }

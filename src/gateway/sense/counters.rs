@@ -108,7 +108,7 @@ pub(super) fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option
         }
     });
     match answer {
-        Ok(()) if totals.is_none() => Err(io::Error::other("the kernel tells no 64-bit counters")),
+        Ok(()) if totals.is_none() => Err(io::Error::other("the kernel reports no 64-bit counters")),
         Ok(()) => Ok(totals),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
         Err(error) => Err(error),

@@ -129,7 +129,7 @@ impl Watch {
             Err(why) => {
                 self.failures = self.failures.saturating_add(1);
                 if self.failures >= FAILURES {
-                    let words = format!("netifd does not tell how {name} stands: {why}");
+                    let words = format!("netifd does not report the state of {name}: {why}");
                     self.report_trouble(Some(words)).await?;
                 }
                 self.report_state(name, Interface::Gone).await

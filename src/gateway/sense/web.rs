@@ -85,9 +85,9 @@ pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limi
 fn describe_failure(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Option<Duration>, String) {
     let ip = place.ip();
     match e.kind() {
-        ErrorKind::ConnectionRefused => (Said::Refused, None, format!("{ip} takes no connection")),
+        ErrorKind::ConnectionRefused => (Said::Refused, None, format!("{ip} refuses the connection")),
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            (Said::Refused, None, format!("{ip} broke the connection off"))
+            (Said::Refused, None, format!("{ip} broke the connection"))
         }
         ErrorKind::UnexpectedEof => (Said::Refused, None, format!("{ip} hung up without an answer")),
         // What answered is not a web server, although one is expected there.
@@ -95,7 +95,7 @@ fn describe_failure(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Op
         ErrorKind::TimedOut | ErrorKind::HostUnreachable => {
             (Said::Silent, None, format!("no answer from {ip}"))
         }
-        _ => (Said::NotChecked, None, format!("{ip} cannot be asked over {device}: {e}")),
+        _ => (Said::NotChecked, None, format!("{ip} cannot be reached over {device}: {e}")),
     }
 }
 

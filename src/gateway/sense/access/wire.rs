@@ -140,7 +140,7 @@ fn address(index: u32, protocol: u16) -> io::Result<SockAddr> {
 pub fn trouble(error: &io::Error, device: &str) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => format!(
-            "no right to frames on {device}: run as root, or give CAP_NET_RAW (setcap cap_net_raw+ep)"
+            "no permission to send frames on {device}: run as root, or give CAP_NET_RAW (setcap cap_net_raw+ep)"
         ),
         Some(libc::ENETDOWN) => format!("{device} is down"),
         Some(libc::ENODEV | libc::ENXIO) => format!("{device} is gone"),

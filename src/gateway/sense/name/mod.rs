@@ -257,21 +257,21 @@ fn reply_for(
             let took = Some(took);
             match (answer.code, answer.addresses.first()) {
                 (Code::Fine, Some(address)) if address.is_loopback() || address.is_unspecified() => {
-                    reply(Said::Forged, took, format!("{address} for {exists}, which is nobody's"))
+                    reply(Said::Forged, took, format!("{address} for {exists}, which no host can have"))
                 }
                 (Code::Fine, _) if answer.truncated => {
-                    reply(Said::Answered, took, format!("{exists}: cut off, the rest by TCP"))
+                    reply(Said::Answered, took, format!("{exists}: truncated, the rest over TCP"))
                 }
                 (Code::Fine, Some(address)) => reply(Said::Answered, took, format!("{exists} is {address}")),
                 (Code::Fine, None) => {
-                    reply(Said::Answered, took, format!("{exists} is there, without an IPv4 address"))
+                    reply(Said::Answered, took, format!("{exists} exists, without an IPv4 address"))
                 }
                 (code, _) => reply(Said::Refused, took, format!("{} for {exists}", code.name())),
             }
         }
         Outcome::Silent => match outcomes.1 {
             Outcome::Answered(..) => {
-                reply(Said::Silent, None, format!("no answer for {exists}, although it is there"))
+                reply(Said::Silent, None, format!("no answer for {exists}, although the resolver answers"))
             }
             Outcome::Silent | Outcome::Closed(_) | Outcome::NotSent(_) => {
                 reply(Said::Silent, None, "no answer".into())
@@ -285,7 +285,7 @@ fn reply_for(
 async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Duration) -> Outcome {
     let socket = match udp(place, device).await {
         Ok(socket) => socket,
-        Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+        Err(e) => return Outcome::NotSent(format!("cannot be reached over {device}: {e}")),
     };
     let id = fastrand::u16(..);
     let message = question.message(id);
@@ -296,7 +296,7 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
             Ok(_) => {}
             // An ICMP error for the previous packet.
             Err(e) if e.kind() == ErrorKind::ConnectionRefused => return port_closed(),
-            Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+            Err(e) => return Outcome::NotSent(format!("cannot be reached over {device}: {e}")),
         }
         let listening = async {
             loop {
@@ -355,7 +355,7 @@ async fn by_tcp(place: SocketAddr, device: &str, question: &Question, limit: Dur
             ErrorKind::InvalidData => Outcome::Closed(e.to_string()),
             // No host has that address.
             ErrorKind::HostUnreachable | ErrorKind::TimedOut => Outcome::Silent,
-            _ => Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+            _ => Outcome::NotSent(format!("cannot be reached over {device}: {e}")),
         },
     }
 }
@@ -393,12 +393,7 @@ mod tests {
         let none = || answered(Code::NoSuchName, &[]);
         for (exists, absent, said, detail) in [
             (answered(Code::Fine, &["192.0.2.7"]), none(), Said::Answered, "a.example is 192.0.2.7"),
-            (
-                answered(Code::Fine, &[]),
-                none(),
-                Said::Answered,
-                "a.example is there, without an IPv4 address",
-            ),
+            (answered(Code::Fine, &[]), none(), Said::Answered, "a.example exists, without an IPv4 address"),
             // Some resolvers refuse questions for `invalid`.
             (
                 answered(Code::Fine, &["192.0.2.7"]),
@@ -423,13 +418,13 @@ mod tests {
                 answered(Code::Fine, &["0.0.0.0"]),
                 none(),
                 Said::Forged,
-                "0.0.0.0 for a.example, which is nobody's",
+                "0.0.0.0 for a.example, which no host can have",
             ),
             (answered(Code::ServerFailure, &[]), none(), Said::Refused, "SERVFAIL for a.example"),
             (answered(Code::Refused, &[]), Outcome::Silent, Said::Refused, "REFUSED for a.example"),
             (none(), none(), Said::Refused, "NXDOMAIN for a.example"),
             (Outcome::Silent, Outcome::Silent, Said::Silent, "no answer"),
-            (Outcome::Silent, none(), Said::Silent, "no answer for a.example, although it is there"),
+            (Outcome::Silent, none(), Said::Silent, "no answer for a.example, although the resolver answers"),
             (Outcome::Closed("x".into()), Outcome::Closed("x".into()), Said::Refused, "x"),
             (Outcome::NotSent("x".into()), Outcome::Silent, Said::NotChecked, "x"),
         ] {

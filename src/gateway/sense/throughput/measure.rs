@@ -226,7 +226,7 @@ impl Test<'_> {
                     url = url.redirected(&to).map_err(|why| {
                         Trouble::new(
                             SpeedFailure::ServerAnswer,
-                            format!("{url} redirects where we do not follow: {why}"),
+                            format!("{url} redirects to an unsupported address: {why}"),
                         )
                     })?;
                 }

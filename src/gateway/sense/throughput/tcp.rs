@@ -102,7 +102,7 @@ impl Diag {
                 return Err(io::Error::from_raw_os_error(code.wrapping_neg()));
             }
             let info = attributes(body, ANSWER).find(|(kind, _)| *kind == INET_DIAG_INFO);
-            let info = info.ok_or_else(|| io::Error::other("the kernel tells no TCP_INFO"))?;
+            let info = info.ok_or_else(|| io::Error::other("the kernel reports no TCP_INFO"))?;
             return Ok(read(info.1, local.is_ipv6()));
         }
     }
