@@ -8,7 +8,7 @@
 //!    └── Action::Probe    recorder (trace.jsonl)            └── outcomes come back as Observations
 //! ```
 //!
-//! The judge is a crate of its own (`linekeeper-judge`); here is what touches the world.
+//! The judge is a crate of its own (`linekeeper-judge`). This crate holds everything that touches the outside world.
 
 pub mod act;
 pub mod cli;

@@ -1,9 +1,9 @@
-//! OpenWrt's netifd, asked through `ubus`: which interface is the WAN, how it stands, and that something changed.
+//! OpenWrt's netifd, queried through `ubus`: which interface is the WAN, what state it is in, and when it changes.
 //!
-//! Events are followed by one `ubus listen` that lives as long as we do. `ubus subscribe` would tell the status along with
-//! the event, but is tied to the netifd that lived when it began: when that dies the subscription is gone and nobody
-//! says so. The events on the bus outlive netifd, and `ubus.object.*` tells of its death and return. What came is
-//! not read: any word is a reason to ask, and one call takes a millisecond.
+//! One `ubus listen` runs as long as this process and follows the events. `ubus subscribe` would deliver the status with
+//! the event, but it is tied to one netifd process: when that dies, the subscription ends without any notice. Events on
+//! the bus survive netifd, and `ubus.object.*` announces its death and return. The content of an event is not read: any
+//! event is a reason to query, and one call takes a millisecond.
 
 use crate::program::{End, Ran, ask};
 use linekeeper_judge::observation::Interface;
@@ -14,28 +14,28 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::{Child, Command};
 
-/// How long one call of ubus may take. A call takes some milliseconds; a netifd that has died is back after five seconds.
+/// How long one ubus call may take. A call takes a few milliseconds; procd restarts a dead netifd after five seconds.
 pub const CALL_WITHIN: Duration = Duration::from_secs(5);
 
-/// At most so many interfaces are looked at to find the WAN's. Gateways have less than ten.
-const INTERFACES_MOST: usize = 32;
+/// The most interfaces that are searched for the WAN. Gateways have fewer than ten.
+const MAX_INTERFACES: usize = 32;
 
-/// What is listened to: interfaces going up and down, and objects coming and going, netifd's among them.
+/// The events to listen for: interfaces going up and down, and bus objects (netifd's among them) appearing and leaving.
 const EVENTS: [&str; 3] = ["network.interface", "ubus.object.add", "ubus.object.remove"];
 
-/// Why something could not be known or done, in words.
+/// Why a query or a command failed, as text for a log or a message.
 pub type Words = String;
 
-/// Reads `ubus call network.interface.X status`.
+/// The state of an interface, from the answer to `ubus call network.interface.X status`.
 pub fn read(status: &Value) -> Interface {
     let flag = |key: &str| status.get(key).and_then(Value::as_bool).unwrap_or(false);
     let errors = status.get("errors").and_then(Value::as_array).into_iter().flatten();
     let code = errors.filter_map(|e| e.get("code")?.as_str()).next();
     match (flag("up"), flag("pending"), code) {
         (false, _, Some("NO_DEVICE")) => Interface::NoDevice,
-        (false, _, Some(code)) => {
-            Interface::Refused(code.chars().filter(|c| c.is_ascii_graphic()).take(CODE_MOST).collect())
-        }
+        (false, _, Some(code)) => Interface::Refused(
+            code.chars().filter(|c| c.is_ascii_graphic()).take(MAX_ERROR_CODE_LENGTH).collect(),
+        ),
         (true, ..) if status.get("proto").and_then(Value::as_str) == Some("none") => Interface::NoProtocol,
         (true, ..) => Interface::Up,
         (false, true, None) => Interface::Pending,
@@ -45,10 +45,10 @@ pub fn read(status: &Value) -> Interface {
     }
 }
 
-/// The longest code of an error that is kept: netifd's have some twenty letters.
-const CODE_MOST: usize = 64;
+/// The most characters of an error code that are kept: netifd's have about twenty.
+const MAX_ERROR_CODE_LENGTH: usize = 64;
 
-/// Asks netifd.
+/// A client of netifd.
 #[derive(Debug, Clone)]
 pub struct Netifd {
     ubus: PathBuf,
@@ -61,12 +61,12 @@ impl Default for Netifd {
 }
 
 impl Netifd {
-    /// By another program in the place of `ubus`.
+    /// A client that runs another program in place of `ubus`.
     pub fn by(ubus: &Path) -> Netifd {
         Netifd { ubus: ubus.to_owned() }
     }
 
-    /// The program that is asked.
+    /// The program that is run.
     pub fn ubus(&self) -> &Path {
         &self.ubus
     }
@@ -75,7 +75,7 @@ impl Netifd {
     /// route, or `wan`.
     ///
     /// # Errors
-    /// In words, when netifd does not answer or knows no such interface.
+    /// When netifd does not answer or has no such interface.
     pub async fn find(&self, configured: Option<&str>, device: &str) -> Result<String, Words> {
         let ran = self.run(&["list", "network.interface.*"]).await;
         if !ran.succeeded() {
@@ -87,17 +87,17 @@ impl Netifd {
             return Ok(name.to_owned());
         }
         let (mut ours, mut routed) = (None, None);
-        for name in names.iter().take(INTERFACES_MOST).filter(|name| **name != "loopback") {
+        for name in names.iter().take(MAX_INTERFACES).filter(|name| **name != "loopback") {
             let Ok(status) = self.status(name).await else { continue };
-            let (mine, default) = weigh(device, &status);
-            if mine && ours.is_none() {
+            let (is_ours, default) = match_device(device, &status);
+            if is_ours && ours.is_none() {
                 ours = Some(*name);
             }
             if default && routed.is_none() {
                 routed = Some(*name);
             }
         }
-        // What OpenWrt calls it where nobody chose otherwise.
+        // OpenWrt's default name.
         let usual = names.iter().copied().find(|name| *name == "wan");
         ours.or(routed).or(usual).map(str::to_owned).ok_or_else(|| {
             let wanted = configured.map_or(String::new(), |name| format!("has no interface {name}, "));
@@ -108,10 +108,10 @@ impl Netifd {
         })
     }
 
-    /// How netifd sees an interface.
+    /// netifd's status of an interface.
     ///
     /// # Errors
-    /// In words.
+    /// When netifd does not answer in time, or its answer is not JSON.
     pub async fn status(&self, name: &str) -> Result<Value, Words> {
         let ran = self.call(&[&object(name), "status"]).await;
         if !ran.succeeded() {
@@ -132,10 +132,10 @@ impl Netifd {
         ask(&argv, CALL_WITHIN).await
     }
 
-    /// Begins to listen; what changes shows as bytes on the child's standard output. The child goes with the value.
+    /// Starts listening: each event appears as bytes on the child's standard output. Dropping the child kills it.
     ///
     /// # Errors
-    /// As the kernel says it.
+    /// The error of starting the process.
     pub fn listen(&self) -> std::io::Result<Child> {
         Command::new(&self.ubus)
             .arg("listen")
@@ -148,36 +148,35 @@ impl Netifd {
     }
 }
 
-/// Whether netifd's status of an interface is that of our device, and whether it has the default route.
-fn weigh(device: &str, status: &Value) -> (bool, bool) {
-    // IPv6 on the same device comes with the interface for IPv4, not the other way round.
-    let mine = !device.is_empty()
+/// Whether this is the status of the interface on `device`, and whether that interface has the default route.
+fn match_device(device: &str, status: &Value) -> (bool, bool) {
+    // Of two interfaces on one device, the IPv4 one counts: restarting it brings up IPv6 too, not the other way round.
+    let is_ours = !device.is_empty()
         && [text(status, "l3_device"), text(status, "device")].contains(&device)
         && text(status, "proto") != "dhcpv6";
     let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
-    (mine, routes.any(|r| r["target"] == "0.0.0.0" && r["mask"] == 0))
+    (is_ours, routes.any(|r| r["target"] == "0.0.0.0" && r["mask"] == 0))
 }
 
-/// Lets all that reads netifd's answers have `bytes` as one, and throws away what they make of it: for tests with
-/// hostile bytes.
+/// Runs every parser of netifd's answers on `bytes` and discards the results: for tests with hostile input.
 pub fn swallow(bytes: &[u8]) {
     if let Ok(status) = linekeeper_contract::json::parse(bytes) {
-        weigh("wan", &status);
+        match_device("wan", &status);
         let _ = read(&status).words();
     }
 }
 
-/// A text in a status; empty where there is none.
+/// A text field of a status; empty if it is missing.
 pub fn text<'a>(status: &'a Value, key: &str) -> &'a str {
     status.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-/// An interface's object on the bus.
+/// The name of an interface's object on the bus.
 pub fn object(name: &str) -> String {
     format!("network.interface.{name}")
 }
 
-/// Why ubus did not succeed; its exit codes are more than its words.
+/// Why a ubus call failed. ubus reports this by its exit code; its output says little.
 pub fn trouble(ran: &Ran, limit: Duration) -> String {
     let code = match &ran.end {
         End::Exited(status) => status.code(),

@@ -1,22 +1,23 @@
-//! What may leave the gateway, and what its log may say.
+//! Which data may leave the gateway, and which may appear in its log.
 //!
-//! Policy, in prose:
+//! Policy:
 //!
-//! * The customer's data are: the reference to the customer, the customer's own words (`linekeeper callback --reason`),
-//!   and every address that was seen and not configured: of the WAN and the LAN, of resolvers and gateways that came by
-//!   DHCP, and link-layer addresses, whosever machine they are of. What nobody has to sort out cannot be sorted out wrongly.
-//! * The hosts that stand in the operator's own configuration are the operator's: they stay, or nobody could tell which
-//!   target is silent. So does what says nothing about anybody (loopback, the unspecified address).
-//! * The reference stands in `customer_id` of callbacks, the customer's words in the description of the callback that they
-//!   asked for, and nowhere else.
-//! * A masked address keeps what tells an engineer which network it is of: 24 bits of IPv4, 48 of IPv6, the maker of a
-//!   link-layer address. That is as much as web statistics keep of a visitor. In logs it is always masked,
-//!   in messages unless `privacy.addresses` is `full`.
-//! * It is done in one place for all messages, right before they are sent, to every text that is not a name that machines
-//!   compare ([`NAMES`]): a new field is masked unless somebody says that it is a name.
-//! * Whoever is on the gateway sees all: `status`, `diagnose`, hooks, `--verbose`, and the trace of `run --record`.
+//! * Customer data are the customer reference, the customer's own words (`linekeeper callback --reason`), and every
+//!   address that was observed and not configured: WAN and LAN addresses, resolvers and gateways learned by DHCP, and all
+//!   link-layer addresses, whoever owns the machine. Addresses are not sorted by owner, so they cannot be sorted wrongly.
+//! * Hosts in the operator's configuration belong to the operator. They stay readable, otherwise nobody could see which
+//!   target is silent. Loopback and unspecified addresses identify nobody and stay readable too.
+//! * The customer reference appears only in `customer_id` of callbacks. The customer's words appear only in the
+//!   description of the callback that the customer requested.
+//! * A masked address keeps the part that tells an engineer the network: 24 bits of IPv4, 48 bits of IPv6, the vendor of
+//!   a link-layer address. Web statistics keep as much of a visitor. Addresses are always masked in logs, and in messages
+//!   unless `privacy.addresses` is `full`.
+//! * Masking happens in one place for all messages, right before they are sent. It covers every text except identifiers
+//!   that machines compare ([`NAMES`]), so a new field is masked unless it is listed there.
+//! * Anyone with access to the gateway sees everything: `status`, `diagnose`, hooks, `--verbose` and the trace of
+//!   `run --record`.
 //!
-//! An address that is written without its dots and colons is not known for one.
+//! An address written without its dots or colons is not recognised.
 
 use linekeeper_judge::config::{Config, Shared};
 use serde_json::{Value, json};
@@ -24,7 +25,7 @@ use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
-/// Fields of messages that machines compare, letter for letter, and dates.
+/// Message fields that machines compare byte by byte, and dates. Their values are never masked.
 pub const NAMES: &[&str] = &[
     "schema",
     "id",
@@ -44,21 +45,21 @@ pub const NAMES: &[&str] = &[
     "wall",
 ];
 
-/// The longest that an IPv6 address is written, with an IPv4 one as its end.
-const LONGEST: usize = 45;
+/// The longest written form of an IPv6 address, characters: one that ends with an IPv4 address.
+const MAX_IPV6_LENGTH: usize = 45;
 
-/// What one configuration lets out.
+/// What one configuration allows to be sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Privacy {
-    /// Addresses in messages are not masked.
+    /// Whether addresses in messages stay unmasked.
     full: bool,
-    /// The operator's own.
+    /// Addresses from the configuration: the operator's own, never masked.
     own: Vec<IpAddr>,
-    /// Groups of fields that are sent.
+    /// The groups of fields that are sent.
     fields: Vec<Shared>,
 }
 
-/// The defaults, where no host is configured.
+/// The default configuration, without any configured host.
 impl Default for Privacy {
     fn default() -> Privacy {
         Privacy { full: false, own: Vec::new(), fields: Shared::ALL.to_vec() }
@@ -66,7 +67,7 @@ impl Default for Privacy {
 }
 
 impl Privacy {
-    /// As configured.
+    /// The rules of this configuration.
     pub fn new(config: &Config) -> Privacy {
         let hosts = config.probe.targets.iter().map(|t| t.host.as_str());
         let brokers = config.mqtt.iter().flat_map(|m| m.brokers.iter().map(|b| b.host.as_str()));
@@ -75,7 +76,7 @@ impl Privacy {
         let mut own: Vec<IpAddr> = resolvers.collect();
         for text in hosts.chain(brokers).chain(urls) {
             let mut from = 0;
-            while let Some((at, found)) = next(text, from) {
+            while let Some((at, found)) = next_address(text, from) {
                 from = at.end;
                 own.extend(found.ip());
             }
@@ -83,11 +84,11 @@ impl Privacy {
         Privacy { full: config.privacy.full_addresses, own, fields: config.privacy.fields.clone() }
     }
 
-    /// A text as a log may have it: without addresses.
+    /// The text with its addresses masked, as a log may show it.
     pub fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut out = String::new();
         let (mut done, mut from) = (0, 0);
-        while let Some((at, found)) = next(text, from) {
+        while let Some((at, found)) = next_address(text, from) {
             from = at.end;
             let masked = match found {
                 Found::Mac => {
@@ -95,7 +96,7 @@ impl Privacy {
                     let between = &text[at.start + 2..at.start + 3];
                     format!("{kept}{between}xx{between}xx{between}xx")
                 }
-                Found::Ip(ip) if self.is_open(ip) => continue,
+                Found::Ip(ip) if self.stays_readable(ip) => continue,
                 Found::Ip(IpAddr::V4(ip)) => {
                     let [a, b, c, _] = ip.octets();
                     format!("{a}.{b}.{c}.x")
@@ -116,11 +117,11 @@ impl Privacy {
         Cow::Owned(out)
     }
 
-    fn is_open(&self, ip: IpAddr) -> bool {
+    fn stays_readable(&self, ip: IpAddr) -> bool {
         ip.is_loopback() || ip.is_unspecified() || self.own.contains(&ip)
     }
 
-    /// Makes a message for `topic` (its last part) such that it may be sent.
+    /// Removes from a message for `topic` (the last part of its name) everything that may not be sent.
     pub fn apply(&self, topic: &str, message: &mut Value) {
         let sent = |group| self.fields.contains(&group);
         let mut leave_out = |group: Shared, pointer: &str, with: Value| {
@@ -162,7 +163,7 @@ impl Privacy {
             Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
             Value::Object(map) => {
                 for (key, value) in map {
-                    // What stands below a name is none.
+                    // Only texts are exempt: an object or list under such a key is masked.
                     if !(value.is_string() && NAMES.contains(&key.as_str())) {
                         self.mask(value);
                     }
@@ -173,7 +174,7 @@ impl Privacy {
     }
 }
 
-/// What was found in a text.
+/// An address found in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Found {
     Ip(IpAddr),
@@ -190,8 +191,8 @@ impl Found {
     }
 }
 
-/// The next address in `text`, at `from` or later, and where it stands.
-fn next(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
+/// The next address in `text` at byte `from` or later, and its byte range.
+fn next_address(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
     let bytes = text.as_bytes();
     (from..bytes.len()).find_map(|at| {
         let byte = bytes[at];
@@ -201,9 +202,9 @@ fn next(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
         let before = at.checked_sub(1).map(|i| bytes[i]);
         let begins = !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b':');
         let rest = &bytes[at..];
-        let mac = || mac(rest).map(|long| (long, Found::Mac));
-        let v6 = || v6(rest).map(|(long, ip)| (long, Found::Ip(ip)));
-        let v4 = || v4(rest).map(|(long, ip)| (long, Found::Ip(ip.into())));
+        let mac = || mac_length(rest).map(|long| (long, Found::Mac));
+        let v6 = || longest_ipv6(rest).map(|(long, ip)| (long, Found::Ip(ip)));
+        let v4 = || leading_ipv4(rest).map(|(long, ip)| (long, Found::Ip(ip.into())));
         let found = if begins { mac().or_else(v6) } else { None };
         let digit = before.is_some_and(|b| b.is_ascii_digit());
         let (long, found) = found.or_else(|| if digit { None } else { v4() })?;
@@ -211,34 +212,34 @@ fn next(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
     })
 }
 
-/// `02:42:ac:11:00:02`, also with dashes.
-fn mac(bytes: &[u8]) -> Option<usize> {
+/// The length of the link-layer address that `bytes` begin with: `02:42:ac:11:00:02`, or with dashes.
+fn mac_length(bytes: &[u8]) -> Option<usize> {
     const LONG: usize = 17;
     let pairs = bytes.get(..LONG)?;
     let between = pairs[2];
     let fits = |(i, b): (usize, &u8)| if i % 3 == 2 { *b == between } else { b.is_ascii_hexdigit() };
     let whole = matches!(between, b':' | b'-') && pairs.iter().enumerate().all(fits);
-    // Eight groups are an IPv6 address, and more are somebody's number.
+    // Eight groups are an IPv6 address, and more groups are some other number.
     let goes_on = bytes.get(LONG).is_some_and(|b| b.is_ascii_hexdigit() || *b == between);
     (whole && !goes_on).then_some(LONG)
 }
 
-/// The longest IPv6 address that `bytes` begin with.
-fn v6(bytes: &[u8]) -> Option<(usize, IpAddr)> {
+/// The longest IPv6 address that `bytes` begin with, and its length.
+fn longest_ipv6(bytes: &[u8]) -> Option<(usize, IpAddr)> {
     let run = bytes.iter().take_while(|b| b.is_ascii_hexdigit() || matches!(b, b':' | b'.')).count();
-    let run = run.min(LONGEST);
+    let run = run.min(MAX_IPV6_LENGTH);
     if bytes[..run].iter().filter(|b| **b == b':').count() < 2 {
         return None;
     }
-    // What follows an address (a port, a full stop, a zone) begins with one of these, or is not in the run.
+    // A port, a full stop or a zone may follow an address: it begins with one of these characters or ends the run.
     (2..=run).rev().filter(|&end| end == run || matches!(bytes[end], b':' | b'.')).find_map(|end| {
         let ip: Ipv6Addr = std::str::from_utf8(&bytes[..end]).ok()?.parse().ok()?;
         Some((end, IpAddr::V6(ip).to_canonical()))
     })
 }
 
-/// The IPv4 address that `bytes` begin with.
-fn v4(bytes: &[u8]) -> Option<(usize, Ipv4Addr)> {
+/// The IPv4 address that `bytes` begin with, and its length.
+fn leading_ipv4(bytes: &[u8]) -> Option<(usize, Ipv4Addr)> {
     let mut octets = [0; 4];
     let mut at = 0;
     for (i, octet) in octets.iter_mut().enumerate() {
@@ -264,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_keep_their_network_and_no_more() {
+    fn masked_addresses_keep_only_their_network() {
         for (text, wanted) in [
             ("198.18.100.10", "198.18.100.x"),
             (
@@ -293,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_none_stays_and_so_does_what_is_the_operators() {
+    fn other_text_and_configured_addresses_stay_readable() {
         for text in [
             "",
             "198.51.100.1: anchor target",
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn every_text_of_a_message_is_masked_but_names() {
+    fn every_text_of_a_message_is_masked_except_identifiers() {
         let privacy = Privacy::default();
         let mut message = json!({
             "id": "10.0.0.1/1", "device_id": "10.0.0.1", "why": "10.0.0.1", "n": 7,
@@ -333,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn groups_that_are_not_configured_are_left_out() {
+    fn groups_not_configured_are_removed() {
         let callback = json!({
             "customer_id": "C", "remedies": [1],
             "evidence": { "facts": [1], "samples": [1], "recorder": {}, "rule": "r" },
@@ -372,7 +373,7 @@ mod tests {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
         #[test]
-        fn no_address_is_overlooked_and_no_text_breaks_it(
+        fn every_address_is_masked_in_any_context(
             before in "[ -~\\PC]{0,12}[ =(\"/\\[,;]",
             after in "([^0-9A-Fa-f:.\\-x][\\PC]{0,12})?",
             v4 in any::<[u8; 4]>(),
@@ -393,7 +394,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_masked_once(text in "[0-9a-f:.\\- x\\PC]{0,60}") {
+        fn masking_accepts_any_text(text in "[0-9a-f:.\\- x\\PC]{0,60}") {
             let privacy = Privacy::default();
             let once = privacy.masked(&text).into_owned();
             let _ = privacy.masked(&once);

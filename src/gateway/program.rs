@@ -1,4 +1,4 @@
-//! Runs a program that may misbehave: bounded in time, in output, and in what it leaves behind.
+//! Runs a program that may misbehave, with bounds on its run time, its output and its leftover processes.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsStr;
@@ -12,53 +12,53 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-/// How much of a program's output is kept, from its end: the reason of a failure comes last.
+/// How much of a program's output is kept, bytes. The end is kept, because the reason for a failure comes last.
 ///
-/// 4 KiB: some fifty lines, and little beside the evidence in a message.
+/// 4 KiB: about fifty lines, and small compared with the evidence in a message.
 pub const OUTPUT_KEPT: usize = 4 * 1024;
 
-/// The same of a program whose answer is read as a whole.
+/// How much output is kept of a program whose answer is parsed, bytes.
 ///
 /// 256 KiB: netifd's status of an interface with a thousand routes.
 pub const ANSWER_KEPT: usize = 256 * 1024;
 
-/// How long the pipes are still read after the program ended.
+/// How long the pipe is still read after the program has ended.
 ///
-/// 100 ms: what it wrote itself is in the pipe already; a background process that holds the pipe open must not hold
-/// us.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// 100 ms: what the program itself wrote is in the pipe already, and a background process that holds the pipe open must
+/// not delay us.
+const DRAIN_AFTER_EXIT: Duration = Duration::from_millis(100);
 
-/// How long a killed program is waited for. Only one stuck in the kernel takes longer; it is left to its fate.
-const REAPED_WITHIN: Duration = Duration::from_secs(1);
+/// How long to wait for a killed program. Only one that is stuck in the kernel takes longer; it is no longer waited for.
+const REAP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a program ended.
 #[derive(Debug)]
 pub enum End {
-    /// By itself, or by somebody's signal.
+    /// By itself, or by a signal from elsewhere.
     Exited(ExitStatus),
-    /// By us, with all of its process group, at its limit.
+    /// We killed it and its process group at the time limit.
     Overran,
-    /// It never began; in words.
+    /// It could not be started; why.
     NotStarted(String),
 }
 
-/// What became of a program.
+/// The result of running a program.
 #[derive(Debug)]
 pub struct Ran {
     /// How it ended.
     pub end: End,
-    /// The last [`OUTPUT_KEPT`] bytes (of an answer: [`ANSWER_KEPT`]) of what it said on both outputs, trimmed, control
-    /// characters removed.
+    /// The last [`OUTPUT_KEPT`] bytes (for [`ask`]: [`ANSWER_KEPT`]) of standard output and standard error, trimmed,
+    /// without control characters.
     pub output: String,
 }
 
 impl Ran {
-    /// Whether it ended by itself with exit code 0.
+    /// Whether the program exited with code 0.
     pub fn succeeded(&self) -> bool {
         matches!(&self.end, End::Exited(status) if status.success())
     }
 
-    /// Why it did not succeed, with the last line of what it said.
+    /// Why the program failed, with the last line of its output.
     pub fn failure(&self, limit: Duration) -> String {
         let why = match &self.end {
             End::NotStarted(why) => return why.clone(),
@@ -85,29 +85,29 @@ fn millis(d: Duration) -> u64 {
     u64::try_from(d.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Runs `argv` in a process group of its own, gives it `input` on standard input, and waits at most `limit`.
+/// Runs `argv` in its own process group with `input` on standard input, and waits at most `limit`.
 ///
-/// Dropping the future kills the group. A background process that the program leaves behind on purpose lives on, but
-/// finds its outputs closed if it inherited them.
+/// Dropping the future kills the group. A background process that the program leaves behind on purpose survives, but its
+/// inherited outputs are closed.
 pub async fn run<A: AsRef<OsStr>>(argv: &[A], input: &[u8], env: &[(&str, &str)], limit: Duration) -> Ran {
     run_in(argv, input, env, Around::Ours, limit).await
 }
 
-/// Runs a program for its answer, of which [`ANSWER_KEPT`] bytes are kept; else the same as [`run`].
+/// The same as [`run`] without input, for a program whose output is parsed: [`ANSWER_KEPT`] bytes are kept.
 pub async fn ask<A: AsRef<OsStr>>(argv: &[A], limit: Duration) -> Ran {
     run_keeping(argv, b"", &[], Around::Ours, limit, ANSWER_KEPT).await
 }
 
-/// What surrounds a program beside what it is given.
+/// Which environment a program gets beside the variables passed to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Around {
-    /// Our own environment.
+    /// It inherits ours.
     Ours,
-    /// Nothing: what it is to have it is given.
+    /// It gets only the variables passed to it.
     Nothing,
 }
 
-/// The same as [`run`], and says what else is in the program's environment.
+/// The same as [`run`], with the choice of the inherited environment.
 pub async fn run_in<A: AsRef<OsStr>>(
     argv: &[A],
     input: &[u8],
@@ -140,17 +140,17 @@ async fn run_keeping<A: AsRef<OsStr>>(
         .stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() })
         .process_group(0)
         .kill_on_drop(true);
-    // One pipe for both outputs, so that what was said last is last.
+    // One pipe for both outputs keeps their order.
     let piped = std::io::pipe().and_then(|(from, into)| {
         command.stdout(into.try_clone()?).stderr(into);
         Receiver::from_owned_fd(from.into())
     });
-    let said = match piped {
-        Ok(said) => said,
+    let output_pipe = match piped {
+        Ok(pipe) => pipe,
         Err(e) => return not_started(format!("cannot run {}: no pipe: {e}", program.display())),
     };
     let spawned = command.spawn();
-    // It holds our copies of the pipe's other end.
+    // It holds our copies of the pipe's write end.
     drop(command);
     let mut child = match spawned {
         Ok(child) => child,
@@ -158,22 +158,22 @@ async fn run_keeping<A: AsRef<OsStr>>(
     };
     let group = Group(child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?)));
 
-    let tail = Tail { said: Mutex::default(), most };
+    let tail = Tail { kept: Mutex::default(), most };
     let stdin = child.stdin.take();
     let talk = async {
         let feed = async {
             if let Some(mut stdin) = stdin {
-                // A program that does not read its input is in its right.
+                // A program may ignore its input.
                 let _ = stdin.write_all(input).await;
             }
         };
-        tokio::join!(feed, tail.drain(said));
+        tokio::join!(feed, tail.drain(output_pipe));
     };
     let waited = timeout(limit, async {
         let mut talk = std::pin::pin!(talk);
         tokio::select! {
             status = child.wait() => {
-                let _ = timeout(LAST_WORDS, talk).await;
+                let _ = timeout(DRAIN_AFTER_EXIT, talk).await;
                 status
             }
             () = &mut talk => child.wait().await,
@@ -188,7 +188,7 @@ async fn run_keeping<A: AsRef<OsStr>>(
         Ok(Err(e)) => End::NotStarted(format!("cannot wait for {}: {e}", program.display())),
         Err(_) => {
             drop(group);
-            let _ = timeout(REAPED_WITHIN, child.wait()).await;
+            let _ = timeout(REAP_LIMIT, child.wait()).await;
             End::Overran
         }
     };
@@ -199,7 +199,7 @@ fn not_started(why: String) -> Ran {
     Ran { end: End::NotStarted(why), output: String::new() }
 }
 
-/// Why a program cannot be run and what to try.
+/// Why a program cannot be started, and what to try.
 pub fn cannot_run(program: &OsStr, error: &io::Error) -> String {
     let advice = match error.kind() {
         io::ErrorKind::NotFound => "install it, or correct its path in the configuration",
@@ -212,7 +212,7 @@ pub fn cannot_run(program: &OsStr, error: &io::Error) -> String {
     format!("cannot run {}: {error}; {advice}", program.display())
 }
 
-/// Kills a process group when it goes out of sight, unless spared.
+/// Kills a process group when dropped, unless it was spared.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -229,9 +229,9 @@ impl Drop for Group {
     }
 }
 
-/// The end of what was said.
+/// The last `most` bytes of the output.
 struct Tail {
-    said: Mutex<Vec<u8>>,
+    kept: Mutex<Vec<u8>>,
     most: usize,
 }
 
@@ -242,7 +242,7 @@ impl Tail {
             if read == 0 {
                 return;
             }
-            let mut kept = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
             kept.extend_from_slice(&buffer[..read]);
             let excess = kept.len().saturating_sub(self.most);
             kept.drain(..excess);
@@ -250,7 +250,7 @@ impl Tail {
     }
 
     fn text(&self) -> String {
-        let kept = self.said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let kept = self.kept.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let text = String::from_utf8_lossy(&kept);
         let clean: String = text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect();
         clean.trim().to_owned()
@@ -262,7 +262,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_answer_is_kept_whole_and_an_outputs_end_alone() {
+    async fn ask_keeps_the_complete_answer_and_run_only_the_end() {
         let argv = ["sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i + 1)); done"];
         let limit = Duration::from_secs(60);
         assert_eq!(ask(&argv, limit).await.output.len(), 2_000 * 11 - 1);

@@ -1,12 +1,12 @@
-//! Whom this machine trusts by itself.
+//! The certificate authorities that this machine trusts by default.
 
 use std::path::Path;
 
-/// Where authorities' certificates lie on OpenWrt (`ca-bundle`), Debian, Alpine and others.
+/// Where OpenWrt (`ca-bundle`), Debian, Alpine and others install the CA certificates.
 const AUTHORITIES: [&str; 3] =
     ["/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/cert.pem", "/etc/pki/tls/certs/ca-bundle.crt"];
 
-/// The file with the certificates of public authorities, if one is installed.
+/// The file with the certificates of the public authorities; `None` if none is installed.
 pub fn authorities() -> Option<&'static Path> {
     AUTHORITIES.iter().map(Path::new).find(|p| p.exists())
 }

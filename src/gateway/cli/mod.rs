@@ -153,7 +153,7 @@ configuration is wrong.
 
 /// Runs the verb that the process was given.
 pub fn main() -> ExitCode {
-    crate::crash::tell();
+    crate::crash::install_handlers();
     let mut words: Vec<String> = Vec::new();
     for word in std::env::args_os().skip(1) {
         match word.into_string() {

@@ -1,4 +1,4 @@
-//! The text of a configuration: which language it is in, and JSON.
+//! Reads a configuration from text: picks the format (JSON or TOML) and parses it into a tree of values.
 
 #[cfg(feature = "toml")]
 pub mod toml;
@@ -9,17 +9,17 @@ use serde_json::{Map, Value};
 use std::fmt;
 use std::path::Path;
 
-/// The language a configuration is written in.
+/// The format of a configuration text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
-    /// What OpenWrt's init script makes of UCI.
+    /// Written by OpenWrt's init script from UCI.
     Json,
-    /// What people write.
+    /// Written by people.
     Toml,
 }
 
 impl Format {
-    /// By the file's extension, and where that says nothing by its text: no TOML begins with a brace.
+    /// Chosen by the file extension; without a known extension, by the text: no TOML begins with a brace.
     pub fn of(path: &Path, text: &str) -> Format {
         match path.extension().and_then(|e| e.to_str()) {
             Some("json") => Format::Json,
@@ -33,12 +33,13 @@ impl Format {
 /// Reads a configuration from its text.
 ///
 /// # Errors
-/// Every fault there is; one that is no JSON or TOML at all is told with line and column.
+/// All faults at once. A syntax fault carries line and column.
 pub fn load_text(text: &str, format: Format) -> Result<Config, Faults> {
     load_tree(text, format).map(|(_, config)| config)
 }
 
-/// The same, with the tree of what was written: what a trace keeps, so that it replays under the same configuration.
+/// The same as [`load_text`], and the parsed tree as written. A trace stores the tree so that it replays under the same
+/// configuration.
 ///
 /// # Errors
 /// As [`load_text`].
@@ -48,7 +49,7 @@ pub fn load_tree(text: &str, format: Format) -> Result<(Value, Config), Faults> 
     Ok((tree, config))
 }
 
-/// The tree of a text, by the file's name and the text's first character, and where each key stands in it.
+/// Parses a text into a tree and returns the line of each key. The format is chosen as in [`Format::of`].
 ///
 /// # Errors
 /// The text is too large, or neither JSON nor TOML: with line and column.
@@ -62,7 +63,7 @@ fn parse(text: &str, format: Format) -> Result<(Value, Places), Faults> {
         return Err(Faults::text(format!("the text {words}"), None, None));
     }
     match format {
-        Format::Json => Ok((json(text)?, Places::none())),
+        Format::Json => Ok((parse_json(text)?, Places::none())),
         #[cfg(feature = "toml")]
         Format::Toml => self::toml::parse(text),
         #[cfg(not(feature = "toml"))]
@@ -75,70 +76,70 @@ fn parse(text: &str, format: Format) -> Result<(Value, Places), Faults> {
     }
 }
 
-/// The tree of a JSON text. Unlike serde_json's own, it refuses a key given twice.
-fn json(text: &str) -> Result<Value, Faults> {
-    serde_json::from_slice::<Once>(text.as_bytes()).map(|tree| tree.0).map_err(|error| {
+/// Parses JSON. Unlike serde_json's own parser, it rejects a key that is given twice.
+fn parse_json(text: &str) -> Result<Value, Faults> {
+    serde_json::from_slice::<UniqueKeys>(text.as_bytes()).map(|tree| tree.0).map_err(|error| {
         let (line, column) = (u32::try_from(error.line()).ok(), u32::try_from(error.column()).ok());
-        // serde_json appends its own place, and its words hold no part of the text but a repeated key.
+        // serde_json appends line and column itself. Its message quotes no part of the text except a repeated key.
         let words = error.to_string();
         let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words);
         Faults::text(format!("the text is not JSON: {words}"), line, column)
     })
 }
 
-/// A tree in which no key was given twice.
-struct Once(Value);
+/// A tree without repeated keys.
+struct UniqueKeys(Value);
 
-impl<'de> Deserialize<'de> for Once {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Once, D::Error> {
-        deserializer.deserialize_any(OnceVisitor)
+impl<'de> Deserialize<'de> for UniqueKeys {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<UniqueKeys, D::Error> {
+        deserializer.deserialize_any(UniqueKeysVisitor)
     }
 }
 
-struct OnceVisitor;
+struct UniqueKeysVisitor;
 
-impl<'de> Visitor<'de> for OnceVisitor {
-    type Value = Once;
+impl<'de> Visitor<'de> for UniqueKeysVisitor {
+    type Value = UniqueKeys;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON value")
     }
-    fn visit_unit<E>(self) -> Result<Once, E> {
-        Ok(Once(Value::Null))
+    fn visit_unit<E>(self) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(Value::Null))
     }
-    fn visit_bool<E>(self, value: bool) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_bool<E>(self, value: bool) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_i64<E>(self, value: i64) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_i64<E>(self, value: i64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_u64<E>(self, value: u64) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_u64<E>(self, value: u64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_f64<E>(self, value: f64) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_f64<E>(self, value: f64) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_str<E>(self, value: &str) -> Result<Once, E> {
-        Ok(Once(value.into()))
+    fn visit_str<E>(self, value: &str) -> Result<UniqueKeys, E> {
+        Ok(UniqueKeys(value.into()))
     }
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Once, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<UniqueKeys, A::Error> {
         let mut list = Vec::new();
-        while let Some(Once(item)) = items.next_element()? {
+        while let Some(UniqueKeys(item)) = items.next_element()? {
             list.push(item);
         }
-        Ok(Once(Value::Array(list)))
+        Ok(UniqueKeys(Value::Array(list)))
     }
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Once, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<UniqueKeys, A::Error> {
         let mut map = Map::new();
         while let Some(key) = entries.next_key::<String>()? {
             if map.contains_key(&key) {
                 let key = fault::quoted(&key);
                 return Err(de::Error::custom(format!("the key {key} is given twice")));
             }
-            let Once(value) = entries.next_value()?;
+            let UniqueKeys(value) = entries.next_value()?;
             map.insert(key, value);
         }
-        Ok(Once(Value::Object(map)))
+        Ok(UniqueKeys(Value::Object(map)))
     }
 }
 
@@ -147,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_format_is_told_by_extension_then_by_text() {
+    fn format_follows_extension_then_text() {
         let of = |path: &str, text| Format::of(Path::new(path), text);
         assert_eq!(of("/etc/linekeeper.json", "[device]"), Format::Json);
         assert_eq!(of("/etc/linekeeper.toml", "{"), Format::Toml);
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn json_that_is_none_is_told_with_its_place() {
+    fn invalid_json_is_reported_with_line_and_column() {
         let told = |text: &str| load_text(text, Format::Json).unwrap_err().to_string();
         assert_eq!(
             told("{\n  \"device\": oops }"),

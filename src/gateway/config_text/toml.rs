@@ -1,4 +1,4 @@
-//! Reads TOML into the tree of values, and remembers on which line each key stands.
+//! Parses TOML into a tree of values and records the line of each key.
 
 use ::toml::Spanned;
 use ::toml::de::{DeTable, DeValue};
@@ -6,43 +6,41 @@ use linekeeper_judge::config::reader::join;
 use linekeeper_judge::config::{Fault, Faults, Places};
 use serde_json::{Map, Number, Value};
 
-/// The tree of a TOML text and the lines of its keys.
-///
-/// A date becomes the text it stands for.
+/// Parses a TOML text and returns the tree and the lines of its keys. Dates become text.
 ///
 /// # Errors
-/// Every fault of the syntax that the `toml` crate can tell in one pass, with line and column, and numbers that no
-/// computer holds.
+/// Every syntax fault that the `toml` crate finds in one pass, with line and column, and every number that does not fit
+/// 64 bits.
 pub fn parse(text: &str) -> Result<(Value, Places), Faults> {
     let lines = Lines::of(text);
     let (table, errors) = DeTable::parse_recoverable(text);
-    let mut grower = Grower { lines: &lines, places: Places::none(), faults: Vec::new() };
+    let mut builder = TreeBuilder { lines: &lines, places: Places::none(), faults: Vec::new() };
     for error in &errors {
         let (line, column) = error.span().map(|span| lines.place(text, span.start)).unzip();
         // Some of the crate's messages have several lines.
         let words = error.message().split_whitespace().collect::<Vec<_>>().join(" ");
-        grower.faults.push(Fault {
+        builder.faults.push(Fault {
             path: String::new(),
             words: format!("the text is not TOML: {words}"),
             line,
             column,
         });
     }
-    if !grower.faults.is_empty() {
-        grower.faults.sort_by_key(|fault| (fault.line, fault.column));
-        return Err(Faults(grower.faults));
+    if !builder.faults.is_empty() {
+        builder.faults.sort_by_key(|fault| (fault.line, fault.column));
+        return Err(Faults(builder.faults));
     }
-    let tree = grower.table("", table.get_ref());
-    if grower.faults.is_empty() { Ok((tree, grower.places)) } else { Err(Faults(grower.faults)) }
+    let tree = builder.table("", table.get_ref());
+    if builder.faults.is_empty() { Ok((tree, builder.places)) } else { Err(Faults(builder.faults)) }
 }
 
-struct Grower<'a> {
+struct TreeBuilder<'a> {
     lines: &'a Lines,
     places: Places,
     faults: Vec<Fault>,
 }
 
-impl Grower<'_> {
+impl TreeBuilder<'_> {
     fn table(&mut self, path: &str, table: &DeTable<'_>) -> Value {
         let mut map = Map::new();
         for (key, value) in table {
@@ -53,7 +51,7 @@ impl Grower<'_> {
         Value::Object(map)
     }
 
-    // The crate has refused nesting deeper than 80 already.
+    // Recursion is bounded: the `toml` crate rejects nesting deeper than 80.
     fn value(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Value {
         match value.get_ref() {
             DeValue::String(text) => Value::String(text.to_string()),
@@ -61,11 +59,11 @@ impl Grower<'_> {
             DeValue::Datetime(date) => Value::String(date.to_string()),
             DeValue::Integer(integer) => match i64::from_str_radix(integer.as_str(), integer.radix()) {
                 Ok(number) => number.into(),
-                Err(_) => self.no_number(path, value),
+                Err(_) => self.reject_number(path, value),
             },
             DeValue::Float(float) => match float.as_str().parse::<f64>().ok().and_then(Number::from_f64) {
                 Some(number) => Value::Number(number),
-                None => self.no_number(path, value),
+                None => self.reject_number(path, value),
             },
             DeValue::Array(items) => {
                 let list = items.iter().enumerate().map(|(i, item)| {
@@ -79,8 +77,8 @@ impl Grower<'_> {
         }
     }
 
-    /// Infinities, what is not a number, and what 64 bits do not hold: JSON has none of them.
-    fn no_number(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Value {
+    /// Records a fault: JSON has no infinity, no NaN, and no number beyond 64 bits.
+    fn reject_number(&mut self, path: &str, value: &Spanned<DeValue<'_>>) -> Value {
         self.faults.push(Fault {
             path: path.to_owned(),
             words: "must be a number that 64 bits hold".to_owned(),
@@ -91,7 +89,7 @@ impl Grower<'_> {
     }
 }
 
-/// Where each line of a text begins.
+/// The byte offset of each line.
 struct Lines(Vec<usize>);
 
 impl Lines {
@@ -99,12 +97,12 @@ impl Lines {
         Lines(std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect())
     }
 
-    /// The line of a byte, from 1.
+    /// The line of the byte at this offset, counted from 1.
     fn line(&self, byte: usize) -> u32 {
         u32::try_from(self.0.partition_point(|start| *start <= byte)).unwrap_or(u32::MAX)
     }
 
-    /// Line and column, in characters, of a byte, from 1.
+    /// Line and column (in characters) of the byte at this offset, counted from 1.
     fn place(&self, text: &str, byte: usize) -> (u32, u32) {
         let line = self.line(byte);
         let start = self.0.get(line as usize - 1).copied().unwrap_or(0);
@@ -118,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_know_their_lines() {
+    fn each_key_has_its_line() {
         let text = "# first\n[probe]\ninterval = \"1 s\"\ntargets = [\n  { host = \"a\" },\n  { host = \"b\",\n    \
                     role = \"world\" },\n]\n[promise.download]\n\"odd key\" = 1\n";
         let (tree, places) = parse(text).unwrap();
@@ -138,14 +136,14 @@ mod tests {
     }
 
     #[test]
-    fn dates_become_their_text() {
+    fn dates_become_text() {
         let (tree, _) = parse("a = 2026-11-20T09:00:00+08:00\nb = 2026-11-20 09:00:00.5Z\n").unwrap();
         assert_eq!(tree["a"], "2026-11-20T09:00:00+08:00");
         assert_eq!(tree["b"], "2026-11-20T09:00:00.5Z");
     }
 
     #[test]
-    fn numbers_are_read_or_refused() {
+    fn numbers_are_read_or_rejected() {
         let (tree, _) = parse("a = 1_000\nb = 0xff\nc = 2.5\nd = -7\n").unwrap();
         assert_eq!(tree, serde_json::json!({ "a": 1000, "b": 255, "c": 2.5, "d": -7 }));
         let told = parse("a = nan\n[b]\nc = -inf\nd = 99999999999999999999\n").unwrap_err().to_string();
@@ -158,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn syntax_is_told_with_its_place_in_characters() {
+    fn syntax_fault_column_counts_characters() {
         let faults = parse("a = \"é\" x\n").unwrap_err();
         assert_eq!((faults.0[0].line, faults.0[0].column), (Some(1), Some(9)), "{faults}");
     }

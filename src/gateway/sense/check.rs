@@ -1,8 +1,8 @@
-//! Carries out the checks of single layers: the one place that knows which sensor asks what.
+//! Runs the checks of single layers: the one place that knows which sensor runs which check.
 
 use crate::sense::access::{Gates, dhcp, neighbour, pppoe};
 use crate::sense::link::LinkFacts;
-use crate::sense::throughput::Device;
+use crate::sense::wan::Device;
 use crate::sense::{name, web};
 use linekeeper_contract::vocabulary::Protocol;
 use linekeeper_judge::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
@@ -10,14 +10,14 @@ use linekeeper_judge::config::Config;
 use std::time::Duration;
 use tokio::time::timeout;
 
-/// How much longer than its limit a check may take before it is ended from outside: each keeps to the limit by itself,
-/// and a busy processor is late.
-const LATE: Duration = Duration::from_millis(500);
+/// How long after its limit a check is aborted. Each check keeps its own limit; this grace covers a busy processor.
+const GRACE: Duration = Duration::from_millis(500);
 
-/// Asks one layer of the line, now, over `device`, and tells what came back: at least one reply, at most [`REPLIES`].
+/// Checks one layer of the line now, over `device`, and returns at least one reply and at most [`REPLIES`].
 ///
-/// What cannot be asked in the line's present state (`facts`) is told as not checked, and nothing is sent. Takes no longer
-/// than the order's limit and half a second. `gates` bound what servers are asked; who asks keeps them.
+/// A layer that cannot be checked in the line's present state (`facts`) is reported as not checked, and nothing is sent.
+/// Takes at most the order's limit plus half a second. `gates` limit how often servers are asked; the caller keeps them
+/// between checks.
 pub async fn carry_out(
     order: &CheckOrder,
     device: &Device,
@@ -25,10 +25,10 @@ pub async fn carry_out(
     config: &Config,
     gates: &Gates,
 ) -> Checked {
-    let limit = Duration::from(order.limit) + LATE;
+    let limit = Duration::from(order.limit) + GRACE;
     let mut replies = match obstacle(order.ask, config.line.protocol, facts) {
         Some(why) => vec![reply(order.ask, Said::NotChecked, why)],
-        None => match timeout(limit, ask(order, device, facts, config, gates)).await {
+        None => match timeout(limit, run_sensor(order, device, facts, config, gates)).await {
             Ok(replies) => replies,
             Err(_) => {
                 vec![reply(order.ask, Said::NotChecked, "this gateway was too busy to ask in time")]
@@ -36,13 +36,13 @@ pub async fn carry_out(
         },
     };
     if replies.is_empty() {
-        replies.push(reply(order.ask, Said::NotChecked, "there was nobody to ask"));
+        replies.push(reply(order.ask, Said::NotChecked, "there was nothing to ask"));
     }
     replies.truncate(REPLIES);
     Checked { check: order.check, ask: order.ask, replies }
 }
 
-async fn ask(
+async fn run_sensor(
     order: &CheckOrder,
     device: &Device,
     facts: &LinkFacts,
@@ -52,7 +52,7 @@ async fn ask(
     match order.ask {
         Ask::Neighbour => neighbour(device, facts.link.gateway, order.limit).await,
         Ask::Dhcp => dhcp(device, order.limit, &gates.dhcp).await,
-        // A session's own device is point-to-point, and gone with the session.
+        // The session's own device is point-to-point and vanishes with the session.
         Ask::Pppoe => {
             let port = facts.port.clone().map(|(name, index)| Device { name, index });
             pppoe(port.as_ref().unwrap_or(device), order.limit, &gates.pppoe).await
@@ -62,7 +62,7 @@ async fn ask(
     }
 }
 
-/// What keeps a layer from being asked: without it the kernel would send by another way, or nowhere.
+/// Why a layer cannot be checked now. Sending anyway would leave by another device, or not at all.
 fn obstacle(ask: Ask, protocol: Protocol, facts: &LinkFacts) -> Option<&'static str> {
     let link = &facts.link;
     if !ask.is_of(protocol) {
@@ -84,7 +84,7 @@ fn obstacle(ask: Ask, protocol: Protocol, facts: &LinkFacts) -> Option<&'static 
     }
     match ask {
         Ask::Neighbour | Ask::Dhcp | Ask::Pppoe => None,
-        // Without an address of its own a packet would leave with that of another device.
+        // Without an address of the device, the kernel would use the address of another one.
         Ask::Name | Ask::Web if link.addresses.is_empty() && link.gateway.is_none() => {
             Some("the WAN device has no address")
         }
@@ -106,8 +106,8 @@ mod tests {
     use linekeeper_judge::observation::Link;
 
     #[tokio::test]
-    async fn what_cannot_be_asked_is_not_checked() {
-        let config = load_text(include_str!("../../config/smallest.json"), Format::Json).unwrap();
+    async fn layer_that_cannot_be_checked_is_reported_as_not_checked() {
+        let config = load_text(include_str!("../../../config/smallest.json"), Format::Json).unwrap();
         let device = Device { name: "none".into(), index: 9 };
         let bare = Link { present: true, admin_up: true, carrier: true, ..Link::default() };
         let whole = Link { addresses: vec!["192.0.2.2".parse().unwrap()], ..bare.clone() };

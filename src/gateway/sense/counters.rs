@@ -1,4 +1,4 @@
-//! What comes and goes on the WAN device, read once a second from its own counters.
+//! Traffic of the WAN device: its packet and byte counters, read once a second over rtnetlink.
 
 use crate::clock::Clock;
 use crate::sense::link::LinkFacts;
@@ -12,16 +12,16 @@ use tokio::time::MissedTickBehavior;
 
 /// Time between two readings.
 ///
-/// 1 s: the counters' veto has to answer within the patience before an outage, and drivers that read their counters
+/// 1 s: the traffic must be known within the time before an outage is declared, and drivers that read their counters
 /// from hardware refresh them no faster.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// `IFLA_STATS64` of linux/if_link.h, and the places of its fields in `rtnl_link_stats64`.
+/// `IFLA_STATS64` of linux/if_link.h; it holds a `rtnl_link_stats64`.
 const IFLA_STATS64: u16 = 23;
 /// The header of a link message, `ifinfomsg`.
 const HEADER: usize = 16;
 
-/// One reading.
+/// The counters since the device was created.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Totals {
     pub(super) rx_packets: u64,
@@ -32,7 +32,7 @@ pub(super) struct Totals {
     multicast: u64,
 }
 
-/// A reading, of which device, and when.
+/// One reading of the counters: of which device, and when.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     index: u32,
@@ -40,12 +40,13 @@ struct Reading {
     totals: Totals,
 }
 
-/// Begins to read the counters of the device that `link` names. Silent while there is none.
+/// Starts reading the counters of the device in `link`. Reports nothing while there is none. Ends when the receiver of
+/// `report` is gone.
 pub fn spawn(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
-    tokio::spawn(read_on(link, report, clock));
+    tokio::spawn(run(link, report, clock));
 }
 
-async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
+async fn run(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
     let mut kernel = None;
     let mut last: Option<Reading> = None;
     let mut in_trouble = false;
@@ -65,7 +66,7 @@ async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observat
             Ok(Some(totals)) => Reading { index, at: clock.now(), totals },
             Ok(None) => continue,
             Err(error) => {
-                // A new socket is tried with the next tick.
+                // The next tick opens a new socket.
                 kernel = None;
                 if !in_trouble {
                     in_trouble = true;
@@ -85,14 +86,14 @@ async fn read_on(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observat
         }
         let before = last.replace(now);
         if let Some(before) = before
-            && report.send(Observation::Counted(between(before, now))).await.is_err()
+            && report.send(Observation::Counted(difference(before, now))).await.is_err()
         {
             return;
         }
     }
 }
 
-/// Reads the counters; `None` if there is no such device (any more).
+/// Reads the counters; `None` if the device does not exist (any more).
 pub(super) fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option<Totals>> {
     let kernel = match kernel {
         Some(kernel) => kernel,
@@ -103,18 +104,18 @@ pub(super) fn read(kernel: &mut Option<Kernel>, index: u32) -> io::Result<Option
         if kind == RTM_NEWLINK {
             totals = attributes(body, HEADER)
                 .find(|(kind, _)| *kind == IFLA_STATS64)
-                .and_then(|(_, value)| totals_in(value));
+                .and_then(|(_, value)| parse_totals(value));
         }
     });
     match answer {
-        Ok(()) if totals.is_none() => Err(io::Error::other("the kernel tells no 64-bit counters")),
+        Ok(()) if totals.is_none() => Err(io::Error::other("the kernel reports no 64-bit counters")),
         Ok(()) => Ok(totals),
         Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
-fn totals_in(stats: &[u8]) -> Option<Totals> {
+fn parse_totals(stats: &[u8]) -> Option<Totals> {
     let field = |n: usize| u64_at(stats, n * 8);
     Some(Totals {
         rx_packets: field(0)?,
@@ -126,8 +127,8 @@ fn totals_in(stats: &[u8]) -> Option<Totals> {
     })
 }
 
-/// What happened between two readings. A device that was made anew, or counters that went back, are no traffic.
-fn between(before: Reading, now: Reading) -> Counted {
+/// The traffic between two readings. A recreated device, or counters that went back, count as a reset without traffic.
+fn difference(before: Reading, now: Reading) -> Counted {
     let over = now.at.since(before.at);
     let (a, b) = (before.totals, now.totals);
     let more = |a: u64, b: u64| b.checked_sub(a);
@@ -140,7 +141,7 @@ fn between(before: Reading, now: Reading) -> Counted {
             over,
             rx_bytes: more(a.rx_bytes, b.rx_bytes)?,
             tx_bytes: more(a.tx_bytes, b.tx_bytes)?,
-            // Some drivers count a multicast frame before or after the frame itself: never below nothing.
+            // Some drivers count a multicast frame before or after the frame itself, so the difference may be negative.
             rx_unicast: more(a.rx_packets, b.rx_packets)?.saturating_sub(multicast),
             tx_packets: more(a.tx_packets, b.tx_packets)?,
             rx_errors: more(a.rx_errors, b.rx_errors)?,
@@ -168,8 +169,8 @@ mod tests {
     }
 
     #[test]
-    fn differences_over_our_own_time() {
-        let counted = between(reading(3, 1_000, 2), reading(3, 2_004, 5));
+    fn difference_uses_the_measured_time() {
+        let counted = difference(reading(3, 1_000, 2), reading(3, 2_004, 5));
         let expected = Counted {
             over: Span(1_004),
             rx_bytes: 3_000,
@@ -183,16 +184,16 @@ mod tests {
     }
 
     #[test]
-    fn what_went_back_or_is_another_device_is_no_traffic() {
+    fn decreasing_counters_or_a_new_device_count_as_reset() {
         let nothing = Counted { over: Span(1_000), reset: true, ..Counted::default() };
-        assert_eq!(between(reading(3, 0, 5), reading(3, 1_000, 2)), nothing);
-        assert_eq!(between(reading(3, 0, 2), reading(4, 1_000, 5)), nothing);
+        assert_eq!(difference(reading(3, 0, 5), reading(3, 1_000, 2)), nothing);
+        assert_eq!(difference(reading(3, 0, 2), reading(4, 1_000, 5)), nothing);
     }
 
     #[test]
-    fn more_multicast_than_packets_is_no_unicast() {
+    fn more_multicast_than_packets_gives_zero_unicast() {
         let (before, mut now) = (reading(3, 0, 1), reading(3, 1_000, 2));
         now.totals.multicast += 100;
-        assert_eq!(between(before, now).rx_unicast, 0);
+        assert_eq!(difference(before, now).rx_unicast, 0);
     }
 }

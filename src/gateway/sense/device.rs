@@ -1,8 +1,8 @@
-//! How the gateway itself does, and whether somebody works on it.
+//! The health of the gateway itself, and whether somebody is working on it.
 //!
-//! Processor, load and memory come by sysinfo. Its features for sensors, disks and processes stay out: they list far more
-//! than is asked here (every mount, every process with its files), and cannot be pointed at another root for a test.
-//! What is left is a dozen one-line files below `/proc` and `/sys`.
+//! Processor, load and memory come from sysinfo. Its features for sensors, disks and processes are not used: they list
+//! far more than is needed (every mount, every process with its files) and cannot read from another root in a test. The
+//! rest is a dozen one-line files below `/proc` and `/sys`.
 
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::DeviceSeen;
@@ -15,17 +15,17 @@ use sysinfo::System;
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-/// Sensors that are read of each class, and inputs of each sensor: the largest gateways have a dozen.
+/// The most sensors that are read of each class, and inputs of each sensor: the largest gateways have a dozen.
 const SENSORS: usize = 32;
 
-/// What a sensor may say, thousandths of a degree. Those that are not wired say -273 °C, or 200 and more.
+/// The plausible range of a temperature, thousandths of a degree Celsius. Unwired sensors show -273 °C, or 200 and more.
 const PLAUSIBLE: std::ops::RangeInclusive<i32> = -40_000..=150_000;
 
-/// Processes that are looked at. A router has about 100; a list that is longer is a fork bomb, and then one at work is
-/// not to be told anyway.
+/// The most processes that are examined. A router has about 100. A longer list is a fork bomb, and then an administrator's
+/// session cannot be recognised anyway.
 const PROCESSES: usize = 8_192;
 
-/// Where the kernel shows itself.
+/// Where the kernel's pseudo file systems are mounted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Roots {
     /// `/proc`
@@ -40,13 +40,13 @@ impl Default for Roots {
     }
 }
 
-/// Begins to read: tells [`Observation::DeviceSeen`] and, when it changes, [`Observation::HandsOffSeen`], at once and then
-/// each `every`. `store` lies on the flash whose room is told. Ends when nobody listens.
+/// Starts reading. Reports [`Observation::DeviceSeen`] and, when it changes, [`Observation::HandsOffSeen`], at once and
+/// then after each `every`. `store` is a path on the flash whose free space is reported. Ends when the receiver is gone.
 pub fn spawn(every: Span, store: PathBuf, roots: Roots, report: mpsc::Sender<Observation>) {
-    tokio::spawn(read_on(every, Reader::new(roots, store), report));
+    tokio::spawn(run(every, Reader::new(roots, store), report));
 }
 
-async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observation>) {
+async fn run(every: Span, mut reader: Reader, report: mpsc::Sender<Observation>) {
     let mut tick = tokio::time::interval(Duration::from(every));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
@@ -56,7 +56,7 @@ async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observati
             () = report.closed() => return,
         }
         let why = hands_off_by(&reader.roots);
-        // Told at the start in any case: somebody may have gone while we were away.
+        // Always reported at the start: somebody may have left while the daemon was not running.
         if told.as_ref() != Some(&why) {
             told = Some(why.clone());
             if report.send(Observation::HandsOffSeen { why }).await.is_err() {
@@ -69,20 +69,20 @@ async fn read_on(every: Span, mut reader: Reader, report: mpsc::Sender<Observati
     }
 }
 
-/// Reads how the gateway does.
+/// Reads the gateway's health.
 #[derive(Debug)]
 pub struct Reader {
     roots: Roots,
     store: PathBuf,
     system: System,
-    /// There was a reading before, so that there is a time over which the processor was in use.
-    begun: bool,
+    /// Whether there was a reading before: processor use is measured between two readings.
+    has_previous: bool,
 }
 
 impl Reader {
     /// One that has read nothing yet.
     pub fn new(roots: Roots, store: PathBuf) -> Reader {
-        Reader { roots, store, system: System::new(), begun: false }
+        Reader { roots, store, system: System::new(), has_previous: false }
     }
 
     /// A reading. The processor's share is that since the one before, and absent in the first; two readings within
@@ -90,12 +90,12 @@ impl Reader {
     pub fn read(&mut self) -> DeviceSeen {
         self.system.refresh_cpu_usage();
         self.system.refresh_memory();
-        let begun = std::mem::replace(&mut self.begun, true);
+        let has_previous = std::mem::replace(&mut self.has_previous, true);
         let cpu = self.system.global_cpu_usage();
         let load = System::load_average().one;
         DeviceSeen {
-            // A float becomes the nearest whole number that there is.
-            cpu: begun.then_some((cpu * 10.0).round() as u16).map(|cpu| cpu.min(1_000)),
+            // The casts saturate.
+            cpu: has_previous.then_some((cpu * 10.0).round() as u16).map(|cpu| cpu.min(1_000)),
             load: Some((load * 1_000.0).round() as u32),
             memory_free: permille(self.system.available_memory(), self.system.total_memory()),
             flash_free: flash_free(&self.store),
@@ -105,32 +105,35 @@ impl Reader {
     }
 }
 
-/// `part` of `whole`; `None` of nothing.
+/// `part` in thousandths of `whole`; `None` if `whole` is 0.
 fn permille(part: u64, whole: u64) -> Option<u16> {
     let share = u128::from(part) * 1_000 / (whole > 0).then_some(u128::from(whole))?;
     u16::try_from(share.min(1_000)).ok()
 }
 
-/// Of the file system of `store`, or of the nearest directory above it that is there.
+/// Free space, permille, of the file system of `store` or of its nearest existing parent directory.
 fn flash_free(store: &Path) -> Option<u16> {
     let told = store.ancestors().find_map(|path| rustix::fs::statvfs(path).ok())?;
     permille(told.f_bavail, told.f_blocks)
 }
 
-fn number(path: &Path) -> Option<u64> {
+fn read_number(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.trim().parse().ok()
 }
 
 fn conntrack(proc: &Path) -> Option<u16> {
     let netfilter = proc.join("sys/net/netfilter");
-    permille(number(&netfilter.join("nf_conntrack_count"))?, number(&netfilter.join("nf_conntrack_max"))?)
+    permille(
+        read_number(&netfilter.join("nf_conntrack_count"))?,
+        read_number(&netfilter.join("nf_conntrack_max"))?,
+    )
 }
 
-/// The hottest of the thermal zones and of what hardware monitors call a temperature.
+/// The highest temperature of all thermal zones and hardware monitors, thousandths of a degree Celsius.
 fn hottest(sys: &Path) -> Option<i32> {
-    let zones = below(&sys.join("class/thermal"), "thermal_zone").map(|zone| zone.join("temp"));
-    let monitors = below(&sys.join("class/hwmon"), "hwmon");
-    let inputs = monitors.flat_map(|monitor| below(&monitor, "temp")).filter(|path| is_value(path));
+    let zones = entries(&sys.join("class/thermal"), "thermal_zone").map(|zone| zone.join("temp"));
+    let monitors = entries(&sys.join("class/hwmon"), "hwmon");
+    let inputs = monitors.flat_map(|monitor| entries(&monitor, "temp")).filter(|path| is_value(path));
     zones
         .chain(inputs)
         .filter_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok())
@@ -138,12 +141,12 @@ fn hottest(sys: &Path) -> Option<i32> {
         .max()
 }
 
-/// Whether that is a present value, and not a limit or a label.
+/// Whether the file holds a current value and not a limit or a label.
 fn is_value(path: &Path) -> bool {
     path.to_string_lossy().ends_with("_input")
 }
 
-fn below(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use<> {
+fn entries(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use<> {
     let begin = begin.to_owned();
     fs::read_dir(directory)
         .into_iter()
@@ -154,18 +157,18 @@ fn below(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use<>
         .map(|entry| entry.path())
 }
 
-/// Why nothing may be done to this gateway now, asked of the kernel at this moment: for right before a reboot.
+/// Why nothing may be done to this gateway right now, read from /proc at this moment; to be called right before a reboot.
 ///
-/// - An upgrade: `sysupgrade` runs (or, once it has ended everything else, `upgraded`), or a package manager.
-/// - An administrator: a process below an SSH server's that is none of the server's own. Who only connects, and every
-///   scanner does, has none. A shell on a serial console, and a session in LuCI, are not seen.
+/// - An upgrade: `sysupgrade` is running (or `upgraded`, once that has ended everything else), or a package manager.
+/// - An administrator: a child process of an SSH server that is not one of the server's own. A mere connection, as every
+///   scanner makes, has none. A shell on a serial console and a session in LuCI are not detected.
 ///
-/// In a process namespace of our own (procd's jail) nobody else is seen, and this is always `None`.
+/// In a process namespace of its own (procd's jail) the daemon sees no other process, and this is always `None`.
 pub async fn hands_off() -> Option<String> {
     hands_off_by(&Roots::default())
 }
 
-/// The same, by what is below `roots`.
+/// The same as [`hands_off`], read from `roots`.
 pub fn hands_off_by(roots: &Roots) -> Option<String> {
     let processes = processes(&roots.proc);
     for process in processes.values() {
@@ -197,16 +200,16 @@ fn processes(proc: &Path) -> BTreeMap<u32, Process> {
         .flatten()
         .filter_map(|entry| {
             let number = entry.file_name().to_str()?.parse().ok()?;
-            // It may have ended meanwhile.
+            // The process may have ended meanwhile.
             let stat = fs::read(entry.path().join("stat")).ok()?;
-            Some((number, process(&String::from_utf8_lossy(&stat))?))
+            Some((number, parse_stat(&String::from_utf8_lossy(&stat))?))
         })
         .take(PROCESSES)
         .collect()
 }
 
-/// Name and parent out of `/proc/N/stat`: `N (name) S parent …`, where a name may hold anything, parentheses too.
-fn process(stat: &str) -> Option<Process> {
+/// Parses `/proc/N/stat`: `N (name) S parent …`. The name may contain anything, also parentheses.
+fn parse_stat(stat: &str) -> Option<Process> {
     let (begin, rest) = stat.rsplit_once(')')?;
     let (_, name) = begin.split_once('(')?;
     let name = name.chars().filter(|c| !c.is_control()).collect();
@@ -241,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn the_hottest_sensor_counts_and_a_broken_one_does_not() {
+    fn hottest_plausible_sensor_counts() {
         let fake = Fake::new()
             .with("sys/class/thermal/thermal_zone0/temp", "61500\n")
             .with("sys/class/thermal/thermal_zone1/temp", "-274000\n")
@@ -254,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn conntrack_is_told_where_there_is_some() {
+    fn conntrack_use_is_read_if_present() {
         let fake = Fake::new()
             .with("proc/sys/net/netfilter/nf_conntrack_count", "15360\n")
             .with("proc/sys/net/netfilter/nf_conntrack_max", "16384\n");
@@ -263,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reading_of_this_machine() {
+    fn reading_of_this_machine_is_plausible() {
         let room = tempfile::tempdir().unwrap();
         let mut reader = Reader::new(Roots::default(), room.path().join("not/there/yet"));
         let first = reader.read();
@@ -278,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn somebody_at_work_is_seen() {
+    fn upgrade_and_ssh_session_are_detected() {
         let idle = || Fake::new().process(1, "procd", 0).process(700, "dropbear", 1).process(900, "a) (b", 1);
         let why = |fake: &Fake| hands_off_by(&fake.roots());
         assert_eq!(why(&idle()), None);
@@ -303,7 +306,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn that_nobody_is_at_work_is_told_at_the_start() {
+    async fn absence_of_anyone_is_reported_at_the_start() {
         let fake = Fake::new();
         let (report, mut told) = mpsc::channel(8);
         spawn(Span::seconds(60), fake.0.path().to_owned(), fake.roots(), report);
@@ -311,7 +314,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn it_is_told_at_once_and_then_each_interval() {
+    async fn health_is_reported_at_once_and_each_interval() {
         let fake = Fake::new().process(701, "dropbear", 1).process(702, "ash", 701);
         let (report, mut told) = mpsc::channel(8);
         spawn(Span::millis(20), fake.0.path().to_owned(), fake.roots(), report);

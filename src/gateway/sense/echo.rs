@@ -1,7 +1,7 @@
-//! Echo requests (ICMP and ICMPv6): sent when asked to, always out of the WAN device, and each told of once.
+//! Echo requests (ICMP and ICMPv6): sent on demand, always over the WAN device, each with exactly one result.
 //!
-//! Whether an answer came in time is not decided here: it is told with its round-trip time, however late, up to
-//! [`LIMIT`]. Requests to one target may overlap; each answer finds its own by identifier and sequence number.
+//! Whether a reply came in time is not decided here: every reply within [`LIMIT`] is reported with its round-trip time.
+//! Requests to one target may overlap; a reply is matched to its request by identifier and sequence number.
 
 use crate::sense::link::LinkFacts;
 use linekeeper_judge::config::Target;
@@ -14,46 +14,45 @@ use surge_ping::{Client, Config, ICMP, IcmpPacket, PingIdentifier, PingSequence,
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// How long an answer is awaited. One that comes within it is told, however late; else the echo is lost.
+/// How long to wait for a reply. Without one the echo counts as lost.
 ///
-/// 5 s: badly bloated lines answer after 2 to 3 s, and an answer that comes even later proves nothing about the line
-/// that the next one does not.
+/// 5 s: lines with bad bufferbloat reply after 2 to 3 s, and a later reply proves nothing about the line that the next
+/// one does not.
 pub const LIMIT: Duration = Duration::from_secs(5);
 
-/// The most requests on their way at a time; more are [`Obstacle::Busy`].
+/// The most requests in flight; further ones are [`Obstacle::Busy`].
 ///
-/// 128: when nothing answers, a burst to all of 16 targets and the gateway each second on top of 2 Hz makes 95 over
+/// 128: when nothing replies, one burst per second to all 16 targets and the gateway on top of 2 Hz makes 95 within
 /// [`LIMIT`]. Each takes about 1 kB.
 pub const OUTSTANDING: usize = 128;
 
-/// The most requests that wait to be sent: one burst to all of 16 targets and the gateway, with room for the next.
+/// The most requests waiting to be sent: one burst to all 16 targets and the gateway, with room for the next.
 pub const QUEUE: usize = 32;
 
-/// What an echo carries: with its headers 60 bytes of IPv4, 80 of IPv6.
+/// The payload of an echo request. With headers, a packet has 60 bytes over IPv4 and 80 over IPv6.
 ///
-/// Not empty, for there are targets that ignore empty echoes; the same for all, as ping's is.
+/// Not empty, because some targets ignore empty echoes; the same for all requests, as in ping.
 const PAYLOAD: &[u8; 32] = b"linekeeper watches this line.   ";
 
 /// How long a request may wait for room in the kernel's send buffer before it counts as not sent.
-const STUCK: Duration = Duration::from_secs(1);
+const SEND_LIMIT: Duration = Duration::from_secs(1);
 
-/// How often a name is resolved again although nothing happened.
+/// How often a name is resolved again without a reason.
 const REFRESH: Duration = Duration::from_secs(3_600);
 
-/// The first wait before a name that did not resolve is tried again; doubles up to [`REFRESH`].
+/// The first delay before a name that did not resolve is tried again; doubles up to [`REFRESH`].
 ///
-/// 10 s: a resolver that starts with the line needs a few.
+/// 10 s: a resolver that starts with the line needs a few seconds.
 const RETRY: Duration = Duration::from_secs(10);
 
-/// Begins to send what is asked for: `(probe, target)`, where the target is a place in `targets` or
+/// Starts the sender of echo requests. A request is `(probe, target)`; the target is an index into `targets` or
 /// [`TargetId::GATEWAY`].
 ///
-/// Each request gets exactly one of [`Observation::EchoAnswered`], [`Observation::EchoLost`] and
-/// [`Observation::EchoNotSent`], where `report` is read. Ends when the returned sender or the reader of `report` is
-/// dropped.
+/// Each request results in exactly one of [`Observation::EchoAnswered`], [`Observation::EchoLost`] and
+/// [`Observation::EchoNotSent`]. Ends when the returned sender or the receiver of `report` is dropped.
 ///
-/// Whoever also reads `report` has to ask by `try_send` (a full queue is [`Obstacle::Busy`]): to await room in the one
-/// while this awaits room in the other would be for ever.
+/// A caller that also reads `report` must use `try_send` (a full queue is [`Obstacle::Busy`]). If it waited for room here
+/// while this task waits for room in `report`, both would wait for ever.
 pub fn spawn(
     targets: Vec<Target>,
     link: watch::Receiver<LinkFacts>,
@@ -67,7 +66,7 @@ pub fn spawn(
         .filter(|(place, _)| addresses[*place].is_none())
         .map(|(place, target)| Name { place, host: target.host, known: None })
         .collect();
-    // One place for each name: the resolver tells them one after the other.
+    // Room for each name: the resolver reports them one by one.
     let (found, resolved) = mpsc::channel(names.len().max(1));
     if !names.is_empty() {
         tokio::spawn(resolve(names, link.clone(), found));
@@ -75,8 +74,8 @@ pub fn spawn(
     let echo = Echo {
         addresses,
         facts: LinkFacts::default(),
-        v4: Way::default(),
-        v6: Way::default(),
+        v4: FamilySocket::default(),
+        v6: FamilySocket::default(),
         identifier: PingIdentifier(fastrand::u16(..)),
         sequence: 0,
         in_trouble: false,
@@ -89,48 +88,48 @@ pub fn spawn(
 struct Echo {
     addresses: Vec<Option<IpAddr>>,
     facts: LinkFacts,
-    v4: Way,
-    v6: Way,
-    /// Random, so that a late answer to an earlier life of this process is not taken for one to this.
+    v4: FamilySocket,
+    v6: FamilySocket,
+    /// Random, so that a late reply to an earlier run of this process does not match.
     identifier: PingIdentifier,
     sequence: u16,
     in_trouble: bool,
     report: mpsc::Sender<Observation>,
 }
 
-/// How one address family is sent.
+/// The socket of one address family.
 #[derive(Default)]
-struct Way {
-    /// Never cloned: dropping any clone of it ends all.
+struct FamilySocket {
+    /// Never cloned: dropping any clone closes all.
     client: Option<Client>,
-    /// The last attempt was refused for want of a right.
+    /// The last attempt failed for lack of permission.
     refused: bool,
 }
 
-/// One request on its way.
+/// One request in flight.
 struct Sent {
     probe: ProbeId,
     target: TargetId,
     v6: bool,
 }
 
-/// What became of it.
+/// The result of a request.
 enum Outcome {
     Answered(Duration),
     Lost,
     NotSent(Failure),
 }
 
-/// Why it was not sent.
+/// Why a request was not sent.
 struct Failure {
     obstacle: Obstacle,
     words: String,
-    /// The socket is of no use any more.
+    /// The socket is unusable and must be opened again.
     broken: bool,
 }
 
-/// The reader of the reports is gone.
-struct Unheard;
+/// The receiver of the observations is gone.
+struct ReceiverGone;
 
 impl Echo {
     async fn run(
@@ -140,13 +139,13 @@ impl Echo {
         mut resolved: mpsc::Receiver<(usize, IpAddr)>,
     ) {
         let mut outstanding = JoinSet::new();
-        self.see(link.borrow_and_update().clone());
+        self.update_facts(link.borrow_and_update().clone());
         loop {
             let heard = tokio::select! {
-                // What has happened before what is to happen: a request goes by the newest state of the line.
+                // Changes before requests: a request must use the newest state of the line.
                 biased;
                 Ok(()) = link.changed() => {
-                    self.see(link.borrow_and_update().clone());
+                    self.update_facts(link.borrow_and_update().clone());
                     Ok(())
                 }
                 Some((place, address)) = resolved.recv() => {
@@ -156,7 +155,7 @@ impl Echo {
                     Ok(())
                 }
                 Some(ended) = outstanding.join_next() => match ended {
-                    Ok((sent, outcome)) => self.tell(sent, outcome).await,
+                    Ok((sent, outcome)) => self.report_outcome(sent, outcome).await,
                     Err(_) => Ok(()),
                 },
                 request = asked.recv() => match request {
@@ -171,8 +170,8 @@ impl Echo {
         }
     }
 
-    /// Takes in the line's new state; sockets of a device that was made anew are dead without saying so.
-    fn see(&mut self, facts: LinkFacts) {
+    /// Takes the new state of the line. Sockets bound to a device that was recreated are dead without an error: drop them.
+    fn update_facts(&mut self, facts: LinkFacts) {
         if facts.index != self.facts.index || facts.name != self.facts.name {
             self.v4.client = None;
             self.v6.client = None;
@@ -185,25 +184,25 @@ impl Echo {
         probe: ProbeId,
         target: TargetId,
         outstanding: &mut JoinSet<(Sent, Outcome)>,
-    ) -> Result<(), Unheard> {
+    ) -> Result<(), ReceiverGone> {
         let address = if target == TargetId::GATEWAY {
             self.facts.link.gateway
         } else {
             self.addresses.get(usize::from(target.0)).copied().flatten()
         };
         let not_sent = |obstacle| Observation::EchoNotSent { probe, target, obstacle };
-        if !usable(&self.facts) {
+        if !can_carry(&self.facts) {
             return self.report(not_sent(Obstacle::NoWay)).await;
         }
         let Some(address) = address else { return self.report(not_sent(Obstacle::NoAddress)).await };
-        if !has_way(&self.facts, address) {
+        if !has_source_address(&self.facts, address) {
             return self.report(not_sent(Obstacle::NoWay)).await;
         }
         if outstanding.len() >= OUTSTANDING {
             return self.report(not_sent(Obstacle::Busy)).await;
         }
         let sent = Sent { probe, target, v6: address.is_ipv6() };
-        // Unique among the outstanding: it comes round after 65 536 requests.
+        // Unique among the requests in flight: it wraps after 65 536 requests.
         self.sequence = self.sequence.wrapping_add(1);
         let sequence = PingSequence(self.sequence);
         let way = if sent.v6 { &mut self.v6 } else { &mut self.v4 };
@@ -211,12 +210,12 @@ impl Echo {
             Some(client) => client,
             None => match open(&self.facts.name, sent.v6) {
                 Ok(client) => way.client.insert(client),
-                Err(error) => return self.tell(sent, Outcome::NotSent(not_opened(&error))).await,
+                Err(error) => return self.report_outcome(sent, Outcome::NotSent(open_failure(&error))).await,
             },
         };
         let mut pinger = client.pinger(address, self.identifier).await;
         pinger.timeout(LIMIT);
-        // Which link a link-local gateway is on; some kernels want it for every address of a bound datagram socket.
+        // A link-local gateway needs its link; some kernels require this for every address on a bound datagram socket.
         pinger.scope_id(self.facts.index);
         outstanding.spawn(async move {
             let outcome = ask(pinger, sequence).await;
@@ -225,7 +224,7 @@ impl Echo {
         Ok(())
     }
 
-    async fn tell(&mut self, sent: Sent, outcome: Outcome) -> Result<(), Unheard> {
+    async fn report_outcome(&mut self, sent: Sent, outcome: Outcome) -> Result<(), ReceiverGone> {
         let Sent { probe, target, v6 } = sent;
         let way = if v6 { &mut self.v6 } else { &mut self.v4 };
         let mut words = None;
@@ -251,7 +250,7 @@ impl Echo {
             }
         };
         self.report(observation).await?;
-        // Once for both families, and taken back when neither is refused.
+        // Reported once for both families, and cleared when neither is refused.
         let in_trouble = self.v4.refused || self.v6.refused;
         if in_trouble != self.in_trouble {
             self.in_trouble = in_trouble;
@@ -260,39 +259,39 @@ impl Echo {
         Ok(())
     }
 
-    async fn report(&self, observation: Observation) -> Result<(), Unheard> {
-        self.report.send(observation).await.map_err(|_| Unheard)
+    async fn report(&self, observation: Observation) -> Result<(), ReceiverGone> {
+        self.report.send(observation).await.map_err(|_| ReceiverGone)
     }
 }
 
-/// The device can carry a packet at all.
-fn usable(facts: &LinkFacts) -> bool {
+/// Whether the device can carry packets at all.
+fn can_carry(facts: &LinkFacts) -> bool {
     let link = &facts.link;
     facts.index != 0 && link.present && link.admin_up && link.carrier
 }
 
-/// Whether a packet to `address` could leave with an address that an answer finds.
+/// Whether a packet to `address` would carry a source address that a reply can reach.
 ///
-/// The kernel does not say so: from a socket that is bound to a device without a route, it takes every target for a
-/// neighbour and lends the packet another device's address. With an address of our own a lost route is left to that:
-/// an answer still comes by this line, and the route's absence is told by the link.
-fn has_way(facts: &LinkFacts, address: IpAddr) -> bool {
+/// The kernel does not report this: for a socket bound to a device without a route, it treats every target as a neighbour
+/// and uses another device's address. If the device has an address of its own, a missing route is tolerated: a reply
+/// still comes over this line, and the link sensor reports the missing route.
+fn has_source_address(facts: &LinkFacts, address: IpAddr) -> bool {
     let link = &facts.link;
     match address {
         IpAddr::V6(v6) if v6.is_unicast_link_local() => true,
         _ => {
             let same = |other: &IpAddr| other.is_ipv6() == address.is_ipv6();
-            // An unnumbered line has a route and borrows an address by the operator's will.
+            // An unnumbered line has a route and borrows an address on purpose.
             link.addresses.iter().any(same) || link.gateway.as_ref().is_some_and(same)
         }
     }
 }
 
-/// Opens a socket for echoes of one family, bound to the device: datagram ICMP, or else raw.
+/// Opens a socket for echoes of one family, bound to the device: datagram ICMP, or raw if that fails.
 ///
-/// To a datagram socket the kernel gives only the answers to its own requests. To a raw one it gives every ICMP packet
-/// that comes in by the device, so that anybody who pings the gateway would also occupy us: 3.6 µs of CPU for each on a
-/// fast machine, against none (`cost of a quiet minute` in tests/sense.rs).
+/// A datagram socket receives only the replies to its own requests. A raw one receives every ICMP packet on the device,
+/// so that anyone who pings the gateway costs us processor time: 3.6 µs each on a fast machine, against none
+/// (`cost of a quiet minute` in tests/sense.rs).
 fn open(device: &str, v6: bool) -> io::Result<Client> {
     let config = Config::builder()
         .kind(if v6 { ICMP::V6 } else { ICMP::V4 })
@@ -302,18 +301,18 @@ fn open(device: &str, v6: bool) -> io::Result<Client> {
     Client::new(&config)
 }
 
-/// Sends one request and waits for what becomes of it.
+/// Sends one request and waits for its result.
 async fn ask(mut pinger: Pinger, sequence: PingSequence) -> Outcome {
-    match tokio::time::timeout(LIMIT + STUCK, pinger.ping(sequence, PAYLOAD)).await {
+    match tokio::time::timeout(LIMIT + SEND_LIMIT, pinger.ping(sequence, PAYLOAD)).await {
         Ok(Ok((packet, after))) if is_reply(&packet) => Outcome::Answered(after),
-        // The target itself, or a gateway that is the target, refuses: an answer, but not to what was asked.
+        // An ICMP error, from the target or a router: not an echo reply.
         Ok(Ok(_)) => Outcome::Lost,
         Ok(Err(SurgeError::Timeout { .. })) => Outcome::Lost,
-        Ok(Err(SurgeError::IOError(error))) => Outcome::NotSent(not_sent(&error)),
+        Ok(Err(SurgeError::IOError(error))) => Outcome::NotSent(send_failure(&error)),
         Ok(Err(error)) => {
             Outcome::NotSent(Failure { obstacle: Obstacle::Busy, words: error.to_string(), broken: true })
         }
-        // Its own limit runs from the sending: it was never sent.
+        // The pinger's own limit starts when the packet is sent: it was never sent.
         Err(_) => Outcome::NotSent(Failure {
             obstacle: Obstacle::Busy,
             words: "the device takes no packets".into(),
@@ -322,7 +321,7 @@ async fn ask(mut pinger: Pinger, sequence: PingSequence) -> Outcome {
     }
 }
 
-/// An ICMP error that quotes our request is paired with it just as an answer is.
+/// surge-ping also returns an ICMP error that quotes our request.
 fn is_reply(packet: &IcmpPacket) -> bool {
     const REPLY_V4: u8 = 0;
     const REPLY_V6: u8 = 129;
@@ -332,8 +331,8 @@ fn is_reply(packet: &IcmpPacket) -> bool {
     }
 }
 
-fn not_opened(error: &io::Error) -> Failure {
-    // Of a permission that is missing, surge-ping passes on only the kind.
+fn open_failure(error: &io::Error) -> Failure {
+    // For a missing permission, surge-ping passes on only the error kind.
     let refused = error.kind() == io::ErrorKind::PermissionDenied;
     let obstacle = match Errno::from_io_error(error) {
         _ if refused => Obstacle::NotAllowed,
@@ -347,9 +346,9 @@ fn not_opened(error: &io::Error) -> Failure {
     Failure { obstacle, words, broken: true }
 }
 
-fn not_sent(error: &io::Error) -> Failure {
+fn send_failure(error: &io::Error) -> Failure {
     let (obstacle, broken) = match Errno::from_io_error(error) {
-        // The device under the socket is gone.
+        // The socket's device is gone.
         Some(Errno::NODEV | Errno::NXIO) => (Obstacle::NoWay, true),
         // ACCESS is a `prohibit` route, INVAL a `blackhole` one.
         Some(
@@ -370,15 +369,15 @@ fn not_sent(error: &io::Error) -> Failure {
     Failure { obstacle, words, broken }
 }
 
-/// A target that is given by its name.
+/// A target that is configured by name.
 struct Name {
     place: usize,
     host: String,
     known: Option<IpAddr>,
 }
 
-/// Keeps the addresses of names: at the start, hourly, and when the line is back. A name that does not resolve keeps
-/// the address it had.
+/// Resolves the names at the start, hourly, and when the line comes back. A name that does not resolve keeps its last
+/// address.
 async fn resolve(
     mut names: Vec<Name>,
     mut link: watch::Receiver<LinkFacts>,
@@ -387,13 +386,13 @@ async fn resolve(
     let mut retry = RETRY;
     loop {
         let mut all = true;
-        // One after the other: a dead resolver then holds one thread of the runtime's pool, not many.
+        // One by one: a dead resolver then blocks one thread of the runtime's pool, not many.
         for name in &mut names {
             let addresses = match tokio::net::lookup_host((name.host.as_str(), 0)).await {
                 Ok(addresses) => addresses.map(|socket| socket.ip()).collect(),
                 Err(_) => Vec::new(),
             };
-            let best = choose(&addresses, name.known, &link.borrow());
+            let best = best_address(&addresses, name.known, &link.borrow());
             all &= best.is_some();
             if let Some(best) = best
                 && name.known != Some(best)
@@ -408,23 +407,23 @@ async fn resolve(
         retry = if all { RETRY } else { REFRESH.min(retry * 2) };
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = back(&mut link) => retry = RETRY,
+            () = wait_for_line(&mut link) => retry = RETRY,
             () = found.closed() => return,
         }
     }
 }
 
-/// Of a name's addresses, the one to ask: one of a family that the line has, and the one that was asked before.
-fn choose(addresses: &[IpAddr], known: Option<IpAddr>, facts: &LinkFacts) -> Option<IpAddr> {
-    let reachable = |address: &&IpAddr| has_way(facts, **address);
+/// The address of a name to use: one of a family that the line has, preferably the one used before.
+fn best_address(addresses: &[IpAddr], known: Option<IpAddr>, facts: &LinkFacts) -> Option<IpAddr> {
+    let reachable = |address: &&IpAddr| has_source_address(facts, **address);
     let before = |address: &&IpAddr| Some(**address) == known;
     let mut reachables = addresses.iter().filter(reachable);
     reachables.clone().find(before).or_else(|| reachables.next()).or_else(|| addresses.first()).copied()
 }
 
-/// Waits until the line has a default route again, having had none; for ever if the link is not watched any more.
-async fn back(link: &mut watch::Receiver<LinkFacts>) {
-    let up = |facts: &LinkFacts| usable(facts) && facts.link.default_route;
+/// Waits until the line has lost its default route and has one again. Never returns once the link sensor is gone.
+async fn wait_for_line(link: &mut watch::Receiver<LinkFacts>) {
+    let up = |facts: &LinkFacts| can_carry(facts) && facts.link.default_route;
     if link.wait_for(|facts| !up(facts)).await.is_err() || link.wait_for(up).await.is_err() {
         std::future::pending().await
     }
@@ -441,34 +440,36 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_asked_by_a_family_that_the_line_has_and_keeps_its_address() {
+    fn name_resolves_to_an_available_family_and_keeps_its_address() {
         let both: Vec<IpAddr> =
             ["2001:db8::1", "192.0.2.1", "192.0.2.2"].iter().map(|a| a.parse().unwrap()).collect();
-        assert_eq!(choose(&both, None, &facts(&["192.0.2.9"])), Some(both[1]));
-        assert_eq!(choose(&both, Some(both[2]), &facts(&["192.0.2.9"])), Some(both[2]));
-        assert_eq!(choose(&both, Some(both[2]), &facts(&["2001:db8::9"])), Some(both[0]));
-        assert_eq!(choose(&both, None, &facts(&[])), Some(both[0]));
-        assert_eq!(choose(&[], Some(both[0]), &facts(&[])), None);
+        assert_eq!(best_address(&both, None, &facts(&["192.0.2.9"])), Some(both[1]));
+        assert_eq!(best_address(&both, Some(both[2]), &facts(&["192.0.2.9"])), Some(both[2]));
+        assert_eq!(best_address(&both, Some(both[2]), &facts(&["2001:db8::9"])), Some(both[0]));
+        assert_eq!(best_address(&both, None, &facts(&[])), Some(both[0]));
+        assert_eq!(best_address(&[], Some(both[0]), &facts(&[])), None);
     }
 
     #[test]
-    fn a_packet_needs_an_address_of_its_family() {
+    fn packet_needs_a_source_address_of_its_family() {
         let v4: IpAddr = "192.0.2.1".parse().unwrap();
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
-        assert!(has_way(&facts(&["192.0.2.9"]), v4) && !has_way(&facts(&["192.0.2.9"]), v6));
-        assert!(!has_way(&facts(&[]), v4));
-        assert!(has_way(&facts(&[]), "fe80::1".parse().unwrap()));
+        assert!(
+            has_source_address(&facts(&["192.0.2.9"]), v4) && !has_source_address(&facts(&["192.0.2.9"]), v6)
+        );
+        assert!(!has_source_address(&facts(&[]), v4));
+        assert!(has_source_address(&facts(&[]), "fe80::1".parse().unwrap()));
     }
 
     #[test]
-    fn errors_of_the_kernel_become_obstacles() {
-        let obstacle = |errno: Errno| not_sent(&errno.into()).obstacle;
+    fn kernel_errors_map_to_obstacles() {
+        let obstacle = |errno: Errno| send_failure(&errno.into()).obstacle;
         assert_eq!(obstacle(Errno::NETUNREACH), Obstacle::NoWay);
         assert_eq!(obstacle(Errno::NETDOWN), Obstacle::NoWay);
         assert_eq!(obstacle(Errno::PERM), Obstacle::NotAllowed);
         assert_eq!(obstacle(Errno::NOBUFS), Obstacle::Busy);
-        assert_eq!(not_opened(&Errno::PERM.into()).obstacle, Obstacle::NotAllowed);
-        assert_eq!(not_opened(&io::ErrorKind::PermissionDenied.into()).obstacle, Obstacle::NotAllowed);
-        assert_eq!(not_opened(&Errno::NODEV.into()).obstacle, Obstacle::NoWay);
+        assert_eq!(open_failure(&Errno::PERM.into()).obstacle, Obstacle::NotAllowed);
+        assert_eq!(open_failure(&io::ErrorKind::PermissionDenied.into()).obstacle, Obstacle::NotAllowed);
+        assert_eq!(open_failure(&Errno::NODEV.into()).obstacle, Obstacle::NoWay);
     }
 }

@@ -1,5 +1,7 @@
-//! The WAN's interface as OpenWrt's netifd sees it: what the kernel does not show. Who took it down by hand, that it waits
-//! for an answer for ever, that nothing runs its protocol, and which device it has.
+//! The WAN interface as OpenWrt's netifd sees it.
+//!
+//! netifd knows what the kernel does not show: that somebody took the interface down by hand, that it waits for an answer
+//! without end, that no protocol handler runs, and which device the interface uses.
 
 use crate::netifd::{Netifd, read, text};
 use linekeeper_judge::observation::{Interface, Observation, Part};
@@ -11,35 +13,36 @@ use tokio::process::Child;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Sleep, sleep};
 
-/// How long further events are awaited before netifd is asked: `down` alone gives four within 30 ms.
+/// How long to collect further events before netifd is queried: `down` alone causes four within 30 ms.
 const BURST: Duration = Duration::from_millis(50);
 
-/// After an event netifd is asked again so soon, and then after twice as long, up to [`AGAIN`]: an interface that begins to
-/// wait for an answer is told by no event.
+/// After an event, netifd is queried again after this time, then after twice as long, up to [`AGAIN`]: no event announces
+/// that an interface starts waiting for an answer.
 const SOON: Duration = Duration::from_millis(500);
 
-/// How often it is asked although nothing was told, while it is up and we listen, and else. A call is a process of some
-/// milliseconds.
+/// How often netifd is queried without an event: while the interface is up and we receive events, and otherwise. Each
+/// query runs a process for a few milliseconds.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(60), Duration::from_secs(10));
 
-/// The first and the longest wait before listening is tried again.
+/// The first and the longest delay before the listener is started again.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
-/// Failures in a row after which netifd is taken to be unreachable, and not only to be coming back.
+/// Consecutive failures after which netifd counts as unreachable rather than restarting.
 const FAILURES: u32 = 3;
 
-/// The devices that netifd says the WAN has.
+/// The devices of the WAN interface, according to netifd.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Named {
-    /// The one that carries the addresses.
+    /// The device that carries the addresses.
     pub device: Option<String>,
-    /// The one that a PPPoE session runs over.
+    /// The Ethernet device below a PPPoE session.
     pub port: Option<String>,
 }
 
-/// Begins to watch the interface `configured`, or the one that has `device`, or the default route. Tells
-/// [`Observation::InterfaceSeen`] at the start and on each change, and [`Observation::PartSeen`] when netifd cannot be asked.
-/// Ends when nobody listens.
+/// Starts watching the interface `configured`, or else the one on `device`, or else the one with the default route.
+///
+/// Reports [`Observation::InterfaceSeen`] at the start and on each change, and [`Observation::PartSeen`] when netifd
+/// cannot be queried. Ends when the receiver of `report` is gone.
 pub fn spawn(
     netifd: Netifd,
     configured: Option<String>,
@@ -52,7 +55,7 @@ pub fn spawn(
         configured,
         device: device.unwrap_or_default(),
         name: None,
-        told: None,
+        last_reported: None,
         troubled: false,
         failures: 0,
         named,
@@ -62,16 +65,16 @@ pub fn spawn(
     watcher
 }
 
-/// Nobody listens any more.
-struct Unheard;
+/// The receiver of the observations is gone.
+struct ReceiverGone;
 
 struct Watch {
     netifd: Netifd,
     configured: Option<String>,
     device: String,
-    /// As it was found.
+    /// The interface that was found.
     name: Option<String>,
-    told: Option<(String, Interface)>,
+    last_reported: Option<(String, Interface)>,
     troubled: bool,
     failures: u32,
     named: watch::Sender<Named>,
@@ -80,19 +83,19 @@ struct Watch {
 
 impl Watch {
     async fn run(mut self) {
-        let mut ear = Ear::new(self.netifd.clone());
+        let mut listener = Listener::new(self.netifd.clone());
         let mut soon = SOON;
         loop {
-            if self.ask().await.is_err() {
+            if self.query().await.is_err() {
                 return;
             }
-            let up = self.told.as_ref().is_some_and(|(_, is)| *is == Interface::Up);
-            let again = if up && ear.listens() { AGAIN.0 } else { AGAIN.1 };
+            let up = self.last_reported.as_ref().is_some_and(|(_, is)| *is == Interface::Up);
+            let again = if up && listener.is_running() { AGAIN.0 } else { AGAIN.1 };
             let wait = soon.min(again);
             soon = again.min(soon * 2);
             tokio::select! {
                 () = sleep(wait) => {}
-                () = ear.heard() => {
+                () = listener.event() => {
                     sleep(BURST).await;
                     soon = SOON;
                 }
@@ -101,15 +104,15 @@ impl Watch {
         }
     }
 
-    /// Asks how it stands, and tells what is new.
-    async fn ask(&mut self) -> Result<(), Unheard> {
+    /// Queries the status and reports what changed.
+    async fn query(&mut self) -> Result<(), ReceiverGone> {
         let known = match &self.name {
             Some(name) => self.netifd.status(name).await.ok(),
             None => None,
         };
         let (name, status) = match (known, self.name.take()) {
             (Some(status), Some(name)) => (name, Ok(status)),
-            // It is gone, or was never found.
+            // The interface is gone, or was never found.
             (_, before) => match self.netifd.find(self.configured.as_deref(), &self.device).await {
                 Ok(name) => (name.clone(), self.netifd.status(&name).await),
                 Err(why) => (before.or(self.configured.clone()).unwrap_or_else(|| "wan".into()), Err(why)),
@@ -118,41 +121,41 @@ impl Watch {
         match status {
             Ok(status) => {
                 self.failures = 0;
-                self.name_devices(&name, &status);
-                self.trouble(None).await?;
+                self.publish_devices(&name, &status);
+                self.report_trouble(None).await?;
                 self.name = Some(name.clone());
-                self.tell(name, read(&status)).await
+                self.report_state(name, read(&status)).await
             }
             Err(why) => {
                 self.failures = self.failures.saturating_add(1);
                 if self.failures >= FAILURES {
-                    let words = format!("netifd does not tell how {name} stands: {why}");
-                    self.trouble(Some(words)).await?;
+                    let words = format!("netifd does not report the state of {name}: {why}");
+                    self.report_trouble(Some(words)).await?;
                 }
-                self.tell(name, Interface::Gone).await
+                self.report_state(name, Interface::Gone).await
             }
         }
     }
 
-    async fn tell(&mut self, name: String, is: Interface) -> Result<(), Unheard> {
+    async fn report_state(&mut self, name: String, is: Interface) -> Result<(), ReceiverGone> {
         let told = Some((name, is));
-        if self.told == told {
+        if self.last_reported == told {
             return Ok(());
         }
-        self.told = told;
-        let Some((name, is)) = self.told.clone() else { return Ok(()) };
-        self.report.send(Observation::InterfaceSeen { name, is }).await.map_err(|_| Unheard)
+        self.last_reported = told;
+        let Some((name, is)) = self.last_reported.clone() else { return Ok(()) };
+        self.report.send(Observation::InterfaceSeen { name, is }).await.map_err(|_| ReceiverGone)
     }
 
-    async fn trouble(&mut self, trouble: Option<String>) -> Result<(), Unheard> {
+    async fn report_trouble(&mut self, trouble: Option<String>) -> Result<(), ReceiverGone> {
         if std::mem::replace(&mut self.troubled, trouble.is_some()) == trouble.is_some() {
             return Ok(());
         }
         let told = Observation::PartSeen { part: Part::Interface, trouble };
-        self.report.send(told).await.map_err(|_| Unheard)
+        self.report.send(told).await.map_err(|_| ReceiverGone)
     }
 
-    fn name_devices(&self, name: &str, status: &Value) {
+    fn publish_devices(&self, name: &str, status: &Value) {
         let last = self.named.borrow().clone();
         let named = devices(name, status, &last);
         self.named.send_if_modified(|old| {
@@ -163,7 +166,8 @@ impl Watch {
     }
 }
 
-/// Which devices the interface `name` has. A session's goes with it: then it is the one that it had, or will have.
+/// The devices of interface `name`. A PPPoE session's device vanishes with the session: then it is the device the session
+/// had, or the one it will get by default. `last` is the previous result.
 pub fn devices(name: &str, status: &Value, last: &Named) -> Named {
     let some = |key| Some(text(status, key).to_owned()).filter(|device| !device.is_empty());
     let (above, below) = (some("l3_device"), some("device"));
@@ -177,27 +181,27 @@ pub fn devices(name: &str, status: &Value, last: &Named) -> Named {
     Named { device: above.or(below).or_else(|| last.device.clone()), port: None }
 }
 
-/// The one child that listens; a new one when it has died.
-struct Ear {
+/// The `ubus listen` child; it is started again when it has died.
+struct Listener {
     netifd: Netifd,
     child: Option<Child>,
     retry: Duration,
-    /// What is left of the wait before listening is tried again: asking goes on meanwhile.
+    /// The running delay before the next start. Queries continue meanwhile.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl Ear {
-    fn new(netifd: Netifd) -> Ear {
+impl Listener {
+    fn new(netifd: Netifd) -> Listener {
         let child = netifd.listen().ok();
-        Ear { netifd, child, retry: RETRY.0, waiting: None }
+        Listener { netifd, child, retry: RETRY.0, waiting: None }
     }
 
-    fn listens(&self) -> bool {
+    fn is_running(&self) -> bool {
         self.child.is_some()
     }
 
-    /// Comes back when something was said, or when listening began anew: what happened meanwhile was not heard.
-    async fn heard(&mut self) {
+    /// Returns when an event came, or when the listener was started again: events in between were missed.
+    async fn event(&mut self) {
         if let Some(output) = self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
             let mut said = [0; 1024];
             if output.read(&mut said).await.is_ok_and(|n| n > 0) {
@@ -205,7 +209,7 @@ impl Ear {
                 return;
             }
         }
-        // Its output is closed: it ends, or is made to when it goes out of sight.
+        // Its output is closed: it has ended, or is killed when dropped.
         self.child = None;
         self.waiting.get_or_insert_with(|| Box::pin(sleep(self.retry))).as_mut().await;
         self.waiting = None;
@@ -220,7 +224,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn a_session_that_is_gone_keeps_its_name_and_the_port_below_it() {
+    fn ended_session_keeps_its_device_and_port() {
         let up = json!({ "proto": "pppoe", "l3_device": "pppoe-wan", "device": "eth1" });
         let down = json!({ "proto": "pppoe", "device": "eth1" });
         let wanted = Named { device: Some("pppoe-wan".into()), port: Some("eth1".into()) };
@@ -233,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_was_never_up_has_the_device_it_is_to_have() {
+    fn interface_that_was_never_up_has_its_configured_device() {
         let device = |status| devices("wan", &status, &Named::default()).device;
         assert_eq!(device(json!({ "proto": "dhcp", "device": "eth1" })).as_deref(), Some("eth1"));
         assert_eq!(

@@ -1,7 +1,7 @@
-//! Questions to the kernel over rtnetlink, and the little of its answers that the sensors need.
+//! Queries to the kernel over rtnetlink, and readers for the few parts of its answers that the sensors need.
 //!
-//! Answers are walked attribute by attribute instead of being decoded whole: a driver or a newer kernel with an
-//! attribute that the decoder does not know must not make the WAN device invisible.
+//! Answers are read attribute by attribute instead of being decoded completely: an attribute that a decoder does not
+//! know, from a driver or a newer kernel, must not hide the WAN device.
 
 use netlink_packet_core::{
     NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NetlinkBuffer, NetlinkHeader,
@@ -12,16 +12,16 @@ use std::io;
 
 /// Room for one datagram from the kernel, bytes.
 ///
-/// 32 KiB: the most that the kernel puts into one (`netlink_dump` caps what it takes from the reader's buffer there).
+/// 32 KiB: the most that the kernel puts into one datagram (`netlink_dump` limits it to that).
 const ROOM: usize = 32 * 1024;
 
 /// The length of a netlink header.
 const HEADER: usize = 16;
 
-/// `MSG_TRUNC`: tells how long a datagram was, even if it did not fit.
+/// `MSG_TRUNC`: return the real length of a datagram, even if it did not fit.
 const TELL_TRUE_LENGTH: i32 = libc::MSG_TRUNC;
 
-/// Of the message types in linux/rtnetlink.h, those that are read.
+/// Message types of linux/rtnetlink.h.
 pub(super) const RTM_NEWLINK: u16 = 16;
 pub(super) const RTM_DELLINK: u16 = 17;
 const RTM_GETLINK: u16 = 18;
@@ -37,8 +37,8 @@ const IFINFOMSG: usize = 16;
 const IFADDRMSG: usize = 8;
 const RTMSG: usize = 12;
 
-/// What may be asked. Each is a header of zeros but for its index, so the 110 KB of encoders that
-/// netlink-packet-route has for whole messages stay out of the router.
+/// A query. Each is a header of zeros except for the index, so netlink-packet-route and its 110 KB of encoders are not
+/// needed in the router binary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Question {
     /// One device, by its index.
@@ -78,20 +78,20 @@ impl NetlinkSerializable for Question {
     }
 }
 
-/// A socket for questions.
+/// A socket for queries.
 ///
-/// rtnetlink puts the answer into our queue before `send` returns, so nothing here ever waits for an event.
+/// rtnetlink queues the answer before `send` returns, so a query never waits.
 pub(super) struct Kernel {
     socket: Socket,
     room: Vec<u8>,
     sequence: u32,
 }
 
-/// Whether the kernel's tables held still while they were read.
+/// Whether the kernel's table stayed unchanged while it was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reading {
     Whole,
-    /// Something changed between two parts of the answer: ask again.
+    /// It changed between two parts of the answer: query again.
     Torn,
 }
 
@@ -103,12 +103,12 @@ impl Kernel {
         Ok(Kernel { socket, room: Vec::with_capacity(ROOM), sequence: 0 })
     }
 
-    /// Asks for one thing; gives the type and the body of the answer to `take`.
+    /// Queries one object and passes the type and the body of the answer to `take`.
     pub(super) fn ask_one(&mut self, question: Question, take: impl FnMut(u16, &[u8])) -> io::Result<()> {
         self.ask(question, false, take).map(|_| ())
     }
 
-    /// Asks for a whole table; gives the type and the body of each entry to `take`.
+    /// Queries a whole table and passes the type and the body of each entry to `take`.
     pub(super) fn ask_all(
         &mut self,
         question: Question,
@@ -150,7 +150,7 @@ impl Kernel {
                 }
                 match kind {
                     NLMSG_ERROR | NLMSG_DONE => {
-                        // Both begin with a negative errno, or 0 where all went well.
+                        // Both begin with a negative errno, or 0 for success.
                         let code = u32_at(body, 0).unwrap_or(0) as i32;
                         return if code < 0 { Err(io::Error::from_raw_os_error(-code)) } else { Ok(reading) };
                     }
@@ -164,7 +164,7 @@ impl Kernel {
     }
 }
 
-/// A socket for the kernel's own announcements.
+/// A socket for the kernel's notifications.
 pub(super) struct Events {
     socket: TokioSocket,
     room: Vec<u8>,
@@ -180,16 +180,16 @@ impl Events {
         Ok(Events { socket, room: Vec::with_capacity(ROOM) })
     }
 
-    /// Waits for the next announcements, and gives the type and body of each to `take`.
+    /// Waits for the next notifications and passes the type and the body of each to `take`.
     ///
-    /// Nothing is lost if it is dropped while it waits.
+    /// Cancel safe: dropping the future while it waits loses nothing.
     ///
     /// # Errors
-    /// `ENOBUFS` when the kernel had to drop some: the tables have to be read again.
+    /// `ENOBUFS` when the kernel had to drop notifications: the tables have to be read again.
     pub(super) async fn next(&mut self, mut take: impl FnMut(u16, &[u8])) -> io::Result<()> {
         self.room.clear();
         let from = self.socket.recv_from(&mut self.room).await?;
-        // Any process may send to us; only the kernel is believed.
+        // Any process may send to this socket; only the kernel (port 0) is trusted.
         if from.port_number() == 0 {
             let mut rest = &self.room[..];
             while let Some((kind, _, _, body)) = next_message(&mut rest) {
@@ -200,7 +200,7 @@ impl Events {
     }
 }
 
-/// Takes one message off `rest`: type, flags, sequence number, body.
+/// Splits the first message off `rest`: type, flags, sequence number, body.
 pub(super) fn next_message<'a>(rest: &mut &'a [u8]) -> Option<(u16, u16, u32, &'a [u8])> {
     let message = NetlinkBuffer::new_checked(*rest).ok()?;
     let length = message.length() as usize;
@@ -210,7 +210,7 @@ pub(super) fn next_message<'a>(rest: &mut &'a [u8]) -> Option<(u16, u16, u32, &'
     Some((kind, flags, sequence, body))
 }
 
-/// The attributes behind a header of `header` bytes: type and value.
+/// The attributes after a header of `header` bytes, as type and value.
 pub(super) fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = (u16, &[u8])> {
     NlasIterator::new(body.get(header..).unwrap_or_default()).map_while(|attribute| {
         let attribute = attribute.ok()?;
@@ -219,12 +219,12 @@ pub(super) fn attributes(body: &[u8], header: usize) -> impl Iterator<Item = (u1
     })
 }
 
-/// The number in this machine's byte order at `at`.
+/// The number in native byte order at offset `at`.
 pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
 
-/// The number in this machine's byte order at `at`.
+/// The number in native byte order at offset `at`.
 pub(super) fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }

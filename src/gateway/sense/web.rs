@@ -1,12 +1,13 @@
-//! One small web page whose answer is known: does it come as it should, or did somebody in between answer?
+//! Fetches one small web page whose answer is known, to detect captive portals.
 //!
-//! A captive portal answers for every host: with a page of its own, with a redirection to it, or (RFC 6585, 6) with 511.
-//! So any other answer than the known one is taken for forged, but for the two that a busy or broken server gives itself
-//! (429, and 5xx but 511): these are no.
+//! A captive portal answers for every host: with a page of its own, with a redirect to it, or with 511 (RFC 6585, 6).
+//! So every answer other than the known one counts as forged. The exceptions are the answers of a busy or broken server
+//! (429, and 5xx except 511): these count as refused.
 
 use crate::clock;
+use crate::sense::http::{HEAD_MOST, Response, Url, response};
 use crate::sense::name;
-use crate::sense::throughput::{Device, HEAD_MOST, Response, Url, connect_tcp, response};
+use crate::sense::wan::{Device, connect_tcp};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use linekeeper_judge::config;
@@ -17,20 +18,20 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-/// How much of a body is read, bytes: some times the longest that may be expected, so that a longer one is seen to be
-/// another.
+/// How much of a body is read, bytes: several times the longest body that may be configured, so that a longer one is
+/// recognised as different.
 const BODY_MOST: usize = 4 * 1024;
 
 /// Addresses of the name that are tried.
 const ADDRESSES: usize = 2;
 
-/// Characters of what a forger says that are repeated.
+/// The most characters of a forged answer that are quoted.
 const SHOWN: usize = 120;
 
-/// Fetches the configured page over the WAN device; one reply. Takes no longer than `limit`.
+/// Fetches the configured page over the WAN device and returns one reply within `limit`.
 ///
-/// The name in the URL is looked up by the line's resolvers (`names`): where they fail the page is not checked, and
-/// where they lie it is the liar that answers.
+/// The host name is looked up with the line's resolvers (`names`). If they fail, the page is not checked. If they give a
+/// forged address, the server at that address answers.
 pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limit: Span) -> Reply {
     let reply = |whom: &str, said, took: Option<Duration>, detail: String| Reply {
         whom: whom.to_owned(),
@@ -67,9 +68,9 @@ pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limi
         let took = clock::since_boot().saturating_sub(began);
         last = match fetched {
             Err(_) => (Said::Silent, None, format!("no answer from {}", place.ip())),
-            Ok(Err(e)) => failed(&e, place, &device.name),
+            Ok(Err(e)) => describe_failure(&e, place, &device.name),
             Ok(Ok((head, body))) => {
-                let (said, words) = weigh(&url, web, &head, &body);
+                let (said, words) = judge_answer(&url, web, &head, &body);
                 (said, Some(took), words)
             }
         };
@@ -81,20 +82,20 @@ pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limi
     reply(address, said, took, words)
 }
 
-fn failed(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Option<Duration>, String) {
+fn describe_failure(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Option<Duration>, String) {
     let ip = place.ip();
     match e.kind() {
-        ErrorKind::ConnectionRefused => (Said::Refused, None, format!("{ip} takes no connection")),
+        ErrorKind::ConnectionRefused => (Said::Refused, None, format!("{ip} refuses the connection")),
         ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe => {
-            (Said::Refused, None, format!("{ip} broke the connection off"))
+            (Said::Refused, None, format!("{ip} broke the connection"))
         }
         ErrorKind::UnexpectedEof => (Said::Refused, None, format!("{ip} hung up without an answer")),
-        // Something else than a web server, and it was a web server that was asked for.
+        // What answered is not a web server, although one is expected there.
         ErrorKind::InvalidData => (Said::Forged, None, format!("{ip}: {e}")),
         ErrorKind::TimedOut | ErrorKind::HostUnreachable => {
             (Said::Silent, None, format!("no answer from {ip}"))
         }
-        _ => (Said::NotChecked, None, format!("{ip} cannot be asked over {device}: {e}")),
+        _ => (Said::NotChecked, None, format!("{ip} cannot be reached over {device}: {e}")),
     }
 }
 
@@ -104,7 +105,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     let mut room = Vec::new();
     let head = loop {
         match response(&room).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))? {
-            // 100 Continue and its like announce another head.
+            // An interim response such as 100 Continue is followed by another head.
             Some(head) if head.status < 200 => {
                 room.drain(..head.head);
                 continue;
@@ -115,7 +116,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
             }
             None => {}
         }
-        if !more(&mut stream, &mut room).await? {
+        if !read_more(&mut stream, &mut room).await? {
             return Err(ErrorKind::UnexpectedEof.into());
         }
     };
@@ -123,8 +124,8 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     let wanted = head.length.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).min(BODY_MOST);
     let bodiless = matches!(head.status, 204 | 304);
     while !bodiless && room.len() < wanted {
-        // An end before its time tells enough: what there is, is compared.
-        if !more(&mut stream, &mut room).await.unwrap_or(false)
+        // If the connection ends early, what has arrived is compared.
+        if !read_more(&mut stream, &mut room).await.unwrap_or(false)
             || (head.chunked && room.ends_with(b"0\r\n\r\n"))
         {
             break;
@@ -135,15 +136,15 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     Ok((head, body))
 }
 
-/// Reads what there is; false at the end.
-async fn more(stream: &mut TcpStream, room: &mut Vec<u8>) -> io::Result<bool> {
+/// Reads more bytes into `room`; false at the end of the stream.
+async fn read_more(stream: &mut TcpStream, room: &mut Vec<u8>) -> io::Result<bool> {
     let mut part = [0; 2048];
     let n = stream.read(&mut part).await?;
     room.extend_from_slice(&part[..n]);
     Ok(n > 0)
 }
 
-/// A body without the marks of its chunks (RFC 9112, 7.1), as far as they are right.
+/// Decodes a chunked body (RFC 9112, 7.1), up to the first invalid chunk.
 pub fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     let mut body = Vec::new();
     loop {
@@ -165,8 +166,8 @@ pub fn unchunked(mut rest: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Whether that is the answer, and what there is to say of it.
-fn weigh(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, String) {
+/// Compares the answer with the expected one and describes the result.
+fn judge_answer(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, String) {
     let status = head.status;
     if status != web.status {
         let words = format!("status {status} instead of {}", web.status);
@@ -175,7 +176,7 @@ fn weigh(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, S
         }
         let words = match (&head.location, title(body)) {
             (Some(to), _) => {
-                let to = shown(to);
+                let to = sanitised(to);
                 match url.redirected(to.as_str()) {
                     Ok(other) if other.host != url.host => format!("{words}: it leads to {to}, another host"),
                     Ok(_) | Err(_) => format!("{words}: it leads to {to}"),
@@ -197,19 +198,19 @@ fn weigh(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, S
     (Said::Forged, words)
 }
 
-/// The title of a page: by it people know a login page.
+/// The title of a page, which lets people recognise a login page.
 fn title(body: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(body);
     let small = text.to_ascii_lowercase();
     let begin = small.find("<title")?;
     let begin = begin + small[begin..].find('>')? + 1;
     let end = small[begin..].find('<').map_or(text.len(), |at| begin + at);
-    let title = shown(text.get(begin..end)?.trim());
+    let title = sanitised(text.get(begin..end)?.trim());
     (!title.is_empty()).then_some(title)
 }
 
-/// As much of what a stranger says as is repeated, without what a terminal obeys.
-fn shown(text: &str) -> String {
+/// A foreign text, shortened and without control characters.
+fn sanitised(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(SHOWN).collect()
 }
 
@@ -222,14 +223,14 @@ mod tests {
         config::Web { url: None, status, body: body.map(str::to_owned), every: Span::minutes(15) }
     }
 
-    fn weighed(web: &config::Web, answer: &str) -> (Said, String) {
+    fn judged(web: &config::Web, answer: &str) -> (Said, String) {
         let url = Url::parse("http://web.example/204").unwrap();
         let head = response(answer.as_bytes()).unwrap().unwrap();
-        weigh(&url, web, &head, &answer.as_bytes()[head.head..])
+        judge_answer(&url, web, &head, &answer.as_bytes()[head.head..])
     }
 
     #[test]
-    fn answers_are_weighed() {
+    fn answers_are_judged() {
         use Said::{Answered, Forged, Refused};
         let (empty, success) = (page(204, None), page(200, Some("success")));
         for (web, answer, said, words) in [
@@ -259,14 +260,14 @@ mod tests {
             (&success, "HTTP/1.1 200 OK\r\n\r\nsuccess, please log in", Forged, "another body, of 22 bytes"),
             (&success, "HTTP/1.1 200 OK\r\n\r\n<title>Log in", Forged, "a page \"Log in\""),
         ] {
-            let (got, told) = weighed(web, answer);
+            let (got, told) = judged(web, answer);
             assert_eq!(got, said, "{answer}");
             assert!(told.contains(words), "{answer}: {told}");
         }
     }
 
     #[test]
-    fn chunks_are_put_together() {
+    fn chunked_body_is_decoded() {
         assert_eq!(unchunked(b"3\r\nsuc\r\n4;x=y\r\ncess\r\n0\r\n\r\n"), b"success");
         assert_eq!(unchunked(b"ffffffff\r\nsuc"), b"suc");
         assert_eq!(unchunked(b"x\r\nsuc"), b"");
@@ -274,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_body_is_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "(<title|>|</|\\PC)*") {
+        fn any_body_is_accepted_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300), text in "(<title|>|</|\\PC)*") {
             let _ = (unchunked(&bytes), title(&bytes), title(text.as_bytes()));
         }
     }

@@ -1,4 +1,4 @@
-//! How often a server may be asked.
+//! Limits how often DHCP servers and PPPoE concentrators are asked: a token bucket with a minimum spacing.
 
 use crate::clock;
 use std::sync::{Mutex, PoisonError};
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 /// The least time between two checks.
 ///
-/// 10 s: a rung of the ladder and its settling lie between two checks that can differ.
+/// 10 s: two checks can differ only after a remedy and its settling time, which take longer.
 pub const SPACING: Duration = Duration::from_secs(10);
 
-/// Questions in a row, repeated ones counted: three checks of two.
+/// The most questions in a burst, repetitions included: three checks of two questions.
 pub const BURST: u32 = 6;
 
-/// After a burst, one question in this time.
+/// After a burst, one question per this time.
 pub const REFILL: Duration = Duration::from_secs(200);
 
 /// The most questions within any hour: 24.
 ///
-/// A client that follows RFC 2131 to the letter (64 s at most between two) sends 58 in an hour of outage, busybox's
-/// `udhcpc` as OpenWrt starts it one every few seconds. So beside the real client ours do not show, and no access node's
-/// limit (a few a second for a customer) is near.
+/// A client that follows RFC 2131 strictly (at most 64 s apart) sends 58 in an hour of outage; busybox's `udhcpc` as
+/// OpenWrt starts it sends one every few seconds. So ours are not noticeable beside the real client, and far below the
+/// limit of any access node (a few per second and customer).
 pub const HOURLY: u32 = BURST + (3_600 / REFILL.as_secs()) as u32;
 
-/// Bounds the questions to one kind of server. One for each kind, kept as long as the process lives: what it counts is
-/// lost with it.
+/// Limits the questions to one kind of server. There is one gate per kind for the life of the process; its state is not
+/// stored.
 #[derive(Debug, Default)]
 pub struct Gate(Mutex<State>);
 
@@ -40,23 +40,26 @@ pub struct Gates {
 struct State {
     /// When the last check began.
     checked: Option<Duration>,
-    /// When all questions asked so far will have been made good, at one per [`REFILL`] (GCRA's theoretical arrival time).
-    /// Time since the boot, so a process begins with a full burst.
-    good: Duration,
+    /// When the bucket will be full again, at one question per [`REFILL`] (GCRA's theoretical arrival time). Time since
+    /// the boot, so a process starts with a full burst.
+    full_at: Duration,
 }
 
 impl Gate {
-    /// Lets one check begin and ask once, or says why not.
+    /// Takes a question for a new check.
+    ///
+    /// # Errors
+    /// Why no check may start now, and how long to wait.
     pub(super) fn begin(&self) -> Result<(), String> {
-        self.with(|state| state.begin(clock::since_boot()))
+        self.with_state(|state| state.begin(clock::since_boot()))
     }
 
-    /// Lets a check ask once more.
-    pub(super) fn again(&self) -> bool {
-        self.with(|state| state.ask(clock::since_boot()))
+    /// Takes another question for a running check; false if there is none left.
+    pub(super) fn take_one_more(&self) -> bool {
+        self.with_state(|state| state.take(clock::since_boot()))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
+    fn with_state<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -65,7 +68,7 @@ impl State {
     fn begin(&mut self, now: Duration) -> Result<(), String> {
         let ago = self.checked.map(|at| now.saturating_sub(at));
         let fresh = ago.is_some_and(|ago| ago < SPACING);
-        if fresh || !self.ask(now) {
+        if fresh || !self.take(now) {
             let ago = ago.unwrap_or_default().as_secs();
             let left =
                 if fresh { SPACING.as_secs().saturating_sub(ago) } else { self.wait(now).as_secs() + 1 };
@@ -77,17 +80,17 @@ impl State {
         Ok(())
     }
 
-    fn ask(&mut self, now: Duration) -> bool {
+    fn take(&mut self, now: Duration) -> bool {
         let free = self.wait(now) == Duration::ZERO;
         if free {
-            self.good = self.good.max(now).saturating_add(REFILL);
+            self.full_at = self.full_at.max(now).saturating_add(REFILL);
         }
         free
     }
 
-    /// Until the next question is free.
+    /// The time until the next question is allowed.
     fn wait(&self, now: Duration) -> Duration {
-        self.good.saturating_sub(now).saturating_sub(REFILL * (BURST - 1))
+        self.full_at.saturating_sub(now).saturating_sub(REFILL * (BURST - 1))
     }
 }
 
@@ -97,7 +100,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn two_checks_keep_their_distance_and_the_refusal_says_so() {
+    fn checks_keep_their_spacing_and_the_refusal_says_so() {
         let mut state = State::default();
         let at = |s: u64| Duration::from_secs(1_000 + s);
         assert_eq!(state.begin(at(0)), Ok(()));
@@ -107,14 +110,14 @@ mod tests {
     }
 
     #[test]
-    fn an_hour_of_asking_without_end_costs_the_stated_number() {
+    fn continuous_asking_stays_within_the_hourly_limit() {
         let mut state = State::default();
         let (mut asked, mut checks) = (0, 0);
         for second in 0..3_600 {
             let now = Duration::from_secs(50_000 + second);
             if state.begin(now).is_ok() {
                 (asked, checks) = (asked + 1, checks + 1);
-                asked += u32::from(state.ask(now));
+                asked += u32::from(state.take(now));
             }
         }
         assert!((HOURLY - 1..=HOURLY).contains(&asked), "{asked} questions");
@@ -123,14 +126,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn never_more_than_stated_in_any_hour(steps in proptest::collection::vec((0u64..700, any::<bool>()), 1..300)) {
+        fn any_hour_stays_within_the_limit(steps in proptest::collection::vec((0u64..700, any::<bool>()), 1..300)) {
             let mut state = State::default();
             let mut now = Duration::from_secs(5);
             let mut asked: Vec<Duration> = Vec::new();
             let mut begun: Vec<Duration> = Vec::new();
             for (step, begin) in steps {
                 now += Duration::from_secs(step);
-                let went = if begin { state.begin(now).is_ok() } else { state.ask(now) };
+                let went = if begin { state.begin(now).is_ok() } else { state.take(now) };
                 if went && begin {
                     begun.push(now);
                 }

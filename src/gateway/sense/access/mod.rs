@@ -1,23 +1,24 @@
-//! The access: is there a gateway, a DHCP server, a PPPoE concentrator at the other end of the WAN device's cable?
+//! Checks of the access: is there a gateway, a DHCP server or a PPPoE concentrator at the other end of the WAN cable?
 //!
-//! Each asks once, on the link itself ([`wire`]): neither routes nor addresses nor a firewall of this gateway have a say in
-//! it. What comes back is told as [`Reply`](linekeeper_judge::check::Reply)s: answered by whom and how fast, refused, silent, or not
-//! checked and why. Nothing is taken: no lease is requested of who offers one, no session of who offers one.
+//! Each check asks once, directly on the link ([`wire`]): routes, addresses and the firewall of this gateway do not affect
+//! it. The result is a list of [`Reply`](linekeeper_judge::check::Reply)s: answered (by whom and how fast), refused,
+//! silent, or not checked (and why). Nothing is taken: neither an offered lease nor an offered session is requested.
 //!
 //! - [`neighbour()`]: the gateway's link-layer address, by ARP or neighbour discovery.
-//! - [`dhcp()`]: an offer of an IPv4 address. Of DHCPv6 nothing is asked: a line whose IPv6 alone fails is seen by
-//!   [`neighbour()`] and by the echoes.
+//! - [`dhcp()`]: an offer of an IPv4 address. DHCPv6 is not checked: [`neighbour()`] and the echoes detect a line on which
+//!   only IPv6 fails.
 //! - [`pppoe()`]: an offer of a session.
 //!
-//! The latter two cost a server work, so a [`Gate`] bounds them.
+//! The last two cost a server work, so a [`Gate`] limits them.
 //!
-//! They ask on an Ethernet device. Of a line over PPP that is the one below (`eth1`, not `pppoe-wan`); who asks has to name
-//! it, for while there is no session nothing in the kernel connects the two.
+//! The checks need an Ethernet device. For a PPPoE line that is the device below the session (`eth1`, not `pppoe-wan`).
+//! The caller has to name it: without a session, nothing in the kernel connects the two.
 
 pub mod dhcp;
 mod gate;
 pub mod neighbour;
 pub mod pppoe;
+mod replies;
 mod station;
 mod udhcpc;
 pub mod wire;
@@ -27,75 +28,11 @@ pub use gate::{BURST, Gate, Gates, HOURLY, REFILL, SPACING};
 pub use neighbour::neighbour;
 pub use pppoe::pppoe;
 
-use linekeeper_judge::check::{REPLIES, Reply, Said};
-use std::time::Duration;
-
-/// The longest text of somebody else's that is passed on, characters: a concentrator's name has some 20.
-const TEXT_MOST: usize = 64;
-
-/// Why a check without time is not made.
-const TOO_SHORT: &str = "there was no time to ask";
-
-/// Somebody else's text, fit for a log and a message.
-fn printable(bytes: &[u8]) -> String {
-    let text = String::from_utf8_lossy(bytes);
-    text.trim_end_matches('\0')
-        .chars()
-        .take(TEXT_MOST)
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
-}
-
-/// For [`Reply::took_us`].
-fn microseconds(took: Duration) -> u32 {
-    u32::try_from(took.as_micros()).unwrap_or(u32::MAX)
-}
-
-fn reply(whom: impl Into<String>, said: Said, detail: impl Into<String>) -> Reply {
-    Reply { whom: whom.into(), said, took_us: None, independent: false, detail: detail.into() }
-}
-
-/// The only reply of a check that could not be made.
-fn not_checked(whom: impl Into<String>, why: impl Into<String>) -> Vec<Reply> {
-    vec![reply(whom, Said::NotChecked, why)]
-}
-
-/// Lets what reads the kernel's word on this gateway's own DHCP client and address have `bytes`.
+/// Runs the parsers of the DHCP client's command line and of the device's description on `bytes` and discards the
+/// results: for tests with hostile input.
 pub(super) fn swallow(bytes: &[u8]) {
     udhcpc::swallow(bytes);
     station::swallow(bytes);
-}
-
-/// Those that answered, or else the one reply that nobody did.
-fn answers(
-    mut said: Vec<Reply>,
-    whom: impl Into<String>,
-    limit: linekeeper_contract::units::Span,
-    flawed: Flawed,
-) -> Vec<Reply> {
-    said.truncate(REPLIES);
-    if said.is_empty() {
-        let mut detail = format!("no answer within {limit}");
-        if let Some(why) = flawed.why {
-            detail = format!("{detail}, but {} that could not be read: {why}", flawed.count);
-        }
-        said.push(reply(whom, Said::Silent, detail));
-    }
-    said
-}
-
-/// What came as an answer and was none.
-#[derive(Debug, Default, Clone, Copy)]
-struct Flawed {
-    count: u32,
-    why: Option<&'static str>,
-}
-
-impl Flawed {
-    fn add(&mut self, why: &'static str) {
-        self.count = self.count.saturating_add(1);
-        self.why.get_or_insert(why);
-    }
 }
 
 #[cfg(test)]
@@ -103,33 +40,14 @@ mod tests {
     use super::*;
     use linekeeper_contract::units::Span;
 
-    /// So that a check can be spawned.
+    /// A check can be spawned only if its future is `Send`.
     #[test]
     fn checks_can_go_to_another_thread() {
         fn send<T: Send>(_: &T) {}
-        let device = crate::sense::throughput::Device { name: "wan".into(), index: 2 };
+        let device = crate::sense::wan::Device { name: "wan".into(), index: 2 };
         let gate = Gate::default();
         send(&neighbour(&device, None, Span::ZERO));
         send(&dhcp(&device, Span::ZERO, &gate));
         send(&pppoe(&device, Span::ZERO, &gate));
-    }
-
-    #[test]
-    fn text_of_others_is_short_and_has_no_control_characters() {
-        assert_eq!(printable(b"bng-7\0\0"), "bng-7");
-        assert_eq!(printable(b"a\x1b[31m\nb"), "a\u{fffd}[31m\u{fffd}b");
-        assert_eq!(printable(&[0xff; 500]).chars().count(), TEXT_MOST);
-    }
-
-    #[test]
-    fn never_more_replies_than_are_kept_and_never_none() {
-        let many = vec![reply("x", Said::Answered, ""); 20];
-        assert_eq!(answers(many, "any", Span::seconds(1), Flawed::default()).len(), REPLIES);
-        let mut flawed = Flawed::default();
-        flawed.add("it is cut off");
-        flawed.add("something else");
-        let none = answers(Vec::new(), "any", Span::seconds(1), flawed);
-        assert_eq!((none.len(), none[0].said), (1, Said::Silent));
-        assert_eq!(none[0].detail, "no answer within 1 s, but 2 that could not be read: it is cut off");
     }
 }

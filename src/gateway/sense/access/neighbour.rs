@@ -1,12 +1,14 @@
-//! The gateway's link-layer address: ARP (RFC 826) for IPv4, neighbour discovery (RFC 4861) for IPv6.
+//! Checks for the gateway by its link-layer address: ARP (RFC 826) for IPv4, neighbour discovery (RFC 4861) for IPv6.
 //!
-//! A gateway that answers this is there, whatever it does with ICMP or with what lies behind it.
+//! A gateway that answers is present, whether or not it answers ICMP echoes or forwards packets.
 
+use crate::sense::access::replies::{
+    Flawed, TOO_SHORT, microseconds, not_checked, replies_or_silence, reply,
+};
 use crate::sense::access::station::{Station, station};
 use crate::sense::access::wire::filter::{byte, drop, must_be, pass};
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, reply};
-use crate::sense::throughput::Device;
+use crate::sense::wan::Device;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;
@@ -19,10 +21,10 @@ use pnet::util::MacAddr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
-/// The most questions of one check (RFC 4861, MAX_MULTICAST_SOLICIT), so that a lost frame is no dead gateway.
+/// The most questions of one check (RFC 4861, MAX_MULTICAST_SOLICIT), so that a lost frame does not look like a dead gateway.
 const QUESTIONS: u32 = 3;
 
-/// The longest time between two questions (RFC 4861, RETRANS_TIMER); less where the limit leaves less.
+/// The longest time between two questions (RFC 4861, RETRANS_TIMER); shorter if the limit is short.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// Lengths of headers.
@@ -34,19 +36,19 @@ const NDP: usize = 24;
 /// An option with an Ethernet address.
 const OPTION: usize = 8;
 
-/// Of RFC 4861.
+/// Message and option types of RFC 4861.
 const SOLICITATION: u8 = 135;
 const ADVERTISEMENT: u8 = 136;
 const SOURCE_LINK_LAYER: u8 = 1;
 const TARGET_LINK_LAYER: u8 = 2;
-/// What has passed a router has less.
+/// The required hop limit: a packet that passed a router has a lower one.
 const HOP_LIMIT: u8 = 255;
 
 /// Asks on the link of `device` for the link-layer address of `gateway`, up to three times within `limit`.
 ///
-/// One reply: [`Said::Answered`], with the link-layer address in its detail and the time since the last question;
-/// [`Said::Silent`]; or [`Said::NotChecked`] where there is no gateway address, no Ethernet link that is up, or no right to
-/// ask.
+/// Returns one reply: [`Said::Answered`], with the link-layer address as detail and the time since the last question;
+/// [`Said::Silent`]; or [`Said::NotChecked`] without a gateway address, an Ethernet link that is up, or the permission to
+/// send.
 pub async fn neighbour(device: &Device, gateway: Option<IpAddr>, limit: Span) -> Vec<Reply> {
     let Some(gateway) = gateway.filter(can_be_asked) else {
         let why = match gateway {
@@ -99,10 +101,10 @@ async fn ask(device: &Device, gateway: IpAddr, limit: Span) -> Result<Vec<Reply>
     if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
-    Ok(answers(found, gateway.to_string(), limit, flawed))
+    Ok(replies_or_silence(found, gateway.to_string(), limit, flawed))
 }
 
-/// What is asked, and by whom.
+/// A question: which protocol, and the addresses of both ends.
 #[derive(Debug, Clone, Copy)]
 enum Question {
     Arp { mac: MacAddr, own: Ipv4Addr, gateway: Ipv4Addr },
@@ -124,7 +126,7 @@ impl Question {
     fn wire(&self, index: u32) -> std::io::Result<Wire> {
         match self {
             Question::Arp { .. } => Wire::open(index, EtherTypes::Arp.0, &[]),
-            // An advertisement, which has no extension headers before it.
+            // An advertisement without extension headers before it.
             Question::Ndp { .. } => Wire::open(
                 index,
                 EtherTypes::Ipv6.0,
@@ -147,7 +149,7 @@ impl Question {
         }
     }
 
-    /// The link-layer address, if the frame is an answer to this.
+    /// The gateway's link-layer address, if the frame answers this question.
     fn answer(&self, frame: &[u8]) -> Result<Option<MacAddr>, &'static str> {
         match *self {
             Question::Arp { mac, own, gateway } => {
@@ -164,7 +166,7 @@ impl Question {
     }
 }
 
-/// An Ethernet frame around a payload that is written later.
+/// Writes the Ethernet header of a frame.
 fn ethernet(frame: &mut [u8], from: MacAddr, to: MacAddr, kind: pnet::packet::ethernet::EtherType) {
     if let Some(mut ethernet) = MutableEthernetPacket::new(frame) {
         ethernet.set_source(from);
@@ -173,7 +175,7 @@ fn ethernet(frame: &mut [u8], from: MacAddr, to: MacAddr, kind: pnet::packet::et
     }
 }
 
-/// Who has `gateway`? Tell `own`.
+/// The ARP request: who has `gateway`? Tell `own`.
 fn request(mac: MacAddr, own: Ipv4Addr, gateway: Ipv4Addr) -> Vec<u8> {
     let mut frame = vec![0; ETHERNET + ARP];
     ethernet(&mut frame, mac, MacAddr::broadcast(), EtherTypes::Arp);
@@ -190,7 +192,7 @@ fn request(mac: MacAddr, own: Ipv4Addr, gateway: Ipv4Addr) -> Vec<u8> {
     frame
 }
 
-/// The same in IPv6, to the group of the few that share the last 24 bits of `gateway`.
+/// The neighbour solicitation, to the multicast group of the addresses with the same last 24 bits as `gateway`.
 fn solicitation(mac: MacAddr, own: Ipv6Addr, gateway: Ipv6Addr) -> Vec<u8> {
     let [.., a, b, c] = gateway.octets();
     let group = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 1, 0xff00 | u16::from(a), u16::from_be_bytes([b, c]));
@@ -219,22 +221,22 @@ fn solicitation(mac: MacAddr, own: Ipv6Addr, gateway: Ipv6Addr) -> Vec<u8> {
 /// An ARP packet for IPv4 over Ethernet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Arp {
-    /// It is an answer, and not a question.
+    /// Whether it is a reply; otherwise a request.
     pub reply: bool,
-    /// Who says it: the owner of this address…
+    /// The sender's address.
     pub sender: Ipv4Addr,
-    /// …with this link-layer address.
+    /// The sender's link-layer address.
     pub sender_mac: MacAddr,
-    /// To whom.
+    /// The target's address.
     pub target: Ipv4Addr,
-    /// To whom, by link-layer address.
+    /// The target's link-layer address.
     pub target_mac: MacAddr,
 }
 
-/// Reads an Ethernet frame that is to be ARP.
+/// Parses an Ethernet frame with an ARP packet.
 ///
 /// # Errors
-/// Says in words what is wrong with it. No bytes make it panic.
+/// What is wrong with the input. No input makes it panic.
 pub fn parse_arp(frame: &[u8]) -> Result<Arp, &'static str> {
     let ethernet = EthernetPacket::new(frame).ok_or("no whole Ethernet header")?;
     if ethernet.get_ethertype() != EtherTypes::Arp {
@@ -258,16 +260,16 @@ pub fn parse_arp(frame: &[u8]) -> Result<Arp, &'static str> {
 /// A neighbour advertisement.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advertisement {
-    /// Whose link-layer address it tells.
+    /// The address whose link-layer address it announces.
     pub target: Ipv6Addr,
-    /// The link-layer address: the one that it names, or else its frame's sender.
+    /// The announced link-layer address; without the option, the sender of the frame.
     pub mac: MacAddr,
 }
 
-/// Reads an Ethernet frame that is to be a neighbour advertisement, by the rules of RFC 4861, 7.1.2.
+/// Parses an Ethernet frame with a neighbour advertisement, validated as in RFC 4861, 7.1.2.
 ///
 /// # Errors
-/// Says in words what is wrong with it. No bytes make it panic.
+/// What is wrong with the input. No input makes it panic.
 pub fn parse_advertisement(frame: &[u8]) -> Result<Advertisement, &'static str> {
     const SHORT: &str = "a neighbour advertisement that is cut off";
     let ethernet = EthernetPacket::new(frame).ok_or("no whole Ethernet header")?;
@@ -300,7 +302,7 @@ pub fn parse_advertisement(frame: &[u8]) -> Result<Advertisement, &'static str> 
     }
     let target = fixed.last_chunk::<16>().map(|bytes| Ipv6Addr::from(*bytes)).ok_or(SHORT)?;
     let mut mac = ethernet.get_source();
-    // Walked by hand: an option's length that overflows makes pnet's iterator panic, or wrap around.
+    // Parsed by hand: a length that overflows makes pnet's iterator panic or wrap around.
     while let Some(&[kind, eights]) = options.first_chunk() {
         let length = usize::from(eights) * 8;
         if length == 0 {
@@ -330,7 +332,7 @@ mod tests {
         Question::Arp { mac: US, own: OWN4, gateway: GATEWAY4 }
     }
 
-    /// As the gateway would say it.
+    /// The gateway's reply.
     fn arp_reply() -> Vec<u8> {
         let mut frame = request(GATEWAY, GATEWAY4, OWN4);
         frame[..6].copy_from_slice(&US.octets());
@@ -348,13 +350,13 @@ mod tests {
         Question::Ndp { mac: US, own, gateway }
     }
 
-    /// From `GATEWAY`, naming `named` in an option.
+    /// An advertisement from `GATEWAY` with `named` as its target link-layer address option.
     fn advertisement(named: Option<MacAddr>) -> Vec<u8> {
         let option = named.map(|named| [&[TARGET_LINK_LAYER, 1], &named.octets()[..]].concat());
         advertisement_with(&option.unwrap_or_default())
     }
 
-    /// From `GATEWAY`, with these options.
+    /// An advertisement from `GATEWAY` with these options.
     fn advertisement_with(options: &[u8]) -> Vec<u8> {
         let (own, gateway) = addresses6();
         let mut message = vec![ADVERTISEMENT, 0, 0, 0, 0x60, 0, 0, 0];
@@ -376,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_gateways_answer_to_us_counts() {
+    fn only_the_gateways_reply_to_us_counts() {
         assert_eq!(arp().answer(&arp_reply()), Ok(Some(GATEWAY)));
         let mut question_of_theirs = arp_reply();
         question_of_theirs[ETHERNET + 7] = 1;
@@ -390,7 +392,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advertisement_names_its_address_or_means_its_sender() {
+    fn advertisement_gives_its_address_or_its_sender() {
         let named = MacAddr(2, 0, 0, 0, 0, 99);
         assert_eq!(ndp().answer(&advertisement(Some(named))), Ok(Some(named)));
         assert_eq!(ndp().answer(&advertisement(None)), Ok(Some(GATEWAY)));
@@ -403,14 +405,14 @@ mod tests {
     }
 
     #[test]
-    fn options_of_no_or_of_too_much_length_are_said() {
+    fn options_with_invalid_length_are_rejected() {
         assert!(
             ndp().answer(&advertisement_with(&[TARGET_LINK_LAYER, 0])).unwrap_err().contains("no length")
         );
         assert!(
             ndp().answer(&advertisement_with(&[TARGET_LINK_LAYER, 255, 1])).unwrap_err().contains("cut off")
         );
-        // 32 * 8 does not fit a byte: pnet's own iterator stumbles here.
+        // 32 * 8 does not fit a byte: pnet's own iterator fails here.
         let mut long = vec![200, 32];
         long.resize(256, 0);
         long.extend([&[TARGET_LINK_LAYER, 1], &US.octets()[..5], &[9]].concat());
@@ -418,13 +420,13 @@ mod tests {
     }
 
     #[test]
-    fn a_solicitation_goes_to_its_group_with_a_right_checksum() {
+    fn solicitation_has_the_right_group_and_checksum() {
         let (own, gateway) = addresses6();
         let frame = solicitation(US, own, gateway);
         assert_eq!(frame[..6], [0x33, 0x33, 0xff, 1, 0x23, 0x45]);
         let ip = Ipv6Packet::new(&frame[ETHERNET..]).unwrap();
         assert_eq!(ip.get_destination(), "ff02::1:ff01:2345".parse::<Ipv6Addr>().unwrap());
-        // Over a message with a right checksum in it, the sum is zero.
+        // The sum over a message that includes its correct checksum is zero.
         let all = ipv6_checksum(
             ip.payload(),
             usize::MAX,
@@ -437,7 +439,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_gateway_is_not_asked() {
+    fn invalid_gateway_addresses_are_not_asked() {
         for address in ["0.0.0.0", "::", "255.255.255.255", "224.0.0.1", "ff02::1", "127.0.0.1"] {
             assert!(!can_be_asked(&address.parse().unwrap()), "{address}");
         }
@@ -447,13 +449,13 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_parse_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_arp(&bytes);
             let _ = parse_advertisement(&bytes);
         }
 
         #[test]
-        fn no_changed_answer_makes_it_panic(
+        fn mutated_answers_parse_without_panic(
             changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
             length in any::<prop::sample::Index>(),
             option in proptest::collection::vec(any::<u8>(), 0..40),

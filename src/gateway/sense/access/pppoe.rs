@@ -1,13 +1,15 @@
-//! A PADI (RFC 2516) whose PADOs are only looked at.
+//! Checks for a PPPoE concentrator: sends a PADI (RFC 2516) and reports the PADOs.
 //!
-//! It carries a Host-Uniq of our own, so that the PPPoE client of this gateway does not take the answers for its own. No
-//! PADR follows, so no session is asked for, and a concentrator has nothing to keep.
+//! The PADI carries its own Host-Uniq, so that the PPPoE client of this gateway ignores the answers. No PADR follows, so no
+//! session is requested and the concentrator has no state to keep.
 
 use crate::sense::access::gate::Gate;
+use crate::sense::access::replies::{
+    Flawed, TOO_SHORT, microseconds, not_checked, printable, replies_or_silence, reply,
+};
 use crate::sense::access::station::station;
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::access::{Flawed, TOO_SHORT, answers, microseconds, not_checked, printable, reply};
-use crate::sense::throughput::Device;
+use crate::sense::wan::Device;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;
@@ -15,18 +17,18 @@ use pnet::packet::ethernet::{EtherType, EthernetPacket, MutableEthernetPacket};
 use pnet::util::MacAddr;
 use std::time::Duration;
 
-/// How long further concentrators are awaited once one has answered.
+/// How long to wait for further concentrators after the first answer.
 ///
-/// 1 s: the shortest time after which clients ask again; one that wants to be chosen answers within it.
+/// 1 s: the shortest time after which clients ask again; a concentrator that wants to be chosen answers within it.
 const FURTHER: Duration = Duration::from_secs(1);
 
-/// The shortest time after which silence is asked once more, half the limit else.
+/// The shortest time after which the question is repeated; otherwise half the limit.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Who is named where nobody answered.
+/// The name in the reply when nobody answered.
 const ANYBODY: &str = "any PPPoE concentrator";
 
-/// Services that are told of one concentrator.
+/// The most services that are reported of one concentrator.
 const SERVICES_MOST: usize = 4;
 
 /// The EtherType of the discovery stage.
@@ -52,12 +54,12 @@ const SERVICE_NAME_ERROR: u16 = 0x0201;
 const AC_SYSTEM_ERROR: u16 = 0x0202;
 const GENERIC_ERROR: u16 = 0x0203;
 
-/// Asks on the link of `device`, the Ethernet device below the session's, who would give a PPPoE session, and takes none.
+/// Asks on the link of `device`, the Ethernet device below the session, who offers a PPPoE session, and takes none.
 ///
-/// One reply for each concentrator, under its name or else its link-layer address: [`Said::Answered`], with its address and
-/// services in its detail and the time since the last question; or [`Said::Refused`] for an error tag. Where nobody answers
-/// within `limit`, asked twice if `gate` lets it, one that is [`Said::Silent`]. [`Said::NotChecked`] where `gate` says no, or
-/// where there is no Ethernet link that is up or no right to ask.
+/// Returns one reply per concentrator, under its name or else its link-layer address: [`Said::Answered`], with its address
+/// and services as detail and the time since the last question, or [`Said::Refused`] for an error tag. If nobody answers
+/// within `limit` (asked twice if `gate` allows), one reply with [`Said::Silent`]. [`Said::NotChecked`] if `gate` refuses,
+/// or without an Ethernet link that is up, or without the permission to send.
 pub async fn pppoe(device: &Device, limit: Span, gate: &Gate) -> Vec<Reply> {
     ask(device, limit, gate).await.unwrap_or_else(|why| not_checked(ANYBODY, why))
 }
@@ -75,7 +77,7 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
         .ask(
             given,
             AGAIN.max(given / 2),
-            &mut |number| (number == 0 || number == 1 && gate.again()).then(|| padi(us.mac, unique)),
+            &mut |number| (number == 0 || number == 1 && gate.take_one_more()).then(|| padi(us.mac, unique)),
             &mut |frame, took| {
                 let heard = match parse_frame(frame) {
                     Ok(heard) if heard.unique.as_deref() == Some(&unique) && heard.to == us.mac => heard,
@@ -85,7 +87,7 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
                         return Next::More;
                     }
                 };
-                let Some(mut answer) = told(&heard) else { return Next::More };
+                let Some(mut answer) = reply_for(&heard) else { return Next::More };
                 answer.took_us = Some(microseconds(took));
                 if !found.iter().any(|(mac, other)| (*mac, other.said) == (heard.from, answer.said)) {
                     found.push((heard.from, answer));
@@ -97,11 +99,11 @@ async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, St
     if asked.map_err(broken)? == 0 {
         return Err(TOO_SHORT.into());
     }
-    Ok(answers(found.into_iter().map(|(_, answer)| answer).collect(), ANYBODY, limit, flawed))
+    Ok(replies_or_silence(found.into_iter().map(|(_, answer)| answer).collect(), ANYBODY, limit, flawed))
 }
 
-/// What is said of an answer.
-fn told(heard: &Heard) -> Option<Reply> {
+/// The reply for a concentrator's answer; `None` if it is neither an offer nor a refusal.
+fn reply_for(heard: &Heard) -> Option<Reply> {
     let whom = match &heard.name {
         Some(name) if !name.is_empty() => name.clone(),
         _ => heard.from.to_string(),
@@ -123,7 +125,7 @@ fn told(heard: &Heard) -> Option<Reply> {
     Some(reply(whom, Said::Answered, detail))
 }
 
-/// The frame that asks: for any service, of anybody.
+/// The frame with the PADI: broadcast, for any service.
 fn padi(from: MacAddr, unique: [u8; 8]) -> Vec<u8> {
     let mut payload = vec![VERSION_TYPE, PADI, 0, 0, 0, 0];
     tag(&mut payload, SERVICE_NAME, &[]);
@@ -131,7 +133,7 @@ fn padi(from: MacAddr, unique: [u8; 8]) -> Vec<u8> {
     enclose(from, MacAddr::broadcast(), payload)
 }
 
-/// Appends a tag; one that is longer than a tag can be is left out.
+/// Appends a tag; a value that is too long for a tag is left out.
 fn tag(payload: &mut Vec<u8>, kind: u16, value: &[u8]) {
     if let Ok(length) = u16::try_from(value.len()) {
         payload.extend(kind.to_be_bytes());
@@ -140,7 +142,7 @@ fn tag(payload: &mut Vec<u8>, kind: u16, value: &[u8]) {
     }
 }
 
-/// Writes the length into a payload and puts it into a frame.
+/// Writes the length into a payload and wraps it in a frame.
 fn enclose(from: MacAddr, to: MacAddr, mut payload: Vec<u8>) -> Vec<u8> {
     let length = u16::try_from(payload.len().saturating_sub(HEADER)).unwrap_or(0);
     for (place, byte) in payload.iter_mut().skip(4).zip(length.to_be_bytes()) {
@@ -164,26 +166,26 @@ fn enclose(from: MacAddr, to: MacAddr, mut payload: Vec<u8>) -> Vec<u8> {
 pub struct Heard {
     /// Its link-layer address.
     pub from: MacAddr,
-    /// For whom it is.
+    /// The link-layer address it is sent to.
     pub to: MacAddr,
-    /// A PADO, and not a PADS.
+    /// Whether it is a PADO; otherwise a PADS.
     pub offer: bool,
-    /// The Host-Uniq that it gives back.
+    /// The Host-Uniq that it returns.
     pub unique: Option<Vec<u8>>,
     /// Its name.
     pub name: Option<String>,
-    /// The services it has, the first few; the empty name is "any".
+    /// The first few services it offers; the empty name means any.
     pub services: Vec<String>,
-    /// What it refuses, and its words for it, if it does.
+    /// The error tag and its text, if it refuses.
     pub error: Option<(Refusal, String)>,
 }
 
-/// What an error tag is about.
+/// The kind of an error tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The service cannot be had.
+    /// The service is not available.
     ServiceName,
-    /// The concentrator cannot now.
+    /// The concentrator cannot serve now.
     System,
     /// Anything else.
     Generic,
@@ -200,10 +202,10 @@ impl Refusal {
     }
 }
 
-/// Reads an Ethernet frame that is to be a PADO, or a PADS (which some use to refuse).
+/// Parses an Ethernet frame with a PADO, or a PADS (which some concentrators use to refuse).
 ///
 /// # Errors
-/// Says in words what is wrong with it. No bytes make it panic.
+/// What is wrong with the input. No input makes it panic.
 pub fn parse_frame(frame: &[u8]) -> Result<Heard, &'static str> {
     let ethernet = EthernetPacket::new(frame).ok_or("no whole Ethernet header")?;
     if ethernet.get_ethertype() != EtherType(DISCOVERY) {
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn an_offer_is_read_and_told() {
+    fn offer_is_parsed_and_reported() {
         let tags: &[(u16, &[u8])] = &[
             (SERVICE_NAME, b""),
             (AC_NAME, b"bng-7"),
@@ -278,10 +280,10 @@ mod tests {
         ];
         let heard = parse_frame(&answer(PADO, tags)).unwrap();
         assert_eq!((heard.from, heard.to, heard.unique.as_deref()), (THEM, US, Some(&b"12345678"[..])));
-        let said = told(&heard).unwrap();
+        let said = reply_for(&heard).unwrap();
         assert_eq!((said.whom.as_str(), said.said), ("bng-7", Said::Answered));
         assert_eq!(said.detail, "offers a session, at 02:00:00:00:00:fe, service \"internet\"");
-        let unnamed = told(&parse_frame(&answer(PADO, &[])).unwrap()).unwrap();
+        let unnamed = reply_for(&parse_frame(&answer(PADO, &[])).unwrap()).unwrap();
         assert_eq!(
             (&*unnamed.whom, &*unnamed.detail),
             ("02:00:00:00:00:fe", "offers a session, at 02:00:00:00:00:fe")
@@ -289,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn each_error_tag_refuses_with_its_words() {
+    fn each_error_tag_is_a_refusal_with_its_text() {
         for (tag, name) in [
             (SERVICE_NAME_ERROR, "Service-Name-Error"),
             (AC_SYSTEM_ERROR, "AC-System-Error"),
@@ -297,16 +299,20 @@ mod tests {
         ] {
             for code in [PADO, PADS] {
                 let heard = parse_frame(&answer(code, &[(AC_NAME, b"bng-7"), (tag, b"no\n room")])).unwrap();
-                let said = told(&heard).unwrap();
+                let said = reply_for(&heard).unwrap();
                 assert_eq!(said.said, Said::Refused);
                 assert_eq!(said.detail, format!("02:00:00:00:00:fe refuses ({name}): no\u{fffd} room"));
             }
         }
-        assert_eq!(told(&parse_frame(&answer(PADS, &[])).unwrap()), None, "a session that nobody asked for");
+        assert_eq!(
+            reply_for(&parse_frame(&answer(PADS, &[])).unwrap()),
+            None,
+            "a session that nobody asked for"
+        );
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn invalid_frames_are_rejected_with_a_reason() {
         let good = answer(PADO, &[(AC_NAME, &[b'x'; 80])]);
         assert!(parse_frame(&good[..30]).unwrap_err().contains("frame that is cut off"));
         assert!(parse_frame(&good[..18]).unwrap_err().contains("header that is cut off"));
@@ -320,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn the_question_is_one_for_any_service_with_our_mark() {
+    fn padi_asks_for_any_service_with_our_host_uniq() {
         let frame = padi(US, *b"12345678");
         let tags = [1, 1, 0, 0, 1, 3, 0, 8, b'1', b'2', b'3', b'4', b'5', b'6', b'7', b'8'];
         assert_eq!(frame[..6], [0xff; 6]);
@@ -332,12 +338,12 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
         #[test]
-        fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        fn any_bytes_parse_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse_frame(&bytes);
         }
 
         #[test]
-        fn no_changed_answer_makes_it_panic(
+        fn mutated_answers_parse_without_panic(
             tags in proptest::collection::vec(
                 (prop_oneof![0x101u16..0x105, 0x201u16..0x204, any::<u16>()],
                  proptest::collection::vec(any::<u8>(), 0..90)), 0..9),
@@ -353,7 +359,7 @@ mod tests {
             }
             frame.truncate(length.index(frame.len() + 1));
             if let Ok(heard) = parse_frame(&frame) {
-                let _ = told(&heard);
+                let _ = reply_for(&heard);
             }
         }
     }

@@ -1,12 +1,12 @@
-//! What we are on the link: the device's own addresses, and whether frames can go out by it at all.
+//! The WAN device's end of the link: its own addresses, and whether it can carry Ethernet frames at all.
 
 use crate::sense::access::wire;
 use crate::sense::netlink::{Kernel, Question, RTM_NEWADDR, RTM_NEWLINK, attributes, u32_at};
-use crate::sense::throughput::Device;
+use crate::sense::wan::Device;
 use pnet::util::MacAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// Of linux/if_link.h, if_addr.h, if_arp.h and if.h.
+/// Constants of linux/if_link.h, if_addr.h, if_arp.h and if.h.
 const IFINFOMSG: usize = 16;
 const IFADDRMSG: usize = 8;
 const IFLA_ADDRESS: u16 = 1;
@@ -31,7 +31,10 @@ pub(super) struct Station {
     pub mac: MacAddr,
 }
 
-/// Looks at the device. Else says why it cannot carry frames.
+/// Queries the device.
+///
+/// # Errors
+/// Why it cannot carry Ethernet frames.
 pub(super) fn station(device: &Device) -> Result<Station, String> {
     let name = &device.name;
     if device.index == 0 || name.is_empty() {
@@ -73,7 +76,7 @@ struct Seen {
     mac: Option<MacAddr>,
 }
 
-/// Reads a link as if the kernel had sent it, and throws away what it says: for tests with hostile bytes.
+/// Parses a link message and discards the result: for tests with hostile input.
 pub(super) fn swallow(link: &[u8]) {
     read(link);
 }
@@ -89,8 +92,8 @@ fn read(link: &[u8]) -> Option<Seen> {
 }
 
 impl Station {
-    /// The address to ask for `gateway` by: the one of its network, else any; unspecified where there is none (RFC 5227's
-    /// probe, which who has the address has to answer).
+    /// The source address for asking about `gateway`: one in the same network, else any. Unspecified if there is none: an
+    /// RFC 5227 probe, which the owner of the address has to answer.
     pub(super) fn v4(&self, gateway: Ipv4Addr) -> Ipv4Addr {
         let mut best = (false, Ipv4Addr::UNSPECIFIED);
         self.addresses(|address| {
@@ -105,7 +108,7 @@ impl Station {
         best.1
     }
 
-    /// The address to ask for an IPv6 gateway by: the link-local one, else any that is known to be ours alone.
+    /// The source address for asking about an IPv6 gateway: the link-local one, else any that passed duplicate detection.
     pub(super) fn v6(&self) -> Option<Ipv6Addr> {
         let mut best: Option<Ipv6Addr> = None;
         self.addresses(|address| {
@@ -118,7 +121,7 @@ impl Station {
         best
     }
 
-    /// Shows each address of the device. None where the kernel does not tell.
+    /// Passes each address of the device to `see`; none if the kernel does not answer.
     fn addresses(&self, mut see: impl FnMut(Address<'_>)) {
         let Ok(mut kernel) = Kernel::connect() else { return };
         let _ = kernel.ask_all(Question::Addresses, |kind, body| {

@@ -1,34 +1,36 @@
-//! How the gateway's own DHCP client names itself to the server: by what its command line says.
+//! How the gateway's own DHCP client identifies itself to the server, read from its command line.
 //!
-//! A server that goes by the client identifier would else offer another address than the client's, and one that wants a
-//! vendor class or a login in an option (there are operators that do) would be silent to us and not to the client.
-//! OpenWrt's netifd starts `udhcpc` with `-C` (no identifier) or `-x 0x3d:…`, with `-V` and further `-x` as configured.
+//! The check sends the same options. Otherwise a server that goes by the client identifier would offer a different
+//! address, and one that requires a vendor class or a login in an option (some operators do) would answer the client but
+//! not the check. OpenWrt's netifd starts `udhcpc` with `-C` (no identifier) or `-x 0x3d:…`, with `-V` and further `-x` as
+//! configured.
 
 use pnet::util::MacAddr;
 use std::fs::{self, File};
 use std::io::Read as _;
 
-/// Processes that are looked at: a gateway has some 100.
+/// The most processes that are examined: a gateway has about 100.
 const PROCESSES_MOST: usize = 2_048;
 
-/// The part of a command line that is read, bytes.
+/// How much of a command line is read, bytes.
 const COMMAND_MOST: u64 = 4_096;
 
-/// Room for all that is sent of it, bytes: with our own options it has to fit the 312 that every server takes (RFC 2131).
+/// The most bytes of options that are sent: with our own options they have to fit the 312 bytes that every server accepts
+/// (RFC 2131).
 const OPTIONS_MOST: usize = 240;
 
-/// Of RFC 2132.
+/// Option codes of RFC 2132.
 const HOST_NAME: u8 = 12;
 const VENDOR_CLASS: u8 = 60;
 const CLIENT_IDENTIFIER: u8 = 61;
 
-/// What the client says of itself: options, each once.
+/// The options by which a client identifies itself, each once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Identity {
     pub options: Vec<(u8, Vec<u8>)>,
 }
 
-/// Of the `udhcpc` that runs on this device; where none does, what a bare one would say.
+/// The options of the `udhcpc` that runs on this device; if none runs, those of one started without arguments.
 pub(super) fn identity(device: &str, mac: MacAddr) -> Identity {
     let found =
         fs::read_dir("/proc").into_iter().flatten().take(PROCESSES_MOST).flatten().find_map(|entry| {
@@ -41,18 +43,18 @@ pub(super) fn identity(device: &str, mac: MacAddr) -> Identity {
                 .take(COMMAND_MOST)
                 .read_to_end(&mut command)
                 .ok()?;
-            of_command(&command, device, mac)
+            parse_command_line(&command, device, mac)
         });
-    found.unwrap_or_else(|| Identity { options: vec![by_hardware(mac)] })
+    found.unwrap_or_else(|| Identity { options: vec![hardware_identifier(mac)] })
 }
 
-/// The identifier that is the Ethernet address.
-fn by_hardware(mac: MacAddr) -> (u8, Vec<u8>) {
+/// The client identifier made of the Ethernet address.
+fn hardware_identifier(mac: MacAddr) -> (u8, Vec<u8>) {
     (CLIENT_IDENTIFIER, [&[1], &mac.octets()[..]].concat())
 }
 
-/// Reads a command line as /proc has it; `None` if it is no `udhcpc` on this device.
-fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
+/// Parses a command line in /proc's form; `None` if it is not a `udhcpc` on this device.
+fn parse_command_line(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     let mut words = command.split(|byte| *byte == 0).map(String::from_utf8_lossy);
     let name = |word: &str| word.rsplit('/').next() == Some("udhcpc");
     let mut program = words.next()?;
@@ -62,7 +64,7 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     if !name(&program) {
         return None;
     }
-    // Its default.
+    // udhcpc's default.
     let mut interface = "eth0".to_owned();
     let (mut by_mac, mut options) = (true, Vec::<(u8, Vec<u8>)>::new());
     while let Some(word) = words.next() {
@@ -90,9 +92,9 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     if interface != device {
         return None;
     }
-    // A given identifier takes the place of the one by hardware.
+    // A configured identifier replaces the one made of the Ethernet address.
     if by_mac && options.iter().all(|(code, _)| *code != CLIENT_IDENTIFIER) {
-        options.insert(0, by_hardware(mac));
+        options.insert(0, hardware_identifier(mac));
     }
     let mut room = OPTIONS_MOST;
     options.retain(|(_, value)| {
@@ -103,12 +105,12 @@ fn of_command(command: &[u8], device: &str, mac: MacAddr) -> Option<Identity> {
     Some(Identity { options })
 }
 
-/// Reads a command line as if it stood in /proc, and throws away what it says: for tests with hostile bytes.
+/// Parses a command line and discards the result: for tests with hostile input.
 pub(super) fn swallow(command: &[u8]) {
-    of_command(command, "eth1", MacAddr(2, 0, 0, 0, 0, 1));
+    parse_command_line(command, "eth1", MacAddr(2, 0, 0, 0, 0, 1));
 }
 
-/// `0x3d:0102beef`, `61:0102beef`, `60:"text"`, `hostname:text`. What else udhcpc knows by name is left out.
+/// `0x3d:0102beef`, `61:0102beef`, `60:"text"`, `hostname:text`. Other options that udhcpc knows by name are ignored.
 fn option(text: &str) -> Option<(u8, Vec<u8>)> {
     let (code, value) = text.split_once(':')?;
     if code == "hostname" {
@@ -118,7 +120,7 @@ fn option(text: &str) -> Option<(u8, Vec<u8>)> {
         Some(hex) => u8::from_str_radix(hex, 16).ok()?,
         None => code.parse().ok()?,
     };
-    // Padding, end, and what makes a DISCOVER a DISCOVER are ours.
+    // Padding, end, and the options that make up a DISCOVER are written by us.
     if matches!(code, 0 | 50..=57 | 255) {
         return None;
     }
@@ -139,18 +141,21 @@ mod tests {
 
     const MAC: MacAddr = MacAddr(2, 0, 0, 0, 0, 1);
 
-    fn of(words: &str) -> Option<Vec<(u8, Vec<u8>)>> {
+    fn options_of(words: &str) -> Option<Vec<(u8, Vec<u8>)>> {
         let command = words.replace(' ', "\0") + "\0";
-        of_command(command.as_bytes(), "eth1", MAC).map(|identity| identity.options)
+        parse_command_line(command.as_bytes(), "eth1", MAC).map(|identity| identity.options)
     }
 
     #[test]
-    fn as_the_client_is_started() {
+    fn options_of_usual_command_lines_are_read() {
         let hardware = (61, vec![1, 2, 0, 0, 0, 0, 1]);
-        assert_eq!(of("udhcpc -f -i eth1"), Some(vec![hardware.clone()]));
-        assert_eq!(of("/sbin/udhcpc -p /var/run/udhcpc-eth1.pid -f -t 0 -i eth1 -C -R -O 121"), Some(vec![]));
+        assert_eq!(options_of("udhcpc -f -i eth1"), Some(vec![hardware.clone()]));
         assert_eq!(
-            of("udhcpc -ieth1 -x hostname:gw -V vendor -x 0x3d:ff00Be -x 77:\"+FSVDSL\" -C"),
+            options_of("/sbin/udhcpc -p /var/run/udhcpc-eth1.pid -f -t 0 -i eth1 -C -R -O 121"),
+            Some(vec![])
+        );
+        assert_eq!(
+            options_of("udhcpc -ieth1 -x hostname:gw -V vendor -x 0x3d:ff00Be -x 77:\"+FSVDSL\" -C"),
             Some(vec![
                 (12, b"gw".to_vec()),
                 (60, b"vendor".to_vec()),
@@ -158,32 +163,33 @@ mod tests {
                 (77, b"+FSVDSL".to_vec())
             ])
         );
-        assert_eq!(of("busybox udhcpc -i eth1"), Some(vec![hardware]));
+        assert_eq!(options_of("busybox udhcpc -i eth1"), Some(vec![hardware]));
     }
 
     #[test]
-    fn others_are_not_taken_for_it() {
+    fn other_programs_and_devices_are_ignored() {
         for other in
             ["udhcpc -i eth2", "udhcpc", "udhcpc6 -i eth1", "sh -c udhcpc -i eth1", "busybox ntpd", ""]
         {
-            assert_eq!(of(other), None, "{other}");
+            assert_eq!(options_of(other), None, "{other}");
         }
     }
 
     #[test]
-    fn what_is_ours_or_no_option_is_left_out() {
+    fn reserved_and_invalid_options_are_left_out() {
         let options =
-            of("udhcpc -C -i eth1 -x 53:07 -x 0xff:00 -x 0:00 -x 80:0 -x 80:zz -x lease:60 -x x -V").unwrap();
+            options_of("udhcpc -C -i eth1 -x 53:07 -x 0xff:00 -x 0:00 -x 80:0 -x 80:zz -x lease:60 -x x -V")
+                .unwrap();
         assert_eq!(options, []);
         let long = format!("udhcpc -C -i eth1 -x 80:{} -x 81:00", "00".repeat(250));
-        assert_eq!(of(&long), Some(vec![(81, vec![0])]));
+        assert_eq!(options_of(&long), Some(vec![(81, vec![0])]));
     }
 
     proptest! {
         #[test]
-        fn no_command_line_makes_it_panic(words in proptest::collection::vec("(-[xiVC]|[ -~]{0,12}|0x3[a-f]:[0-9é]{0,9})", 0..9)) {
+        fn any_command_line_parses_without_panic(words in proptest::collection::vec("(-[xiVC]|[ -~]{0,12}|0x3[a-f]:[0-9é]{0,9})", 0..9)) {
             let command = format!("udhcpc\0-i\0eth1\0{}", words.join("\0"));
-            let found = of_command(command.as_bytes(), "eth1", MAC);
+            let found = parse_command_line(command.as_bytes(), "eth1", MAC);
             if let Some(found) = found {
                 prop_assert!(found.options.iter().map(|(_, value)| value.len() + 2).sum::<usize>() <= OPTIONS_MOST);
             }

@@ -1,8 +1,8 @@
-//! Whole Ethernet frames on one device, past addresses, routes and packet filters (packet(7)).
+//! Sends and receives complete Ethernet frames on one device, bypassing addresses, routes and packet filters (packet(7)).
 //!
-//! Our own instead of `pnet::datalink`, which blocks a thread, hears every frame of every device until it is bound, makes the
-//! device promiscuous, and copies all of the customer's traffic to us while it listens. Here the socket hears nothing until
-//! it is bound to device and protocol, and a filter in the kernel keeps away what cannot be an answer.
+//! `pnet::datalink` is not used: it blocks a thread, receives every frame of every device until it is bound, makes the
+//! device promiscuous, and copies all of the customer's traffic to us while it listens. Here the socket receives nothing
+//! until it is bound to device and protocol, and a filter in the kernel drops frames that cannot be an answer.
 
 use crate::clock;
 use socket2::{Domain, SockAddr, SockAddrStorage, SockFilter, SockRef, Socket, Type};
@@ -11,26 +11,26 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
-/// Room for a frame, bytes: one of Ethernet has at most 1518, and what is longer is no answer to us.
+/// Room for a frame, bytes: Ethernet has at most 1518, and nothing longer is an answer to us.
 const ROOM: usize = 2048;
 
-/// Frames that are read after the end: a link that never falls silent must not hold us.
+/// The most frames that are read after the time limit: a busy link must not hold the check.
 const LATE_MOST: u32 = 64;
 
 /// One device's frames of one protocol.
 #[derive(Debug)]
 pub struct Wire {
-    /// No UDP socket: but what tokio does with one it does by send(2) and recv(2), as with any datagram socket, and its
-    /// `AsyncFd` is unsafe to make.
+    /// A packet socket in the wrapper of a UDP one: tokio uses only send(2) and recv(2) on it, which work on any datagram
+    /// socket, and creating tokio's `AsyncFd` would be unsafe.
     socket: UdpSocket,
     room: Box<[u8; ROOM]>,
 }
 
 impl Wire {
-    /// Opens it on the device of this index, for frames of this EtherType that `filter` lets pass; an empty one lets all
-    /// pass. Must be called inside a tokio runtime.
+    /// Opens a socket on the device with this index for frames of this EtherType that pass `filter`; an empty filter passes
+    /// all. Must be called inside a tokio runtime.
     pub fn open(index: u32, protocol: u16, filter: &[SockFilter]) -> io::Result<Wire> {
-        // Of protocol 0 it hears nothing yet.
+        // With protocol 0 it receives nothing yet.
         let socket = Socket::new(Domain::PACKET, Type::RAW.nonblocking().cloexec(), None)?;
         if !filter.is_empty() {
             socket.attach_filter(filter)?;
@@ -39,8 +39,8 @@ impl Wire {
         Ok(Wire { socket: UdpSocket::from_std(socket.into())?, room: Box::new([0; ROOM]) })
     }
 
-    /// Sends a frame, with its Ethernet header. Never waits: by tokio it would for the first news of the socket, and the
-    /// question go out late. Where the device's queue does not move, it is as if the frame were lost on the link.
+    /// Sends a frame, Ethernet header included. Never waits: through tokio it would wait for the first readiness event and
+    /// send late. If the device's queue is full, the frame counts as lost on the link.
     pub fn send(&self, frame: &[u8]) -> io::Result<()> {
         match SockRef::from(&self.socket).send(frame) {
             Ok(sent) if sent == frame.len() => Ok(()),
@@ -50,17 +50,17 @@ impl Wire {
         }
     }
 
-    /// Waits for the next frame. Nothing is lost if it is dropped while it waits.
+    /// Waits for the next frame. Cancel safe: dropping the future while it waits loses nothing.
     pub async fn receive(&mut self) -> io::Result<&[u8]> {
         let length = self.socket.recv(&mut self.room[..]).await?;
         Ok(self.room.get(..length).unwrap_or_default())
     }
 
-    /// Asks, and shows each frame that comes, with the time since it last asked, to `take`. Says how often it asked: not at
-    /// all, where there was no time to.
+    /// Sends questions and passes each received frame, with the time since the last question, to `take`. Returns the number
+    /// of questions sent: 0 if there was no time for one.
     ///
-    /// `question` makes the n-th question, counted from 0, and is asked again after each `again`, until it has none. What
-    /// has come by the end is shown even if we were held up until then: our own delay is nobody's silence.
+    /// `question` makes the n-th question, counted from 0. It is called again after each `again`, until it returns `None`.
+    /// Frames that arrived within the limit are read even if this task ran late: our own delay must not look like silence.
     pub async fn ask(
         &mut self,
         limit: Duration,
@@ -107,14 +107,14 @@ impl Wire {
     }
 }
 
-/// What is to follow a frame.
+/// What to do after a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Next {
-    /// Others, and further questions.
+    /// Wait for more frames and send further questions.
     More,
-    /// Others, but no questions, and no longer than this.
+    /// Wait for more frames for at most this time; send no further questions.
     Within(Duration),
-    /// Nothing.
+    /// Stop.
     Enough,
 }
 
@@ -136,11 +136,11 @@ fn address(index: u32, protocol: u16) -> io::Result<SockAddr> {
     Ok(address)
 }
 
-/// What did not work on `device`, in words, and what to try.
+/// Describes an error on `device` and what to try.
 pub fn trouble(error: &io::Error, device: &str) -> String {
     match error.raw_os_error() {
         Some(libc::EPERM | libc::EACCES) => format!(
-            "no right to frames on {device}: run as root, or give CAP_NET_RAW (setcap cap_net_raw+ep)"
+            "no permission to send frames on {device}: run as root, or give CAP_NET_RAW (setcap cap_net_raw+ep)"
         ),
         Some(libc::ENETDOWN) => format!("{device} is down"),
         Some(libc::ENODEV | libc::ENXIO) => format!("{device} is gone"),
@@ -149,7 +149,7 @@ pub fn trouble(error: &io::Error, device: &str) -> String {
     }
 }
 
-/// The words of a filter (classic BPF, linux/filter.h) that are used; offsets count from the frame's first byte.
+/// The instructions of a filter (classic BPF, linux/filter.h) that are used; offsets count from the frame's first byte.
 pub mod filter {
     use socket2::SockFilter;
 
@@ -176,15 +176,15 @@ pub mod filter {
     pub const fn word_behind(at: u32) -> SockFilter {
         plain(0x40, at)
     }
-    /// Goes on if what was loaded is `value`, else passes over `over` words.
+    /// Continues if the loaded value is `value`, else skips `over` instructions.
     pub const fn must_be(value: u32, over: u8) -> SockFilter {
         SockFilter::new(0x15, 0, over, value)
     }
-    /// Goes on if what was loaded has none of these bits, else passes over `over` words.
+    /// Continues if the loaded value has none of these bits, else skips `over` instructions.
     pub const fn must_lack(bits: u32, over: u8) -> SockFilter {
         SockFilter::new(0x45, over, 0, bits)
     }
-    /// Lets the frame pass, whole.
+    /// Accepts the complete frame.
     pub const fn pass() -> SockFilter {
         plain(0x06, u32::MAX)
     }

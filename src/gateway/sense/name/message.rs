@@ -1,26 +1,26 @@
-//! DNS messages (RFC 1035, 4.1): a question written, an answer read. Pure, and bounded in all that it takes.
+//! DNS messages (RFC 1035, 4.1): writes a question and parses an answer. Pure, with bounds on everything it reads.
 //!
-//! Own code and not a library: of DNS this needs one question and the addresses and the code of the answer, 150 lines.
+//! Own code instead of a library: only one question, and the addresses and the code of its answer are needed, 150 lines.
 //! Measured on x86-64 (opt-level z, fat LTO, a program that asks one A record, against the same without DNS):
-//! hickory-proto 0.26 without its default features 292 KiB, simple-dns 0.11 59 KiB. The whole router binary is to stay
-//! below 2000 KiB.
+//! hickory-proto 0.26 without its default features 292 KiB, simple-dns 0.11 59 KiB. The size limit
+//! of the router binary leaves no room for that.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The longest message that is read, bytes. Over UDP an answer to a question without EDNS has at most 512; what a
-/// resolver sends beyond it is read all the same. Over TCP a longer one is refused.
+/// The longest message that is read, bytes. Over UDP an answer without EDNS has at most 512; a longer one is read all the
+/// same. Over TCP a longer message is rejected.
 pub const LONGEST: usize = 4_096;
 
-/// The longest name in the wire's form (RFC 1035, 2.3.4).
+/// The longest name in wire format (RFC 1035, 2.3.4).
 const LONGEST_NAME: usize = 255;
 
-/// The longest label of one.
+/// The longest label of a name.
 const LONGEST_LABEL: usize = 63;
 
-/// Records that are looked at in one answer: `LONGEST` holds some 250 addresses, and two aliases before one are many.
+/// The most records that are read of one answer. `LONGEST` holds about 250 addresses; two aliases before one are already many.
 const RECORDS: usize = 64;
 
-/// Addresses that are kept of one answer.
+/// The most addresses that are kept of one answer.
 pub const ADDRESSES: usize = 8;
 
 /// The header's length.
@@ -46,19 +46,19 @@ impl Kind {
     }
 }
 
-/// What is asked.
+/// A DNS question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// The name in the wire's form, in lower case.
+    /// The name in wire format, in lower case.
     name: Vec<u8>,
     kind: Kind,
 }
 
 impl Question {
-    /// A question for a name in text, with or without a dot at its end.
+    /// A question for a name, with or without a trailing dot.
     ///
     /// # Errors
-    /// In words, when it is no name.
+    /// Why the text is not a valid name.
     pub fn new(name: &str, kind: Kind) -> Result<Question, String> {
         let text = name.strip_suffix('.').unwrap_or(name);
         let mut wire = Vec::with_capacity(text.len() + 2);
@@ -76,7 +76,7 @@ impl Question {
         Ok(Question { name: wire, kind })
     }
 
-    /// The message that asks it, recursion desired.
+    /// The DNS message with this question, recursion desired.
     pub fn message(&self, id: u16) -> Vec<u8> {
         let mut message = Vec::with_capacity(HEADER + self.name.len() + 4);
         for word in [id, RECURSION_DESIRED, 1, 0, 0, 0] {
@@ -95,16 +95,16 @@ const TRUNCATED: u16 = 0x0200;
 const RECURSION_DESIRED: u16 = 0x0100;
 const CODE: u16 = 0x000f;
 
-/// What the answer says on the whole (RFC 1035, 4.1.1).
+/// The response code (RFC 1035, 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Code {
     /// NOERROR.
     Fine,
-    /// SERVFAIL: the resolver could not find out.
+    /// SERVFAIL: the resolver could not find the answer.
     ServerFailure,
     /// NXDOMAIN: there is no such name.
     NoSuchName,
-    /// REFUSED: not for us.
+    /// REFUSED: the resolver does not serve us.
     Refused,
     /// Any other.
     Other(u8),
@@ -121,7 +121,7 @@ impl Code {
         }
     }
 
-    /// As dig writes it.
+    /// The name of the code, as dig prints it.
     pub fn name(self) -> String {
         match self {
             Code::Fine => "NOERROR".into(),
@@ -136,19 +136,19 @@ impl Code {
 /// An answer to our question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
-    /// What it says on the whole.
+    /// The response code.
     pub code: Code,
-    /// There is more, and it is to be had over TCP.
+    /// The answer is truncated; the rest is available over TCP.
     pub truncated: bool,
-    /// The addresses in it, whatever name they are told for (an alias's target has another than the question); at most
+    /// The addresses in it, for whatever name (the target of an alias has another name than the question); at most
     /// [`ADDRESSES`].
     pub addresses: Vec<IpAddr>,
 }
 
-/// Reads an answer to `question` with this id. `None`: it is not one, or it is damaged before its records begin; whoever
-/// sent it, ours may still come.
+/// Parses an answer to `question` with this id. `None` if it is not one, or is damaged before its records: the real answer
+/// may still come.
 ///
-/// A record that is damaged ends the reading: what came before it holds.
+/// A damaged record ends the parsing; the records before it count.
 pub fn answer(bytes: &[u8], id: u16, question: &Question) -> Option<Answer> {
     let word = |place: usize| Some(u16::from_be_bytes([*bytes.get(place)?, *bytes.get(place + 1)?]));
     let flags = word(2)?;
@@ -167,7 +167,7 @@ pub fn answer(bytes: &[u8], id: u16, question: &Question) -> Option<Answer> {
             }
             at = after + 4;
         }
-        // Some servers leave it out of what they refuse; with an id and a port of 32 random bits that is enough.
+        // Some servers omit the question in a refusal. The 32 random bits of id and port are proof enough.
         0 if code != Code::Fine && records == 0 => {}
         _ => return None,
     }
@@ -184,7 +184,7 @@ pub fn answer(bytes: &[u8], id: u16, question: &Question) -> Option<Answer> {
     Some(Answer { code, truncated: flags & TRUNCATED != 0, addresses })
 }
 
-/// The record at `at`: its address, if it is one, and where the next begins.
+/// The record at offset `at`: its address, if it holds one, and the offset of the next record.
 fn record(bytes: &[u8], at: usize) -> Option<(Option<IpAddr>, usize)> {
     let (_, at) = name(bytes, at)?;
     let fixed: &[u8; 10] = bytes.get(at..at + 10)?.try_into().ok()?;
@@ -206,9 +206,9 @@ fn record(bytes: &[u8], at: usize) -> Option<(Option<IpAddr>, usize)> {
     Some((address, end))
 }
 
-/// The name at `at` in the wire's form, in lower case and without pointers, and where what follows it begins.
+/// The name at offset `at` in wire format, in lower case and without pointers, and the offset after it.
 ///
-/// A pointer (RFC 1035, 4.1.4) may only lead to before the place where the piece that holds it began: so it ends.
+/// A pointer (RFC 1035, 4.1.4) may only lead to before the start of the piece that contains it, so the parsing ends.
 fn name(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
     let mut name = Vec::new();
     let (mut at, mut piece, mut after) = (at, at, None);
@@ -235,7 +235,7 @@ fn name(bytes: &[u8], at: usize) -> Option<(Vec<u8>, usize)> {
                 }
                 (at, piece) = (to, to);
             }
-            // Kinds of labels that were tried and given up (RFC 6891, 5).
+            // Abandoned label types (RFC 6891, 5).
             _ => return None,
         }
     }

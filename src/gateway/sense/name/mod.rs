@@ -1,18 +1,18 @@
-//! Do names resolve, and is it the truth? Each resolver is asked for a name that exists and one that does not, over the
-//! WAN device.
+//! Checks whether names resolve and whether the answers are genuine. Each resolver is asked over the WAN device for a name
+//! that exists and for one that does not.
 //!
-//! **How.** All at once, each question from a socket of its own with a port and an id of the kernel's and our dice: by UDP,
-//! three times within the first half of the limit, then by TCP where UDP stays silent or the answer was cut off. Only an
-//! answer with our id and question from the address that was asked counts. Two questions and their answers are some
-//! 300 bytes to each resolver.
+//! **How.** All resolvers are asked at once. Each question uses its own socket with a random port and a random id: by UDP,
+//! three times within the first half of the limit, then by TCP if UDP got no answer or a truncated one. Only an answer with
+//! our id and question from the address that was asked counts. Two questions and their answers take about 300 bytes per
+//! resolver.
 //!
-//! **The name that does not exist** is a random label below `invalid`, which never exists (RFC 6761, 6.4) and which a
-//! resolver answers without asking anybody. An address for it was made up by somebody in between.
+//! **The name that does not exist** is a random label below `invalid`. That domain never exists (RFC 6761, 6.4), and a
+//! resolver answers for it without asking others. An address for it was forged on the way.
 
 pub mod message;
 
 use crate::clock;
-use crate::sense::throughput::{Device, connect_tcp};
+use crate::sense::wan::{Device, connect_tcp};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{REPLIES, Reply, Said};
 use linekeeper_judge::config;
@@ -31,26 +31,26 @@ use tokio::time::timeout;
 /// DNS (RFC 1035, 4.2).
 const PORT: u16 = 53;
 
-/// How often a question is sent by UDP: two losses in a row are bad luck, three are silence.
+/// How often a question is sent by UDP: two losses in a row are chance, three count as silence.
 const SENDINGS: u32 = 3;
 
-/// How much of a file with `nameserver` lines is read, bytes: a hundred times what is in one.
+/// How much of a file with `nameserver` lines is read, bytes: a hundred times the usual size.
 const FILE_MOST: u64 = 64 * 1024;
 
-/// Letters of the label that does not exist: nobody has 26^12 of them in store.
+/// Letters of the label that does not exist: nobody can prepare answers for 26^12 names.
 const RANDOM_LETTERS: usize = 12;
 
-/// Asks every configured resolver and the independent one; tells what each did, at most [`REPLIES`] in all: one reply by
-/// UDP for each (`192.0.2.53`), and one by TCP (`192.0.2.53 (TCP)`) where that was tried.
+/// Asks every resolver of the line and the independent one. Returns one reply per resolver for UDP (`192.0.2.53`) and one
+/// for TCP (`192.0.2.53 (TCP)`) if that was tried; at most [`REPLIES`] in total.
 ///
-/// Takes no longer than `limit`. The name that exists has to be one (`config.known`); else nothing is asked.
+/// Takes at most `limit`. Nothing is sent if `config.known` is not a valid name.
 pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<Reply> {
     let (resolvers, mut replies) = resolvers(config, device.index);
     let questions = match Questions::new(&config.known) {
         Ok(questions) => questions,
         Err(why) => return vec![not_checked("name.exists", why, false)],
     };
-    let independent = config.independent.map(|address| (place(address, device.index), true));
+    let independent = config.independent.map(|address| (socket_address(address, device.index), true));
     let mut asked = JoinSet::new();
     let all = resolvers.into_iter().map(|place| (place, false)).chain(independent);
     for (order, (place, independent)) in all.enumerate() {
@@ -69,11 +69,11 @@ pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<R
     replies
 }
 
-/// The addresses of a name, by the line's resolvers over the WAN device; IPv4 if there is one. Of several resolvers the
-/// first that has it counts.
+/// Looks up a name with the line's resolvers over the WAN device. Returns its IPv4 addresses, or the IPv6 ones if it has
+/// no others. The first resolver with an answer counts.
 ///
 /// # Errors
-/// In words, when none has it within the limit.
+/// Why no resolver returned an address within the limit.
 pub async fn lookup(
     device: &Device,
     config: &config::Name,
@@ -119,10 +119,13 @@ fn not_checked(whom: &str, detail: impl Into<String>, independent: bool) -> Repl
     Reply { whom: whom.to_owned(), said: Said::NotChecked, took_us: None, independent, detail: detail.into() }
 }
 
-/// Where the line's resolvers are, and what there is to say of those that cannot be asked.
+/// The line's resolvers, and replies for those that cannot be asked.
 fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>) {
     if !config.resolvers.is_empty() {
-        return (config.resolvers.iter().map(|address| place(*address, index)).collect(), Vec::new());
+        return (
+            config.resolvers.iter().map(|address| socket_address(*address, index)).collect(),
+            Vec::new(),
+        );
     }
     let usual = || RESOLV_CONF.iter().map(Path::new).find(|path| path.exists());
     let Some(file) = config.resolv_conf.as_deref().or_else(usual) else {
@@ -146,7 +149,7 @@ fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>)
     if far.is_empty() && own.is_empty() {
         replies.push(not_checked("resolvers", format!("{} names none", file.display()), false));
     }
-    (far.into_iter().take(RESOLVERS.most).map(|address| place(address, index)).collect(), replies)
+    (far.into_iter().take(RESOLVERS.most).map(|address| socket_address(address, index)).collect(), replies)
 }
 
 /// The addresses in `nameserver` lines (resolv.conf(5)), each once.
@@ -157,7 +160,7 @@ pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
         if words.next() != Some("nameserver") {
             continue;
         }
-        // `fe80::1%eth1`: which link is meant we know better.
+        // `fe80::1%eth1`: the zone is dropped, the WAN device's index is used instead.
         let address = words.next().and_then(|word| word.split('%').next()?.parse().ok());
         if let Some(address) = address
             && !found.contains(&address)
@@ -168,7 +171,7 @@ pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
     found
 }
 
-fn place(address: IpAddr, index: u32) -> SocketAddr {
+fn socket_address(address: IpAddr, index: u32) -> SocketAddr {
     match address {
         IpAddr::V6(v6) if v6.is_unicast_link_local() => SocketAddrV6::new(v6, PORT, 0, index).into(),
         other => SocketAddr::new(other, PORT),
@@ -193,14 +196,14 @@ impl Questions {
     }
 }
 
-/// What became of one question.
+/// The result of one question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Answered(Answer, Duration),
     Silent,
-    /// Nobody listens there, or it hung up.
+    /// The port is closed, or the connection was closed; why.
     Closed(String),
-    /// It did not leave.
+    /// It was not sent; why.
     NotSent(String),
 }
 
@@ -222,17 +225,17 @@ async fn ask(
     let udp = tokio::join!(by_udp(place, device, &exists.1, each), by_udp(place, device, &absent.1, each));
     let more = udp.0 == Outcome::Silent || udp.0.truncated() || udp.1.truncated();
     let names = (exists.0.as_str(), absent.0.as_str());
-    let mut replies = vec![told(place.ip().to_string(), names, udp, independent)];
+    let mut replies = vec![reply_for(place.ip().to_string(), names, udp, independent)];
     if more {
         let tcp =
             tokio::join!(by_tcp(place, device, &exists.1, each), by_tcp(place, device, &absent.1, each));
-        replies.push(told(format!("{} (TCP)", place.ip()), names, tcp, independent));
+        replies.push(reply_for(format!("{} (TCP)", place.ip()), names, tcp, independent));
     }
     replies
 }
 
-/// What a resolver did, of what became of both questions.
-fn told(
+/// The reply for a resolver, from the results of both questions.
+fn reply_for(
     whom: String,
     (exists, absent): (&str, &str),
     outcomes: (Outcome, Outcome),
@@ -255,21 +258,21 @@ fn told(
             let took = Some(took);
             match (answer.code, answer.addresses.first()) {
                 (Code::Fine, Some(address)) if address.is_loopback() || address.is_unspecified() => {
-                    reply(Said::Forged, took, format!("{address} for {exists}, which is nobody's"))
+                    reply(Said::Forged, took, format!("{address} for {exists}, which no host can have"))
                 }
                 (Code::Fine, _) if answer.truncated => {
-                    reply(Said::Answered, took, format!("{exists}: cut off, the rest by TCP"))
+                    reply(Said::Answered, took, format!("{exists}: truncated, the rest over TCP"))
                 }
                 (Code::Fine, Some(address)) => reply(Said::Answered, took, format!("{exists} is {address}")),
                 (Code::Fine, None) => {
-                    reply(Said::Answered, took, format!("{exists} is there, without an IPv4 address"))
+                    reply(Said::Answered, took, format!("{exists} exists, without an IPv4 address"))
                 }
                 (code, _) => reply(Said::Refused, took, format!("{} for {exists}", code.name())),
             }
         }
         Outcome::Silent => match outcomes.1 {
             Outcome::Answered(..) => {
-                reply(Said::Silent, None, format!("no answer for {exists}, although it is there"))
+                reply(Said::Silent, None, format!("no answer for {exists}, although the resolver answers"))
             }
             Outcome::Silent | Outcome::Closed(_) | Outcome::NotSent(_) => {
                 reply(Said::Silent, None, "no answer".into())
@@ -283,7 +286,7 @@ fn told(
 async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Duration) -> Outcome {
     let socket = match udp(place, device).await {
         Ok(socket) => socket,
-        Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+        Err(e) => return Outcome::NotSent(format!("cannot be reached over {device}: {e}")),
     };
     let id = fastrand::u16(..);
     let message = question.message(id);
@@ -292,9 +295,9 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
     for _ in 0..SENDINGS {
         match socket.send(&message).await {
             Ok(_) => {}
-            // The answer to the sending before.
-            Err(e) if e.kind() == ErrorKind::ConnectionRefused => return closed(),
-            Err(e) => return Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+            // An ICMP error for the previous packet.
+            Err(e) if e.kind() == ErrorKind::ConnectionRefused => return port_closed(),
+            Err(e) => return Outcome::NotSent(format!("cannot be reached over {device}: {e}")),
         }
         let listening = async {
             loop {
@@ -303,10 +306,10 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
                         if let Some(answer) = answer(&room[..length], id, question) {
                             return Some(answer);
                         }
-                        // Somebody guessed, or an answer to an earlier socket of this port.
+                        // A forgery, or an answer to an earlier socket on this port: keep waiting.
                     }
                     Err(e) if e.kind() == ErrorKind::ConnectionRefused => return None,
-                    // The device went: what follows will say so, or be silent.
+                    // The device is gone: the next send reports it, or no answer comes.
                     Err(_) => std::future::pending().await,
                 }
             }
@@ -315,18 +318,18 @@ async fn by_udp(place: SocketAddr, device: &str, question: &Question, limit: Dur
             Ok(Some(answer)) => {
                 return Outcome::Answered(answer, clock::since_boot().saturating_sub(began));
             }
-            Ok(None) => return closed(),
+            Ok(None) => return port_closed(),
             Err(_) => {}
         }
     }
     Outcome::Silent
 }
 
-fn closed() -> Outcome {
+fn port_closed() -> Outcome {
     Outcome::Closed("nobody listens there (port 53 is closed)".into())
 }
 
-/// A socket that sends to `place` and takes from it alone, over the device, from a port of the kernel's choice.
+/// A UDP socket that is bound to the device and a random port, and connected to `place`.
 async fn udp(place: SocketAddr, device: &str) -> io::Result<UdpSocket> {
     let any: IpAddr =
         if place.is_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
@@ -346,19 +349,19 @@ async fn by_tcp(place: SocketAddr, device: &str, question: &Question, limit: Dur
             None => Outcome::Closed("what answers by TCP does not speak DNS".into()),
         },
         Ok(Err(e)) => match e.kind() {
-            ErrorKind::ConnectionRefused => closed(),
+            ErrorKind::ConnectionRefused => port_closed(),
             ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::UnexpectedEof => {
                 Outcome::Closed("it hung up".into())
             }
             ErrorKind::InvalidData => Outcome::Closed(e.to_string()),
-            // No machine has that address.
+            // No host has that address.
             ErrorKind::HostUnreachable | ErrorKind::TimedOut => Outcome::Silent,
-            _ => Outcome::NotSent(format!("cannot be asked over {device}: {e}")),
+            _ => Outcome::NotSent(format!("cannot be reached over {device}: {e}")),
         },
     }
 }
 
-/// One message each way; each has its length before it (RFC 1035, 4.2.2).
+/// Sends one message and reads one; each is prefixed with its length (RFC 1035, 4.2.2).
 async fn exchange(place: SocketAddr, device: &str, message: &[u8]) -> io::Result<Vec<u8>> {
     let mut stream = connect_tcp(place, device).await?;
     let length = u16::try_from(message.len()).unwrap_or(u16::MAX);
@@ -383,21 +386,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_resolver_did() {
+    fn reply_follows_from_both_results() {
         let told = |exists, absent| {
-            let reply = told("192.0.2.53".into(), ("a.example", "xyz.invalid"), (exists, absent), false);
+            let reply = reply_for("192.0.2.53".into(), ("a.example", "xyz.invalid"), (exists, absent), false);
             (reply.said, reply.detail)
         };
         let none = || answered(Code::NoSuchName, &[]);
         for (exists, absent, said, detail) in [
             (answered(Code::Fine, &["192.0.2.7"]), none(), Said::Answered, "a.example is 192.0.2.7"),
-            (
-                answered(Code::Fine, &[]),
-                none(),
-                Said::Answered,
-                "a.example is there, without an IPv4 address",
-            ),
-            // Some resolvers will not talk of `invalid` at all.
+            (answered(Code::Fine, &[]), none(), Said::Answered, "a.example exists, without an IPv4 address"),
+            // Some resolvers refuse questions for `invalid`.
             (
                 answered(Code::Fine, &["192.0.2.7"]),
                 answered(Code::Refused, &[]),
@@ -421,13 +419,13 @@ mod tests {
                 answered(Code::Fine, &["0.0.0.0"]),
                 none(),
                 Said::Forged,
-                "0.0.0.0 for a.example, which is nobody's",
+                "0.0.0.0 for a.example, which no host can have",
             ),
             (answered(Code::ServerFailure, &[]), none(), Said::Refused, "SERVFAIL for a.example"),
             (answered(Code::Refused, &[]), Outcome::Silent, Said::Refused, "REFUSED for a.example"),
             (none(), none(), Said::Refused, "NXDOMAIN for a.example"),
             (Outcome::Silent, Outcome::Silent, Said::Silent, "no answer"),
-            (Outcome::Silent, none(), Said::Silent, "no answer for a.example, although it is there"),
+            (Outcome::Silent, none(), Said::Silent, "no answer for a.example, although the resolver answers"),
             (Outcome::Closed("x".into()), Outcome::Closed("x".into()), Said::Refused, "x"),
             (Outcome::NotSent("x".into()), Outcome::Silent, Said::NotChecked, "x"),
         ] {
@@ -440,16 +438,16 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_openwrt_is_read() {
+    fn nameserver_lines_of_openwrt_are_parsed() {
         let text = "# Interface wan\nnameserver 192.0.2.53\nnameserver 192.0.2.54\nsearch lan\n# Interface wan6\n\
                     nameserver fe80::1%eth1\n nameserver 192.0.2.53\nnameserver\nnameserver x\n";
         let found = ["192.0.2.53", "192.0.2.54", "fe80::1"].map(|a| a.parse::<IpAddr>().unwrap());
         assert_eq!(nameservers(text), found);
-        assert_eq!(place(found[2], 7).to_string(), "[fe80::1%7]:53");
+        assert_eq!(socket_address(found[2], 7).to_string(), "[fe80::1%7]:53");
     }
 
     #[test]
-    fn the_resolvers_of_the_file_and_what_cannot_be_asked() {
+    fn unusable_resolvers_are_reported() {
         let room = tempfile::tempdir().unwrap();
         let file = room.path().join("resolv.conf");
         let config = |resolvers: &[&str]| config::Name {
@@ -471,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_that_does_not_exist_is_another_one_each_time() {
+    fn absent_name_is_different_each_time() {
         let absent = || Questions::new("a.example").unwrap().absent.0;
         assert_ne!(absent(), absent());
         assert!(absent().ends_with(".invalid") && Questions::new("a..b").is_err());
@@ -479,7 +477,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_file_is_too_strange(text in "(nameserver|search|\\PC{0,9}|[ \t\n%:.0-9a-f])*") {
+        fn any_file_parses_without_panic(text in "(nameserver|search|\\PC{0,9}|[ \t\n%:.0-9a-f])*") {
             let _ = nameservers(&text);
         }
     }

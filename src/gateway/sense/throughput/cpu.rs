@@ -1,40 +1,40 @@
-//! How busy this gateway's processors are, and how long we ourselves wait for one.
+//! How busy this gateway's processors are, and how long the test's own thread waits for one.
 
 use std::time::Duration;
 
-/// Cores that are looked at, at most: far more than any gateway has.
+/// The most cores that are read: far more than any gateway has.
 const CORES_MOST: usize = 64;
 
-/// One core since the boot, in clock ticks.
+/// The times of one core since the boot, clock ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Core {
-    /// All time.
+    /// Total time.
     pub total: u64,
-    /// Of it, time with work.
+    /// Time that was not idle.
     pub busy: u64,
-    /// Of that, time in interrupts, software ones included.
+    /// Time in hardware and software interrupts.
     pub interrupts: u64,
 }
 
-/// This moment.
+/// The processor times at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct CpuNow {
     /// Each core, in order.
     pub cores: Vec<Core>,
-    /// How long this thread ran and how long it was ready and waited for a core; `None`: the kernel does not tell.
+    /// How long this thread ran, and how long it was ready and waited for a core; `None` if the kernel does not show it.
     pub thread: Option<(Duration, Duration)>,
 }
 
-/// Reads `/proc`. What is not told is left out.
+/// Reads `/proc`. What the kernel does not show is left out.
 pub(super) fn read() -> CpuNow {
     CpuNow {
         cores: cores(&std::fs::read_to_string("/proc/stat").unwrap_or_default()),
-        // Of the thread and not the process: a daemon's runtime has one thread, and so all that a test does is in it.
+        // The thread and not the process: the daemon's runtime has one thread, which does all the work of a test.
         thread: thread(&std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default()),
     }
 }
 
-/// Lets both readers have the same text, and throws away what they make of it: for tests with hostile bytes.
+/// Runs both parsers on `text` and discards the results: for tests with hostile input.
 pub(in crate::sense) fn swallow(text: &str) {
     cores(text);
     thread(text);

@@ -1,231 +1,13 @@
-//! From samples to figures: pure arithmetic.
-//!
-//! Everything is at the IP layer. The device's counters count what the kernel calls the length of a packet, on Ethernet
-//! with the 14 bytes of its header (and so does the shaper `tbf`): those are taken off, packet by packet.
-//!
-//! **Download.** The line is what the device received. Our own part is what TCP says came in for us, header by header;
-//! the rest is the customer's.
-//!
-//! **Upload.** What the device sent may be lost behind it, in the modem's own queue. Our own part of the line is what
-//! the far end has, with the headers that carried it; the customer's is what the device sent less what we sent, less the
-//! share that is lost of ours: both stood in the same queue. (Without that, 5 Mbit/s of the customer's UDP made a line of 10
-//! look like one of 11.)
-//!
-//! Two traps of drivers. Some count a bundle of segments (GSO, GRO) as one packet with one header: seen by counting fewer
-//! packets than we alone had segments, and then allowed for. Some refresh their counters once a second: seen by counters
-//! that stand still while we receive, and then the customer's share is taken over the whole test.
+//! From samples to the figures of a test, and what limited the rate: pure arithmetic.
 
 use super::cpu::CpuNow;
+use super::rates::{Aside, Rates, Sample, Setting, WINDOW_LEAST, between, more, reading};
 use linekeeper_contract::units::{Permille, Rate};
 use linekeeper_contract::vocabulary::{Direction, Limit};
 use linekeeper_judge::speed::{Confidence, Figures};
 use std::time::Duration;
 
-/// Over so long a rate has to be sustained to count: one second, TR-471's sub-interval, as ten samples of 100 ms that may
-/// come a little early.
-pub(super) const WINDOW_LEAST: Duration = Duration::from_millis(950);
-
-/// What a rate has to exceed `enough` by before a test stops early, permille.
-///
-/// 20: what the counters, the clock and a shaper's first burst can be wrong by in one second, seen in namespaces.
-const MARGIN: u64 = 20;
-
-/// A packet of the customer's, bytes, where its headers have to be guessed: most bytes travel in full packets.
-const GUESSED_PACKET: f64 = 1300.0;
-
-/// Ethernet's header as the kernel counts it.
-pub(super) const ETHERNET: u32 = 14;
-
-/// Everything that is known at one moment, counted since the test began.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Sample {
-    /// When.
-    pub at: Duration,
-    /// Of the device, in the test's direction, with link headers.
-    pub device_bytes: u64,
-    pub device_packets: u64,
-    /// Of our connections.
-    pub own: Own,
-    /// Of the processors.
-    pub cpu: CpuNow,
-}
-
-/// Our connections together, counted since the test began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Own {
-    /// Payload that arrived at its end.
-    pub payload: u64,
-    /// Payload that passed the device, with what was sent again.
-    pub passed: u64,
-    /// Segments that passed the device in the test's direction.
-    pub segments: u64,
-    /// `passed` with the headers of its segments.
-    pub wire: u64,
-    /// `payload` with the headers that it takes.
-    pub delivered: u64,
-    /// Both directions, at the IP layer.
-    pub cost: u64,
-    /// Signs of loss: bytes sent again, or segments out of order.
-    pub losses: u64,
-    /// Time that upload connections had something to send, and of it waited for the peer's window and our buffer; µs.
-    pub busy_us: u64,
-    pub window_limited_us: u64,
-    pub buffer_limited_us: u64,
-}
-
-/// What holds for the whole test.
-#[derive(Debug, Clone)]
-pub(super) struct Setting {
-    pub direction: Direction,
-    /// Link header in the device's counters, bytes per packet.
-    pub link_header: u32,
-    /// Headers of our segments, bytes.
-    pub headers: u32,
-    /// Whether `Own` comes from the kernel; else from what we read and wrote.
-    pub kernel: bool,
-}
-
-/// What the test saw beside the samples.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Aside {
-    pub idle_us: Vec<u32>,
-    pub loaded_us: Vec<u32>,
-    pub connections: u8,
-    /// Largest window per connection, bytes: ours for a download, the peer's for an upload.
-    pub window: u32,
-    pub stopped_early: bool,
-}
-
-/// The rates between two samples, bit/s.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Rates {
-    pub line: f64,
-    pub own: f64,
-    pub customer: f64,
-    pub payload: f64,
-}
-
-/// How the device's counters are to be read.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct Reading {
-    /// Bundles count as one packet.
-    bundles: bool,
-    /// They stand still for longer than a sample: the customer's rate over the whole, bit/s.
-    coarse: Option<f64>,
-}
-
-fn more(a: u64, b: u64) -> f64 {
-    b.saturating_sub(a) as f64
-}
-
-fn reading(samples: &[Sample], setting: &Setting) -> Reading {
-    let mut reading = Reading { bundles: false, coarse: None };
-    let (mut moved, mut stood) = (0, 0);
-    for pair in samples.windows(2) {
-        let segments = more(pair[0].own.segments, pair[1].own.segments);
-        let packets = more(pair[0].device_packets, pair[1].device_packets);
-        // Less than twenty may be a matter of who was read first.
-        if segments > 20.0 {
-            if packets == 0.0 {
-                stood += 1;
-            } else {
-                moved += 1;
-                reading.bundles |= setting.kernel && packets < 0.9 * segments;
-            }
-        }
-    }
-    if stood > moved / 2
-        && let (Some(first), Some(last)) = (samples.first(), samples.last())
-    {
-        // The bundles were judged by what came second by second: not by this.
-        reading.bundles = false;
-        reading.coarse = Some(between(first, last, setting, reading).customer);
-    }
-    reading
-}
-
-fn between(a: &Sample, b: &Sample, setting: &Setting, reading: Reading) -> Rates {
-    let seconds = b.at.saturating_sub(a.at).as_secs_f64().max(1e-3);
-    let rate = |bytes: f64| bytes * 8.0 / seconds;
-    let link = f64::from(setting.link_header);
-    let bytes = more(a.device_bytes, b.device_bytes);
-    let packets = more(a.device_packets, b.device_packets);
-    let wire = more(a.own.wire, b.own.wire);
-    let payload = rate(more(a.own.payload, b.own.payload));
-    let delivered = more(a.own.delivered, b.own.delivered);
-    if let Some(customer) = reading.coarse {
-        let own = rate(match setting.direction {
-            Direction::Download => wire,
-            Direction::Upload => delivered,
-        });
-        return Rates { line: own + customer, own, customer, payload };
-    }
-    if !setting.kernel {
-        // What we wrote may still wait in our own sockets, what we read was there before: the device alone knows the line.
-        let line = rate(unpacked(bytes, packets, setting));
-        let own = rate(wire).min(line);
-        return Rates { line, own, customer: line - own, payload: payload.min(own) };
-    }
-    let customer = if reading.bundles {
-        // The device counted our payload whole and one header for each bundle. How many of the packets are the
-        // customer's follows from how many bytes are.
-        let header = f64::from(setting.headers) + link;
-        let rest = bytes - more(a.own.passed, b.own.passed) - packets * header;
-        let with_link = rest / (1.0 - header / GUESSED_PACKET);
-        with_link * (1.0 - link / GUESSED_PACKET)
-    } else {
-        bytes - packets * link - wire
-    }
-    .max(0.0);
-    let arrives = match setting.direction {
-        Direction::Upload if wire > 0.0 => (delivered / wire).min(1.0),
-        _ => 1.0,
-    };
-    let customer = customer * arrives;
-    let (line, own) = match setting.direction {
-        // The counters know what passed.
-        Direction::Download if !reading.bundles => (bytes - packets * link, wire.min(bytes - packets * link)),
-        Direction::Download => (wire + customer, wire),
-        Direction::Upload => (delivered + customer, delivered),
-    };
-    Rates { line: rate(line), own: rate(own), customer: rate(customer), payload }
-}
-
-/// What the device counted, at the IP layer. Bundles show by packets that would be longer than full ones: they are taken for
-/// segments of TCP that the device counted with one header for all.
-fn unpacked(bytes: f64, packets: f64, setting: &Setting) -> f64 {
-    const FULL: f64 = 1500.0;
-    let (link, headers) = (f64::from(setting.link_header), f64::from(setting.headers));
-    if packets * (FULL + link) >= 0.95 * bytes {
-        return bytes - packets * link;
-    }
-    let payload = bytes - packets * (headers + link);
-    payload * FULL / (FULL - headers)
-}
-
-/// The rates of the last second, as far as there is one.
-pub(super) fn last_second(samples: &[Sample], setting: &Setting) -> Option<(Rates, Duration)> {
-    let last = samples.last()?;
-    let first =
-        samples.iter().rev().find(|s| last.at.saturating_sub(s.at) >= WINDOW_LEAST).or(samples.first())?;
-    let over = last.at.saturating_sub(first.at);
-    (over > Duration::ZERO).then(|| (between(first, last, setting, reading(samples, setting)), over))
-}
-
-/// Whether the last second shows, with a margin, that the line reaches `enough`.
-pub(super) fn shows(samples: &[Sample], setting: &Setting, enough: Rate) -> bool {
-    // Counters that refresh once a second would show a burst that never was; those of an upload of which the kernel tells
-    // nothing, what is lost behind the device.
-    if reading(samples, setting).coarse.is_some() || !setting.kernel && setting.direction == Direction::Upload
-    {
-        return false;
-    }
-    last_second(samples, setting).is_some_and(|(rates, over)| {
-        over >= WINDOW_LEAST && rates.line * 1000.0 >= enough.0 as f64 * (1000 + MARGIN) as f64
-    })
-}
-
-/// The figures of a test that has at least two samples.
+/// The figures of a test; `None` with fewer than two samples or without any payload.
 pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> Option<Figures> {
     let (first, last) = (samples.first()?, samples.last()?);
     if samples.len() < 2 || last.own.payload == first.own.payload {
@@ -242,7 +24,7 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     }
     seconds.sort_by(|a, b| a.line.total_cmp(&b.line));
     let best = match setting.direction {
-        // What the device sent in its best second may be lost behind it, and nobody tells: the middle one is nearer.
+        // What the device sent in its best second may be lost behind it, unnoticed: the median second is closer to the truth.
         Direction::Upload if !setting.kernel => seconds.get(seconds.len() / 2),
         _ => seconds.last(),
     };
@@ -281,8 +63,8 @@ pub(super) fn figures(samples: &[Sample], setting: &Setting, aside: &Aside) -> O
     })
 }
 
-/// Where the ramp ends: the first interval from which three in a row reach 90 % of what is usual later on. At most half
-/// of all, so that a rate that never settles has a mean too.
+/// Where the ramp-up ends: the first of three consecutive intervals whose mean reaches 90 % of the later median. At most
+/// half of all intervals, so that a rate that never settles has a mean too.
 fn ramp(each: &[Rates]) -> usize {
     let mut later: Vec<f64> = each[each.len() / 3..].iter().map(|r| r.line).collect();
     later.sort_by(f64::total_cmp);
@@ -301,16 +83,17 @@ fn spread(each: &[Rates]) -> u16 {
     if middle <= 0.0 { 1000 } else { ((part(9) - part(1)) / middle * 1000.0).clamp(0.0, 1000.0) as u16 }
 }
 
-pub(super) fn median(values: &[u32]) -> Option<u32> {
+fn median(values: &[u32]) -> Option<u32> {
     let mut values = values.to_vec();
     values.sort_unstable();
     values.get(values.len() / 2).copied()
 }
 
-/// What kept the rate from being higher, by elimination.
+/// What limited the rate, by elimination.
 ///
-/// A full line shows: packets wait before it (three of four round trips longer by a fifth and 500 µs: a busy gateway's own
-/// scheduling delays some, a queue that stands delays all), or are dropped there (one in ten thousand: so many a clean path may lose by itself).
+/// A full line is visible in two ways. Packets queue before it: three of four round trips are longer by a fifth and 500 µs
+/// (a busy gateway's own scheduling delays some, a standing queue delays all). Or packets are dropped: more than one in ten
+/// thousand, which a clean path may lose anyway.
 fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> Limit {
     let (Some(a), Some(b)) = (steady.first(), steady.last()) else { return Limit::Unknown };
     if starved(&a.cpu, &b.cpu, b.at.saturating_sub(a.at)) {
@@ -320,12 +103,12 @@ fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> L
     let mut loaded = aside.loaded_us.clone();
     loaded.sort_unstable();
     let loaded = loaded.get(loaded.len() / 4).copied();
-    // A line that is full fills windows too: those come second.
+    // A full line fills windows too, so windows are checked afterwards.
     if matches!((idle, loaded), (Some(idle), Some(loaded)) if loaded > idle + idle / 5 + 500) {
         return Limit::Line;
     }
     let idle = f64::from(idle.unwrap_or(0)) / 1e6;
-    // What one connection has under way.
+    // Bytes in flight of one connection.
     let under_way = mean.own / 8.0 * idle / f64::from(aside.connections.max(1));
     let window_is_full = idle > 0.0 && under_way >= 0.6 * f64::from(aside.window);
     let lossy = more(a.own.losses, b.own.losses) * 10_000.0 > more(a.own.segments, b.own.segments);
@@ -339,8 +122,8 @@ fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> L
             let windowed = more(a.own.window_limited_us, b.own.window_limited_us) / busy > 0.5;
             let buffered = more(a.own.buffer_limited_us, b.own.buffer_limited_us) / busy > 0.5;
             match (windowed, buffered) {
-                // The peer's window is small for the way, or it is closed because nobody reads there. Such a peer also
-                // drops what it has no room for: that is no loss of the line's.
+                // The peer's window is too small for the path, or closed because the peer does not read. Such a peer
+                // also drops what it has no room for: that is not a loss on the line.
                 (true, _) if window_is_full => Limit::Window,
                 (true, _) => Limit::Server,
                 (false, _) if lossy => Limit::Line,
@@ -351,12 +134,12 @@ fn limit(steady: &[Sample], setting: &Setting, aside: &Aside, mean: &Rates) -> L
     }
 }
 
-/// Whether the processor kept the test back: a core had no rest, and we were the work or waited for it.
+/// Whether the processor limited the test: a core was fully busy, and the test was its work or waited for it.
 fn starved(a: &CpuNow, b: &CpuNow, over: Duration) -> bool {
     let (mut full, mut interrupts) = (false, false);
     for (a, b) in a.cores.iter().zip(&b.cores) {
         let total = more(a.total, b.total);
-        // Fewer than thirty ticks (of 10 ms) tell no share.
+        // Fewer than thirty ticks (of 10 ms) are too few for a ratio.
         if total >= 30.0 && more(a.busy, b.busy) >= 0.95 * total {
             full = true;
             interrupts |= more(a.interrupts, b.interrupts) >= 0.5 * total;
@@ -367,10 +150,10 @@ fn starved(a: &CpuNow, b: &CpuNow, over: Duration) -> bool {
         (Some((ran_a, waited_a)), Some((ran_b, waited_b))) => {
             let ran = ran_b.saturating_sub(ran_a).as_secs_f64() / seconds;
             let waited = waited_b.saturating_sub(waited_a).as_secs_f64() / seconds;
-            // Waited for a fifth of the time, or worked for nearly all of it.
+            // The thread waited a fifth of the time, or ran nearly all of it.
             waited > 0.2 || ran > 0.85
         }
-        // Not told: a full core counts against the test, never against the line.
+        // Unknown: a full core counts against the test, never against the line.
         _ => true,
     };
     full && (interrupts || ours)
@@ -379,6 +162,7 @@ fn starved(a: &CpuNow, b: &CpuNow, over: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::cpu::Core;
+    use super::super::rates::{Own, shows};
     use super::*;
 
     const SETTING: Setting =

@@ -1,15 +1,15 @@
-//! What the kernel knows of a TCP connection (`TCP_INFO`), asked over sock_diag(7).
+//! The kernel's statistics of a TCP connection (`TCP_INFO`), queried over sock_diag(7).
 //!
-//! By netlink and not by getsockopt(2): that one needs `unsafe`, and no crate in our tree wraps it. OpenWrt has sock_diag
-//! for TCP in the package `kmod-inet-diag`; where it is missing, a test counts its own bytes and can say less about what
-//! limited it.
+//! Netlink is used instead of getsockopt(2), which needs `unsafe` and is not wrapped by any crate in our tree. OpenWrt has
+//! sock_diag for TCP in the package `kmod-inet-diag`. Without it, a test counts its own bytes and knows less about what
+//! limited the rate.
 
 use crate::sense::netlink::{attributes, u32_at, u64_at};
 use netlink_sys::{Socket, SocketAddr as Kernel};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
-/// Of linux/netlink.h, sock_diag.h and inet_diag.h.
+/// Constants of linux/netlink.h, sock_diag.h and inet_diag.h.
 const NETLINK_SOCK_DIAG: isize = 4;
 const NLM_F_REQUEST: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
@@ -20,38 +20,38 @@ const INET_DIAG_INFO: u16 = 2;
 const ANSWER: usize = 72;
 /// `struct nlmsghdr` and `struct inet_diag_req_v2`.
 const QUESTION: usize = 16 + 56;
-/// Room for one answer, bytes. It takes some 500.
+/// Room for one answer, bytes. An answer takes about 500.
 const ROOM: usize = 4096;
-/// `TCPI_OPT_TIMESTAMPS`: ten bytes and two of padding in each header.
+/// `TCPI_OPT_TIMESTAMPS`: ten bytes and two bytes of padding in each header.
 const TIMESTAMPS: u8 = 1;
 
-/// One connection, as of now. What an older kernel does not tell is 0.
+/// The statistics of one connection. Values that an older kernel does not report are 0.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct TcpNow {
-    /// Payload that came in order.
+    /// Payload received in order, bytes.
     pub received: u64,
-    /// Payload that the peer acknowledged.
+    /// Payload that the peer acknowledged, bytes.
     pub acked: u64,
-    /// Segments that the peer has, in order or not.
+    /// Segments that the peer has received, in order or not.
     pub delivered: u32,
-    /// Payload sent, with what was sent again.
+    /// Payload sent, retransmissions included, bytes.
     pub sent: u64,
-    /// Payload sent again.
+    /// Payload retransmitted, bytes.
     pub resent: u64,
     /// Segments, with and without payload.
     pub segments_in: u32,
     pub segments_out: u32,
     pub data_segments_in: u32,
-    /// Segments that came before their turn: something before them was lost or overtaken.
+    /// Segments received out of order: an earlier one was lost or overtaken.
     pub out_of_order: u32,
-    /// Payload of a full segment.
+    /// Payload of a full segment, bytes.
     pub mss_in: u32,
     pub mss_out: u32,
-    /// IP and TCP headers of one segment.
+    /// IP and TCP headers of one segment, bytes.
     pub headers: u32,
     /// Smoothed round-trip time, microseconds.
     pub rtt_us: u32,
-    /// Time with something to send, and of that the time that waited for the peer's window, for room in our buffer;
+    /// Time with data to send, and the parts of it spent waiting for the peer's window and for room in our buffer;
     /// microseconds.
     pub busy_us: u64,
     pub window_limited_us: u64,
@@ -61,7 +61,7 @@ pub(super) struct TcpNow {
     pub our_window: u32,
 }
 
-/// A socket for questions.
+/// A socket for queries.
 pub(super) struct Diag {
     socket: Socket,
     room: Vec<u8>,
@@ -70,7 +70,7 @@ pub(super) struct Diag {
 
 impl Diag {
     pub(super) fn connect() -> io::Result<Diag> {
-        // So that a test can see how it goes where the kernel has none.
+        // Lets a test run as on a kernel without sock_diag.
         #[cfg(feature = "lab")]
         if std::env::var_os("LINEKEEPER_LAB_NO_DIAG").is_some() {
             return Err(io::ErrorKind::Unsupported.into());
@@ -81,7 +81,10 @@ impl Diag {
         Ok(Diag { socket, room: Vec::with_capacity(ROOM), sequence: 0 })
     }
 
-    /// Asks for the connection from `local` to `remote` over the device of this index.
+    /// Queries the connection from `local` to `remote` over the device with this index.
+    ///
+    /// # Errors
+    /// `NotFound` if the connection is gone or the kernel has no sock_diag for TCP.
     pub(super) fn ask(&mut self, local: SocketAddr, remote: SocketAddr, device: u32) -> io::Result<TcpNow> {
         self.sequence = self.sequence.wrapping_add(1);
         self.socket.send(&question(self.sequence, local, remote, device), 0)?;
@@ -99,7 +102,7 @@ impl Diag {
                 return Err(io::Error::from_raw_os_error(code.wrapping_neg()));
             }
             let info = attributes(body, ANSWER).find(|(kind, _)| *kind == INET_DIAG_INFO);
-            let info = info.ok_or_else(|| io::Error::other("the kernel tells no TCP_INFO"))?;
+            let info = info.ok_or_else(|| io::Error::other("the kernel reports no TCP_INFO"))?;
             return Ok(read(info.1, local.is_ipv6()));
         }
     }
@@ -132,7 +135,7 @@ fn question(sequence: u32, local: SocketAddr, remote: SocketAddr, device: u32) -
     q
 }
 
-/// `struct tcp_info` of linux/tcp.h: grows at its end, never changes before it.
+/// Parses `struct tcp_info` of linux/tcp.h, which only ever grows at its end.
 fn read(info: &[u8], v6: bool) -> TcpNow {
     let word = |at| u32_at(info, at).unwrap_or(0);
     let long = |at| u64_at(info, at).unwrap_or(0);
@@ -155,7 +158,7 @@ fn read(info: &[u8], v6: bool) -> TcpNow {
         window_limited_us: long(176),
         buffer_limited_us: long(184),
         peer_window: word(228),
-        // tcpi_rcv_wnd is of Linux 6.2; before, the threshold to which the window may grow is nearest to it.
+        // tcpi_rcv_wnd exists since Linux 6.2. Before, the closest value is the threshold up to which the window may grow.
         our_window: match word(232) {
             0 => word(64),
             window => window,

@@ -1,40 +1,40 @@
-//! HTTP/1.1 heads: an address taken apart, a request written, a response read. Pure, and bounded in all that it takes.
+//! HTTP/1.1 heads: parses a URL, writes a request, parses a response. Pure, with bounds on everything it reads.
 //!
-//! Own code and not a client library: what costs a router's processor is the copying of the body, and to discard it in
-//! the kernel we need the socket itself once the head is read. hyper, reqwest and ureq read the body through a buffer of
-//! theirs and give no way around it. Of HTTP a speed test needs two requests and the head of the answer.
+//! Own code instead of a client library: copying the body is what costs a router's processor, and to discard it in the
+//! kernel we need the socket itself after the head. hyper, reqwest and ureq read the body through their own buffer and
+//! offer no way around it. A speed test needs only two requests and the head of the answer.
 
 use linekeeper_contract::units::{LocalTime, Span, Wall};
 use std::fmt;
 
 /// The longest head of a response that is read, bytes.
 ///
-/// 16 KiB: what servers and proxies themselves allow for one; a server that sends headers for ever is ended by it.
+/// 16 KiB: the limit of common servers and proxies. It stops a server that sends headers without end.
 pub const HEAD_MOST: usize = 16 * 1024;
 
-/// The longest address, bytes: what the configuration takes too, and far above any that is typed.
+/// The longest URL, bytes: the same as in the configuration, and far above any that is typed.
 const URL_MOST: usize = 1024;
 
-/// The longest wait that a server may ask for; one that asks for more is asked again after it.
+/// The longest `Retry-After`, seconds; a longer one is shortened to it.
 ///
-/// A day: a test server that is away for longer needs an operator and not a longer memory.
+/// A day: a test server that is away for longer needs an operator's attention.
 const RETRY_MOST: u64 = 86_400;
 
-/// Where a test server is: `http://host/` or `https://host:port/directory/`.
+/// A URL such as `http://host/` or `https://host:port/directory/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Url {
-    /// By TLS.
+    /// Whether it is https.
     pub tls: bool,
     /// Name or address; an IPv6 address without its brackets.
     pub host: String,
-    /// 80 or 443 if none is named.
+    /// 80 or 443 by default.
     pub port: u16,
-    /// From the first slash on; has no fragment.
+    /// From the first slash on, with the query, without the fragment.
     pub path: String,
 }
 
 impl Url {
-    /// Takes an address apart.
+    /// Parses a URL.
     ///
     /// # Errors
     /// What is wrong with it, and how it should look.
@@ -50,7 +50,7 @@ impl Url {
             Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => (true, rest),
             _ => return wrong("does not begin with http:// or https://"),
         };
-        // Whatever else is in there would end up in the head of our request.
+        // Any other byte would end up in the head of our request.
         if !rest.bytes().all(|b| b.is_ascii_graphic()) {
             return wrong("holds a space, a control character or one that is not ASCII");
         }
@@ -96,17 +96,17 @@ impl Url {
         Ok(Url { tls, host: host.to_owned(), port, path })
     }
 
-    /// The object `name` in the directory that this names.
+    /// The object `name` in the directory of this URL.
     pub fn object(&self, name: &str) -> Url {
         let directory = self.path.split('?').next().unwrap_or_default();
         let slash = if directory.ends_with('/') { "" } else { "/" };
         Url { path: format!("{directory}{slash}{name}"), ..self.clone() }
     }
 
-    /// Where a `Location` leads that a server gave for this.
+    /// Resolves a `Location` header that a server sent for this URL.
     ///
     /// # Errors
-    /// When it leads nowhere that we can go.
+    /// When it is not a URL, or leads from https to http.
     pub fn redirected(&self, location: &str) -> Result<Url, String> {
         if let Some(rest) = location.strip_prefix("//") {
             return Url::parse(&format!("{}://{rest}", if self.tls { "https" } else { "http" }));
@@ -130,12 +130,12 @@ impl Url {
         if self.port == if self.tls { 443 } else { 80 } { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The head of a request for the whole object.
+    /// The head of a GET request for the object.
     pub fn get(&self) -> String {
         self.ask("GET")
     }
 
-    /// The head of a request for what would be the head of the answer to [`get`](Url::get).
+    /// The head of a HEAD request for the object.
     pub fn head(&self) -> String {
         self.ask("HEAD")
     }
@@ -149,7 +149,7 @@ impl Url {
         )
     }
 
-    /// The head of a request for this alone, after which the connection ends.
+    /// The head of a GET request after which the server closes the connection.
     pub fn get_once(&self) -> String {
         format!(
             "GET {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: linekeeper/{}\r\nAccept: */*\r\nConnection: close\r\n\r\n",
@@ -159,7 +159,7 @@ impl Url {
         )
     }
 
-    /// The head of a request that brings `length` bytes.
+    /// The head of a POST request with a body of `length` bytes.
     pub fn post(&self, length: u64) -> String {
         format!(
             "POST {} HTTP/1.1\r\nHost: {}\r\nUser-Agent: linekeeper/{}\r\nAccept: */*\r\n\
@@ -177,31 +177,31 @@ impl fmt::Display for Url {
     }
 }
 
-/// The head of a response, as far as it matters.
+/// The parts of a response's head that matter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {
     /// 100 to 599.
     pub status: u16,
-    /// How long the body is; `None`: until the connection ends, or in chunks.
+    /// The length of the body, bytes; `None` if it ends with the connection or comes in chunks.
     pub length: Option<u64>,
-    /// In lower case, without its parameters; empty if none was given.
+    /// In lower case, without parameters; empty if there is none.
     pub content_type: String,
-    /// Where else it is.
+    /// The `Location` header.
     pub location: Option<String>,
-    /// When to come again.
+    /// After what time to try again; at most a day.
     pub retry_after: Option<Span>,
-    /// The body comes in chunks.
+    /// Whether the body comes in chunks.
     pub chunked: bool,
     /// Whether the connection ends after the body.
     pub close: bool,
-    /// How many bytes the head took.
+    /// The length of the head itself, bytes.
     pub head: usize,
 }
 
-/// Reads the head of a response; `None` while it is not whole.
+/// Parses the head of a response; `None` while it is incomplete.
 ///
 /// # Errors
-/// In words, when this can become no head of a response however it goes on.
+/// Why the bytes are not the beginning of a valid response.
 pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
     let seen = &bytes[..bytes.len().min(HEAD_MOST)];
     let shown = || String::from_utf8_lossy(&seen[..seen.len().min(40)]).escape_debug().to_string();
@@ -273,7 +273,7 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
     if response.chunked {
         response.length = None;
     }
-    // A date is compared with the server's own clock, for ours may not be set.
+    // A date is compared with the server's own clock, because ours may not be set.
     if let (Some(later), Some(date)) = (later, date) {
         let wait = u64::try_from(later.0.saturating_sub(date.0)).unwrap_or(0);
         response.retry_after = Some(Span(wait.min(RETRY_MOST * 1_000)));
@@ -281,7 +281,7 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
     Ok(Some(response))
 }
 
-/// A date as HTTP writes it today (IMF-fixdate, RFC 9110): `Sun, 06 Nov 1994 08:49:37 GMT`.
+/// Parses an HTTP date (IMF-fixdate, RFC 9110): `Sun, 06 Nov 1994 08:49:37 GMT`.
 fn moment(text: &str) -> Option<Wall> {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
