@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_cannot_be_asked_is_not_checked() {
-        let config = load_text(include_str!("../../config/smallest.json"), Format::Json).unwrap();
+        let config = load_text(include_str!("../../../config/smallest.json"), Format::Json).unwrap();
         let device = Device { name: "none".into(), index: 9 };
         let bare = Link { present: true, admin_up: true, carrier: true, ..Link::default() };
         let whole = Link { addresses: vec!["192.0.2.2".parse().unwrap()], ..bare.clone() };
