@@ -23,10 +23,17 @@
 //!
 //! There may be one process at a time: the daemon's socket sees to that.
 
+mod damage;
+mod record;
+
+pub use self::record::{Dropped, Place};
+
+use self::damage::{Told, found_again, gaps};
+use self::record::{Leaving, Record, check, is_event, line};
 use super::durable;
 use linekeeper_contract::json;
 use linekeeper_contract::message::Critical;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -50,47 +57,6 @@ const CARRIED: usize = 16 * 1024;
 /// The longest file that is read whole: live and dead lines of the largest outbox that can be configured (16 MB), and
 /// some more. What is beyond was not written by us.
 const LONGEST: u64 = 48 << 20;
-
-/// Where a message stands in the order of this device.
-///
-/// Numbers rise over the device's life; when the snapshot that counts them is lost, a new life begins and they start
-/// again, behind what still waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// How often the numbers began anew.
-    pub life: u32,
-    /// [`Critical::number`].
-    pub number: u64,
-}
-
-impl Place {
-    fn next(self) -> Option<Place> {
-        Some(Place { number: self.number.checked_add(1)?, ..self })
-    }
-}
-
-/// What was given up, since the outbox was created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Dropped {
-    /// Events and command results, for want of room.
-    pub events: u64,
-    /// Callbacks, for want of room.
-    pub callbacks: u64,
-    /// Messages that the broker would not take.
-    pub refused: u64,
-    /// Messages whose lines in the file could not be read any more. One that had been delivered is among them only when the
-    /// line that said so is lost too, or when flash never learned of it at all: where lines are gone at the end, the numbers
-    /// that only memory had are gone alike.
-    pub damaged: u64,
-}
-
-/// Why a message leaves the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leaving {
-    Delivered,
-    Dropped,
-    Refused,
-}
 
 #[derive(Debug)]
 struct Entry {
@@ -611,114 +577,7 @@ pub struct Known<'a> {
     pub messages: &'a [Critical],
 }
 
-/// Whether this is one that damage took: then it is not any more.
-fn found_again(missing: &mut Vec<(Place, Place)>, place: Place) -> bool {
-    let Some(at) = missing.iter().position(|(first, last)| (*first..=*last).contains(&place)) else {
-        return false;
-    };
-    let (first, last) = missing.swap_remove(at);
-    if first < place {
-        missing.push((first, Place { number: place.number - 1, ..place }));
-    }
-    if let Some(next) = place.next().filter(|next| *next <= last) {
-        missing.push((next, last));
-    }
-    true
-}
-
 /// Counts one more.
 fn add(count: &mut u64) {
     *count = count.saturating_add(1);
-}
-
-/// What goes before a callback goes.
-fn is_event(topic: &str) -> bool {
-    topic != "callback"
-}
-
-/// Which messages a file speaks of.
-#[derive(Default)]
-struct Told {
-    /// The last mark's place.
-    mark: Option<Place>,
-    /// What waited then, by first and last of each row.
-    waited: Vec<(Place, Place)>,
-    /// Those with a line of their own that can be read.
-    seen: BTreeSet<Place>,
-}
-
-/// Adds to `missing` the rows between `first` and `last`, both of one life, of which nothing is seen.
-fn gaps(seen: &BTreeSet<Place>, first: Place, last: Place, missing: &mut Vec<(Place, Place)>) {
-    if first > last {
-        return;
-    }
-    let mut next = Some(first);
-    for place in seen.range(first..=last) {
-        if let Some(from) = next.filter(|from| from < place) {
-            missing.push((from, Place { number: place.number - 1, ..*place }));
-        }
-        next = place.next();
-    }
-    if let Some(from) = next.filter(|from| *from <= last) {
-        missing.push((from, last));
-    }
-}
-
-/// What a line says.
-enum Record {
-    Mark { place: Place, dropped: Dropped, waited: Vec<(Place, Place)> },
-    Put { place: Place, event: bool, message: Box<Critical> },
-    Left { place: Place, how: Leaving, event: bool },
-}
-
-/// A line with its checksum and its end.
-fn line(body: &str) -> Vec<u8> {
-    format!("{:08x} {body}\n", durable::crc32(body.as_bytes())).into_bytes()
-}
-
-/// Reads what a mark says of the waiting messages.
-fn rows(text: &str) -> Option<Vec<(Place, Place)>> {
-    if text == "-" {
-        return Some(Vec::new());
-    }
-    let row = |text: &str| {
-        let (life, numbers) = text.split_once('.')?;
-        let (first, last) = numbers.split_once('-')?;
-        let life = life.parse().ok()?;
-        let place = |number: &str| Some(Place { life, number: number.parse().ok()? });
-        Some((place(first)?, place(last)?))
-    };
-    text.split(',').map(row).collect()
-}
-
-/// Reads a line without its end; `None` if it is not exactly one of ours.
-fn check(text: &[u8]) -> Option<Record> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (sum, body) = text.split_once(' ')?;
-    // Compared as text, so that nothing but what we wrote is taken.
-    if sum != format!("{:08x}", durable::crc32(body.as_bytes())) {
-        return None;
-    }
-    let mut words = body.splitn(4, ' ');
-    let word = words.next()?;
-    let place = Place { life: words.next()?.parse().ok()?, number: words.next()?.parse().ok()? };
-    let rest = words.next()?;
-    let left = |how| Some(Record::Left { place, how, event: is_event(rest) });
-    match word {
-        "put" => {
-            let (topic, json) = rest.split_once(' ')?;
-            let message = Box::new(json::read(json.as_bytes()).ok()?);
-            Some(Record::Put { place, event: is_event(topic), message })
-        }
-        "mark" => {
-            let mut words = rest.split(' ');
-            let mut next = || words.next()?.parse().ok();
-            let dropped = Dropped { events: next()?, callbacks: next()?, refused: next()?, damaged: next()? };
-            Some(Record::Mark { place, dropped, waited: rows(words.next()?)? })
-        }
-        "done" => left(Leaving::Delivered),
-        "drop" => left(Leaving::Dropped),
-        "refused" => left(Leaving::Refused),
-        _ => None,
-    }
 }
