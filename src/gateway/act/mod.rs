@@ -3,6 +3,7 @@
 //! Nothing in here decides. What comes back from the world goes to the judge as an observation.
 
 pub mod durable;
+pub mod frame;
 pub mod hook;
 pub mod mqtt;
 pub mod outbox;

@@ -7,7 +7,6 @@ pub mod diagnose;
 pub mod heartbeat;
 mod labels;
 pub mod log;
-mod outbox_lock;
 mod perform;
 mod process;
 mod questions;

@@ -1,7 +1,7 @@
 //! How the judge's actions are carried out.
 
 use super::daemon::Daemon;
-use super::outbox_lock::lock;
+use crate::act::outbox::lock;
 use crate::act::remedy::Driver;
 use crate::act::store;
 use crate::sense::check::carry_out;

@@ -1,11 +1,11 @@
 //! What is answered at the status socket.
 
 use super::daemon::Daemon;
-use super::outbox_lock::lock;
 use super::show;
 use super::socket::Request;
 #[cfg(feature = "lab")]
 use super::watchdog::Watchdog;
+use crate::act::outbox::lock;
 use linekeeper_contract::json;
 #[cfg(feature = "lab")]
 use linekeeper_contract::units::Span;

@@ -29,7 +29,7 @@ pub use self::wiring::{Time, Wiring};
 use self::keeper::Keeper;
 use self::notice::Notices;
 use self::summaries::routine;
-use self::wiring::lock;
+use crate::act::outbox::lock;
 use linekeeper_contract::units::Mono;
 use std::collections::BTreeMap;
 use std::sync::Arc;

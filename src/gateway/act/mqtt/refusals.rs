@@ -3,8 +3,7 @@
 use super::connection::{Connection, WINDOW};
 use super::ended::{Fault, Lost};
 use super::keeper::Keeper;
-use super::wiring::lock;
-use crate::act::outbox::Place;
+use crate::act::outbox::{Place, lock};
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::observation::Observation;
 use tracing::{debug, info, warn};

@@ -8,7 +8,7 @@ use linekeeper_contract::units::{Mono, Wall};
 use linekeeper_judge::config;
 use linekeeper_judge::observation::Observation;
 use serde_json::Value;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
 /// The clock, as this part needs it.
@@ -49,8 +49,4 @@ pub struct Wiring {
     pub privacy: Privacy,
     /// The clock.
     pub time: Arc<dyn Time>,
-}
-
-pub(super) fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
-    outbox.lock().unwrap_or_else(PoisonError::into_inner)
 }

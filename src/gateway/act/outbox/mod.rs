@@ -38,7 +38,7 @@ use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 const FILE: &str = "outbox.log";
@@ -580,4 +580,9 @@ pub struct Known<'a> {
 /// Counts one more.
 fn add(count: &mut u64) {
     *count = count.saturating_add(1);
+}
+
+/// Locks the outbox. The daemon has one thread, and a panic ends it: a poisoned lock does not occur.
+pub(crate) fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
+    outbox.lock().unwrap_or_else(PoisonError::into_inner)
 }
