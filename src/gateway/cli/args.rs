@@ -1,4 +1,4 @@
-//! What a verb was given, and how the program ends.
+//! Parses the arguments of a verb, and prints results and errors.
 
 use super::exit;
 use super::help::HELP;

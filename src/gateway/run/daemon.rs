@@ -1,4 +1,4 @@
-//! One life under one configuration: the loop that takes observations in and has actions carried out.
+//! The loop under one configuration: it feeds observations to the judge and has the actions carried out.
 
 use super::desired::{Desk, Next};
 use super::heartbeat::Heartbeat;
@@ -33,7 +33,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::MissedTickBehavior;
 use tracing::{info, warn};
 
-/// How long we wait for a remedy in course when we are told to end: procd kills after 5 s.
+/// How long a shutdown waits for a running remedy: procd kills after 5 s.
 const LAST_REMEDY: Span = Span::seconds(2);
 
 /// One leap. Less than what the judge takes for a gap in our watching: to it the ticks come late and nothing else.
@@ -45,13 +45,13 @@ const LEAP: Span = Span::seconds(4);
 pub struct Options {
     /// The configuration's file, read again on SIGHUP.
     pub config: PathBuf,
-    /// Watch and say, do nothing.
+    /// Watch and log, but act on nothing.
     pub dry_run: bool,
     /// Where to keep the trace.
     pub record: Option<PathBuf>,
 }
 
-/// What one life under a configuration leaves to the next in the same process.
+/// What survives a change of the configuration in the same process.
 pub(super) struct Past {
     pub(super) desk: Desk,
     /// The status socket, once it is open.
@@ -96,10 +96,10 @@ pub(super) struct Daemon {
     pub(super) repair: Option<(Rung, JoinHandle<()>)>,
     /// The speed test in course, and how to end it.
     pub(super) speed: Option<(TestId, watch::Sender<Stop>)>,
-    /// Echoes on their way.
-    pub(super) flying: usize,
-    /// Lets time leap until then, in the lab.
-    pub(super) hasty: Option<Mono>,
+    /// Echo requests without a result yet.
+    pub(super) echoes_in_flight: usize,
+    /// In the lab: time may be skipped until then.
+    pub(super) leap_until: Option<Mono>,
     /// The checks in course; they end with us.
     pub(super) checks: JoinSet<()>,
     /// What bounds them.
@@ -119,10 +119,10 @@ impl Daemon {
                 self.step(observation);
             }
             if self.restart && !self.judge.is_acting() {
-                return Ok(Some(self.begin_anew().await));
+                return Ok(Some(self.end_for_restart().await));
             }
             let wake = self.judge.wake();
-            let leap = self.leaps_over_waiting();
+            let leap = self.may_leap();
             let trial = self.desk.deadline();
             tokio::select! {
                 biased;
@@ -131,27 +131,27 @@ impl Daemon {
                 Some(()) = process.hangup.recv() => self.reload(),
                 () = self.clock.sleep_until(trial.unwrap_or_default()), if trial.is_some() => {
                     self.desk.failed();
-                    return Ok(Some(self.begin_anew().await));
+                    return Ok(Some(self.end_for_restart().await));
                 }
                 // While it may not be looked at, the next tick asks again.
                 Ok(()) = self.wanted.changed(), if self.desk.may_look(self.clock.now()) => {
                     let payload = self.wanted.borrow_and_update().clone();
                     let next = self.desk.came(self.clock.now(), &payload);
-                    self.next(next);
+                    self.apply_next(next);
                 }
                 Some(observation) = self.reports.recv() => self.step(observation),
-                Some((request, answer)) = asked(&mut self.asked) => {
-                    let reply = self.answer(request);
+                Some((request, answer)) = next_request(&mut self.asked) => {
+                    let reply = self.answer_request(request);
                     // The asker may have gone away; that is its business.
                     let _ = answer.send(reply);
                 }
-                () = waited(&self.clock, wake, leap) => self.step(Observation::Ticked),
+                () = sleep_or_leap(&self.clock, wake, leap) => self.step(Observation::Ticked),
                 // Nothing happens, and the watchdog is to see that we live.
                 _ = turn.tick() => {}
             }
         }
         let socket = self.asked.is_some().then(|| self.judge.config().socket.clone());
-        self.end("stopped").await;
+        self.shut_down("stopped").await;
         if let Some(socket) = socket {
             // Else it is another's.
             let _ = std::fs::remove_file(socket);
@@ -160,10 +160,10 @@ impl Daemon {
         Ok(None)
     }
 
-    /// Ends in order, and leaves what the next life in this process goes on with.
-    pub(super) async fn begin_anew(self) -> Past {
+    /// Shuts down, and returns what the next configuration continues with.
+    pub(super) async fn end_for_restart(self) -> Past {
         info!("beginning anew with another configuration");
-        self.end("another configuration").await
+        self.shut_down("another configuration").await
     }
 
     /// Reads the configuration again; another one is put in force as soon as nothing is in course.
@@ -210,8 +210,8 @@ impl Daemon {
         Ok((old != config).then_some((tree, config)))
     }
 
-    /// What follows from something about the desired configuration.
-    pub(super) fn next(&mut self, next: Next) {
+    /// Applies what the desired configuration asks for next.
+    pub(super) fn apply_next(&mut self, next: Next) {
         if next == Next::Nothing {
             return;
         }
@@ -220,8 +220,8 @@ impl Daemon {
         self.reported.send_replace(report);
     }
 
-    /// The trial was passed: what was held back on trial holds from now.
-    pub(super) fn trust(&mut self) {
+    /// The trial was passed: restrictions that held during the trial are lifted.
+    pub(super) fn accept_trial(&mut self) {
         let restored = self.desk.in_force().and_then(|(tree, config)| {
             let mut judge = Judge::restore(config, &self.judge.snapshot()?)?;
             judge.know(self.judge.usual().clone());
@@ -235,11 +235,11 @@ impl Daemon {
             // The next start puts it right.
             Err(why) => warn!("the configuration stays as on trial: {why}"),
         }
-        self.next(Next::Report);
+        self.apply_next(Next::Report);
     }
 
     /// Ends in order: memory on flash, no interface left down, the platform told.
-    pub(super) async fn end(mut self, why: &str) -> Past {
+    pub(super) async fn shut_down(mut self, why: &str) -> Past {
         self.step(Observation::Stopping);
         if let Some((_, stop)) = self.speed.take() {
             let _ = stop.send(Stop::Aborted);
@@ -254,7 +254,7 @@ impl Daemon {
         if let Some(mqtt) = self.mqtt.take() {
             mqtt.end(why).await;
         }
-        self.take_in_last();
+        self.drain_reports();
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.end();
         }
@@ -263,7 +263,7 @@ impl Daemon {
 
     /// What came meanwhile: the broker was told that receipts and commands are here. What is said to it is sent by the
     /// next life, and what is begun counts as interrupted.
-    pub(super) fn take_in_last(&mut self) {
+    pub(super) fn drain_reports(&mut self) {
         while let Ok(observation) = self.reports.try_recv() {
             let now = self.clock.now();
             let mut actions = self.judge.step(now, &observation);
@@ -278,12 +278,12 @@ impl Daemon {
             Observation::EchoAnswered { .. }
             | Observation::EchoLost { .. }
             | Observation::EchoNotSent { .. } => {
-                self.flying = self.flying.saturating_sub(1);
+                self.echoes_in_flight = self.echoes_in_flight.saturating_sub(1);
             }
             Observation::SpeedEnded(ended) => {
                 self.speed.take_if(|(test, _)| *test == ended.test);
                 // What was lost in its queue is not waited for.
-                self.flying = 0;
+                self.echoes_in_flight = 0;
             }
             _ => {}
         }
@@ -299,7 +299,7 @@ impl Daemon {
             self.stop_recording(why);
         }
         if self.desk.saw(&observation) == Next::Report {
-            self.trust();
+            self.accept_trial();
         }
         let clock_set = matches!(observation, Observation::ClockSet { synced: true, .. });
         let told = actions.iter().any(|a| !matches!(a, Action::Probe { .. }));
@@ -308,7 +308,7 @@ impl Daemon {
         let returned = self.line != LineState::Up && line == LineState::Up;
         if told || line != self.line {
             self.line = line;
-            self.tell_state();
+            self.update_state();
         }
         // With the right date a certificate may be valid that was not yet.
         if (returned || clock_set)
@@ -325,14 +325,14 @@ impl Daemon {
     }
 
     /// Whether nothing is under way that takes real time, and the lab does not want to wait.
-    pub(super) fn leaps_over_waiting(&self) -> bool {
-        self.hasty.is_some_and(|end| self.clock.now() < end)
-            && self.flying == 0
+    pub(super) fn may_leap(&self) -> bool {
+        self.leap_until.is_some_and(|end| self.clock.now() < end)
+            && self.echoes_in_flight == 0
             && self.speed.is_none()
             && self.repair.as_ref().is_none_or(|(_, task)| task.is_finished())
     }
 
-    pub(super) fn tell_state(&mut self) {
+    pub(super) fn update_state(&mut self) {
         let mut doc = self.judge.brief();
         doc["version"] = env!("CARGO_PKG_VERSION").into();
         doc["capabilities"] = capabilities(self.judge.config()).into();
@@ -364,8 +364,8 @@ impl Daemon {
     }
 }
 
-/// Waits for `wake`; or leaps ahead.
-async fn waited(clock: &Clock, wake: Mono, leap: bool) {
+/// Waits until `wake`, or in the lab skips ahead.
+async fn sleep_or_leap(clock: &Clock, wake: Mono, leap: bool) {
     #[cfg(feature = "lab")]
     if leap {
         // Whom else there is something to do for has its turn first.
@@ -377,7 +377,7 @@ async fn waited(clock: &Clock, wake: Mono, leap: bool) {
     clock.sleep_until(wake).await;
 }
 
-async fn asked(receiver: &mut Option<mpsc::Receiver<socket::Asked>>) -> Option<socket::Asked> {
+async fn next_request(receiver: &mut Option<mpsc::Receiver<socket::Asked>>) -> Option<socket::Asked> {
     match receiver {
         Some(receiver) => receiver.recv().await,
         None => std::future::pending().await,

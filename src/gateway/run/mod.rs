@@ -1,5 +1,6 @@
-//! The wiring: sensors, judge, actors, the one clock, recorder, status socket, shutdown. The only place that names both
-//! sides.
+//! Connects sensors, judge and actors, and owns the clock, the recorder, the status socket and the shutdown.
+//!
+//! This is the only place that knows both sides.
 
 mod daemon;
 pub mod desired;

@@ -27,7 +27,7 @@ impl Daemon {
         for action in actions {
             match action {
                 Action::Probe { probe, target } => {
-                    self.flying += 1;
+                    self.echoes_in_flight += 1;
                     if self.probes.try_send((probe, target)).is_err() {
                         self.own.push_back(Observation::EchoNotSent {
                             probe,
@@ -36,7 +36,7 @@ impl Daemon {
                         });
                     }
                 }
-                Action::Repair(repair) => self.repair(repair),
+                Action::Repair(repair) => self.start_remedy(repair),
                 Action::MakeSafe { rung } => {
                     let driver = self.driver();
                     tokio::spawn(async move {
@@ -44,8 +44,8 @@ impl Daemon {
                         info!("after an interrupted {}: {said}", rung.name());
                     });
                 }
-                Action::Check(order) => self.check(order),
-                Action::MeasureSpeed(order) => self.measure(order),
+                Action::Check(order) => self.start_check(order),
+                Action::MeasureSpeed(order) => self.start_speed_test(order),
                 Action::AbortSpeed { test } => {
                     if let Some((running, stop)) = &self.speed
                         && *running == test
@@ -80,10 +80,10 @@ impl Daemon {
         }
         let Some(outbox) = &self.outbox else { return };
         let result = lock(outbox).append(std::slice::from_ref(critical));
-        self.outbox_result(result);
+        self.report_outbox_trouble(result);
     }
 
-    pub(super) fn outbox_result(&mut self, result: Result<(), String>) {
+    pub(super) fn report_outbox_trouble(&mut self, result: Result<(), String>) {
         let trouble = result.err();
         if trouble != self.outbox_trouble {
             self.outbox_trouble = trouble.clone();
@@ -123,7 +123,7 @@ impl Daemon {
         Driver::new(&self.judge.config().remedies, &name)
     }
 
-    pub(super) fn repair(&mut self, repair: Repair) {
+    pub(super) fn start_remedy(&mut self, repair: Repair) {
         let driver = self.driver();
         let report = self.report.clone();
         let (remedy, rung) = (repair.remedy, repair.rung);
@@ -136,7 +136,7 @@ impl Daemon {
     }
 
     /// Asks one layer beside everything else; what came back is an observation.
-    pub(super) fn check(&mut self, order: CheckOrder) {
+    pub(super) fn start_check(&mut self, order: CheckOrder) {
         while self.checks.try_join_next().is_some() {}
         if self.checks.len() >= CHECKS {
             let reply = Reply {
@@ -161,8 +161,8 @@ impl Daemon {
     }
 
     /// Carries a speed test out beside everything else; its end comes back as an observation.
-    pub(super) fn measure(&mut self, order: SpeedOrder) {
-        self.hasty = None;
+    pub(super) fn start_speed_test(&mut self, order: SpeedOrder) {
+        self.leap_until = None;
         let server = self.judge.config().speed.servers.get(usize::from(order.server));
         let url =
             server.map_or(Err("no such server is configured".to_string()), |s| throughput::Url::parse(s));

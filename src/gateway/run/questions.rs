@@ -24,7 +24,7 @@ const HASTE_MOST: Span = Span::days(2);
 const WEDGED_LOOK: std::time::Duration = std::time::Duration::from_millis(100);
 
 impl Daemon {
-    pub(super) fn answer(&mut self, request: Request) -> Value {
+    pub(super) fn answer_request(&mut self, request: Request) -> Value {
         match request {
             Request::Status => self.status(),
             Request::Callback { reason } => {
@@ -45,7 +45,7 @@ impl Daemon {
             }
             #[cfg(feature = "lab")]
             Request::Hasten => {
-                self.hasty = Some(self.clock.now() + HASTE_MOST);
+                self.leap_until = Some(self.clock.now() + HASTE_MOST);
                 json!({ "hastens": true })
             }
         }

@@ -1,4 +1,4 @@
-//! How a life under one configuration begins: what was kept is read, and every part is started.
+//! The start under one configuration: reads the stored state and starts every part.
 
 use super::daemon::{Daemon, Options, Past};
 use super::heartbeat::Heartbeat;
@@ -158,8 +158,8 @@ impl Daemon {
             routine,
             repair: None,
             speed: None,
-            flying: 0,
-            hasty: None,
+            echoes_in_flight: 0,
+            leap_until: None,
             checks: JoinSet::new(),
             gates: Arc::default(),
             heartbeat,
@@ -179,7 +179,7 @@ impl Daemon {
             beat,
             taken: found.taken,
         }));
-        daemon.tell_state();
+        daemon.update_state();
         if let (Some(mqtt), Some(outbox)) = (&config.mqtt, &daemon.outbox) {
             let offset_minutes = config.offset_minutes();
             daemon.mqtt = Some(mqtt::Mqtt::start(mqtt::Wiring {

@@ -1,4 +1,4 @@
-//! One connection to the broker: its client, what is under way on it, and what the broker said it takes.
+//! One connection to the broker: its client, the messages in flight, and the limits that the broker announced.
 
 use crate::act::outbox::{Dropped, Place};
 use linekeeper_contract::units::{Mono, Span};
@@ -18,17 +18,17 @@ pub(super) const WINDOW: usize = 16;
 /// memory for each.
 pub(super) const IN_FLIGHT: u16 = 20;
 
-/// Places in rumqttc's request channel: all that may be under way at once, so that it is never full.
+/// Capacity of rumqttc's request channel: everything that may be in flight at once, so that it is never full.
 pub(super) const REQUESTS: usize = 32;
 
-/// Events that may wait for the owner. When it is behind, reading from the socket stops.
+/// Events that may wait for the keeper. When it falls behind, reading from the socket stops.
 pub(super) const EVENTS: usize = 64;
 
-/// The largest packet that we accept. A receipt has at most [`receipt::LARGEST_RECEIPT`]; the broker is told, and does
-/// not send what is larger.
+/// The largest packet that we accept, in bytes. A receipt has at most 8 KiB (`receipt::LARGEST_RECEIPT`). The broker is
+/// told this limit and does not send larger packets.
 pub(super) const LARGEST_INCOMING: u32 = 32 * 1024;
 
-/// How many receipts the broker may have under way to us.
+/// How many unacknowledged messages the broker may send us.
 pub(super) const RECEIVE_MAXIMUM: u16 = 10;
 
 /// The largest message that is sent when the broker names no limit of its own. Ours are some kilobytes.
@@ -38,10 +38,10 @@ pub(super) const LARGEST_OUTGOING: usize = 1 << 20;
 /// and 7 s.
 pub(super) const CONNECT_LIMIT: Span = Span::seconds(10);
 
-/// How long an acknowledgement may take, counted from the last sign of progress, before the connection is made anew.
+/// How long an acknowledgement may take, counted from the last progress, before we reconnect.
 ///
-/// 4 s: a loaded land line answers within 2 s, a satellite within 1 s. When the WAN died and traffic goes another way by
-/// now, this is what is left of the 5 s in which critical messages are promised; TCP would go on resending for 15 min.
+/// 4 s: a loaded land line answers within 2 s, a satellite within 1 s. After a failover to another uplink this is what is
+/// left of the 5 s promised for critical messages; TCP alone would retransmit for 15 min.
 pub const ACK_LIMIT: Span = Span::seconds(4);
 
 /// One connection.
@@ -52,7 +52,7 @@ pub(super) struct Connection {
     /// When the attempt began, and when CONNACK came.
     pub(super) began: Mono,
     pub(super) up: Option<Mono>,
-    /// In the order given to the client; those without a packet id are not sent yet.
+    /// Given to the client, in order, and not sent yet: they have no packet id.
     pub(super) given: VecDeque<Sent>,
     pub(super) sent: BTreeMap<u16, Sent>,
     pub(super) progress: Mono,
@@ -110,14 +110,14 @@ impl Connection {
         self.under_way().filter_map(|s| s.what.place())
     }
 
-    /// When the patience with the broker ends.
+    /// When the oldest acknowledgement is overdue.
     pub(super) fn ack_deadline(&self) -> Option<Mono> {
         let oldest = self.under_way().map(|s| s.at).min()?;
         Some(oldest.max(self.progress) + ACK_LIMIT)
     }
 }
 
-/// Polling has a task of its own, because rumqttc's `poll` must not be cancelled while it connects.
+/// The polling task. It is separate because rumqttc's `poll` must not be cancelled while it connects.
 pub(super) struct Polling(pub(super) JoinHandle<()>);
 
 impl Drop for Polling {

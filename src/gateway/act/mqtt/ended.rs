@@ -1,4 +1,4 @@
-//! Why a connection ended, or a message was refused: whose fault it may be, and the words for the log.
+//! Why a connection ended or a message was refused: the suspected cause, and the text for the log.
 
 use super::connection::CONNECT_LIMIT;
 use super::tls;
@@ -11,11 +11,11 @@ pub(super) enum Lost {
     Stopped,
     /// The line came back while it was in doubt: the next attempt follows at once.
     Nudged,
-    /// Anything else, in words.
+    /// Any other end: a text for the log, and the suspected cause.
     Broken(String, Fault),
 }
 
-/// Where a lost connection may have had its cause.
+/// What may have caused the loss of a connection.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Fault {
     /// The broker says that it was a message.
@@ -23,20 +23,20 @@ pub(super) enum Fault {
     /// The broker closed the connection without a reason that reached us: a message is possible. (rumqttc loses the
     /// reason of a DISCONNECT without properties, which is how mosquitto sends it.)
     Closed,
-    /// The way, the broker's own life, or we.
+    /// The network, the broker's own operation, or this side.
     Other,
 }
 
-/// Whether the refusal is for the broker's reasons, not for what the message is.
-pub(super) fn by_rights(reason: PubAckReason) -> bool {
+/// Whether the broker refused for its own reasons (rights, quota), not because of the message.
+pub(super) fn is_policy_refusal(reason: PubAckReason) -> bool {
     matches!(
         reason,
         PubAckReason::NotAuthorized | PubAckReason::QuotaExceeded | PubAckReason::PacketIdentifierInUse
     )
 }
 
-/// Whether a message may have been the cause of this end.
-pub(super) fn fault(error: &ConnectionError) -> Fault {
+/// Whether a message may have caused this error.
+pub(super) fn suspected_cause(error: &ConnectionError) -> Fault {
     match error {
         ConnectionError::MqttState(StateError::ServerDisconnect {
             reason_code:
@@ -60,8 +60,8 @@ pub(super) fn fault(error: &ConnectionError) -> Fault {
 }
 
 /// Why a connection ended, in words that follow "lost the broker:" or "cannot connect to the broker:".
-pub(super) fn words(error: &ConnectionError) -> String {
-    if let Some(said) = tls::words(error) {
+pub(super) fn describe_error(error: &ConnectionError) -> String {
+    if let Some(said) = tls::describe(error) {
         return said;
     }
     match error {

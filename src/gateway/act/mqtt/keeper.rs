@@ -1,10 +1,10 @@
-//! The task that owns the connection: it connects, waits, tries again, and keeps a connection as long as it lives.
+//! The task that owns the connection. It connects, serves the connection until it is lost, waits, and tries again.
 
 use super::connection::{
     ACK_LIMIT, CONNECT_LIMIT, Connection, EVENTS, IN_FLIGHT, LARGEST_INCOMING, LARGEST_OUTGOING, Polling,
     RECEIVE_MAXIMUM, REQUESTS, WINDOW, What, name, poll,
 };
-use super::ended::{Fault, Lost, fault, words};
+use super::ended::{Fault, Lost, describe_error, suspected_cause};
 use super::notice::Notices;
 use super::refusals::Trial;
 use super::tls;
@@ -26,11 +26,11 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-/// A connection that lasted this long was a good one: the waits begin again. Longer than [`ACK_LIMIT`], so that a
-/// broker that accepts and never acknowledges is not asked every ten seconds by a whole fleet.
+/// A connection that lasted this long resets the waits. Longer than [`ACK_LIMIT`], so that a whole fleet does not
+/// reconnect every ten seconds to a broker that accepts connections and never acknowledges.
 const GOOD_CONNECTION: Span = Span::seconds(15);
 
-/// The cap of the first wait of a life that has not reached a broker yet; caps double with each failure.
+/// The cap of the first wait while this process has not reached a broker yet. Caps double with each failure.
 const FIRST_WAIT: Span = Span::seconds(1);
 
 /// The cap of the first wait after a connection was lost on a line that is up. The broker was probably restarted, and the whole
@@ -38,17 +38,17 @@ const FIRST_WAIT: Span = Span::seconds(1);
 /// cluster bears.
 const LOST_WAIT: Span = Span::seconds(30);
 
-/// The same while something critical waits: within the 5 s that are promised for it. Few of a fleet have such news at once.
+/// The same while a critical message waits: within the 5 s promised for it. Few gateways of a fleet have one at once.
 const URGENT_WAIT: Span = Span::seconds(4);
 
 /// When the line came back: the cap of the wait, and the age from which an unanswered message shows that the connection
 /// died with the line.
 const NUDGED: Span = Span::seconds(1);
 
-/// How often a disk that could not be written is tried again.
+/// How often writing is retried after the disk failed.
 const DISK_AGAIN: Span = Span::minutes(1);
 
-/// The owner of all that outlives a connection.
+/// The state that outlives a connection.
 pub(super) struct Keeper {
     pub(super) wiring: Wiring,
     pub(super) root: String,
@@ -59,30 +59,30 @@ pub(super) struct Keeper {
     pub(super) stopped: watch::Receiver<Option<String>>,
     /// Failed rounds in a row.
     pub(super) failures: u32,
-    /// A broker was reached in this life: what is lost now it lost for many.
-    pub(super) stood: bool,
-    /// Critical messages that the broker took although nobody listens.
+    /// A broker was reached in this process: when it is lost, probably the whole fleet lost it.
+    pub(super) reached_before: bool,
+    /// Critical messages that the broker accepted although nobody subscribes.
     pub(super) unheard: u64,
-    /// Which broker is next.
-    pub(super) turn: usize,
-    /// Told once, until it changes.
+    /// Index of the next broker in the configuration.
+    pub(super) broker_index: usize,
+    /// Logged once, until it changes.
     pub(super) last_failure: Option<String>,
     pub(super) last_refusal: Option<String>,
     /// Bounded by the outbox: entries of messages that left it are removed.
     pub(super) trials: BTreeMap<Place, Trial>,
     /// Connections in a row lost with messages under way and none acknowledged.
-    pub(super) barren: u32,
-    /// As many acknowledgements are waited for one at a time.
-    pub(super) careful: usize,
-    /// Numbers of messages that were given up, until that is told. At most what the outbox held.
+    pub(super) fruitless_connections: u32,
+    /// While above zero, messages are sent one at a time; each acknowledgement lowers it.
+    pub(super) single_sends_left: usize,
+    /// Numbers of given-up messages that are not reported to the judge yet. At most as many as the outbox held.
     pub(super) given_up: Vec<u64>,
     /// Id of the routine summary under way.
-    pub(super) telling: Option<String>,
-    /// Numbers the states.
-    pub(super) states: u32,
+    pub(super) summary_under_way: Option<String>,
+    /// Counts published states and reports, for their ids.
+    pub(super) state_number: u32,
     pub(super) disk_again: Mono,
     pub(super) notices: Notices,
-    /// The broker refused the report on the configuration: not before.
+    /// After the broker refused the report on the configuration: the earliest next attempt.
     pub(super) report_again: Mono,
 }
 
@@ -90,16 +90,16 @@ impl Keeper {
     pub(super) async fn run(mut self) {
         loop {
             let broker =
-                self.wiring.mqtt.brokers.get(self.turn).or(self.wiring.mqtt.brokers.first()).cloned();
+                self.wiring.mqtt.brokers.get(self.broker_index).or(self.wiring.mqtt.brokers.first()).cloned();
             let Some(broker) = broker else {
                 warn!("no broker is configured: messages stay in the outbox");
                 return;
             };
             let (lost, up) = match self.connect(&broker) {
                 Ok(mut connection) => {
-                    let lost = self.keep(&broker, &mut connection).await;
-                    self.autopsy(&connection, &lost);
-                    self.tell_given_up().await;
+                    let lost = self.serve_connection(&broker, &mut connection).await;
+                    self.suspect_messages(&connection, &lost);
+                    self.report_given_up().await;
                     (lost, connection.up)
                 }
                 Err(why) => (Lost::Broken(why, Fault::Other), None),
@@ -107,9 +107,9 @@ impl Keeper {
             let now = self.wiring.time.now();
             self.notices.disconnected();
             if up.is_some() {
-                self.tell(Observation::BrokerSeen { connected: false }).await;
+                self.report(Observation::BrokerSeen { connected: false }).await;
             }
-            self.tend_disk();
+            self.retry_disk();
             let wait = match lost {
                 Lost::Stopped => return,
                 Lost::Nudged => {
@@ -121,10 +121,10 @@ impl Keeper {
                     if up.is_some_and(|up| now.since(up) >= GOOD_CONNECTION) {
                         self.failures = 0;
                     }
-                    self.stood |= up.is_some();
-                    let wait = jitter(self.cap());
-                    self.failed(&broker, up.is_some(), &why, wait);
-                    self.next_turn(up.is_some());
+                    self.reached_before |= up.is_some();
+                    let wait = jitter(self.longest_wait());
+                    self.log_failure(&broker, up.is_some(), &why, wait);
+                    self.select_next_broker(up.is_some());
                     wait
                 }
             };
@@ -134,9 +134,9 @@ impl Keeper {
         }
     }
 
-    /// The longest that may be waited now.
-    pub(super) fn cap(&self) -> Span {
-        let first = match (self.stood, lock(&self.wiring.outbox).len()) {
+    /// The cap of the next wait.
+    pub(super) fn longest_wait(&self) -> Span {
+        let first = match (self.reached_before, lock(&self.wiring.outbox).len()) {
             (false, _) => FIRST_WAIT,
             (true, 0) => LOST_WAIT,
             (true, _) => URGENT_WAIT,
@@ -144,15 +144,16 @@ impl Keeper {
         first.times(1 << self.failures.min(20)).min(self.wiring.mqtt.reconnect)
     }
 
-    pub(super) fn next_turn(&mut self, was_up: bool) {
-        self.turn = if was_up { 0 } else { (self.turn + 1) % self.wiring.mqtt.brokers.len().max(1) };
-        if self.turn == 0 {
+    pub(super) fn select_next_broker(&mut self, was_up: bool) {
+        self.broker_index =
+            if was_up { 0 } else { (self.broker_index + 1) % self.wiring.mqtt.brokers.len().max(1) };
+        if self.broker_index == 0 {
             self.failures = self.failures.saturating_add(1);
         }
     }
 
-    /// One line for what is new, none for what goes on.
-    pub(super) fn failed(&mut self, broker: &Broker, was_up: bool, why: &str, wait: Span) {
+    /// Logs a new failure at `info`, a repeated one at `debug`.
+    pub(super) fn log_failure(&mut self, broker: &Broker, was_up: bool, why: &str, wait: Span) {
         let what = if was_up { "lost the broker" } else { "cannot connect to the broker" };
         let text = format!("{what} {}: {why}", name(broker));
         if was_up || self.last_failure.as_ref() != Some(&text) {
@@ -163,7 +164,7 @@ impl Keeper {
         self.last_failure = Some(text);
     }
 
-    /// Waits for the next attempt; `false` when asked to end.
+    /// Waits before the next attempt. Returns `false` when the task must end.
     pub(super) async fn wait(&mut self, wait: Span) -> bool {
         let mut stopped = self.stopped.clone();
         let nudge = Arc::clone(&self.nudge);
@@ -183,7 +184,7 @@ impl Keeper {
                         over.set(sleep(jitter(NUDGED).into()));
                     }
                 }
-                // Once a wait: what comes after it goes the same way.
+                // Once per wait: later messages go with this one.
                 () = new.notified(), if !urgent && !hurried => {
                     urgent = true;
                     let left = end.since(self.wiring.time.now());
@@ -193,15 +194,15 @@ impl Keeper {
         }
     }
 
-    /// A new client that begins to connect.
+    /// Creates a client, which starts to connect.
     pub(super) fn connect(&mut self, broker: &Broker) -> Result<Connection, String> {
         let session = format!("{:016x}", fastrand::u64(..));
         let mut options = self.options(broker)?;
         let topic = format!("{}state", self.root);
         let mut will = self.state(&session, false);
-        // When the broker will send it is not known here; its reader knows when it came.
+        // We do not know when the broker will publish it; the reader knows when it arrived.
         will["time"] = Value::Null;
-        // Nor how the line is then: what was so at the connection must not stand as a dead gateway's last word.
+        // Nor the state of the line at that time: the state at connect must not become a dead gateway's last message.
         will["line"] = "unknown".into();
         for field in ["incident_id", "fault_domain"] {
             will[field] = Value::Null;
@@ -280,8 +281,8 @@ impl Keeper {
         Ok(options)
     }
 
-    /// Lives as long as the connection does.
-    pub(super) async fn keep(&mut self, broker: &Broker, connection: &mut Connection) -> Lost {
+    /// Sends and receives until the connection ends.
+    pub(super) async fn serve_connection(&mut self, broker: &Broker, connection: &mut Connection) -> Lost {
         let mut stopped = self.stopped.clone();
         let nudge = Arc::clone(&self.nudge);
         let new = Arc::clone(&self.new);
@@ -291,7 +292,7 @@ impl Keeper {
         loop {
             let mut wake = None;
             if connection.up.is_some() {
-                match self.send(connection) {
+                match self.send_due(connection) {
                     Ok(at) => wake = at,
                     Err(why) => return Lost::Broken(why, Fault::Other),
                 }
@@ -301,15 +302,15 @@ impl Keeper {
             tokio::select! {
                 event = connection.events.recv() => match event {
                     None => return Lost::Broken("the connection's task ended".into(), Fault::Other),
-                    Some(Err(error)) => return Lost::Broken(words(&error), fault(&error)),
+                    Some(Err(error)) => return Lost::Broken(describe_error(&error), suspected_cause(&error)),
                     Some(Ok(event)) => {
-                        if let Err(why) = self.happened(broker, connection, event).await {
+                        if let Err(why) = self.handle_event(broker, connection, event).await {
                             return Lost::Broken(why, Fault::Other);
                         }
                     }
                 },
                 reason = asked_to_end(&mut stopped) => {
-                    self.goodbye(connection, &reason).await;
+                    self.disconnect(connection, &reason).await;
                     return Lost::Stopped;
                 }
                 () = nudge.notified() => {
@@ -340,36 +341,36 @@ impl Keeper {
                 let why = format!("{n} messages were not acknowledged within {ACK_LIMIT}");
                 return Lost::Broken(why, Fault::Other);
             }
-            self.tend_disk();
+            self.retry_disk();
             self.notices.settle(now);
-            self.tell_notice().await;
-            self.tell_given_up().await;
+            self.report_notice().await;
+            self.report_given_up().await;
         }
     }
 
-    pub(super) fn tend_disk(&mut self) {
+    pub(super) fn retry_disk(&mut self) {
         let now = self.wiring.time.now();
         let mut outbox = lock(&self.wiring.outbox);
         if outbox.trouble().is_some() && now >= self.disk_again {
             self.disk_again = now + DISK_AGAIN;
-            // It tells the log by itself when it works again.
+            // The outbox logs its recovery itself.
             let _ = outbox.retry();
         }
     }
 
-    /// Tells the runner; `false` when it does not listen any more.
-    pub(super) async fn tell(&self, observation: Observation) -> bool {
+    /// Reports an observation to the judge's loop. Returns `false` when the loop has ended.
+    pub(super) async fn report(&self, observation: Observation) -> bool {
         let mut stopped = self.stopped.clone();
         tokio::select! {
             biased;
             sent = self.wiring.saw.send(observation) => sent.is_ok(),
-            // The runner may have stopped listening before it asks us to end.
+            // The loop may stop receiving before it asks us to end.
             _ = asked_to_end(&mut stopped) => false,
         }
     }
 
-    /// Publishes that we are going, and goes. Its caller bounds how long that takes.
-    pub(super) async fn goodbye(&mut self, connection: &mut Connection, reason: &str) {
+    /// Publishes `online: false`, then disconnects. The caller limits the time.
+    pub(super) async fn disconnect(&mut self, connection: &mut Connection, reason: &str) {
         if connection.up.is_none() {
             return;
         }
@@ -380,7 +381,7 @@ impl Keeper {
         }
         let mut asked = false;
         loop {
-            // All states under way are answered in order, ours is the last.
+            // States are acknowledged in order; ours is the last.
             if !asked && !connection.under_way().any(|s| s.what == What::State) {
                 asked = connection.client.try_disconnect().is_ok();
             }
@@ -391,7 +392,7 @@ impl Keeper {
                     }
                 }
                 Some(Ok(Event::Incoming(Incoming::PubAck(puback)))) => {
-                    self.answered(connection, &puback).await
+                    self.handle_puback(connection, &puback).await
                 }
                 Some(Ok(_)) => {}
                 // The broker closes after our DISCONNECT.
@@ -401,7 +402,7 @@ impl Keeper {
     }
 }
 
-/// Comes back with the reason when we are to end: asked, or because nobody is left who could ask.
+/// Waits for the request to end and returns its reason. Also returns when the other side is gone.
 async fn asked_to_end(stopped: &mut watch::Receiver<Option<String>>) -> String {
     match stopped.wait_for(Option::is_some).await {
         Ok(reason) => reason.clone().unwrap_or_default(),
@@ -409,7 +410,7 @@ async fn asked_to_end(stopped: &mut watch::Receiver<Option<String>>) -> String {
     }
 }
 
-/// Uniform between nothing and `cap`.
+/// A random wait, uniform between zero and `cap`.
 fn jitter(cap: Span) -> Span {
     Span(fastrand::u64(0..=cap.0))
 }
@@ -419,7 +420,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_are_spread_over_all_of_their_cap() {
+    fn jitter_is_uniform_up_to_its_cap() {
         let cap = Span::seconds(8);
         let waits: Vec<u64> = (0..400).map(|_| jitter(cap).0).collect();
         assert!(waits.iter().all(|w| *w <= cap.0));

@@ -1,13 +1,11 @@
-//! The connection to the broker: one task owns it, and nothing that it was given is lost with it.
+//! The connection to the MQTT broker. One task owns it.
 //!
-//! The outbox is the queue. What rumqttc keeps of it in memory is thrown away with each connection: every attempt gets
-//! a client of its own, and on every CONNACK the subscription is made and all that is not acknowledged is sent again,
-//! in order. A message leaves the outbox when the broker acknowledged it (PUBACK), and the platform tells
-//! repetitions by their id.
+//! The outbox is the queue. rumqttc's own queue is discarded with each connection: every attempt gets a new client. On
+//! every CONNACK we subscribe again and send every unacknowledged message again, in order. A message leaves the outbox
+//! when the broker has acknowledged it (PUBACK). The platform recognises repetitions by their id.
 //!
-//! A dead connection is noticed by the acknowledgement that does not come ([`ACK_LIMIT`]), long before the keep-alive
-//! does. Waits between attempts are uniform between nothing and their cap (full jitter), so that a fleet does not come
-//! back as a herd.
+//! A dead connection is detected by a missing acknowledgement ([`ACK_LIMIT`]), long before the keep-alive would. The wait
+//! before an attempt is uniform between zero and its cap (full jitter), so that a fleet does not reconnect all at once.
 
 pub mod command;
 mod connection;
@@ -39,7 +37,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 use tracing::debug;
 
-/// How long saying goodbye may take.
+/// How long a clean disconnect may take.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// The running connection.
@@ -51,7 +49,7 @@ pub struct Mqtt {
 }
 
 impl Mqtt {
-    /// Begins to connect, and goes on for ever. A broker that is not there yet is normal.
+    /// Starts the task, which keeps trying to connect until [`Mqtt::end`]. An unreachable broker is no error.
     pub fn start(wiring: Wiring) -> Mqtt {
         let nudge = Arc::new(Notify::new());
         let new = lock(&wiring.outbox).new_messages();
@@ -66,29 +64,30 @@ impl Mqtt {
             nudge: Arc::clone(&nudge),
             stopped,
             failures: 0,
-            stood: false,
+            reached_before: false,
             unheard: 0,
-            turn: 0,
+            broker_index: 0,
             last_failure: None,
             last_refusal: None,
             trials: BTreeMap::new(),
-            barren: 0,
-            careful: 0,
+            fruitless_connections: 0,
+            single_sends_left: 0,
             given_up: Vec::new(),
-            telling: None,
-            states: 0,
+            summary_under_way: None,
+            state_number: 0,
             disk_again: Mono(0),
             report_again: Mono(0),
         };
         Mqtt { nudge, stop, task: tokio::spawn(keeper.run()) }
     }
 
-    /// The line came back: connects within a second, and does not trust a connection that owes answers.
+    /// Tells the task that the line is back: it connects within a second, and drops a connection with overdue
+    /// acknowledgements.
     pub fn nudge(&self) {
         self.nudge.notify_one();
     }
 
-    /// Says goodbye (`online: false` with the reason) if connected, and ends. Takes at most a second.
+    /// Publishes `online: false` with `reason` if connected, then ends the task. Takes at most a second.
     pub async fn end(self, reason: &str) {
         let Mqtt { stop, mut task, .. } = self;
         let _ = stop.send(Some(reason.to_owned()));

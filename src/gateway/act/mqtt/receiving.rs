@@ -1,7 +1,7 @@
-//! What the broker sends: its answers, and the platform's messages.
+//! Handles the broker's packets: acknowledgements, and the platform's messages.
 
 use super::connection::{Connection, LARGEST_OUTGOING, WINDOW, What, name};
-use super::ended::by_rights;
+use super::ended::is_policy_refusal;
 use super::keeper::Keeper;
 use super::refusals::REFUSED_LONGEST;
 use super::summaries::routine;
@@ -16,7 +16,7 @@ use rumqttc::v5::{Event, Incoming};
 use tracing::{debug, info, warn};
 
 impl Keeper {
-    pub(super) async fn happened(
+    pub(super) async fn handle_event(
         &mut self,
         broker: &Broker,
         connection: &mut Connection,
@@ -24,10 +24,10 @@ impl Keeper {
     ) -> Result<(), String> {
         match event {
             Event::Incoming(Incoming::ConnAck(connack)) => {
-                self.connected(broker, connection, &connack).await?
+                self.handle_connack(broker, connection, &connack).await?
             }
-            Event::Incoming(Incoming::PubAck(puback)) => self.answered(connection, &puback).await,
-            Event::Incoming(Incoming::Publish(publish)) => self.received(connection, &publish).await,
+            Event::Incoming(Incoming::PubAck(puback)) => self.handle_puback(connection, &puback).await,
+            Event::Incoming(Incoming::Publish(publish)) => self.handle_publish(connection, &publish).await,
             Event::Incoming(Incoming::SubAck(suback)) => {
                 let topics = self.subscriptions();
                 for (topic, code) in topics.iter().zip(&suback.return_codes) {
@@ -50,7 +50,7 @@ impl Keeper {
         Ok(())
     }
 
-    pub(super) async fn connected(
+    pub(super) async fn handle_connack(
         &mut self,
         broker: &Broker,
         connection: &mut Connection,
@@ -89,23 +89,23 @@ impl Keeper {
             .client
             .try_subscribe_many(filters)
             .map_err(|_| "the client takes no more requests".to_owned())?;
-        self.tell(Observation::BrokerSeen { connected: true }).await;
+        self.report(Observation::BrokerSeen { connected: true }).await;
         Ok(())
     }
 
-    /// What we listen for, in one packet on every connection: the broker gives its answers in this order.
+    /// The topics to subscribe to, in one packet on every connection. The broker's return codes have the same order.
     pub(super) fn subscriptions(&self) -> Vec<String> {
         let own = ["callback/receipt", "command", "config/desired"];
         let own = own.into_iter().filter(|t| *t != "config/desired" || self.wiring.desired.is_some());
         own.map(|topic| format!("{}{topic}", self.root)).chain(self.notices.topics()).collect()
     }
 
-    pub(super) async fn answered(&mut self, connection: &mut Connection, puback: &PubAck) {
+    pub(super) async fn handle_puback(&mut self, connection: &mut Connection, puback: &PubAck) {
         let Some(sent) = connection.sent.remove(&puback.pkid) else { return };
         connection.progress = self.wiring.time.now();
         if sent.what.place().is_some() {
             connection.acknowledged = true;
-            self.barren = 0;
+            self.fruitless_connections = 0;
         }
         let taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
         match (sent.what, taken) {
@@ -118,12 +118,12 @@ impl Keeper {
                         self.root
                     ));
                 }
-                self.careful = self.careful.saturating_sub(1);
+                self.single_sends_left = self.single_sends_left.saturating_sub(1);
                 self.trials.remove(&place);
-                // Told first: a death between the two repeats the message, and the news of it.
+                // Reported first: after a crash between the two, message and report are repeated.
                 let number = lock(&self.wiring.outbox).is_current(place).then_some(place.number);
                 let told = match number {
-                    Some(number) => self.tell(Observation::Acknowledged { number }).await,
+                    Some(number) => self.report(Observation::Acknowledged { number }).await,
                     None => true,
                 };
                 if told {
@@ -131,10 +131,10 @@ impl Keeper {
                 }
             }
             (What::Critical(place), false) => {
-                self.refused(place, &format!("{:?}", puback.reason), by_rights(puback.reason))
+                self.record_refusal(place, &format!("{:?}", puback.reason), is_policy_refusal(puback.reason))
             }
             (What::State | What::Report, true) => {}
-            (What::Routine, taken) => self.told_routine(taken, puback),
+            (What::Routine, taken) => self.finish_summary(taken, puback),
             (What::Report, false) => {
                 self.report_again = self.wiring.time.now() + REFUSED_LONGEST;
                 connection.reported_due = true;
@@ -150,11 +150,11 @@ impl Keeper {
         }
     }
 
-    /// The broker has a routine summary, or does not want it: then it is lost, as routine may be.
-    pub(super) fn told_routine(&mut self, taken: bool, puback: &PubAck) {
+    /// The broker accepted or refused a routine summary. A refused one is dropped; only critical messages are retried.
+    pub(super) fn finish_summary(&mut self, taken: bool, puback: &PubAck) {
         let mut summaries = routine(&self.wiring.routine);
-        // It may have given way to newer ones meanwhile, and is counted then.
-        if summaries.waiting.front().is_none_or(|t| Some(&t.id) != self.telling.as_ref()) {
+        // It may have been dropped for newer ones meanwhile; then it is counted already.
+        if summaries.waiting.front().is_none_or(|t| Some(&t.id) != self.summary_under_way.as_ref()) {
             return;
         }
         summaries.waiting.pop_front();
@@ -164,38 +164,38 @@ impl Keeper {
         }
     }
 
-    /// Tells which notice holds, when that changed.
-    pub(super) async fn tell_notice(&mut self) {
+    /// Reports the notice in force, when it changed.
+    pub(super) async fn report_notice(&mut self) {
         if let Some(notice) = self.notices.news()
-            && self.tell(Observation::AreaNoticed { notice: notice.clone() }).await
+            && self.report(Observation::AreaNoticed { notice: notice.clone() }).await
         {
             self.notices.told(notice);
         }
     }
 
-    /// A receipt is acknowledged when the runner has it: what it had no time for comes again with the session.
-    pub(super) async fn received(&mut self, connection: &Connection, publish: &Publish) {
-        if self.taken_in(publish).await && connection.client.try_ack(publish).is_err() {
+    /// A message is acknowledged when the judge's loop has it. The broker sends unacknowledged ones again with the session.
+    pub(super) async fn handle_publish(&mut self, connection: &Connection, publish: &Publish) {
+        if self.process_publish(publish).await && connection.client.try_ack(publish).is_err() {
             debug!("a receipt could not be acknowledged; the broker will send it again");
         }
     }
 
-    /// Whether the message is done with.
-    pub(super) async fn taken_in(&mut self, publish: &Publish) -> bool {
+    /// Returns whether the message may be acknowledged.
+    pub(super) async fn process_publish(&mut self, publish: &Publish) -> bool {
         let topic = String::from_utf8_lossy(&publish.topic).into_owned();
         if let Some(area) = self.notices.area_of(&topic).map(str::to_owned) {
             match self.notices.came(&area, &publish.payload) {
-                Ok(()) => self.tell_notice().await,
+                Ok(()) => self.report_notice().await,
                 Err(why) => self.warn_once(format!("notice on {topic} refused: {why}")),
             }
-            // What could not be told is told later: the broker keeps the notice anyway.
+            // A notice that could not be reported is reported later: the broker retains it.
             return true;
         }
         match topic.strip_prefix(&self.root) {
             Some("callback/receipt") => {}
-            Some("command") => return self.commanded(publish).await,
+            Some("command") => return self.process_command(publish).await,
             Some("config/desired") => {
-                // What it says is the runner's to read.
+                // The daemon reads its content.
                 if let Some(desired) = &self.wiring.desired {
                     desired.send_replace(publish.payload.to_vec());
                 }
@@ -213,7 +213,7 @@ impl Keeper {
             )
         } else {
             match receipt::read(&publish.payload) {
-                Ok(receipt) => return self.tell(Observation::ReceiptCame(receipt)).await,
+                Ok(receipt) => return self.report(Observation::ReceiptCame(receipt)).await,
                 Err(why) => format!("receipt on {topic} refused: {why}"),
             }
         };
@@ -221,7 +221,7 @@ impl Keeper {
         true
     }
 
-    /// One line for what is new, none for what comes again.
+    /// Logs a new problem as a warning, a repeated one at `debug`.
     pub(super) fn warn_once(&mut self, wrong: String) {
         if self.last_refusal.as_ref() == Some(&wrong) {
             debug!("{wrong}");
@@ -231,8 +231,8 @@ impl Keeper {
         }
     }
 
-    /// A command goes to the judge, which keeps its journal; what is none is refused where it can be.
-    pub(super) async fn commanded(&mut self, publish: &Publish) -> bool {
+    /// Commands go to the judge, which keeps their journal. A malformed one is refused, if it has an id to answer to.
+    pub(super) async fn process_command(&mut self, publish: &Publish) -> bool {
         let properties = publish.properties.as_ref();
         let envelope = command::Envelope {
             retained: publish.retain,
@@ -241,8 +241,8 @@ impl Keeper {
         };
         let key = self.wiring.command_key.as_ref();
         match command::read(&publish.payload, envelope, &self.wiring.device_id, key) {
-            command::Read::Command(came) => self.tell(Observation::Commanded(came)).await,
-            command::Read::Refused(refused) => self.tell(Observation::CommandRefused(refused)).await,
+            command::Read::Command(came) => self.report(Observation::Commanded(came)).await,
+            command::Read::Refused(refused) => self.report(Observation::CommandRefused(refused)).await,
             command::Read::Unreadable(why) => {
                 let size = publish.payload.len();
                 self.warn_once(format!("a command of {size} bytes is passed over, for it {why}"));

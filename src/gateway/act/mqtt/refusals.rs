@@ -1,4 +1,4 @@
-//! Messages that the broker refuses, or that connections die of: when they are tried again, and when they are given up.
+//! Messages that the broker refuses, or that seem to break the connection: when to retry them, and when to give up.
 
 use super::connection::{Connection, WINDOW};
 use super::ended::{Fault, Lost};
@@ -8,34 +8,34 @@ use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::observation::Observation;
 use tracing::{debug, info, warn};
 
-/// How often the broker may refuse one message for what it is, before it is given up.
+/// How often the broker may refuse one message because of its content, before we give it up.
 pub(super) const REFUSALS: u32 = 5;
 
 /// How often the broker may refuse one message for the broker's own reasons (rights, quota), before it is given up.
-/// With the waits between, that is about 16 h in which somebody can mend the broker.
+/// With the waits between, that leaves about 16 h to repair the broker.
 pub(super) const REFUSALS_BY_RIGHTS: u32 = 100;
 
-/// The wait after a message's first refusal; it doubles up to [`REFUSED_LONGEST`]. Others go on meanwhile.
+/// The wait after a message's first refusal. It doubles up to [`REFUSED_LONGEST`]; other messages continue meanwhile.
 pub(super) const REFUSED_FIRST: Span = Span::seconds(10);
 
 pub(super) const REFUSED_LONGEST: Span = Span::minutes(10);
 
-/// As many connections in a row closed by the broker without one acknowledgement bring messages out one at a time, and
-/// as many closed with the same single message under way send it behind the others.
+/// After this many connections in a row that the broker closed without one acknowledgement, messages go one at a time.
+/// After as many closed with the same single message in flight, that message goes behind the others.
 pub(super) const SUSPICIOUS: u32 = 3;
 
-/// What is known of a message that did not go through at once.
+/// The failed attempts of one message.
 #[derive(Debug, Default)]
 pub(super) struct Trial {
     pub(super) refusals: u32,
-    /// Connections lost while it alone was under way.
+    /// Connections lost while it alone was in flight.
     pub(super) alone: u32,
     pub(super) not_before: Mono,
 }
 
 impl Keeper {
-    /// The broker answered a message with an error: later again, but not for ever, and not before the others.
-    pub(super) fn refused(&mut self, place: Place, why: &str, by_rights: bool) {
+    /// The broker refused a message: it is retried later, behind the others, and finally given up.
+    pub(super) fn record_refusal(&mut self, place: Place, why: &str, by_rights: bool) {
         let now = self.wiring.time.now();
         let trial = self.trials.entry(place).or_default();
         trial.refusals += 1;
@@ -69,19 +69,19 @@ impl Keeper {
         outbox.refuse(place);
     }
 
-    /// Should we die before, the next life asks for its callbacks again by itself.
-    pub(super) async fn tell_given_up(&mut self) {
+    /// After a crash before this report, the next start requests its callbacks again by itself.
+    pub(super) async fn report_given_up(&mut self) {
         for number in std::mem::take(&mut self.given_up) {
-            self.tell(Observation::GivenUp { number }).await;
+            self.report(Observation::GivenUp { number }).await;
         }
     }
 
-    /// Looks for the message that a lost connection may have died of.
+    /// Looks for a message that may have caused the loss of a connection.
     ///
     /// A broker that has no answer for a message may just close the connection, again and again. So after some
     /// connections without any acknowledgement messages go out one at a time, and one with which the connection is lost
     /// again and again goes behind the others. It is given up only when the broker says that it is at fault.
-    pub(super) fn autopsy(&mut self, connection: &Connection, lost: &Lost) {
+    pub(super) fn suspect_messages(&mut self, connection: &Connection, lost: &Lost) {
         let Lost::Broken(why, fault) = lost else { return };
         let under_way: Vec<Place> = connection.messages().collect();
         if connection.up.is_none() || under_way.is_empty() || *fault == Fault::Other {
@@ -92,7 +92,7 @@ impl Keeper {
             let trial = self.trials.entry(place).or_default();
             trial.alone = trial.alone.saturating_add(1);
             if *fault == Fault::Message {
-                self.refused(place, why, false);
+                self.record_refusal(place, why, false);
             } else if trial.alone >= SUSPICIOUS && others_wait {
                 let wait = REFUSED_FIRST.times(1 << (trial.alone - SUSPICIOUS).min(20)).min(REFUSED_LONGEST);
                 trial.not_before = self.wiring.time.now() + wait;
@@ -100,10 +100,10 @@ impl Keeper {
             }
         }
         if !connection.acknowledged {
-            self.barren = self.barren.saturating_add(1);
+            self.fruitless_connections = self.fruitless_connections.saturating_add(1);
         }
-        if *fault == Fault::Message || self.barren >= SUSPICIOUS {
-            self.careful = 2 * WINDOW;
+        if *fault == Fault::Message || self.fruitless_connections >= SUSPICIOUS {
+            self.single_sends_left = 2 * WINDOW;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What is sent, in which order, and what is added on the way out.
+//! What is sent, in which order, and what is added to each message before it is sent.
 
 use super::command;
 use super::connection::{Connection, Sent, What};
@@ -29,15 +29,15 @@ const SUMMARY_LATE_AFTER: Span = Span::hours(1);
 const SUMMARY_EXPIRES: Span = Span::days(2);
 
 impl Keeper {
-    /// Gives the client what may be sent now; says when there is something to do again.
-    pub(super) fn send(&mut self, connection: &mut Connection) -> Result<Option<Mono>, String> {
+    /// Gives the client everything that may be sent now. Returns when to call it again.
+    pub(super) fn send_due(&mut self, connection: &mut Connection) -> Result<Option<Mono>, String> {
         let now = self.wiring.time.now();
         let mut wake = None;
         let mut wake_at = |at: Mono| wake = Some(wake.map_or(at, |w: Mono| w.min(at)));
         let dropped = lock(&self.wiring.outbox).dropped();
         connection.state_due |= dropped != connection.dropped;
         if connection.state_due {
-            // One at a time, so that they cannot overtake each other on a second attempt.
+            // One at a time, so that they keep their order when sent again.
             let busy = connection.under_way().any(|s| s.what == What::State);
             let ready = connection.state_at.map_or(now, |at| at + STATE_PACE);
             if !busy && now >= ready {
@@ -61,9 +61,9 @@ impl Keeper {
                 self.publish(connection, "config/reported", &reported, true, What::Report)?;
             }
         }
-        let window = if self.careful > 0 { 1 } else { connection.window };
+        let window = if self.single_sends_left > 0 { 1 } else { connection.window };
         while connection.messages().count() < window {
-            let Some((place, message)) = self.next(connection, now) else { break };
+            let Some((place, message)) = self.next_message(connection, now) else { break };
             let mut value = match json::to_tree(&message) {
                 Ok(value) => value,
                 Err(e) => {
@@ -75,10 +75,12 @@ impl Keeper {
             if age.is_none_or(|age| age > LATE_AFTER) {
                 value["late"] = true.into();
             }
-            self.leaves(message.topic(), &mut value);
+            self.prepare_outgoing(message.topic(), &mut value);
             let around = self.root.len() + message.topic().len() + OVERHEAD;
             let mut size = value.to_string().len() + around;
-            if size > connection.largest && shorten(&mut value, connection.largest.saturating_sub(around)) {
+            if size > connection.largest
+                && drop_evidence(&mut value, connection.largest.saturating_sub(around))
+            {
                 info!(
                     "message {} has {size} bytes, the broker takes {}: it goes without its recording or evidence",
                     message.id(),
@@ -109,7 +111,7 @@ impl Keeper {
         Ok(wake)
     }
 
-    /// One routine summary at a time, and only while nothing critical is under way.
+    /// Sends one routine summary at a time, and only while no critical message is in flight.
     pub(super) fn send_routine(&mut self, connection: &mut Connection) -> Result<(), String> {
         if connection.under_way().any(|s| s.what != What::State) {
             return Ok(());
@@ -120,22 +122,26 @@ impl Keeper {
             Some((json::to_tree(t).ok()?, late))
         });
         let Some((mut value, late)) = first else { return Ok(()) };
-        self.leaves("telemetry", &mut value);
+        self.prepare_outgoing("telemetry", &mut value);
         if late {
             value["late"] = true.into();
         }
-        self.telling = value["id"].as_str().map(str::to_owned);
+        self.summary_under_way = value["id"].as_str().map(str::to_owned);
         self.publish(connection, "telemetry", &value, false, What::Routine)
     }
 
-    /// The next message that may be sent: one whose wait is over, else the next in order.
-    pub(super) fn next(&mut self, connection: &mut Connection, now: Mono) -> Option<(Place, Message)> {
+    /// The next message to send: one whose retry wait is over, else the next in order.
+    pub(super) fn next_message(
+        &mut self,
+        connection: &mut Connection,
+        now: Mono,
+    ) -> Option<(Place, Message)> {
         let outbox = lock(&self.wiring.outbox);
         self.trials.retain(|place, _| outbox.holds(*place));
         let mut waiting = self.trials.iter().filter(|(_, t)| t.not_before > Mono(0) && t.not_before <= now);
         let due = waiting.find(|(place, _)| !connection.has(**place)).map(|(place, _)| *place);
         if let Some(place) = due {
-            // Those behind the cursor were passed over; those before it come by themselves.
+            // Those before the cursor were skipped; later ones are reached in order.
             if connection.cursor.is_some_and(|cursor| place <= cursor) {
                 return outbox.get(place).map(|critical| (place, critical.message));
             }
@@ -184,7 +190,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// The retained state: the runner's body, and what only this side knows.
+    /// The retained state: the daemon's body, with the fields that only the connection knows.
     pub(super) fn state(&mut self, session: &str, online: bool) -> Value {
         let mut body = match self.wiring.state.borrow().clone() {
             Value::Object(fields) => Value::Object(fields),
@@ -194,9 +200,9 @@ impl Keeper {
         let stamp = self.wiring.time.stamp();
         let Dropped { events, callbacks, refused, damaged } = lock(&self.wiring.outbox).dropped();
         let summaries = routine(&self.wiring.routine).dropped;
-        self.states = self.states.wrapping_add(1);
+        self.state_number = self.state_number.wrapping_add(1);
         body["schema"] = STATE_SCHEMA.into();
-        body["id"] = format!("{}/state/{session}/{}", self.wiring.device_id, self.states).into();
+        body["id"] = format!("{}/state/{session}/{}", self.wiring.device_id, self.state_number).into();
         body["device_id"] = self.wiring.device_id.as_str().into();
         body["online"] = online.into();
         body["boot_id"] = stamp.boot_id.as_str().into();
@@ -206,24 +212,23 @@ impl Keeper {
             "events": events, "callbacks": callbacks, "refused": refused, "damaged": damaged, "telemetry": summaries,
             "unheard": self.unheard,
         });
-        self.leaves("state", &mut body);
+        self.prepare_outgoing("state", &mut body);
         body
     }
 
-    /// The retained report on the configuration: the runner's body, and what only this side knows.
+    /// The retained report on the configuration: the daemon's body, with id and time.
     pub(super) fn reported(&mut self, session: &str) -> Option<Value> {
         let Value::Object(fields) = self.wiring.reported.borrow().clone() else { return None };
         let mut body = Value::Object(fields);
-        self.states = self.states.wrapping_add(1);
-        body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.states).into();
+        self.state_number = self.state_number.wrapping_add(1);
+        body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.state_number).into();
         body["time"] = json::to_tree(&self.wiring.time.stamp()).unwrap_or_default();
-        self.leaves("config/reported", &mut body);
+        self.prepare_outgoing("config/reported", &mut body);
         Some(body)
     }
 
-    /// The door through which every message goes: its dates are corrected as far as they can be, and what is nobody
-    /// else's stays here.
-    pub(super) fn leaves(&self, topic: &str, message: &mut Value) {
+    /// Every outgoing message passes here: its dates are corrected where possible, and private data is removed.
+    pub(super) fn prepare_outgoing(&self, topic: &str, message: &mut Value) {
         if let Some(boot_at) = self.wiring.time.boot_at() {
             let boot_id = self.wiring.time.stamp().boot_id;
             correct_stamps(message, &boot_id, boot_at, self.wiring.offset_minutes);
@@ -232,8 +237,8 @@ impl Keeper {
     }
 }
 
-/// Takes the largest pieces of evidence out of a message until it has at most `most` bytes; whether it has.
-fn shorten(value: &mut Value, most: usize) -> bool {
+/// Removes the largest pieces of evidence from a message until it has at most `most` bytes. Returns whether it fits.
+fn drop_evidence(value: &mut Value, most: usize) -> bool {
     let pieces = ["/evidence/recorder", "/recorder", "/evidence/samples", "/evidence/facts"];
     for piece in pieces {
         match value.pointer_mut(piece) {
@@ -258,7 +263,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_stamp_of_another_boot_has_no_age() {
+    fn age_is_unknown_across_boots() {
         let stamp = |boot: &str, ms| Stamp { wall: None, synced: false, boot_id: boot.into(), uptime_ms: ms };
         assert_eq!(age(&stamp("a", 9_000), &stamp("a", 3_000)), Some(Span::seconds(6)));
         assert_eq!(age(&stamp("a", 3_000), &stamp("a", 9_000)), Some(Span::ZERO));

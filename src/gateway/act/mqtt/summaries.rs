@@ -17,7 +17,7 @@ pub struct Routine {
 }
 
 impl Routine {
-    /// Takes one in.
+    /// Adds a summary; the oldest is dropped when there are too many.
     pub fn push(&mut self, summary: Telemetry) {
         if self.waiting.len() >= SUMMARIES {
             self.waiting.pop_front();

@@ -1,4 +1,4 @@
-//! What the connection to the broker is made of.
+//! What the connection to the broker needs from the daemon.
 
 use super::summaries::Routine;
 use crate::act::outbox::Outbox;
@@ -15,15 +15,15 @@ use tokio::sync::{mpsc, watch};
 pub trait Time: Send + Sync {
     /// Our monotonic clock.
     fn now(&self) -> Mono;
-    /// This moment, as messages tell it.
+    /// The current time, as it stands in messages.
     fn stamp(&self) -> Stamp;
     /// The civil time at which this boot began, if it is known.
     fn boot_at(&self) -> Option<Wall>;
 }
 
-/// What the connection is made of.
+/// What the connection needs from the daemon.
 pub struct Wiring {
-    /// Where to.
+    /// The configuration of the connection.
     pub mqtt: config::Mqtt,
     /// Part of every topic, and the client id.
     pub device_id: String,
@@ -39,13 +39,13 @@ pub struct Wiring {
     pub routine: Arc<Mutex<Routine>>,
     /// The key by which commands are signed, if there is one.
     pub command_key: Option<[u8; 32]>,
-    /// Where what comes on `config/desired` goes, unread; only the latest counts. `None`: it is not asked for.
+    /// Receives the payload of `config/desired`, unread; only the latest counts. `None`: not subscribed to.
     pub desired: Option<watch::Sender<Vec<u8>>>,
     /// The body of the retained `config/reported`; ids and time are added here. Null: nothing to report.
     pub reported: watch::Receiver<Value>,
     /// Where observations go.
     pub saw: mpsc::Sender<Observation>,
-    /// What of all that may leave the gateway.
+    /// What may leave the gateway.
     pub privacy: Privacy,
     /// The clock.
     pub time: Arc<dyn Time>,
