@@ -9,13 +9,13 @@ use std::process::ExitCode;
 pub(super) const ANY: usize = usize::MAX;
 
 /// What a verb was given: `--name`, `--name value`, and words.
-pub(super) struct Words<'a> {
+pub(super) struct Args<'a> {
     pub(super) flags: Vec<&'a str>,
     pub(super) values: Vec<(&'a str, &'a str)>,
     pub(super) plain: Vec<&'a str>,
 }
 
-impl<'a> Words<'a> {
+impl<'a> Args<'a> {
     /// Reads them; `None`: help was asked for or they are wrong, and the exit code says which.
     pub(super) fn read(
         words: &'a [String],
@@ -23,8 +23,8 @@ impl<'a> Words<'a> {
         flags: &[&str],
         values: &[&str],
         plain: usize,
-    ) -> Result<Words<'a>, ExitCode> {
-        let mut read = Words { flags: Vec::new(), values: Vec::new(), plain: Vec::new() };
+    ) -> Result<Args<'a>, ExitCode> {
+        let mut read = Args { flags: Vec::new(), values: Vec::new(), plain: Vec::new() };
         let mut words = words.iter().map(String::as_str);
         let wrong = |what: String| {
             eprint!("linekeeper: {what}\n\n{help}");

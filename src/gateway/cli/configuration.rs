@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 /// The configuration where none is named: what people write, or what OpenWrt's init script makes of UCI.
-pub(super) fn usual() -> &'static str {
+pub(super) fn default_path() -> &'static str {
     const WRITTEN: &str = "/etc/linekeeper.toml";
     const MADE: &str = "/var/run/linekeeper/config.json";
     if !Path::new(WRITTEN).exists() && Path::new(MADE).exists() { MADE } else { WRITTEN }

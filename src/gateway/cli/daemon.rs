@@ -1,7 +1,7 @@
 //! The verbs of the daemon: run it, check its configuration, ask it.
 
-use super::args::{Words, failed, print};
-use super::configuration::{load, read, usual};
+use super::args::{Args, failed, print};
+use super::configuration::{default_path, load, read};
 use super::exit;
 use super::help::{CALLBACK_HELP, CHECK_HELP, RUN_HELP, STATUS_HELP};
 use crate::config_text::{self, Format};
@@ -10,12 +10,11 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) fn run(words: &[String]) -> ExitCode {
-    let words = match Words::read(words, RUN_HELP, &["--dry-run", "--verbose"], &["--config", "--record"], 0)
-    {
+    let words = match Args::read(words, RUN_HELP, &["--dry-run", "--verbose"], &["--config", "--record"], 0) {
         Ok(words) => words,
         Err(code) => return code,
     };
-    let file = Path::new(words.value("--config").unwrap_or(usual()));
+    let file = Path::new(words.value("--config").unwrap_or(default_path()));
     let (tree, config) = match load(file) {
         Ok(loaded) => loaded,
         Err(code) => return code,
@@ -33,7 +32,7 @@ pub(super) fn run(words: &[String]) -> ExitCode {
 }
 
 pub(super) fn check(words: &[String]) -> ExitCode {
-    let words = match Words::read(words, CHECK_HELP, &["--json"], &[], 1) {
+    let words = match Args::read(words, CHECK_HELP, &["--json"], &[], 1) {
         Ok(words) => words,
         Err(code) => return code,
     };
@@ -67,14 +66,14 @@ fn check_for_programs(path: &Path) -> ExitCode {
     }
 }
 
-fn ask(words: &Words<'_>, request: &crate::run::socket::Request) -> Result<serde_json::Value, ExitCode> {
+fn ask(words: &Args<'_>, request: &crate::run::socket::Request) -> Result<serde_json::Value, ExitCode> {
     let socket = Path::new(words.value("--socket").unwrap_or(config::bounds::SOCKET_DEFAULT));
     crate::run::socket::ask(socket, request).map_err(|why| failed(exit::UNAVAILABLE, why))
 }
 
 pub(super) fn status(words: &[String]) -> ExitCode {
     use crate::run::{show, socket::Request};
-    let words = match Words::read(words, STATUS_HELP, &["--json"], &["--socket"], 0) {
+    let words = match Args::read(words, STATUS_HELP, &["--json"], &["--socket"], 0) {
         Ok(words) => words,
         Err(code) => return code,
     };
@@ -98,7 +97,7 @@ pub(super) fn status(words: &[String]) -> ExitCode {
 
 pub(super) fn callback(words: &[String]) -> ExitCode {
     use crate::run::{show, socket::Request};
-    let words = match Words::read(words, CALLBACK_HELP, &["--json"], &["--reason", "--socket"], 0) {
+    let words = match Args::read(words, CALLBACK_HELP, &["--json"], &["--reason", "--socket"], 0) {
         Ok(words) => words,
         Err(code) => return code,
     };

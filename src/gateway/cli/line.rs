@@ -1,18 +1,18 @@
 //! The verbs that measure the line without the daemon.
 
-use super::args::{Words, failed, misused, print};
-use super::configuration::{load, usual};
+use super::args::{Args, failed, misused, print};
+use super::configuration::{default_path, load};
 use super::exit;
 use super::help::{DIAGNOSE_HELP, SPEEDTEST_HELP};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) fn diagnose(words: &[String]) -> ExitCode {
-    let words = match Words::read(words, DIAGNOSE_HELP, &["--json"], &["--config"], 0) {
+    let words = match Args::read(words, DIAGNOSE_HELP, &["--json"], &["--config"], 0) {
         Ok(words) => words,
         Err(code) => return code,
     };
-    let config = match load(Path::new(words.value("--config").unwrap_or(usual()))) {
+    let config = match load(Path::new(words.value("--config").unwrap_or(default_path()))) {
         Ok((_, config)) => config,
         Err(code) => return code,
     };
@@ -30,7 +30,7 @@ pub(super) fn speedtest(words: &[String]) -> ExitCode {
     use linekeeper_contract::units::Bytes;
     use linekeeper_contract::vocabulary::Direction;
     let flags = ["--json", "--download-only", "--upload-only"];
-    let words = match Words::read(
+    let words = match Args::read(
         words,
         SPEEDTEST_HELP,
         &flags,
@@ -40,7 +40,8 @@ pub(super) fn speedtest(words: &[String]) -> ExitCode {
         Ok(words) => words,
         Err(code) => return code,
     };
-    let file = words.value("--config").or_else(|| Path::new(usual()).exists().then_some(usual()));
+    let file =
+        words.value("--config").or_else(|| Path::new(default_path()).exists().then_some(default_path()));
     let config = match file.map(|file| load(Path::new(file))) {
         Some(Ok((_, config))) => Some(config),
         Some(Err(code)) => return code,

@@ -1,6 +1,6 @@
 //! The verbs `simulate` and `backtest`: the judge decides about simulated years, and about logs of real lines.
 
-use super::args::{ANY, Words, failed, misused, print};
+use super::args::{ANY, Args, failed, misused, print};
 use super::exit;
 use super::help::{BACKTEST_HELP, SIMULATE_HELP};
 use crate::config_text;
@@ -21,7 +21,7 @@ fn ground_failed(failure: &linekeeper_proving::ground::Failure) -> ExitCode {
 pub(super) fn simulate(words: &[String]) -> ExitCode {
     use linekeeper_proving::ground::simulate::{Options, json, show, simulate};
     use std::io::IsTerminal;
-    let words = match Words::read(words, SIMULATE_HELP, &["--json", "--full"], &["--years", "--seeds"], ANY) {
+    let words = match Args::read(words, SIMULATE_HELP, &["--json", "--full"], &["--years", "--seeds"], ANY) {
         Ok(words) => words,
         Err(code) => return code,
     };
@@ -69,7 +69,7 @@ fn promise(
 pub(super) fn backtest(words: &[String]) -> ExitCode {
     use linekeeper_proving::ground::backtest::{Options, backtest, json, show};
     let values = ["--config", "--against", "--promise", "--plot"];
-    let words = match Words::read(words, BACKTEST_HELP, &["--json"], &values, ANY) {
+    let words = match Args::read(words, BACKTEST_HELP, &["--json"], &values, ANY) {
         Ok(words) => words,
         Err(code) => return code,
     };

@@ -1,13 +1,13 @@
 //! The verb `replay`: a recorded trace is decided again.
 
-use super::args::{Words, failed};
+use super::args::{Args, failed};
 use super::exit;
 use super::help::REPLAY_HELP;
 use std::process::ExitCode;
 
 pub(super) fn replay(words: &[String]) -> ExitCode {
     use std::io::{BufRead, BufReader, BufWriter, ErrorKind, Write};
-    let words = match Words::read(words, REPLAY_HELP, &[], &[], 1) {
+    let words = match Args::read(words, REPLAY_HELP, &[], &[], 1) {
         Ok(words) => words,
         Err(code) => return code,
     };

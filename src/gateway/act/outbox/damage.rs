@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 /// Which messages a file speaks of.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Mentioned {
     /// The last mark's place.
     pub(super) mark: Option<Place>,
     /// What waited then, by first and last of each row.
@@ -32,7 +32,7 @@ pub(super) fn gaps(seen: &BTreeSet<Place>, first: Place, last: Place, missing: &
 }
 
 /// Whether this is one that damage took: then it is not any more.
-pub(super) fn found_again(missing: &mut Vec<(Place, Place)>, place: Place) -> bool {
+pub(super) fn take_from_missing(missing: &mut Vec<(Place, Place)>, place: Place) -> bool {
     let Some(at) = missing.iter().position(|(first, last)| (*first..=*last).contains(&place)) else {
         return false;
     };

@@ -58,12 +58,12 @@ pub(super) fn is_event(topic: &str) -> bool {
 }
 
 /// A line with its checksum and its end.
-pub(super) fn line(body: &str) -> Vec<u8> {
+pub(super) fn encode_line(body: &str) -> Vec<u8> {
     format!("{:08x} {body}\n", durable::crc32(body.as_bytes())).into_bytes()
 }
 
 /// Reads what a mark says of the waiting messages.
-pub(super) fn rows(text: &str) -> Option<Vec<(Place, Place)>> {
+pub(super) fn parse_runs(text: &str) -> Option<Vec<(Place, Place)>> {
     if text == "-" {
         return Some(Vec::new());
     }
@@ -78,7 +78,7 @@ pub(super) fn rows(text: &str) -> Option<Vec<(Place, Place)>> {
 }
 
 /// Reads a line without its end; `None` if it is not exactly one of ours.
-pub(super) fn check(text: &[u8]) -> Option<Record> {
+pub(super) fn parse_line(text: &[u8]) -> Option<Record> {
     let text = std::str::from_utf8(text).ok()?;
     let (sum, body) = text.split_once(' ')?;
     // Compared as text, so that nothing but what we wrote is taken.
@@ -100,7 +100,7 @@ pub(super) fn check(text: &[u8]) -> Option<Record> {
             let mut words = rest.split(' ');
             let mut next = || words.next()?.parse().ok();
             let dropped = Dropped { events: next()?, callbacks: next()?, refused: next()?, damaged: next()? };
-            Some(Record::Mark { place, dropped, waited: rows(words.next()?)? })
+            Some(Record::Mark { place, dropped, waited: parse_runs(words.next()?)? })
         }
         "done" => left(Leaving::Delivered),
         "drop" => left(Leaving::Dropped),

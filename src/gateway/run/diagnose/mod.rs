@@ -1,7 +1,7 @@
-//! `linekeeper diagnose`: every layer is asked now, without the daemon, and the answers say where the fault lies.
+//! `linekeeper diagnose`: checks every layer that can be checked right now, without the daemon, and locates the fault.
 //!
-//! Asking and weighing are apart: [`ask`] fills [`Facts`], [`verdict`] is a pure function of them. Where the fault lies it leaves
-//! to the judge's own tables ([`linekeeper_judge::diagnosis`]); the words for people and what to do are its own.
+//! `ask` does the checks and fills `facts::Facts`; `verdict` is a pure function of them. The fault is located with the
+//! tables that the judge uses ([`linekeeper_judge::diagnosis`]). The texts and the advice are written here.
 
 mod ask;
 mod facts;
@@ -9,17 +9,17 @@ mod report;
 mod verdict;
 
 use self::ask::ask;
-use self::report::{rows, shown, written};
+use self::report::{rows, to_json, to_text};
 use self::verdict::verdict;
 use crate::run::socket::{self, Request};
 use linekeeper_contract::message::Domain;
 use linekeeper_judge::config::Config;
 use std::io::IsTerminal as _;
 
-/// Asks all, and gives what is to be printed and whether the line is without a fault.
+/// Checks every layer. Returns the text to print, and whether the line has no fault.
 ///
 /// # Errors
-/// In words, when nothing can be asked at all.
+/// A text, when no check can be made at all.
 pub fn diagnose(config: &Config, as_json: bool) -> Result<(String, bool), String> {
     let daemon = socket::ask(&config.socket, &Request::Status).ok();
     if std::io::stderr().is_terminal() && !as_json {
@@ -36,9 +36,9 @@ pub fn diagnose(config: &Config, as_json: bool) -> Result<(String, bool), String
     let rows = rows(&facts, config);
     let well = matches!(verdict.domain, None | Some(Domain::Server));
     let text = if as_json {
-        format!("{}\n", written(config, &facts, &rows, &verdict, daemon.as_ref()))
+        format!("{}\n", to_json(config, &facts, &rows, &verdict, daemon.as_ref()))
     } else {
-        shown(config, &facts, &rows, &verdict, daemon.as_ref())
+        to_text(config, &facts, &rows, &verdict, daemon.as_ref())
     };
     Ok((text, well))
 }

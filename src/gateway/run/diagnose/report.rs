@@ -20,7 +20,7 @@ pub(super) fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
         rows.push([layer.to_owned(), asked, came, verdict.to_owned()]);
     };
     let bad = beyond(&facts.seen, &config.health);
-    let mut came = how(&facts.seen);
+    let mut came = describe_device(&facts.seen);
     if let Some(why) = &facts.hands_off {
         let _ = write!(came, "; {why}");
     }
@@ -66,7 +66,7 @@ pub(super) fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
             if let Some(us) = reply.took_us {
                 let _ = write!(came, " ({})", millis(us));
             }
-            row(ask.name(), asked(reply), came, said(reply.said));
+            row(ask.name(), asked(reply), came, verdict_word(reply.said));
         }
     };
     checked(Ask::Neighbour, &|reply| reply.whom.clone());
@@ -76,7 +76,7 @@ pub(super) fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
         let (came, verdict) = match echo {
             Echo::Answered(us) => (millis(us), "ok"),
             Echo::Silent => ("no answer".to_owned(), "silent"),
-            Echo::NotSent(obstacle) => (not_sent(obstacle).to_owned(), "not checked"),
+            Echo::NotSent(obstacle) => (obstacle_text(obstacle).to_owned(), "not checked"),
         };
         rows.push([role.to_owned(), format!("echo to {host}"), came, verdict.to_owned()]);
     };
@@ -97,14 +97,14 @@ pub(super) fn rows(facts: &Facts, config: &Config) -> Vec<Row> {
                 ask.name().to_owned(),
                 format!("{}{by}", reply.whom),
                 came,
-                said(reply.said).to_owned(),
+                verdict_word(reply.said).to_owned(),
             ]);
         }
     }
     rows
 }
 
-const fn said(said: Said) -> &'static str {
+const fn verdict_word(said: Said) -> &'static str {
     match said {
         Said::Answered => "ok",
         Said::Refused => "refused",
@@ -114,7 +114,7 @@ const fn said(said: Said) -> &'static str {
     }
 }
 
-const fn not_sent(obstacle: Obstacle) -> &'static str {
+const fn obstacle_text(obstacle: Obstacle) -> &'static str {
     match obstacle {
         Obstacle::NoWay => "not sent: no way there",
         Obstacle::NoAddress => "not sent: its address is not known",
@@ -123,7 +123,7 @@ const fn not_sent(obstacle: Obstacle) -> &'static str {
     }
 }
 
-fn how(seen: &DeviceSeen) -> String {
+fn describe_device(seen: &DeviceSeen) -> String {
     let mut words = Vec::new();
     let mut share = |value: Option<u16>, what: &str| {
         words.extend(value.map(|value| format!("{what} {}", Permille(value))));
@@ -144,7 +144,7 @@ fn millis(us: u32) -> String {
 }
 
 /// What the daemon thinks, in a line.
-fn daemon_says(answer: &Value) -> String {
+fn daemon_summary(answer: &Value) -> String {
     let text = |pointer: &str| answer.pointer(pointer).and_then(Value::as_str);
     let mut words = format!("the daemon runs: line {}", text("/status/line").unwrap_or("unknown"));
     if let Some(id) = text("/status/incident/id") {
@@ -155,7 +155,7 @@ fn daemon_says(answer: &Value) -> String {
     words
 }
 
-fn last_line(verdict: &Verdict) -> String {
+fn conclusion(verdict: &Verdict) -> String {
     match verdict.domain {
         None => format!("No fault found: {}. What to do: {}.", verdict.carried_by, verdict.advice),
         Some(Domain::Unknown) => {
@@ -170,7 +170,7 @@ fn last_line(verdict: &Verdict) -> String {
     }
 }
 
-pub(super) fn shown(
+pub(super) fn to_text(
     config: &Config,
     facts: &Facts,
     rows: &[Row],
@@ -178,16 +178,16 @@ pub(super) fn shown(
     daemon: Option<&Value>,
 ) -> String {
     let device = if facts.device.is_empty() { "no WAN device" } else { &facts.device };
-    let daemon = daemon.map_or("no daemon runs".to_owned(), daemon_says);
+    let daemon = daemon.map_or("no daemon runs".to_owned(), daemon_summary);
     let mut text = format!("{} · {device} · {daemon}\n\n", config.device.id);
     let mut all = vec![["layer", "asked", "came back", "verdict"].map(str::to_owned)];
     all.extend_from_slice(rows);
     crate::run::show::table(&mut text, &all);
-    let _ = writeln!(text, "\n{}", last_line(verdict));
+    let _ = writeln!(text, "\n{}", conclusion(verdict));
     text
 }
 
-pub(super) fn written(
+pub(super) fn to_json(
     config: &Config,
     facts: &Facts,
     rows: &[Row],

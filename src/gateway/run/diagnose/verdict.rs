@@ -19,7 +19,7 @@ pub(super) struct Verdict {
     pub(super) advice: String,
 }
 
-/// By elimination, from the device outward. What was not checked carries nothing.
+/// Locates the fault by elimination, from the device outward. A layer that was not checked proves nothing.
 pub(super) fn verdict(facts: &Facts) -> Verdict {
     let link = &facts.link;
     let device = if facts.device.is_empty() { "the WAN device" } else { facts.device.as_str() };
@@ -63,10 +63,10 @@ pub(super) fn verdict(facts: &Facts) -> Verdict {
         let words = format!("{device} has no carrier");
         return fault(domain, words, "look at the cable, and at the modem and its power");
     }
-    if let Some(verdict) = access(facts, device) {
+    if let Some(verdict) = access_verdict(facts, device) {
         return verdict;
     }
-    // Who answers with a page of his own stands in between, whatever else he lets through.
+    // A portal that answers with its own page is on the path, whatever else it lets through.
     if let Some(forged) = facts.said(Ask::Web, Said::Forged) {
         let words = format!("a login page or a filter answers for {}: {}", forged.whom, forged.detail);
         return fault(
@@ -85,7 +85,7 @@ pub(super) fn verdict(facts: &Facts) -> Verdict {
     if answered.is_empty() && !web {
         return beyond_the_gateway(facts, device);
     }
-    if let Some(verdict) = names(facts) {
+    if let Some(verdict) = name_verdict(facts) {
         return verdict;
     }
     let silent = |said| facts.said(Ask::Web, said);
@@ -102,8 +102,8 @@ pub(super) fn verdict(facts: &Facts) -> Verdict {
     Verdict { domain: None, carried_by, advice: "nothing".to_owned() }
 }
 
-/// An address and a way out.
-fn access(facts: &Facts, device: &str) -> Option<Verdict> {
+/// Checks for an address and a default route.
+fn access_verdict(facts: &Facts, device: &str) -> Option<Verdict> {
     let link = &facts.link;
     let missing = match (link.addresses.is_empty(), link.default_route) {
         (true, _) => "address",
@@ -168,8 +168,8 @@ fn beyond_the_gateway(facts: &Facts, device: &str) -> Verdict {
     Verdict { domain: Some(domain), carried_by, advice: advice.to_owned() }
 }
 
-/// Names that do not resolve, or to what is not true.
-fn names(facts: &Facts) -> Option<Verdict> {
+/// Names that do not resolve, or that resolve to forged answers.
+fn name_verdict(facts: &Facts) -> Option<Verdict> {
     let replies = facts.replies(Ask::Name);
     let own = || replies.iter().filter(|reply| !reply.independent);
     let other = replies.iter().any(|reply| reply.independent && reply.said == Said::Answered);
