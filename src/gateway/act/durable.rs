@@ -1,4 +1,4 @@
-//! Files that survive a power cut: written whole or not at all, and never thrown away when they cannot be read.
+//! Files that survive a power cut: written completely or not at all. An unreadable file is set aside, not deleted.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};

@@ -1,8 +1,8 @@
 //! The operator's program that is run when an incident, a remedy or a callback changes.
 //!
-//! One at a time, in order, so that two of them never work against each other; each bounded in time, and with its whole
-//! process group ended at its limit. What comes faster than the program works waits in a bounded queue; what finds no place
-//! is dropped, counted and told. Nothing waits for the program, and the program cannot make anything wait.
+//! It runs once per change, one at a time and in order, so that two runs never work against each other. Each run has a
+//! time limit, at which its whole process group is killed. Changes wait in a bounded queue; overflow is dropped, counted
+//! and logged. Nothing in the daemon waits for the program.
 
 use crate::program::{Around, End, Ran, run_in};
 use linekeeper_contract::json;

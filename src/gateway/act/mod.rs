@@ -1,8 +1,9 @@
-//! What carries actions out: each part knows how, none knows why.
+//! The actors: they carry out the judge's actions.
 //!
-//! Nothing in here decides. What comes back from the world goes to the judge as an observation.
+//! Nothing in here decides. Results go back to the judge as observations.
 
 pub mod durable;
+pub mod frame;
 pub mod hook;
 pub mod mqtt;
 pub mod outbox;

@@ -1,7 +1,7 @@
-//! Says a text by pointing into another one that the reader has: what is new in it, and where the rest stands.
+//! Delta compression: encodes a text as references into another text that the reader already has, plus the new bytes.
 //!
-//! A snapshot differs from the one before it in a few numbers. Said so it takes a page of flash instead of three, and in
-//! an incident, where one follows the other, a tenth.
+//! A snapshot differs from the one before it in a few numbers. As a delta it takes one page of flash instead of three,
+//! and during an incident, when snapshots follow each other quickly, a tenth.
 //!
 //! ```text
 //! packed   = size of the text, then pieces until nothing is left

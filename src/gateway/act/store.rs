@@ -7,6 +7,7 @@
 //! `state.delta`, as what has changed ([`super::pack`]); it begins with the checksum of the other. When that would
 //! save too little, `state.json` is written anew, and a delta from the one before it is worth nothing.
 
+use super::frame::{decode, encode};
 use super::{durable, pack};
 use linekeeper_contract::json;
 use linekeeper_contract::message::Critical;
@@ -313,32 +314,6 @@ fn latest(content: &[u8], delta: &Path) -> Result<(Kept, u32), String> {
     }
     let json = pack::unpack(json, packed, most).map_err(since)?;
     Ok((parse(&json).map_err(|why| since(&why))?, base))
-}
-
-fn encode(format: &str, body: &[u8]) -> Vec<u8> {
-    let mut content = format!("{format} {:08x}\n", durable::crc32(body)).into_bytes();
-    content.extend_from_slice(body);
-    content.push(b'\n');
-    content
-}
-
-/// Strict: anything but exactly what [`encode`] writes is refused, in words that continue "cannot be used:".
-fn decode<'a>(wanted: &str, content: &'a [u8]) -> Result<&'a [u8], String> {
-    if content.is_empty() {
-        return Err("it is empty".into());
-    }
-    let end = content.iter().position(|b| *b == b'\n').ok_or("its first line has no end")?;
-    let head = std::str::from_utf8(&content[..end]).map_err(|_| "its first line is not text")?;
-    let (format, sum) = head.split_once(' ').ok_or("its first line has no checksum")?;
-    if format != wanted {
-        return Err(format!("its format is {:.40?}, this version reads {wanted:?}", format));
-    }
-    let body = &content[end + 1..];
-    let body = body.strip_suffix(b"\n").ok_or("it ends in the middle")?;
-    if sum != format!("{:08x}", durable::crc32(body)) {
-        return Err("its checksum does not fit its content".into());
-    }
-    Ok(body)
 }
 
 fn parse_taken(json: &[u8]) -> Result<Vec<(Rung, u32)>, String> {

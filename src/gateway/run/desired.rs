@@ -12,7 +12,7 @@
 //!   became of it. To have it tried again, the platform publishes it under another version.
 //! * What is on flash is the desired patch, not what it gave: when the gateway's own file changes, it is laid over that.
 
-use crate::act::durable;
+use crate::act::{durable, frame};
 use linekeeper_contract::json;
 use linekeeper_contract::message::{CONFIG_REPORTED_SCHEMA, ConfigState, Rejected, ReportedConfig};
 use linekeeper_contract::units::{Mono, Span};
@@ -331,8 +331,7 @@ impl Desk {
         let Some(path) = &self.path else { return Ok(()) };
         let body = json::write(&self.kept)
             .map_err(|e| format!("the desired configuration cannot be written as JSON: {e}"))?;
-        let content = format!("{FORMAT} {:08x}\n{body}\n", durable::crc32(body.as_bytes()));
-        durable::replace(path, content.as_bytes()).map(|_| ())
+        durable::replace(path, &frame::encode(FORMAT, body.as_bytes())).map(|_| ())
     }
 }
 
@@ -359,12 +358,9 @@ fn cautious(laid: Laid) -> Result<(Value, Config), String> {
     Ok((tree, config))
 }
 
-/// Anything but exactly what [`Desk::write`] writes is nothing.
+/// `None`: not exactly what [`Desk::write`] writes.
 fn decode(content: &[u8]) -> Option<Kept> {
-    let text = std::str::from_utf8(content).ok()?.strip_suffix('\n')?;
-    let (head, body) = text.split_once('\n')?;
-    let sum = format!("{FORMAT} {:08x}", durable::crc32(body.as_bytes()));
-    if head == sum { json::read(body.as_bytes()).ok() } else { None }
+    json::read(frame::decode(FORMAT, content).ok()?).ok()
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The heartbeat: when the process lived last and how the line stood, once a minute in a file in memory.
+//! The heartbeat: once a minute, the time and the state of the line are written to a file in memory.
 //!
 //! A file beside the status socket: it is there after a crash, and gone (or of another boot) after a power cut. It is only
 //! written where the directory lies in memory: once a minute would be more than a flash should bear.
@@ -58,7 +58,7 @@ impl Heartbeat {
         now >= self.next
     }
 
-    /// Writes one. What cannot be written is let be: then less is known of a crash.
+    /// Writes one. Write errors are ignored: only less is known after a crash.
     pub fn beat(&mut self, beat: Beat) {
         self.next = beat.at + BEAT_EVERY;
         let new = self.path.with_extension("alive.new");

@@ -1,6 +1,6 @@
-//! Keeps the trace: what entered the judge before it is judged, and what came out after.
+//! Records the trace: each observation before the judge sees it, and the judge's actions after.
 //!
-//! After a crash the last line of `trace.jsonl` is the culprit. `linekeeper replay trace.jsonl` prints what
+//! After a crash the last line of `trace.jsonl` is the observation that caused it. `linekeeper replay trace.jsonl` prints what
 //! `actions.jsonl` holds, byte for byte.
 
 use linekeeper_contract::json;

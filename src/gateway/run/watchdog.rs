@@ -1,12 +1,11 @@
-//! Ends the process when its loop no longer turns, so that whoever watches over it (procd) starts it again.
+//! Ends the process when the judge's loop hangs, so that its supervisor (procd) starts it again.
 //!
 //! Policy, in prose:
 //!
-//! * A thread of its own looks every ten seconds whether the judge's loop has turned since its last look. After twelve
-//!   looks in a row without a turn the process is wedged, says so, and ends itself at once. What it must remember is on
-//!   flash before it is acted upon, so the next life goes on with the incident, and puts right what was in course.
-//! * Looks are counted, not time: a gateway that was suspended, or a process that was stopped as a whole, does not find
-//!   two minutes of silence when it goes on.
+//! * A separate thread checks every ten seconds whether the loop has turned since the last check. After twelve checks in a
+//!   row without a turn it logs that the loop hangs and aborts the process. State is on flash before it is acted upon, so
+//!   the next start continues the incident and undoes an interrupted remedy.
+//! * Checks are counted, not time: after a suspended gateway or a stopped process continues, the count is still small.
 //! * The hardware's watchdog is left to procd, which feeds it: a gateway must not reboot because we hang. procd's watchdog
 //!   of services would do the same as this thread, but for a program run at each feeding and a ubus that must
 //!   answer, else a healthy daemon is killed.
@@ -17,9 +16,9 @@ use std::thread;
 use std::time::Duration;
 use tracing::{error, warn};
 
-/// How often it looks.
+/// How often the thread checks.
 pub const LOOK: Duration = Duration::from_secs(10);
-/// How many looks in a row find no turn before it bites.
+/// How many checks in a row without a turn end the process.
 ///
 /// Two minutes in all: a flash file system that collects its garbage holds a write up for some ten seconds, and to be
 /// ended for that would make a slow gateway worse.
@@ -61,7 +60,7 @@ fn watch(turned: &Weak<AtomicBool>, look: Duration) {
         thread::sleep(look);
         let Some(turned) = turned.upgrade() else { return };
         if silence.look(turned.swap(false, Ordering::Relaxed)) {
-            bite(look * LOOKS);
+            abort_process(look * LOOKS);
         }
     }
 }
@@ -78,7 +77,7 @@ impl Silence {
     }
 }
 
-fn bite(silent: Duration) -> ! {
+fn abort_process(silent: Duration) -> ! {
     // By another thread: should the loop hang in the log, we would hang there too.
     let (told, telling) = mpsc::channel();
     let words = thread::Builder::new().spawn(move || {
@@ -97,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_looks_in_a_row_count() {
+    fn only_checks_in_a_row_count() {
         let mut silence = Silence::default();
         for _ in 0..1_000 {
             assert!((1..LOOKS).all(|_| !silence.look(false)));
@@ -109,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_told_of_turns_bites_nobody() {
+    fn watchdog_does_not_fire_while_the_loop_turns() {
         let dog = Watchdog::start(Duration::from_millis(1));
         for _ in 0..50 {
             dog.turned();

@@ -96,7 +96,7 @@ fn pem_words(name: &str, file: &Path, error: &pem::Error, wanted: &str) -> Strin
 }
 
 /// What a failed TLS handshake means, if `error` is one.
-pub fn words(error: &ConnectionError) -> Option<String> {
+pub fn describe(error: &ConnectionError) -> Option<String> {
     let tls = match error {
         ConnectionError::Tls(TlsError::TLS(e)) => e,
         ConnectionError::Tls(TlsError::Io(io)) => io.get_ref()?.downcast_ref::<rustls::Error>()?,
@@ -181,7 +181,7 @@ mod tests {
     fn a_stranger_is_told_from_one_of_the_same_name() {
         let said = |why| {
             let error = rustls::Error::InvalidCertificate(why);
-            words(&ConnectionError::Tls(TlsError::TLS(error))).unwrap()
+            describe(&ConnectionError::Tls(TlsError::TLS(error))).unwrap()
         };
         assert!(
             said(CertificateError::UnknownIssuer)

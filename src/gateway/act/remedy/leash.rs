@@ -1,9 +1,9 @@
-//! What takes the WAN up again when a restart ends between `down` and `up`.
+//! Brings the WAN up again when a restart ends between `down` and `up`.
 
 use std::ffi::OsString;
 use std::process::{Command, Stdio};
 
-/// Runs `argv`, which sends `up`, when it goes out of sight armed: the task was dropped between `down` and `up`.
+/// Runs `argv`, which sends `up`, when it is dropped while armed: the task ended between `down` and `up`.
 pub struct UpAgain {
     argv: Vec<OsString>,
 }

@@ -1,7 +1,7 @@
-//! Carries remedies out. Whether one helped is not its to say: the probes say that.
+//! Carries remedies out. Whether a remedy helped is decided by the probes, not here.
 //!
-//! A driver says how it ended and in words what it did or what kept it; it never fails beyond that, never takes
-//! longer than it may, and never leaves the line worse than it found it.
+//! A driver returns how the remedy ended, and a text that says what was done or what prevented it. It never exceeds its
+//! time limit by more than the steps that make the line safe, and never leaves the line worse than before.
 
 mod configured;
 mod leash;

@@ -1,8 +1,8 @@
-//! The queue of critical messages on flash: first in, first out, bounded in bytes, and safe against a power cut.
+//! The queue of critical messages on flash: first in, first out, limited in bytes, and safe against a power cut.
 //!
-//! One append-only file of lines, each with its own checksum. A message is on flash before [`Outbox::append`] returns;
-//! that the broker has it is written without waiting for the flash, because losing that line only means that the
-//! message goes out once more under the same id.
+//! One append-only file of lines, each with its own checksum. A message is on flash before [`Outbox::append`] returns. The
+//! line that records its delivery is not synced: if a power cut loses it, the message is only sent once more under the
+//! same id.
 //!
 //! ```text
 //! 5ab29a3c mark 0 17 2 0 0 0 0.16-17  highest place so far; given up: events, callbacks, refused, damaged; what waits
@@ -21,17 +21,24 @@
 //! stays in the next ones while it cannot be written here ([`Outbox::unwritten`]). While neither can be written a message is
 //! sent from memory, and what the broker has not got when the process dies is lost without a count: flash never learned of it.
 //!
-//! There may be one process at a time: the daemon's socket sees to that.
+//! Only one process may use it at a time; the daemon's socket guarantees that.
 
+mod damage;
+mod record;
+
+pub use self::record::{Dropped, Place};
+
+use self::damage::{Mentioned, gaps, take_from_missing};
+use self::record::{Leaving, Record, encode_line, is_event, parse_line};
 use super::durable;
 use linekeeper_contract::json;
 use linekeeper_contract::message::Critical;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 const FILE: &str = "outbox.log";
@@ -50,47 +57,6 @@ const CARRIED: usize = 16 * 1024;
 /// The longest file that is read whole: live and dead lines of the largest outbox that can be configured (16 MB), and
 /// some more. What is beyond was not written by us.
 const LONGEST: u64 = 48 << 20;
-
-/// Where a message stands in the order of this device.
-///
-/// Numbers rise over the device's life; when the snapshot that counts them is lost, a new life begins and they start
-/// again, behind what still waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// How often the numbers began anew.
-    pub life: u32,
-    /// [`Critical::number`].
-    pub number: u64,
-}
-
-impl Place {
-    fn next(self) -> Option<Place> {
-        Some(Place { number: self.number.checked_add(1)?, ..self })
-    }
-}
-
-/// What was given up, since the outbox was created.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Dropped {
-    /// Events and command results, for want of room.
-    pub events: u64,
-    /// Callbacks, for want of room.
-    pub callbacks: u64,
-    /// Messages that the broker would not take.
-    pub refused: u64,
-    /// Messages whose lines in the file could not be read any more. One that had been delivered is among them only when the
-    /// line that said so is lost too, or when flash never learned of it at all: where lines are gone at the end, the numbers
-    /// that only memory had are gone alike.
-    pub damaged: u64,
-}
-
-/// Why a message leaves the outbox.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Leaving {
-    Delivered,
-    Dropped,
-    Refused,
-}
 
 #[derive(Debug)]
 struct Entry {
@@ -158,7 +124,7 @@ impl Outbox {
             Ok(None) => {}
             Ok(Some((content, longer))) => {
                 length = content.len() as u64;
-                let mut told = Told::default();
+                let mut told = Mentioned::default();
                 let bad = outbox.replay(&content, &mut told);
                 clean = bad == 0 && !longer && content.last().is_none_or(|b| *b == b'\n');
                 if !clean {
@@ -173,7 +139,7 @@ impl Outbox {
             }
         }
         let recovered = outbox.entries.len();
-        let lost = outbox.know(known.messages, &mut missing, &mut troubles);
+        let lost = outbox.merge_snapshot(known.messages, &mut missing, &mut troubles);
         if let Some((_, bad, longer)) = &damage {
             let trouble = format!(
                 "the outbox {} was damaged: {bad} of its lines cannot be read{}, {recovered} waiting messages were \
@@ -227,12 +193,12 @@ impl Outbox {
         self.write_out(true)
     }
 
-    /// Takes a message in; it is not on flash yet.
+    /// Adds a message in memory; it is not on flash yet.
     fn put(&mut self, place: Place, message: &Critical) -> Result<(), String> {
         let json = json::write(message)
             .map_err(|e| format!("message {} cannot be written as JSON: {e}", message.number))?;
         let topic = message.message.topic();
-        let line = line(&format!("put {} {} {topic} {json}", place.life, place.number));
+        let line = encode_line(&format!("put {} {} {topic} {json}", place.life, place.number));
         self.live += line.len() as u64;
         self.highest = self.highest.max(place);
         self.entries.insert(place, Entry { line, event: is_event(topic), on_flash: false });
@@ -262,7 +228,7 @@ impl Outbox {
     /// The message at `place`, if it still waits.
     pub fn get(&self, place: Place) -> Option<Critical> {
         let entry = self.entries.get(&place)?;
-        match check(entry.line.strip_suffix(b"\n")?)? {
+        match parse_line(entry.line.strip_suffix(b"\n")?)? {
             Record::Put { message, .. } => Some(*message),
             Record::Mark { .. } | Record::Left { .. } => None,
         }
@@ -279,14 +245,14 @@ impl Outbox {
         self.entries.contains_key(&place)
     }
 
-    /// The broker has it.
+    /// Removes a message that the broker acknowledged.
     pub fn done(&mut self, place: Place) {
-        self.leave(place, Leaving::Delivered);
+        self.remove(place, Leaving::Delivered);
     }
 
-    /// The broker will not have it: it is counted and given up.
+    /// Gives up a message that the broker refuses, and counts it.
     pub fn refuse(&mut self, place: Place) {
-        self.leave(place, Leaving::Refused);
+        self.remove(place, Leaving::Refused);
     }
 
     /// Begins a new life: numbers may start again at 1. To be called when the snapshot with the last number is lost
@@ -297,7 +263,7 @@ impl Outbox {
         }
         self.highest = Place { life: self.highest.life.saturating_add(1), number: 0 };
         let mark = self.mark();
-        self.owe(mark);
+        self.queue_line(mark);
         let _ = self.write_out(true);
     }
 
@@ -347,12 +313,12 @@ impl Outbox {
         self.wear
     }
 
-    /// Rings when a message was added.
+    /// Is notified when a message was added.
     pub fn new_messages(&self) -> Arc<Notify> {
         Arc::clone(&self.new)
     }
 
-    fn leave(&mut self, place: Place, how: Leaving) {
+    fn remove(&mut self, place: Place, how: Leaving) {
         let Some(entry) = self.entries.remove(&place) else { return };
         self.live -= entry.line.len() as u64;
         match (how, entry.event) {
@@ -367,13 +333,13 @@ impl Outbox {
             Leaving::Refused => "refused",
         };
         let class = if entry.event { "event" } else { "callback" };
-        self.owe(line(&format!("{word} {} {} {class}", place.life, place.number)));
+        self.queue_line(encode_line(&format!("{word} {} {} {class}", place.life, place.number)));
         if how != Leaving::Dropped && self.trouble().is_none() {
             let _ = self.write_out(false);
         }
     }
 
-    fn owe(&mut self, line: Vec<u8>) {
+    fn queue_line(&mut self, line: Vec<u8>) {
         if self.trouble().is_none() {
             self.owed.extend(line);
         }
@@ -394,11 +360,11 @@ impl Outbox {
             .map(|(first, last)| format!("{}.{}-{}", first.life, first.number, last.number))
             .collect();
         let waits = if runs.is_empty() { "-".to_owned() } else { runs.join(",") };
-        line(&format!("mark {life} {number} {events} {callbacks} {refused} {damaged} {waits}"))
+        encode_line(&format!("mark {life} {number} {events} {callbacks} {refused} {damaged} {waits}"))
     }
 
-    /// Places, first and last, that damage took from the file. Numbers up to `given` were given.
-    fn missing(&mut self, told: &Told, given: u64) -> Vec<(Place, Place)> {
+    /// The ranges of places that damage removed from the file. The judge has assigned numbers up to `given`.
+    fn missing(&mut self, told: &Mentioned, given: u64) -> Vec<(Place, Place)> {
         let mut missing = Vec::new();
         for (first, last) in &told.waited {
             gaps(&told.seen, *first, *last, &mut missing);
@@ -417,8 +383,8 @@ impl Outbox {
         missing
     }
 
-    /// Takes in what the snapshot has and the file has not, and counts what neither has; says how many that is.
-    fn know(
+    /// Adds messages that only the snapshot has, and counts those that neither has. Returns that count.
+    fn merge_snapshot(
         &mut self,
         messages: &[Critical],
         missing: &mut Vec<(Place, Place)>,
@@ -426,7 +392,7 @@ impl Outbox {
     ) -> u64 {
         for message in messages {
             let place = Place { life: self.highest.life, number: message.number };
-            if (found_again(missing, place) || place > self.highest)
+            if (take_from_missing(missing, place) || place > self.highest)
                 && let Err(why) = self.put(place, message)
             {
                 troubles.push(why);
@@ -439,7 +405,7 @@ impl Outbox {
         lost
     }
 
-    /// The oldest event goes before any callback, then the oldest callback.
+    /// Drops messages until the limit is met: the oldest event first, callbacks only when no event is left.
     fn make_room(&mut self) {
         while self.live > self.limit {
             let oldest_event = self.entries.iter().find(|(_, e)| e.event).map(|(p, _)| *p);
@@ -448,7 +414,7 @@ impl Outbox {
                 "the outbox is full: message {} is dropped; raise store.outbox or look why the broker is not reached",
                 place.number
             );
-            self.leave(place, Leaving::Dropped);
+            self.remove(place, Leaving::Dropped);
         }
     }
 
@@ -461,11 +427,15 @@ impl Outbox {
         } else {
             self.write_tail(durably)
         };
-        self.settled(outcome, failed_before)
+        self.record_outcome(outcome, failed_before)
     }
 
     /// What follows from an attempt to write.
-    fn settled(&mut self, outcome: Result<(), String>, failed_before: Option<String>) -> Result<(), String> {
+    fn record_outcome(
+        &mut self,
+        outcome: Result<(), String>,
+        failed_before: Option<String>,
+    ) -> Result<(), String> {
         match (outcome, failed_before) {
             (Ok(()), Some(_)) => {
                 tracing::info!("the outbox {} can be written again", self.path.display());
@@ -554,14 +524,14 @@ impl Outbox {
     }
 
     /// Takes in what the file says; returns how many lines it could not read.
-    fn replay(&mut self, content: &[u8], told: &mut Told) -> usize {
+    fn replay(&mut self, content: &[u8], told: &mut Mentioned) -> usize {
         let mut bad = 0;
         let content = content.strip_suffix(b"\n").unwrap_or(content);
         if content.is_empty() {
             return 0;
         }
         for text in content.split(|b| *b == b'\n') {
-            let Some(record) = check(text) else {
+            let Some(record) = parse_line(text) else {
                 bad += 1;
                 continue;
             };
@@ -611,114 +581,12 @@ pub struct Known<'a> {
     pub messages: &'a [Critical],
 }
 
-/// Whether this is one that damage took: then it is not any more.
-fn found_again(missing: &mut Vec<(Place, Place)>, place: Place) -> bool {
-    let Some(at) = missing.iter().position(|(first, last)| (*first..=*last).contains(&place)) else {
-        return false;
-    };
-    let (first, last) = missing.swap_remove(at);
-    if first < place {
-        missing.push((first, Place { number: place.number - 1, ..place }));
-    }
-    if let Some(next) = place.next().filter(|next| *next <= last) {
-        missing.push((next, last));
-    }
-    true
-}
-
 /// Counts one more.
 fn add(count: &mut u64) {
     *count = count.saturating_add(1);
 }
 
-/// What goes before a callback goes.
-fn is_event(topic: &str) -> bool {
-    topic != "callback"
-}
-
-/// Which messages a file speaks of.
-#[derive(Default)]
-struct Told {
-    /// The last mark's place.
-    mark: Option<Place>,
-    /// What waited then, by first and last of each row.
-    waited: Vec<(Place, Place)>,
-    /// Those with a line of their own that can be read.
-    seen: BTreeSet<Place>,
-}
-
-/// Adds to `missing` the rows between `first` and `last`, both of one life, of which nothing is seen.
-fn gaps(seen: &BTreeSet<Place>, first: Place, last: Place, missing: &mut Vec<(Place, Place)>) {
-    if first > last {
-        return;
-    }
-    let mut next = Some(first);
-    for place in seen.range(first..=last) {
-        if let Some(from) = next.filter(|from| from < place) {
-            missing.push((from, Place { number: place.number - 1, ..*place }));
-        }
-        next = place.next();
-    }
-    if let Some(from) = next.filter(|from| *from <= last) {
-        missing.push((from, last));
-    }
-}
-
-/// What a line says.
-enum Record {
-    Mark { place: Place, dropped: Dropped, waited: Vec<(Place, Place)> },
-    Put { place: Place, event: bool, message: Box<Critical> },
-    Left { place: Place, how: Leaving, event: bool },
-}
-
-/// A line with its checksum and its end.
-fn line(body: &str) -> Vec<u8> {
-    format!("{:08x} {body}\n", durable::crc32(body.as_bytes())).into_bytes()
-}
-
-/// Reads what a mark says of the waiting messages.
-fn rows(text: &str) -> Option<Vec<(Place, Place)>> {
-    if text == "-" {
-        return Some(Vec::new());
-    }
-    let row = |text: &str| {
-        let (life, numbers) = text.split_once('.')?;
-        let (first, last) = numbers.split_once('-')?;
-        let life = life.parse().ok()?;
-        let place = |number: &str| Some(Place { life, number: number.parse().ok()? });
-        Some((place(first)?, place(last)?))
-    };
-    text.split(',').map(row).collect()
-}
-
-/// Reads a line without its end; `None` if it is not exactly one of ours.
-fn check(text: &[u8]) -> Option<Record> {
-    let text = std::str::from_utf8(text).ok()?;
-    let (sum, body) = text.split_once(' ')?;
-    // Compared as text, so that nothing but what we wrote is taken.
-    if sum != format!("{:08x}", durable::crc32(body.as_bytes())) {
-        return None;
-    }
-    let mut words = body.splitn(4, ' ');
-    let word = words.next()?;
-    let place = Place { life: words.next()?.parse().ok()?, number: words.next()?.parse().ok()? };
-    let rest = words.next()?;
-    let left = |how| Some(Record::Left { place, how, event: is_event(rest) });
-    match word {
-        "put" => {
-            let (topic, json) = rest.split_once(' ')?;
-            let message = Box::new(json::read(json.as_bytes()).ok()?);
-            Some(Record::Put { place, event: is_event(topic), message })
-        }
-        "mark" => {
-            let mut words = rest.split(' ');
-            let mut next = || words.next()?.parse().ok();
-            let dropped = Dropped { events: next()?, callbacks: next()?, refused: next()?, damaged: next()? };
-            Some(Record::Mark { place, dropped, waited: rows(words.next()?)? })
-        }
-        "done" => left(Leaving::Delivered),
-        "drop" => left(Leaving::Dropped),
-        "refused" => left(Leaving::Refused),
-        _ => None,
-    }
+/// Locks the outbox. The daemon has one thread, and a panic ends it: a poisoned lock does not occur.
+pub(crate) fn lock(outbox: &Mutex<Outbox>) -> MutexGuard<'_, Outbox> {
+    outbox.lock().unwrap_or_else(PoisonError::into_inner)
 }

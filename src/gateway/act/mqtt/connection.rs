@@ -1,0 +1,151 @@
+//! One connection to the broker: its client, the messages in flight, and the limits that the broker announced.
+
+use crate::act::outbox::{Dropped, Place};
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_judge::config::Broker;
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
+use std::collections::{BTreeMap, VecDeque};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+/// How many messages may be unacknowledged at once.
+///
+/// 16: with 2 kB each that is 1.3 Mbit/s over a round trip of 200 ms, and after an outage of a week the queue is gone
+/// in seconds; more would only repeat more after a broken connection.
+pub(super) const WINDOW: usize = 16;
+
+/// rumqttc's own limit, above [`WINDOW`] so that the state and the subscription never wait for messages. It reserves
+/// memory for each.
+pub(super) const IN_FLIGHT: u16 = 20;
+
+/// Capacity of rumqttc's request channel: everything that may be in flight at once, so that it is never full.
+pub(super) const REQUESTS: usize = 32;
+
+/// Events that may wait for the keeper. When it falls behind, reading from the socket stops.
+pub(super) const EVENTS: usize = 64;
+
+/// The largest packet that we accept, in bytes. A receipt has at most 8 KiB (`receipt::LARGEST_RECEIPT`). The broker is
+/// told this limit and does not send larger packets.
+pub(super) const LARGEST_INCOMING: u32 = 32 * 1024;
+
+/// How many unacknowledged messages the broker may send us.
+pub(super) const RECEIVE_MAXIMUM: u16 = 10;
+
+/// The largest message that is sent when the broker names no limit of its own. Ours are some kilobytes.
+pub(super) const LARGEST_OUTGOING: usize = 1 << 20;
+
+/// For DNS, TCP, TLS and CONNACK together. A slow router's TLS handshake takes about a second; a lost SYN costs 1, 3
+/// and 7 s.
+pub(super) const CONNECT_LIMIT: Span = Span::seconds(10);
+
+/// How long an acknowledgement may take, counted from the last progress, before we reconnect.
+///
+/// 4 s: a loaded land line answers within 2 s, a satellite within 1 s. After a failover to another uplink this is what is
+/// left of the 5 s promised for critical messages; TCP alone would retransmit for 15 min.
+pub const ACK_LIMIT: Span = Span::seconds(4);
+
+/// One connection.
+pub(super) struct Connection {
+    pub(super) client: AsyncClient,
+    pub(super) events: mpsc::Receiver<Result<Event, ConnectionError>>,
+    pub(super) session: String,
+    /// When the attempt began, and when CONNACK came.
+    pub(super) began: Mono,
+    pub(super) up: Option<Mono>,
+    /// Given to the client, in order, and not sent yet: they have no packet id.
+    pub(super) given: VecDeque<Sent>,
+    pub(super) sent: BTreeMap<u16, Sent>,
+    pub(super) progress: Mono,
+    pub(super) acknowledged: bool,
+    pub(super) window: usize,
+    pub(super) largest: usize,
+    /// The broker keeps retained messages.
+    pub(super) retain: bool,
+    pub(super) cursor: Option<Place>,
+    pub(super) state_due: bool,
+    pub(super) reported_due: bool,
+    pub(super) state_at: Option<Mono>,
+    pub(super) dropped: Dropped,
+    pub(super) _polling: Polling,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Sent {
+    pub(super) what: What,
+    pub(super) at: Mono,
+}
+
+/// What a packet carries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum What {
+    /// The retained state.
+    State,
+    /// The retained report on the configuration.
+    Report,
+    /// The first of the routine summaries.
+    Routine,
+    /// A message of the outbox.
+    Critical(Place),
+}
+
+impl What {
+    pub(super) fn place(self) -> Option<Place> {
+        match self {
+            What::Critical(place) => Some(place),
+            What::State | What::Report | What::Routine => None,
+        }
+    }
+}
+
+impl Connection {
+    pub(super) fn under_way(&self) -> impl Iterator<Item = &Sent> {
+        self.sent.values().chain(&self.given)
+    }
+
+    pub(super) fn has(&self, place: Place) -> bool {
+        self.under_way().any(|s| s.what == What::Critical(place))
+    }
+
+    pub(super) fn messages(&self) -> impl Iterator<Item = Place> {
+        self.under_way().filter_map(|s| s.what.place())
+    }
+
+    /// When the oldest acknowledgement is overdue.
+    pub(super) fn ack_deadline(&self) -> Option<Mono> {
+        let oldest = self.under_way().map(|s| s.at).min()?;
+        Some(oldest.max(self.progress) + ACK_LIMIT)
+    }
+}
+
+/// The polling task. It is separate because rumqttc's `poll` must not be cancelled while it connects.
+pub(super) struct Polling(pub(super) JoinHandle<()>);
+
+impl Drop for Polling {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+pub(super) async fn poll(mut event_loop: EventLoop, into: mpsc::Sender<Result<Event, ConnectionError>>) {
+    loop {
+        let event = event_loop.poll().await;
+        let over = event.is_err();
+        if over {
+            // What was read together with the end still counts: mosquitto 2.0.11 says why it refuses a message and closes
+            // the connection in the same breath. rumqttc would keep these events for its next connection.
+            while let Some(read) = event_loop.state.events.pop_front() {
+                if into.send(Ok(read)).await.is_err() {
+                    return;
+                }
+            }
+        }
+        if into.send(event).await.is_err() || over {
+            return;
+        }
+    }
+}
+
+pub(super) fn name(broker: &Broker) -> String {
+    let scheme = if broker.tls { "mqtts" } else { "mqtt" };
+    format!("{scheme}://{}:{}", broker.host, broker.port)
+}

@@ -1,0 +1,272 @@
+//! What is sent, in which order, and what is added to each message before it is sent.
+
+use super::command;
+use super::connection::{Connection, Sent, What};
+use super::keeper::Keeper;
+use super::summaries::routine;
+use crate::act::outbox::{Dropped, Place, lock};
+use linekeeper_contract::json;
+use linekeeper_contract::message::{Message, STATE_SCHEMA, Stamp, correct_stamps};
+use linekeeper_contract::units::{Mono, Span};
+use rumqttc::v5::mqttbytes::QoS;
+use rumqttc::v5::mqttbytes::v5::PublishProperties;
+use serde_json::{Value, json};
+use tracing::info;
+
+/// Everything of a PUBLISH packet beside topic and payload: headers, packet id, properties. At most this.
+const OVERHEAD: usize = 64;
+
+/// The state is published at most once in this time.
+const STATE_PACE: Span = Span::seconds(1);
+
+/// A message sent later than this after its fact is marked `late`: the promise is 5 s.
+const LATE_AFTER: Span = Span::seconds(5);
+
+/// A summary sent later than this after its end is marked `late`: by then the next one is due, by default.
+const SUMMARY_LATE_AFTER: Span = Span::hours(1);
+
+/// How long the broker may keep a summary for a reader that is away: as long as we would.
+const SUMMARY_EXPIRES: Span = Span::days(2);
+
+impl Keeper {
+    /// Gives the client everything that may be sent now. Returns when to call it again.
+    pub(super) fn send_due(&mut self, connection: &mut Connection) -> Result<Option<Mono>, String> {
+        let now = self.wiring.time.now();
+        let mut wake = None;
+        let mut wake_at = |at: Mono| wake = Some(wake.map_or(at, |w: Mono| w.min(at)));
+        let dropped = lock(&self.wiring.outbox).dropped();
+        connection.state_due |= dropped != connection.dropped;
+        if connection.state_due {
+            // One at a time, so that they keep their order when sent again.
+            let busy = connection.under_way().any(|s| s.what == What::State);
+            let ready = connection.state_at.map_or(now, |at| at + STATE_PACE);
+            if !busy && now >= ready {
+                let state = self.state(&connection.session, true);
+                self.publish(connection, "state", &state, true, What::State)?;
+                connection.state_due = false;
+                connection.state_at = Some(now);
+                connection.dropped = dropped;
+            } else if !busy {
+                wake_at(ready);
+            }
+        }
+        // mosquitto closes the connection of whoever publishes what it may not: an access list that does not know the
+        // report yet must not cost more than that.
+        let may_report = now >= self.report_again;
+        if connection.reported_due && !may_report {
+            wake_at(self.report_again);
+        } else if connection.reported_due && !connection.under_way().any(|s| s.what == What::Report) {
+            connection.reported_due = false;
+            if let Some(reported) = self.reported(&connection.session) {
+                self.publish(connection, "config/reported", &reported, true, What::Report)?;
+            }
+        }
+        let window = if self.single_sends_left > 0 { 1 } else { connection.window };
+        while connection.messages().count() < window {
+            let Some((place, message)) = self.next_message(connection, now) else { break };
+            let mut value = match json::to_tree(&message) {
+                Ok(value) => value,
+                Err(e) => {
+                    self.give_up(place, message.id(), &format!("it cannot be written as JSON: {e}"));
+                    continue;
+                }
+            };
+            let age = age(&self.wiring.time.stamp(), message.time());
+            if age.is_none_or(|age| age > LATE_AFTER) {
+                value["late"] = true.into();
+            }
+            self.prepare_outgoing(message.topic(), &mut value);
+            let around = self.root.len() + message.topic().len() + OVERHEAD;
+            let mut size = value.to_string().len() + around;
+            if size > connection.largest
+                && drop_evidence(&mut value, connection.largest.saturating_sub(around))
+            {
+                info!(
+                    "message {} has {size} bytes, the broker takes {}: it goes without its recording or evidence",
+                    message.id(),
+                    connection.largest
+                );
+                size = value.to_string().len() + around;
+            }
+            if size > connection.largest {
+                let why = format!("it has {size} bytes, the broker takes {}", connection.largest);
+                self.give_up(place, message.id(), &why);
+                continue;
+            }
+            self.publish(connection, message.topic(), &value, false, What::Critical(place))?;
+        }
+        self.send_routine(connection)?;
+        if let Some(at) = connection.ack_deadline() {
+            wake_at(at);
+        }
+        if let Some(at) = self.notices.settles() {
+            wake_at(at);
+        }
+        for trial in self.trials.values().filter(|t| t.not_before > now) {
+            wake_at(trial.not_before);
+        }
+        if lock(&self.wiring.outbox).trouble().is_some() {
+            wake_at(self.disk_again);
+        }
+        Ok(wake)
+    }
+
+    /// Sends one routine summary at a time, and only while no critical message is in flight.
+    pub(super) fn send_routine(&mut self, connection: &mut Connection) -> Result<(), String> {
+        if connection.under_way().any(|s| s.what != What::State) {
+            return Ok(());
+        }
+        let now = self.wiring.time.stamp();
+        let first = routine(&self.wiring.routine).waiting.front().and_then(|t| {
+            let late = age(&now, &t.time).is_none_or(|age| age > SUMMARY_LATE_AFTER);
+            Some((json::to_tree(t).ok()?, late))
+        });
+        let Some((mut value, late)) = first else { return Ok(()) };
+        self.prepare_outgoing("telemetry", &mut value);
+        if late {
+            value["late"] = true.into();
+        }
+        self.summary_under_way = value["id"].as_str().map(str::to_owned);
+        self.publish(connection, "telemetry", &value, false, What::Routine)
+    }
+
+    /// The next message to send: one whose retry wait is over, else the next in order.
+    pub(super) fn next_message(
+        &mut self,
+        connection: &mut Connection,
+        now: Mono,
+    ) -> Option<(Place, Message)> {
+        let outbox = lock(&self.wiring.outbox);
+        self.trials.retain(|place, _| outbox.holds(*place));
+        let mut waiting = self.trials.iter().filter(|(_, t)| t.not_before > Mono(0) && t.not_before <= now);
+        let due = waiting.find(|(place, _)| !connection.has(**place)).map(|(place, _)| *place);
+        if let Some(place) = due {
+            // Those before the cursor were skipped; later ones are reached in order.
+            if connection.cursor.is_some_and(|cursor| place <= cursor) {
+                return outbox.get(place).map(|critical| (place, critical.message));
+            }
+        }
+        loop {
+            let (place, critical) = outbox.after(connection.cursor)?;
+            connection.cursor = Some(place);
+            let waits = self.trials.get(&place).is_some_and(|t| t.not_before > now);
+            if !waits && !connection.has(place) {
+                return Some((place, critical.message));
+            }
+        }
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        connection: &mut Connection,
+        topic: &str,
+        payload: &Value,
+        retain: bool,
+        what: What,
+    ) -> Result<(), String> {
+        let correlation = payload.get("correlation").and_then(Value::as_str).and_then(command::bytes);
+        let about = PublishProperties {
+            payload_format_indicator: Some(1),
+            content_type: Some("application/json".into()),
+            correlation_data: correlation.map(Into::into),
+            message_expiry_interval: match what {
+                What::Routine => u32::try_from(SUMMARY_EXPIRES.whole_seconds()).ok(),
+                // Retained, or to be kept until it was heard.
+                What::State | What::Report | What::Critical(_) => None,
+            },
+            ..PublishProperties::default()
+        };
+        connection
+            .client
+            .try_publish_with_properties(
+                format!("{}{topic}", self.root),
+                QoS::AtLeastOnce,
+                retain && connection.retain,
+                payload.to_string(),
+                about,
+            )
+            .map_err(|_| "the client takes no more requests".to_owned())?;
+        connection.given.push_back(Sent { what, at: self.wiring.time.now() });
+        Ok(())
+    }
+
+    /// The retained state: the daemon's body, with the fields that only the connection knows.
+    pub(super) fn state(&mut self, session: &str, online: bool) -> Value {
+        let mut body = match self.wiring.state.borrow().clone() {
+            Value::Object(fields) => Value::Object(fields),
+            Value::Null => json!({}),
+            other => json!({ "line": other }),
+        };
+        let stamp = self.wiring.time.stamp();
+        let Dropped { events, callbacks, refused, damaged } = lock(&self.wiring.outbox).dropped();
+        let summaries = routine(&self.wiring.routine).dropped;
+        self.state_number = self.state_number.wrapping_add(1);
+        body["schema"] = STATE_SCHEMA.into();
+        body["id"] = format!("{}/state/{session}/{}", self.wiring.device_id, self.state_number).into();
+        body["device_id"] = self.wiring.device_id.as_str().into();
+        body["online"] = online.into();
+        body["boot_id"] = stamp.boot_id.as_str().into();
+        body["session_id"] = session.into();
+        body["time"] = json::to_tree(&stamp).unwrap_or_default();
+        body["dropped"] = json!({
+            "events": events, "callbacks": callbacks, "refused": refused, "damaged": damaged, "telemetry": summaries,
+            "unheard": self.unheard,
+        });
+        self.prepare_outgoing("state", &mut body);
+        body
+    }
+
+    /// The retained report on the configuration: the daemon's body, with id and time.
+    pub(super) fn reported(&mut self, session: &str) -> Option<Value> {
+        let Value::Object(fields) = self.wiring.reported.borrow().clone() else { return None };
+        let mut body = Value::Object(fields);
+        self.state_number = self.state_number.wrapping_add(1);
+        body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.state_number).into();
+        body["time"] = json::to_tree(&self.wiring.time.stamp()).unwrap_or_default();
+        self.prepare_outgoing("config/reported", &mut body);
+        Some(body)
+    }
+
+    /// Every outgoing message passes here: its dates are corrected where possible, and private data is removed.
+    pub(super) fn prepare_outgoing(&self, topic: &str, message: &mut Value) {
+        if let Some(boot_at) = self.wiring.time.boot_at() {
+            let boot_id = self.wiring.time.stamp().boot_id;
+            correct_stamps(message, &boot_id, boot_at, self.wiring.offset_minutes);
+        }
+        self.wiring.privacy.apply(topic, message);
+    }
+}
+
+/// Removes the largest pieces of evidence from a message until it has at most `most` bytes. Returns whether it fits.
+fn drop_evidence(value: &mut Value, most: usize) -> bool {
+    let pieces = ["/evidence/recorder", "/recorder", "/evidence/samples", "/evidence/facts"];
+    for piece in pieces {
+        match value.pointer_mut(piece) {
+            Some(Value::Array(entries)) => entries.clear(),
+            Some(other) => *other = Value::Null,
+            None => continue,
+        }
+        if value.to_string().len() <= most {
+            return true;
+        }
+    }
+    false
+}
+
+/// How long ago `then` was; `None` when that was in another boot.
+fn age(now: &Stamp, then: &Stamp) -> Option<Span> {
+    (now.boot_id == then.boot_id).then(|| Span(now.uptime_ms.saturating_sub(then.uptime_ms)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn age_is_unknown_across_boots() {
+        let stamp = |boot: &str, ms| Stamp { wall: None, synced: false, boot_id: boot.into(), uptime_ms: ms };
+        assert_eq!(age(&stamp("a", 9_000), &stamp("a", 3_000)), Some(Span::seconds(6)));
+        assert_eq!(age(&stamp("a", 3_000), &stamp("a", 9_000)), Some(Span::ZERO));
+        assert_eq!(age(&stamp("a", 9_000), &stamp("b", 8_999)), None);
+    }
+}
