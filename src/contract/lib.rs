@@ -5,5 +5,6 @@
 pub mod json;
 pub mod message;
 pub mod recording;
+pub mod stamp;
 pub mod units;
 pub mod vocabulary;

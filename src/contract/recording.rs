@@ -1,7 +1,7 @@
 //! A part of the flight recorder, as it goes with an incident.
 
 use crate::json;
-use crate::message::Stamp;
+use crate::stamp::Stamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 

@@ -185,3 +185,149 @@ impl Reading {
         }
     }
 }
+
+/// A detected condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// Nothing comes through.
+    Outage,
+    /// Many short outages.
+    Flapping,
+    /// Slower than was promised.
+    ShortRate,
+    /// The line carries packets, but names are not resolved.
+    NoNames,
+    /// The line carries packets, but somebody in between answers in the web's place.
+    Portal,
+    /// The gateway itself is about to fail.
+    Device,
+    /// Round trips take longer than was promised.
+    HighLatency,
+    /// More is lost than was promised.
+    Loss,
+    /// Far more, or far less, traffic than at this hour of other weeks.
+    Usage,
+}
+
+impl Finding {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Finding::Outage => "outage",
+            Finding::Flapping => "flapping",
+            Finding::ShortRate => "short_rate",
+            Finding::NoNames => "no_names",
+            Finding::Portal => "portal",
+            Finding::Device => "device",
+            Finding::HighLatency => "high_latency",
+            Finding::Loss => "loss",
+            Finding::Usage => "usage",
+        }
+    }
+
+    /// Of a line that carries packets, and no internet for the customer.
+    pub const fn is_of_service(self) -> bool {
+        match self {
+            Finding::NoNames | Finding::Portal => true,
+            Finding::Outage
+            | Finding::Flapping
+            | Finding::ShortRate
+            | Finding::Device
+            | Finding::HighLatency
+            | Finding::Loss
+            | Finding::Usage => false,
+        }
+    }
+}
+
+/// Where the fault lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Domain {
+    /// This gateway itself.
+    Device,
+    /// The customer's own network.
+    Lan,
+    /// Cable, carrier, modem.
+    Link,
+    /// DHCP or PPPoE: no address, no route.
+    Access,
+    /// The operator's first router does not answer.
+    Gateway,
+    /// Beyond the operator's first router.
+    Upstream,
+    /// The resolvers (DNS).
+    Name,
+    /// A login page, or a filter, in between.
+    Portal,
+    /// The test server alone.
+    Server,
+    /// Not determined.
+    Unknown,
+}
+
+impl Domain {
+    /// As messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Domain::Device => "device",
+            Domain::Lan => "lan",
+            Domain::Link => "link",
+            Domain::Access => "access",
+            Domain::Gateway => "gateway",
+            Domain::Upstream => "upstream",
+            Domain::Name => "name",
+            Domain::Portal => "portal",
+            Domain::Server => "server",
+            Domain::Unknown => "unknown",
+        }
+    }
+}
+
+/// What may be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandName {
+    /// Say how the line does.
+    Check,
+    /// Measure how fast it is, within the budgets.
+    Speedtest,
+    /// Say where a fault lies, and what shows it.
+    Diagnose,
+    /// Take one rung of the ladder, within its budget.
+    Remedy,
+    /// Reboot the gateway, within that rung's budget.
+    Reboot,
+    /// Ask for a callback some time from now: a complaint was handled, and somebody shall ask whether it is well.
+    Programme,
+}
+
+impl CommandName {
+    /// All.
+    pub const ALL: [CommandName; 6] = [
+        CommandName::Check,
+        CommandName::Speedtest,
+        CommandName::Diagnose,
+        CommandName::Remedy,
+        CommandName::Reboot,
+        CommandName::Programme,
+    ];
+
+    /// As configuration and messages write it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CommandName::Check => "check",
+            CommandName::Speedtest => "speedtest",
+            CommandName::Diagnose => "diagnose",
+            CommandName::Remedy => "remedy",
+            CommandName::Reboot => "reboot",
+            CommandName::Programme => "programme",
+        }
+    }
+
+    /// It interrupts the customer.
+    pub const fn is_destructive(self) -> bool {
+        matches!(self, CommandName::Remedy | CommandName::Reboot)
+    }
+}
