@@ -80,7 +80,6 @@ pub fn to_tree<T: Serialize + ?Sized>(what: &T) -> Result<Value, String> {
 mod tests {
     use super::*;
     use crate::units::Mono;
-    use linekeeper_judge::observation::{Entry, Observation};
     use std::collections::BTreeMap;
 
     #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
@@ -99,6 +98,20 @@ mod tests {
         Held(u8),
         Pair(u8, u8),
         Shaped { x: i64 },
+    }
+
+    tagged! {
+        #[derive(Debug, PartialEq)]
+        pub enum Observation = "Observation" by "saw" {
+            Ticked,
+            EchoLost { probe: u64, target: u16 },
+        }
+    }
+
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    struct Entry {
+        at: Mono,
+        observation: Observation,
     }
 
     fn part(text: &str) -> Result<Part, String> {
