@@ -546,8 +546,8 @@ fn speedtest(words: &[String]) -> ExitCode {
 }
 
 #[cfg(feature = "toml")]
-fn ground_failed(failure: &linekeeper_proving::ground::Failure) -> ExitCode {
-    use linekeeper_proving::ground::Failure;
+fn ground_failed(failure: &linekeeper_proving::Failure) -> ExitCode {
+    use linekeeper_proving::Failure;
     let code = match failure {
         Failure::NoInput(_) => exit::NO_INPUT,
         Failure::Wrong(_) => exit::CONFIG,
@@ -559,7 +559,8 @@ fn ground_failed(failure: &linekeeper_proving::ground::Failure) -> ExitCode {
 
 #[cfg(feature = "toml")]
 fn simulate(words: &[String]) -> ExitCode {
-    use linekeeper_proving::ground::simulate::{Options, json, show, simulate};
+    use linekeeper_proving::simulate::figures::{json, show};
+    use linekeeper_proving::simulate::runs::{Options, simulate};
     use std::io::IsTerminal;
     let words = match Words::read(words, SIMULATE_HELP, &["--json", "--full"], &["--years", "--seeds"], ANY) {
         Ok(words) => words,
@@ -609,7 +610,7 @@ fn promise(
 
 #[cfg(feature = "toml")]
 fn backtest(words: &[String]) -> ExitCode {
-    use linekeeper_proving::ground::backtest::{Options, backtest, json, show};
+    use linekeeper_proving::backtest::{Options, backtest, json, show};
     let values = ["--config", "--against", "--promise", "--plot"];
     let words = match Words::read(words, BACKTEST_HELP, &["--json"], &values, ANY) {
         Ok(words) => words,

@@ -5,8 +5,8 @@ use super::line::{Fate, Line};
 use super::platform::{Answer, Receipts, Waiting, Wire};
 use super::random::Random;
 use super::report::{Break, Report, Request};
+use super::spectator::{Moment, Spectator};
 use super::world::{Recorded, Trouble, World};
-use super::{Moment, Spectator};
 use linekeeper_contract::message::{CallbackState, Critical, EventName, Finding, Message};
 use linekeeper_contract::units::{Bytes, Mono, Permille, Rate, Span, Wall};
 use linekeeper_contract::vocabulary::{Direction, Limit, Rung, SpeedFailure};
@@ -1264,4 +1264,11 @@ impl Simulation {
             }
         }
     }
+}
+
+/// Runs a world from its start until `until` and tells what came of it.
+pub fn run(config: &Config, world: &World, seed: u64, until: Span, spectator: &mut impl Spectator) -> Report {
+    let mut simulation = Simulation::new(config, world, seed);
+    simulation.run(until, spectator);
+    simulation.into_report()
 }

@@ -1,7 +1,7 @@
 //! The picture of a log with what was found on it: SVG, by hand.
 
-use super::backtest::{Judged, moment};
-use crate::simulate::log::{Kind, Log};
+use super::judged::Judged;
+use super::log::{Kind, Log};
 use linekeeper_contract::units::{Rate, Span};
 
 const WIDTH: f64 = 1_200.0;
@@ -96,7 +96,7 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
     }
     for n in 0..=6u64 {
         let at = Span(log.lasts.0 / 6 * n);
-        let label = moment(log, at);
+        let label = log.moment(at);
         let label = if log.lasts > Span::days(3) { &label[..10] } else { &label[5..16] };
         let anchor = match n {
             0 => "start",
@@ -140,7 +140,7 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
         }
         for f in &j.incidents {
             let (a, b) = (x(f.begins_ms), x(f.ends_ms.unwrap_or(log.lasts)));
-            let words = format!("{} {} {}: {}", f.id, f.finding, moment(log, f.begins_ms), f.evidence);
+            let words = format!("{} {} {}: {}", f.id, f.finding, log.moment(f.begins_ms), f.evidence);
             out += &format!(
                 "<rect x=\"{a:.1}\" y=\"{row:.1}\" width=\"{:.2}\" height=\"12\" fill=\"{}\"><title>{}</title></rect>\n",
                 (b - a).max(1.0),

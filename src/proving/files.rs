@@ -1,11 +1,4 @@
-//! The proving ground: how good the judgement is, on worlds that never were and on logs of lines that are.
-//!
-//! What is simulated and read is in `simulate`; here are the files, the threads, the tables.
-
-pub mod backtest;
-mod plot;
-pub mod simulate;
-mod table;
+//! What the verbs that read and write files have in common: the parser that the caller gives, and how they fail.
 
 use linekeeper_judge::config::{Faults, Places};
 use serde_json::Value;
