@@ -1,0 +1,147 @@
+//! Speed tests.
+
+use super::state::{Rare, Simulation};
+use crate::simulate::world::Recorded;
+use linekeeper_contract::units::{Bytes, Permille, Rate, Span};
+use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
+use linekeeper_judge::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
+
+/// After so long a speed test has shown that the line gives enough.
+const ENOUGH_AFTER: u64 = 3_000;
+/// How long a logged test takes that failed.
+const LOGGED_FAILS: u64 = 1_000;
+/// A logged speed test answers one that is asked for so long before it, at most: two days, the longest that a result
+/// speaks for the line.
+const LOGGED_LATER: u64 = 2 * 86_400_000;
+
+impl Simulation {
+    /// A test that measures the line as it is when it begins: what it is worth in the end is the engine's own tests' part.
+    pub(super) fn measure(&mut self, order: &SpeedOrder) {
+        let full = match order.direction {
+            Direction::Download => self.world.rates.0,
+            Direction::Upload => self.world.rates.1,
+        };
+        let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
+        let line = match self.recorded(order.direction) {
+            Ok(recorded) => recorded.unwrap_or(self.line.port.map_or(gives, |port| gives.min(port))),
+            Err((reason, why)) => {
+                let outcome = SpeedOutcome::Failed { reason, detail: why.into(), retry_after: None };
+                let SpeedOrder { test, server, direction, .. } = *order;
+                let (cost, took) = (Bytes(0), Span(LOGGED_FAILS));
+                let ended = SpeedEnded { test, server, direction, cost, took, outcome };
+                self.after(LOGGED_FAILS, Rare::Measured(self.life, Box::new(ended)));
+                return;
+            }
+        };
+        let per_ms = (line.0 / 8_000).max(1);
+        let enough = order.enough.is_some_and(|enough| line >= enough);
+        let most = if enough { ENOUGH_AFTER.min(order.seconds_most.0) } else { order.seconds_most.0 };
+        let took = most.min(order.bytes_most.0 / per_ms);
+        let (rx, tx) = match order.direction {
+            Direction::Download => (per_ms, per_ms / 40),
+            Direction::Upload => (per_ms / 40, per_ms),
+        };
+        self.add_tested();
+        self.test = Some((order.test, self.now, self.now + took, rx, tx));
+        self.line.testing = true;
+        let customer = self.line.load;
+        if self.line.server_dead {
+            let outcome = SpeedOutcome::Failed {
+                reason: SpeedFailure::ServerUnreachable,
+                detail: "the server does not answer".into(),
+                retry_after: None,
+            };
+            let (test, server, direction) = (order.test, order.server, order.direction);
+            let ended =
+                SpeedEnded { test, server, direction, cost: Bytes(0), took: Span::seconds(5), outcome };
+            self.after(5_000, Rare::Measured(self.life, Box::new(ended)));
+            return;
+        }
+        let figures = Figures {
+            line,
+            line_mean: line,
+            own: line,
+            customer: Rate(0),
+            own_payload: line,
+            spread: Permille(20),
+            confidence: Confidence::High,
+            limit: if customer && !enough { Limit::Customer } else { Limit::Line },
+            stopped_early: enough,
+            connections: 4,
+            idle_rtt_us: None,
+            loaded_rtt_us: None,
+            rpm: None,
+        };
+        let ended = SpeedEnded {
+            test: order.test,
+            server: order.server,
+            direction: order.direction,
+            cost: Bytes((rx + tx) * took),
+            took: Span(took),
+            outcome: SpeedOutcome::Measured(figures),
+        };
+        self.after(took, Rare::Measured(self.life, Box::new(ended)));
+    }
+
+    /// What the log says of a test that begins now; `None`: this line is not a logged one. Each logged test answers once:
+    /// a low one that answered three times would be three low ones.
+    pub(super) fn recorded(
+        &mut self,
+        direction: Direction,
+    ) -> Result<Option<Rate>, (SpeedFailure, &'static str)> {
+        let log = &self.world.recorded;
+        if log.is_empty() {
+            return Ok(None);
+        }
+        let rate = |r: &Recorded| match direction {
+            Direction::Download => r.download,
+            Direction::Upload => r.upload,
+        };
+        let from = log.partition_point(|r| r.at.0 < self.now);
+        let near = log[from..].iter().take_while(|r| r.at.0 - self.now <= LOGGED_LATER);
+        // A row of the other direction alone is no answer; one without any is a test that failed.
+        let mut answers = near.filter(|r| rate(r).is_some() || (r.download, r.upload) == (None, None));
+        let next = answers.next().ok_or((SpeedFailure::Local, "the log has no test here"))?;
+        let answered = match direction {
+            Direction::Download => &mut self.answered.0,
+            Direction::Upload => &mut self.answered.1,
+        };
+        if answered.replace(next.at) == Some(next.at) {
+            return Err((SpeedFailure::Local, "the log has no other test yet"));
+        }
+        rate(next).map(Some).ok_or((SpeedFailure::ServerUnreachable, "the logged test failed"))
+    }
+
+    pub(super) fn abort(&mut self, test: TestId) {
+        let Some((_, from, until, rx, tx)) = self.test.filter(|t| t.0 == test && self.now < t.2) else {
+            return;
+        };
+        self.test = Some((test, from, self.now, rx, tx));
+        self.add_tested();
+        let life = self.life;
+        let at = self.rare.iter().position(|(at, rare)| {
+            *at == until && matches!(rare, Rare::Measured(of, ended) if *of == life && ended.test == test)
+        });
+        let Some((_, Rare::Measured(_, mut ended))) = at.map(|at| self.rare.remove(at)) else { return };
+        let took = self.now - from;
+        (ended.cost, ended.took) = (Bytes((rx + tx) * took), Span(took));
+        ended.outcome = SpeedOutcome::Failed {
+            reason: SpeedFailure::Aborted,
+            detail: "it was told to end".into(),
+            retry_after: None,
+        };
+        self.after(1, Rare::Measured(life, ended));
+    }
+
+    /// Adds up what our own test moved since the last reading of the counters, or since it began.
+    pub(super) fn add_tested(&mut self) {
+        let Some((_, from, until, rx, tx)) = self.test else { return };
+        let overlap = until.min(self.now).saturating_sub(from.max(self.counted_last));
+        if self.now >= until {
+            self.test = None;
+        }
+        if self.line.far() {
+            self.tested = (self.tested.0 + rx * overlap, self.tested.1 + tx * overlap);
+        }
+    }
+}
