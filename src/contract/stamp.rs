@@ -1,26 +1,29 @@
-//! When a fact happened, written so that it can be corrected later.
+//! Time stamps that can be corrected later.
+//!
+//! A gateway has no battery clock and boots with a wrong date. A stamp therefore holds the boot and the uptime beside the
+//! civil time. Once the clock is set, the stamps of the same boot are corrected before the message is sent.
 
 use crate::units::{LocalTime, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// When something was, said so that it can be corrected later: gateways boot with a wrong date.
+/// When something happened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stamp {
-    /// Civil time; `null` while it is not known at all.
+    /// Civil time; `null` while it is unknown.
     pub wall: Option<LocalTime>,
-    /// Whether `wall` comes from a clock that was set.
+    /// Whether the clock was set when `wall` was read.
     pub synced: bool,
-    /// The boot in which it was.
+    /// The boot in which it happened: the kernel's boot id.
     pub boot_id: String,
-    /// Milliseconds from that boot to the moment.
+    /// Milliseconds from that boot to the event.
     pub uptime_ms: u64,
 }
 
-/// Corrects every [`Stamp`] inside `message` that was made before the clock was set in the same boot.
+/// Corrects every [`Stamp`] in `message` that was made in this boot before the clock was set.
 ///
-/// `boot_at` is the civil time at which that boot began, as known now. Stamps of other boots stay as they are and
-/// stay marked: for them it cannot be known.
+/// `boot_at` is the civil time at which this boot started, `offset_minutes` the time zone, minutes east of UTC. Stamps of
+/// other boots stay unchanged and unsynced: their civil time cannot be known.
 pub fn correct_stamps(message: &mut Value, boot_id: &str, boot_at: Wall, offset_minutes: i16) {
     match message {
         Value::Object(map) => {

@@ -3,39 +3,39 @@
 use serde::de;
 use std::fmt;
 
-/// Why something cannot be read. (In a box: every part of every type hands it on.)
+/// An error of the reader. It is boxed because the generated code of every type passes it on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault(Box<Inner>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Inner {
-    /// Line and column in the text, from 1, as far as there is one.
-    place: Option<(usize, usize)>,
-    /// Keys and numbers on the way there in the tree, the innermost first.
+    /// Line and column in the text, from 1; `None` if only a tree was read.
+    position: Option<(usize, usize)>,
+    /// Keys and indices that lead to the error in the tree, the innermost first.
     path: Vec<String>,
-    words: String,
+    message: String,
 }
 
 impl Fault {
     #[cold]
-    pub(super) fn new(place: Option<(usize, usize)>, words: String) -> Fault {
-        Fault(Box::new(Inner { place, path: Vec::new(), words }))
+    pub(super) fn new(position: Option<(usize, usize)>, message: String) -> Fault {
+        Fault(Box::new(Inner { position, path: Vec::new(), message }))
     }
 
-    /// The same, seen from one step further up.
+    /// Adds the key of the enclosing object or list to the path.
     #[cold]
     #[inline(never)]
-    pub(super) fn under(mut self, key: &str) -> Fault {
+    pub(super) fn inside(mut self, key: &str) -> Fault {
         self.0.path.push(key.to_owned());
         self
     }
 
-    /// The same with its place in `text`, of which the tree was made.
+    /// Adds the position in `text`, from which the tree was parsed.
     #[cold]
-    pub(super) fn placed(mut self, text: &[u8]) -> Fault {
-        let mut at = space(text, 0);
+    pub(super) fn with_position(mut self, text: &[u8]) -> Fault {
+        let mut at = skip_white_space(text, 0);
         for step in self.0.path.iter().rev() {
-            match entered(text, at, step) {
+            match find_entry(text, at, step) {
                 Some(inside) => at = inside,
                 None => break,
             }
@@ -43,17 +43,17 @@ impl Fault {
         let before = text.get(..at).unwrap_or(text);
         let line = 1 + before.iter().filter(|b| **b == b'\n').count();
         let column = 1 + before.iter().rev().take_while(|b| **b != b'\n').count();
-        self.0.place = Some((line, column));
+        self.0.position = Some((line, column));
         self
     }
 
-    /// The column, from 1, in a line of text; where a whole object or list is meant, that of its beginning.
+    /// The column in the line, from 1. For an error of a whole object or list it is the column where that starts.
     pub fn column(&self) -> usize {
-        self.0.place.map_or(1, |(_, column)| column)
+        self.0.position.map_or(1, |(_, column)| column)
     }
 
-    /// Without line and column, for who says them otherwise: what is wrong, and where in the tree, as
-    /// `time.wall` or `samples.3`.
+    /// The message without line and column, for callers that report the position themselves: the path in the tree (such as
+    /// `time.wall` or `samples.3`) and what is wrong.
     pub fn bare(&self) -> String {
         let mut words = String::new();
         for step in self.0.path.iter().rev() {
@@ -63,18 +63,18 @@ impl Fault {
         if words.pop().is_some() {
             words.push_str(": ");
         }
-        words + &self.0.words
+        words + &self.0.message
     }
 }
 
-/// The first byte from `at` on that is no white space.
-fn space(text: &[u8], at: usize) -> usize {
+/// The index of the first byte from `at` on that is not white space.
+fn skip_white_space(text: &[u8], at: usize) -> usize {
     let rest = text.get(at..).unwrap_or_default();
     at + rest.iter().take_while(|b| b.is_ascii_whitespace()).count()
 }
 
-/// Where the value ends that begins at `at`. The text is known to be JSON.
-fn end(text: &[u8], at: usize) -> usize {
+/// The index behind the value that starts at `at`. The text must be valid JSON.
+fn value_end(text: &[u8], at: usize) -> usize {
     let (mut depth, mut quoted, mut escaped) = (0usize, false, false);
     for (n, byte) in text.iter().enumerate().skip(at) {
         match byte {
@@ -93,27 +93,27 @@ fn end(text: &[u8], at: usize) -> usize {
     text.len()
 }
 
-/// Where in the object or list that begins at `at` the value of this key or number begins.
-fn entered(text: &[u8], at: usize, step: &str) -> Option<usize> {
+/// The index at which the value of this key (or index) starts, in the object or list that starts at `at`.
+fn find_entry(text: &[u8], at: usize, step: &str) -> Option<usize> {
     let list = *text.get(at)? == b'[';
     let key = format!("\"{step}\"");
-    let mut at = space(text, at + 1);
+    let mut at = skip_white_space(text, at + 1);
     let mut number = 0usize;
     loop {
         let mut found = list && number.to_string() == step;
         if !list {
-            let after = end(text, at);
+            let after = value_end(text, at);
             found = text.get(at..after)? == key.as_bytes();
-            at = space(text, space(text, after) + 1);
+            at = skip_white_space(text, skip_white_space(text, after) + 1);
         }
         if found {
             return Some(at);
         }
-        at = space(text, end(text, at));
+        at = skip_white_space(text, value_end(text, at));
         if *text.get(at)? != b',' {
             return None;
         }
-        at = space(text, at + 1);
+        at = skip_white_space(text, at + 1);
         number += 1;
     }
 }
@@ -121,7 +121,7 @@ fn entered(text: &[u8], at: usize, step: &str) -> Option<usize> {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.bare())?;
-        match self.0.place {
+        match self.0.position {
             Some((line, column)) => write!(f, " at line {line} column {column}"),
             None => Ok(()),
         }

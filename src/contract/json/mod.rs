@@ -1,10 +1,11 @@
-//! JSON, with one way in and one way out.
+//! JSON, with one reader and one writer.
 //!
-//! A router's flash is small, and every way of reading or writing a type is code of its own for each of its parts. So all that
-//! is read goes through a tree ([`Value`]) and one reader of it, and all that is written through serde_json's writer of
-//! bytes; each is made once for each type. Unlike serde_json's own reader of a tree, ours takes objects for structures and
-//! nothing else, passes over entries that it does not know (`deny_unknown_fields` has no effect), and says where in the tree
-//! it found a fault.
+//! A router's flash is small, and serde generates separate code for each type and each way of reading or writing it. So
+//! everything is read through one tree ([`Value`]) with one deserializer, and everything is written through serde_json's
+//! byte writer.
+//!
+//! Unlike serde_json's own deserializer for trees, this one accepts only objects for structures, ignores unknown entries
+//! (`deny_unknown_fields` has no effect), and reports where in the tree an error is.
 
 mod fault;
 mod tagged;
@@ -19,46 +20,46 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tree::Tree;
 
-/// Reads a text.
+/// Reads a value from JSON text.
 ///
 /// # Errors
-/// It is not UTF-8, no JSON, or not what is expected.
+/// The text is not UTF-8, not JSON, or not of the expected type; with line and column.
 pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
-    parse(text).and_then(|tree| from_tree(&tree).map_err(|fault: Fault| fault.placed(text)))
+    parse(text).and_then(|tree| from_tree(&tree).map_err(|fault: Fault| fault.with_position(text)))
 }
 
-/// The tree of a text.
+/// Parses JSON text into a tree.
 ///
 /// # Errors
-/// It is not UTF-8 or no JSON: with its place.
+/// The text is not UTF-8 or not JSON; with line and column.
 pub fn parse(text: &[u8]) -> Result<Value, Fault> {
     serde_json::from_slice(text).map_err(|e| {
         let words = e.to_string();
-        // serde_json appends the place; it is kept apart.
+        // serde_json appends the position to the message; here it is stored separately.
         let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words).to_owned();
         Fault::new(Some((e.line(), e.column())), words)
     })
 }
 
-/// Reads a tree.
+/// Reads a value from a tree.
 ///
 /// # Errors
-/// It is not what is expected: with its path.
+/// The tree is not of the expected type; with the path in the tree.
 pub fn from_tree<T: DeserializeOwned>(tree: &Value) -> Result<T, Fault> {
     T::deserialize(Tree(Some(tree)))
 }
 
-/// Writes in the shortest form, without an end of line.
+/// Writes a value as compact JSON, without a line end.
 ///
 /// # Errors
-/// In words, where a type says that it cannot be written, or has keys that are no texts. None of ours does.
+/// The type refuses to be serialized, or a map has keys that are not strings. No type of this product does so.
 pub fn write<T: Serialize + ?Sized>(what: &T) -> Result<String, String> {
     let mut text = Vec::with_capacity(256);
     write_to(&mut text, what)?;
     String::from_utf8(text).map_err(|e| e.to_string())
 }
 
-/// The same, behind what `text` holds already.
+/// Appends the same to `text`.
 ///
 /// # Errors
 /// As [`write`].
@@ -66,7 +67,7 @@ pub fn write_to<T: Serialize + ?Sized>(text: &mut Vec<u8>, what: &T) -> Result<(
     what.serialize(&mut serde_json::Serializer::new(text)).map_err(|e| e.to_string())
 }
 
-/// The tree of what [`write`] writes.
+/// Converts a value to the tree that [`write`] would write.
 ///
 /// # Errors
 /// As [`write`].
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_is_read_again() {
+    fn written_value_reads_back_equal() {
         let by_number =
             [(1, Kind::Plain), (2, Kind::Held(3)), (30, Kind::Pair(4, 5)), (4, Kind::Shaped { x: -6 })];
         let whole = Part { n: 7, may_be: Some(true), list: vec![-1, 2], by_number: by_number.into() };
@@ -131,13 +132,13 @@ mod tests {
     }
 
     #[test]
-    fn an_object_may_lack_what_may_be_absent_and_have_what_is_not_known_in_any_order() {
+    fn optional_fields_may_be_absent_and_unknown_ones_are_ignored() {
         let spare = Part { n: 7, may_be: None, list: Vec::new(), by_number: BTreeMap::new() };
         assert_eq!(part(r#"{"later":[{}],"by_number":{},"n":7}"#), Ok(spare));
     }
 
     #[test]
-    fn a_fault_says_where_and_what() {
+    fn error_reports_the_path_and_the_reason() {
         for (text, words) in [
             (r#"{"n":7}"#, "missing field `by_number`"),
             (r#"{"by_number":{},"list":[]}"#, "missing field `n`"),
@@ -156,8 +157,8 @@ mod tests {
             (r#"[7,null,[],{}]"#, "invalid type: sequence, expected struct Part"),
             ("{\"n\":7,\n \"by_number\"}", "expected `:` at line 2 column 13"),
         ] {
-            let told = part(text).unwrap_err();
-            assert!(told.contains(words), "{text}: {told}");
+            let error = part(text).unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
         }
         assert_eq!(read::<Part>(b"{\"n\":7,}").unwrap_err().column(), 8);
         for (text, column) in [
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tag_names_the_variant_and_stands_anywhere() {
+    fn tag_selects_the_variant_at_any_position() {
         let lost = r#"{"at":5,"observation":{"probe":1,"target":2,"saw":"echo_lost"}}"#;
         let entry: Entry = read(lost.as_bytes()).unwrap();
         assert_eq!(
@@ -190,10 +191,10 @@ mod tests {
             (r#"{"at":5,"observation":{"saw":"echo_lost","probe":1}}"#, "missing field `target`"),
             (r#"{"at":5,"observation":"ticked"}"#, "invalid type: string"),
         ] {
-            let told = read::<Entry>(text.as_bytes()).unwrap_err().to_string();
-            assert!(told.starts_with("observation: ") && told.contains(words), "{text}: {told}");
+            let error = read::<Entry>(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.starts_with("observation: ") && error.contains(words), "{text}: {error}");
         }
-        // Other readers read it too.
+        // serde_json itself reads the same text.
         assert_eq!(serde_json::from_str::<Entry>(lost).unwrap(), entry);
     }
 }

@@ -1,12 +1,12 @@
-//! Enums whose variant is named by an entry beside its content.
+//! Enums whose variant is named by an entry beside its content (internally tagged).
 
 use super::fault::Fault;
-use super::tree::{Variant, wrong};
+use super::tree::{Variant, type_error};
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value;
 
-/// Makes an enum whose variant is named, in snake case, by an entry beside its content: it is written by serde's own `tag`,
-/// and read by [`Tagged`].
+/// Defines an enum whose variant is named, in snake case, by an entry beside its content. It is written with serde's own
+/// `tag` and read with [`Tagged`].
 #[macro_export]
 macro_rules! tagged {
     ($(#[$meta:meta])* pub enum $name:ident = $remote:literal by $tag:literal { $($body:tt)* }) => {
@@ -16,7 +16,7 @@ macro_rules! tagged {
         pub enum $name { $($body)* }
 
         const _: () = {
-            // The same once more, for serde to make a reader of: of it there are no values.
+            // A copy of the enum from which serde generates the reader. It has no values.
             #[allow(dead_code)]
             #[derive(serde::Deserialize)]
             #[serde(remote = $remote, rename_all = "snake_case")]
@@ -34,10 +34,10 @@ macro_rules! tagged {
 }
 /// Reads an enum whose variant is named by an entry beside its content: `{"saw":"echo_lost","probe":7}`.
 ///
-/// serde's own `tag` copies into a tree of its own and reads that by another reader.
+/// serde's own `tag` would copy everything into a tree of its own and read that with another deserializer.
 #[derive(Debug, Clone, Copy)]
 pub struct Tagged<'de> {
-    /// The entry's key.
+    /// The key of the entry.
     pub tag: &'static str,
     /// The object.
     pub tree: &'de Value,
@@ -47,12 +47,12 @@ impl<'de> Deserializer<'de> for Tagged<'de> {
     type Error = Fault;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let Value::Object(map) = self.tree else { return Err(wrong(Some(self.tree), &visitor)) };
+        let Value::Object(map) = self.tree else { return Err(type_error(Some(self.tree), &visitor)) };
         match map.get(self.tag) {
             Some(Value::String(name)) => {
                 visitor.visit_enum(Variant { name, content: Some(self.tree), tag: self.tag })
             }
-            Some(other) => Err(wrong(Some(other), &"a name").under(self.tag)),
+            Some(other) => Err(type_error(Some(other), &"a name").inside(self.tag)),
             None => Err(de::Error::missing_field(self.tag)),
         }
     }

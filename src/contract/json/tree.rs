@@ -1,4 +1,4 @@
-//! Reads types from a tree.
+//! The deserializer for trees.
 
 use super::fault::Fault;
 use serde::de::{
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 #[cold]
 #[inline(never)]
-pub(super) fn wrong(value: Option<&Value>, expected: &dyn Expected) -> Fault {
+pub(super) fn type_error(value: Option<&Value>, expected: &dyn Expected) -> Fault {
     let found = match value {
         None => return de::Error::custom(format_args!("is missing, expected {expected}")),
         Some(Value::Null) => Unexpected::Unit,
@@ -26,7 +26,7 @@ pub(super) fn wrong(value: Option<&Value>, expected: &dyn Expected) -> Fault {
     de::Error::invalid_type(found, expected)
 }
 
-/// The one reader: see the module. Nothing in it: an entry that is not there, which an `Option` may be.
+/// The deserializer of one value. `None` stands for an absent entry, which an `Option` accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tree<'de>(pub(super) Option<&'de Value>);
 
@@ -43,18 +43,18 @@ impl<'de> Tree<'de> {
                 return visitor.visit_f64(n);
             }
         }
-        Err(wrong(self.0, &visitor))
+        Err(type_error(self.0, &visitor))
     }
 
     fn text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0 {
             Some(Value::String(text)) => visitor.visit_borrowed_str(text),
-            other => Err(wrong(other, &visitor)),
+            other => Err(type_error(other, &visitor)),
         }
     }
 
     fn list<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
-        let Some(Value::Array(list)) = self.0 else { return Err(wrong(self.0, &visitor)) };
+        let Some(Value::Array(list)) = self.0 else { return Err(type_error(self.0, &visitor)) };
         let mut items = Items { rest: list.iter(), at: 0 };
         let read = visitor.visit_seq(&mut items)?;
         match items.rest.len() {
@@ -66,18 +66,18 @@ impl<'de> Tree<'de> {
     fn map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0 {
             Some(Value::Object(map)) => visitor.visit_map(Entries { rest: map.iter(), value: None }),
-            other => Err(wrong(other, &visitor)),
+            other => Err(type_error(other, &visitor)),
         }
     }
 
-    /// A structure: serde reads one from a list of its fields in their order with half of the code that it takes to read it
-    /// from entries in any order, so it is given that list.
+    /// Reads a structure. serde's code for a list of fields in order is half the size of its code for entries in any order,
+    /// so the fields are passed as a list.
     fn structure<V: Visitor<'de>>(
         self,
         names: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Fault> {
-        let Some(Value::Object(map)) = self.0 else { return Err(wrong(self.0, &visitor)) };
+        let Some(Value::Object(map)) = self.0 else { return Err(type_error(self.0, &visitor)) };
         let mut fields = Fields { map, names: names.iter(), missing: None };
         let mut read = visitor.visit_seq(&mut fields);
         if let Err(fault) = &mut read {
@@ -87,7 +87,7 @@ impl<'de> Tree<'de> {
     }
 }
 
-macro_rules! by {
+macro_rules! delegate {
     ($kind:ident: $($name:ident)*) => {
         $(fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> { self.$kind(visitor) })*
     };
@@ -96,15 +96,15 @@ macro_rules! by {
 impl<'de> Deserializer<'de> for Tree<'de> {
     type Error = Fault;
 
-    by!(number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
+    delegate!(number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64);
-    by!(text: deserialize_char deserialize_str deserialize_string deserialize_identifier);
-    by!(list: deserialize_seq deserialize_bytes deserialize_byte_buf);
-    by!(map: deserialize_map);
+    delegate!(text: deserialize_char deserialize_str deserialize_string deserialize_identifier);
+    delegate!(list: deserialize_seq deserialize_bytes deserialize_byte_buf);
+    delegate!(map: deserialize_map);
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0 {
-            None => Err(wrong(None, &visitor)),
+            None => Err(type_error(None, &visitor)),
             Some(Value::Null) => visitor.visit_unit(),
             Some(Value::Bool(b)) => visitor.visit_bool(*b),
             Some(Value::Number(_)) => self.number(visitor),
@@ -117,7 +117,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0 {
             Some(Value::Bool(b)) => visitor.visit_bool(*b),
-            other => Err(wrong(other, &visitor)),
+            other => Err(type_error(other, &visitor)),
         }
     }
 
@@ -131,7 +131,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
     fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         match self.0 {
             Some(Value::Null) => visitor.visit_unit(),
-            other => Err(wrong(other, &visitor)),
+            other => Err(type_error(other, &visitor)),
         }
     }
 
@@ -184,10 +184,10 @@ impl<'de> Deserializer<'de> for Tree<'de> {
             Some(Value::Object(map)) if map.len() == 1 => match map.iter().next() {
                 Some((name, content)) => visitor
                     .visit_enum(Variant { name, content: Some(content), tag: "" })
-                    .map_err(|e| e.under(name)),
-                None => Err(wrong(self.0, &visitor)),
+                    .map_err(|e| e.inside(name)),
+                None => Err(type_error(self.0, &visitor)),
             },
-            other => Err(wrong(other, &"a name, or an object with one entry")),
+            other => Err(type_error(other, &"a name, or an object with one entry")),
         }
     }
 
@@ -196,11 +196,11 @@ impl<'de> Deserializer<'de> for Tree<'de> {
     }
 }
 
-/// The variant of an enum; with a tag, its content stands in the object that holds the tag.
+/// The variant of an enum. With a tag, the content is the object that contains the tag.
 pub(super) struct Variant<'de> {
     pub(super) name: &'de str,
     pub(super) content: Option<&'de Value>,
-    /// Empty for none.
+    /// Empty if there is none.
     pub(super) tag: &'static str,
 }
 
@@ -212,7 +212,7 @@ impl<'de> EnumAccess<'de> for Variant<'de> {
         match seed.deserialize(Key(self.name)) {
             Ok(found) => Ok((found, self)),
             Err(fault) if self.tag.is_empty() => Err(fault),
-            Err(fault) => Err(fault.under(self.tag)),
+            Err(fault) => Err(fault.inside(self.tag)),
         }
     }
 }
@@ -258,7 +258,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         self.at += 1;
         match seed.deserialize(Tree(Some(value))) {
             Ok(read) => Ok(Some(read)),
-            Err(fault) => Err(fault.under(&(self.at - 1).to_string())),
+            Err(fault) => Err(fault.inside(&(self.at - 1).to_string())),
         }
     }
 
@@ -271,7 +271,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 struct Fields<'de> {
     map: &'de serde_json::Map<String, Value>,
     names: std::slice::Iter<'static, &'static str>,
-    /// The last one, if it is not there and may not be.
+    /// The last field read, if it is absent and required.
     missing: Option<&'static str>,
 }
 
@@ -283,7 +283,7 @@ impl<'de> Fields<'de> {
         Some((name, self.map.get(name)))
     }
 
-    /// serde has counted the fields before one that is missing.
+    /// Replaces serde's error, which only counts the fields before the missing one.
     #[cold]
     #[inline(never)]
     fn explain(&self, fault: &mut Fault) {
@@ -300,12 +300,12 @@ impl<'de> SeqAccess<'de> for Fields<'de> {
         let Some((name, value)) = self.next() else { return Ok(None) };
         match seed.deserialize(Tree(value)) {
             Ok(read) => Ok(Some(read)),
-            // To serde the list ends here, and it takes the default where there is one.
+            // The list ends here for serde, which then uses the default if there is one.
             Err(_) if value.is_none() => {
                 self.missing = Some(name);
                 Ok(None)
             }
-            Err(fault) => Err(fault.under(name)),
+            Err(fault) => Err(fault.inside(name)),
         }
     }
 }
@@ -329,7 +329,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
         match self.value.take() {
-            Some((key, value)) => seed.deserialize(Tree(Some(value))).map_err(|fault| fault.under(key)),
+            Some((key, value)) => seed.deserialize(Tree(Some(value))).map_err(|fault| fault.inside(key)),
             None => Err(de::Error::custom("a value without a key")),
         }
     }
@@ -339,7 +339,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
     }
 }
 
-/// A key of an object, or the name of a variant.
+/// The key of an object or the name of a variant.
 struct Key<'de>(&'de str);
 
 impl<'de> Key<'de> {
@@ -357,7 +357,7 @@ impl<'de> Key<'de> {
 impl<'de> Deserializer<'de> for Key<'de> {
     type Error = Fault;
 
-    by!(number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
+    delegate!(number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64);
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {

@@ -15,80 +15,80 @@ pub const CALLBACK_SCHEMA: &str = "linekeeper.callback.v1";
 pub struct Callback {
     /// [`CALLBACK_SCHEMA`].
     pub schema: String,
-    /// `<device>/<callback>`, and `/<revision>` from the second message on.
+    /// Message id: `<device>/<callback>`, with `/<revision>` appended from the second message on.
     pub id: String,
     /// `CB<date>-<number>`, unique on the device.
     pub callback_id: String,
-    /// Which gateway.
+    /// The gateway's id.
     pub device_id: String,
     /// The operator's opaque reference to the customer.
     pub customer_id: Option<String>,
-    /// The operator's name for the part of the network.
+    /// The operator's name for this part of the network.
     pub area: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: CallbackState,
-    /// The operator's notice (its number) that held for the area when this was said: the disturbance is known.
+    /// The number of the operator's notice that was in force for the area: the disturbance is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub covered_by: Option<String>,
-    /// When this message's fact was.
+    /// When the reported change happened.
     pub time: Stamp,
-    /// How soon the customer should hear.
+    /// How soon the customer should be called.
     pub severity: Severity,
-    /// What set it off.
+    /// What triggered it.
     pub trigger: Trigger,
-    /// What is wrong, to be read to the customer.
+    /// What is wrong, in words to read to the customer.
     pub issues: Vec<Issue>,
-    /// When it began; for an incident, when the line went.
+    /// When the problem began; for an incident, when the line broke.
     pub opened: Stamp,
     /// The incident it belongs to.
     pub incident_id: Option<String>,
-    /// What shows it.
+    /// The evidence.
     pub evidence: Evidence,
-    /// What was tried.
+    /// The remedies that were tried.
     pub remedies: Vec<Remedy>,
-    /// How it ended.
+    /// Whether and how the problem ended.
     pub resolution: Resolution,
-    /// 1 to 5, as the platform reported it back.
+    /// The customer's score, 1 to 5, as reported by the platform.
     pub satisfaction_score: Option<u8>,
-    /// What the call found it to be about, as the platform reported it back; absent while it did not.
+    /// The issue types that the call established, as reported by the platform; absent before that.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issue_types: Vec<String>,
 }
 
-/// The life of a callback.
+/// The states of a callback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CallbackState {
-    /// Nobody need call: a notice for the area covers it. A state of its own and not a mark on `requested`, because
-    /// who does not know the mark would call all the same.
+    /// No call is needed: a notice for the area covers the problem. This is a state of its own and not a flag on
+    /// `requested`, because a reader that does not know the flag would call anyway.
     Covered,
-    /// Asked for; the platform has not answered yet.
+    /// Requested; the platform has not answered yet.
     Requested,
-    /// The platform has it (its receipt came).
+    /// The platform has confirmed it with a receipt.
     Received,
-    /// A call is planned.
+    /// A call is scheduled.
     Scheduled,
     /// The customer was called.
     Closed,
-    /// The line healed before anyone called.
+    /// The line recovered before anyone called.
     Withdrawn,
-    /// The platform does not want it.
+    /// The platform refused it.
     Refused,
 }
 
-/// How soon the customer should hear.
+/// How soon the customer should be called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// When somebody talks to the customer anyway: it informs.
+    /// No call of its own: mention it at the next contact.
     Low,
-    /// When it suits.
+    /// At a convenient time.
     Routine,
-    /// Now: the business stands still.
+    /// Now: the customer's business is at a standstill.
     Urgent,
 }
 
-/// What set a callback off.
+/// What triggered a callback.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trigger {
     /// Time, event or data.
@@ -102,15 +102,15 @@ pub struct Trigger {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Dimension {
-    /// A due date.
+    /// A due date of the programme.
     Time,
-    /// Somebody asked.
+    /// Somebody asked for it.
     Event,
     /// A finding.
     Data,
 }
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Issue {
     /// `disconnect`, `speed`, `quality`, `service` (the line works, the internet does not), `request`, `follow_up`,
@@ -118,60 +118,61 @@ pub struct Issue {
     #[serde(rename = "type")]
     pub kind: String,
     /// `outage.access`, `no_names.name`, `portal.portal`, `speed.download`, `speed.upload`, `speed.port`,
-    /// `high_latency.upstream`, `loss.access`, `customer.asked`, `programme.24h`, `usage.much_sent`, `device.flash`: stable, for machines.
+    /// `high_latency.upstream`, `loss.access`, `customer.asked`, `programme.24h`, `usage.much_sent`, `device.flash`.
+    /// A stable code for machines.
     pub code: String,
-    /// In the configured language, to be read aloud.
+    /// In the configured language, to be read aloud to the customer.
     pub description: String,
 }
 
-/// What carries a finding.
+/// What a finding is based on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
-    /// What was found; `null` when nothing was (the customer asked).
+    /// The finding; `null` when there is none (the customer asked).
     pub finding: Option<Finding>,
-    /// Where.
+    /// Where the fault lies.
     pub fault_domain: Domain,
-    /// What was seen, in order.
+    /// What was observed, in the order of time.
     pub facts: Vec<Fact>,
-    /// Measurements, where the finding rests on any.
+    /// The measurements, for findings that are based on measurements.
     pub samples: Vec<Value>,
-    /// The rule by which it was judged, in English.
+    /// The rule that was applied, in English.
     pub rule: String,
-    /// The flight recorder's part: the minute before the break and the minute after it, so far as it was over then.
+    /// The flight recorder's data: the minute before the break and as much of the minute after it as had passed.
     #[serde(default)]
     pub recorder: Option<Box<Recording>>,
 }
 
-/// One thing that was seen.
+/// One observed fact.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fact {
-    /// When.
+    /// When it was observed.
     pub at: Stamp,
     /// A stable name: `echo.silent`, `link.no_carrier`.
     pub name: String,
-    /// Of what: a target's host, a device.
+    /// What it is about: a target's host, a network device.
     pub subject: String,
     /// In words, English.
     pub detail: String,
 }
 
-/// How a callback's cause ended.
+/// Whether and how the cause of a callback ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolution {
     /// Open or resolved.
     pub state: ResolutionState,
-    /// The remedy that healed it, `itself`, whom the platform's receipt named, or `platform`.
+    /// Who resolved it: the remedy's name, `itself`, the name in the platform's receipt, or `platform`.
     pub by: Option<String>,
     /// Seconds from `opened` to the resolution.
     pub resolution_time_s: Option<u64>,
 }
 
-/// Whether the cause is gone.
+/// Whether the cause is resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ResolutionState {
-    /// Not yet.
+    /// The cause is still there.
     Open,
-    /// Gone.
+    /// The cause is gone.
     Resolved,
 }

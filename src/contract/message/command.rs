@@ -1,4 +1,6 @@
-//! Topics `command` and `command/result`: what the platform orders, and how far it is.
+//! Topics `command` and `command/result`: commands of the platform and their progress.
+//!
+//! A command may be signed with Ed25519; [`signed_text`] gives the text that the signature covers.
 
 use crate::stamp::Stamp;
 use crate::units::LocalTime;
@@ -11,56 +13,58 @@ pub const COMMAND_SCHEMA: &str = "linekeeper.command.v1";
 /// Schema name of [`CommandResult`].
 pub const COMMAND_RESULT_SCHEMA: &str = "linekeeper.command-result.v1";
 
-/// An order of the platform, on topic `command`.
+/// A command of the platform, on topic `command`.
 ///
-/// Each order has an id of its own; the same id again is the same order again and gets the same answer. Fields that are
-/// not named here are passed over.
+/// Each command has an id of its own. A message with an id that was seen before is a repetition and gets the same result.
+/// Unknown fields are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// [`COMMAND_SCHEMA`]; may be absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// The platform's number of the order: 1 to 64 visible ASCII characters, never used twice.
+    /// The platform's id of the command: 1 to 64 visible ASCII characters, never reused.
     pub id: String,
-    /// For which gateway; absent: for that of the topic.
+    /// The addressed gateway; absent: the gateway of the topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device_id: Option<String>,
-    /// What is to be done.
+    /// What to do.
     pub command: CommandName,
-    /// With what.
+    /// Its arguments.
     #[serde(default)]
     pub arguments: Arguments,
-    /// When it was given.
+    /// When it was issued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issued: Option<LocalTime>,
-    /// From when on it must not be begun any more. A signed one must have it.
+    /// The command must not be started after this time. Required for a signed command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires: Option<LocalTime>,
-    /// The same as a length of time from `issued`, seconds.
+    /// The same as a duration from `issued`, seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_s: Option<u64>,
-    /// Ed25519 over [`signed_text`], 128 hexadecimal digits.
+    /// Ed25519 signature of [`signed_text`], 128 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
 }
 
-/// What a command is to be done with.
+/// The arguments of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Arguments {
-    /// `remedy`: which rung (`reboot` has a command of its own).
+    /// For `remedy`: the rung (`reboot` has a command of its own).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rung: Option<Rung>,
-    /// `speedtest`: one direction; absent: each in which something was sold.
+    /// For `speedtest`: one direction; absent: each direction with a contracted rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub direction: Option<Direction>,
-    /// `programme`: in how many seconds, 60 to 90 days.
+    /// For `programme`: seconds from now until the call, from 60 seconds to 90 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub delay_s: Option<u64>,
 }
 
-/// The text that a command's signature is over: schema, device, command's id, command, expiry and argument, each on a
-/// line of its own (the last without an end). None of them can hold a line end. `expires` as the message writes it, empty
-/// if it has none; the argument is the rung's name, the direction's, the delay in seconds, or empty.
+/// The text that a command's signature covers: schema, device id, command id, command, expiry and argument, each on its
+/// own line, without a line end after the last. None of the parts can contain a line end.
+///
+/// `expires` is the text in the message, empty if absent. The argument is the name of the rung, the name of the direction,
+/// or the delay in seconds, and empty if there is none.
 pub fn signed_text(
     device_id: &str,
     id: &str,
@@ -83,50 +87,50 @@ pub fn signed_text(
     format!("{COMMAND_SCHEMA}\n{device_id}\n{id}\n{}\n{expires}\n{argument}", command.name())
 }
 
-/// How far a command is, on topic `command/result`. A later state says the earlier ones too.
+/// The progress of a command, on topic `command/result`. A later state implies the earlier ones.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandResult {
     /// [`COMMAND_RESULT_SCHEMA`].
     pub schema: String,
-    /// Stable over retries and reboots; an answer to a repeated command has the id of the first answer.
+    /// Message id, stable over retries and reboots. The result of a repeated command has the id of the first result.
     pub id: String,
-    /// Which gateway.
+    /// The gateway's id.
     pub device_id: String,
-    /// Which command.
+    /// The command's id.
     pub command_id: String,
-    /// What was ordered; `null` where that could not be read.
+    /// The command; `null` if it could not be read.
     pub command: Option<CommandName>,
-    /// How far it is.
+    /// Its state.
     pub state: CommandState,
-    /// When it came to that.
+    /// When it reached this state.
     pub time: Stamp,
-    /// The boot in which it was begun.
+    /// The boot in which it was started.
     pub started_boot_id: Option<String>,
-    /// With `done`: what came of it.
+    /// With `done`: the outcome.
     pub outcome: Option<CommandOutcome>,
-    /// Why it was refused, expired or failed: for machines.
+    /// Why it was refused, expired or failed, for machines.
     pub reason: Option<Reason>,
-    /// In words, English.
+    /// The same in words, English.
     pub detail: String,
-    /// What was found, by command.
+    /// The result; its form depends on the command.
     pub result: Value,
-    /// The correlation data of MQTT 5, hexadecimal; given back as such too.
+    /// The correlation data of the command's MQTT 5 properties, hexadecimal; the result carries it in its own properties too.
     pub correlation: Option<String>,
 }
 
-/// The life of a command.
+/// The states of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandState {
-    /// It will be begun as soon as that is possible.
+    /// It will be started as soon as possible.
     Accepted,
-    /// It is being done.
+    /// It is running.
     Started,
-    /// It is over.
+    /// It has ended.
     Done,
-    /// It will not be done.
+    /// It will not be carried out.
     Refused,
-    /// Its time was over before it could be begun.
+    /// It expired before it could be started.
     Expired,
 }
 
@@ -142,52 +146,52 @@ impl CommandState {
         }
     }
 
-    /// Nothing follows.
+    /// Whether no further state follows.
     pub const fn is_end(self) -> bool {
         matches!(self, CommandState::Done | CommandState::Refused | CommandState::Expired)
     }
 }
 
-/// What came of a command that is done.
+/// The outcome of a command that is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CommandOutcome {
     /// It was carried out.
     Ok,
-    /// It was begun and could not be carried out.
+    /// It was started and failed.
     Failed,
 }
 
-/// Why a command was not done.
+/// Why a command was not carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Not as the schema wants it.
+    /// It does not match the schema.
     Malformed,
-    /// Larger than a command may be.
+    /// It is larger than the limit for commands.
     TooLarge,
-    /// It names another gateway.
+    /// It is addressed to another gateway.
     OtherDevice,
-    /// It was retained by the broker: it may be of long ago.
+    /// The broker had retained it, so it may be old.
     Retained,
     /// The configuration does not allow it.
     NotAllowed,
-    /// It must be signed, and is not.
+    /// It is unsigned, and a signature is required.
     Unsigned,
     /// Its signature is wrong.
     BadSignature,
-    /// Its time is over.
+    /// It has expired.
     Expired,
-    /// Too many commands in too short a time.
+    /// The rate limit for commands is exceeded.
     TooMany,
-    /// The budget is spent.
+    /// The budget is exhausted.
     Budget,
-    /// Somebody works on the gateway.
+    /// Somebody is working on the gateway.
     HandsOff,
-    /// It cannot be done here.
+    /// This gateway cannot do it.
     Unsupported,
-    /// It was begun and went wrong.
+    /// It was started and failed.
     Failed,
-    /// The process or the gateway died in the middle of it.
+    /// The process or the gateway ended while it ran.
     Interrupted,
 }

@@ -1,4 +1,4 @@
-//! Topics `config/desired` and `config/reported`: configuration from afar.
+//! Topics `config/desired` and `config/reported`: remote configuration.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,59 +10,59 @@ pub const CONFIG_REPORTED_SCHEMA: &str = "linekeeper.config-reported.v1";
 
 /// The configuration that the platform wants, on topic `config/desired` (retained).
 ///
-/// `config` is laid over the gateway's own configuration as a JSON Merge Patch (RFC 7396): what it does not name stays,
-/// `null` brings the default back.
+/// `config` is applied to the gateway's own configuration as a JSON Merge Patch (RFC 7396): keys that it does not name
+/// stay unchanged, `null` restores the default.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DesiredConfig {
     /// [`CONFIG_DESIRED_SCHEMA`]; may be absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<String>,
-    /// The platform's name for it: 1 to 64 visible ASCII characters.
+    /// The platform's name for this version: 1 to 64 visible ASCII characters.
     pub version: String,
     /// Sections and keys as in the configuration file.
     pub config: Value,
 }
 
-/// What became of it, on topic `config/reported` (retained).
+/// The gateway's answer to it, on topic `config/reported` (retained).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReportedConfig {
     /// [`CONFIG_REPORTED_SCHEMA`].
     pub schema: String,
-    /// Which gateway.
+    /// The gateway's id.
     pub device_id: String,
-    /// The version in force; `null`: the gateway's own configuration alone.
+    /// The version in force; `null`: only the gateway's own configuration.
     pub version: Option<String>,
-    /// The version that was last desired, where its name could be read.
+    /// The version that was desired last, if its name could be read.
     pub desired: Option<String>,
-    /// What became of it.
+    /// The state of the desired version.
     pub state: ConfigState,
-    /// What of it is not in force, and why.
+    /// The keys that are not in force, and why.
     pub rejected: Vec<Rejected>,
-    /// Why it was returned from or refused, in words.
+    /// Why it was rolled back or refused, in words.
     pub reason: Option<String>,
 }
 
-/// What became of a desired configuration.
+/// The states of a desired configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfigState {
-    /// None is desired: the gateway's own configuration holds.
+    /// None is desired: the gateway's own configuration is in force.
     Local,
-    /// It is in force on trial.
+    /// It is in force on trial: it is rolled back unless it proves itself.
     Trying,
-    /// It is in force for good.
+    /// It is in force permanently.
     Applied,
-    /// It was tried, did not prove itself, and the last good one is in force again.
+    /// The trial failed and the last good configuration was restored.
     Returned,
-    /// Nothing of it can be put in force; what was in force stays.
+    /// It cannot be applied at all; the previous configuration stays in force.
     Refused,
 }
 
-/// One key that was not taken.
+/// One key that was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Rejected {
-    /// Its path, as `linekeeper check` writes it.
+    /// Its path, in the notation of `linekeeper check`.
     pub key: String,
-    /// Why not.
+    /// Why it was rejected.
     pub reason: String,
 }

@@ -13,26 +13,26 @@ pub const EVENT_SCHEMA: &str = "linekeeper.event.v1";
 pub struct Event {
     /// [`EVENT_SCHEMA`].
     pub schema: String,
-    /// Stable over retries and reboots.
+    /// Message id, stable over retries and reboots.
     pub id: String,
-    /// Which gateway.
+    /// The gateway's id.
     pub device_id: String,
     /// When it happened (not when it was sent).
     pub time: Stamp,
     /// What happened.
     pub event: EventName,
-    /// Why it was decided so, in English, for engineers.
+    /// The reason for the decision, in English, for engineers.
     pub why: String,
-    /// The incident it belongs to, as it is now.
+    /// The incident after this change.
     pub incident: Incident,
-    /// The remedy that began or ended.
+    /// The remedy that started or ended; `null` for changes of the incident itself.
     pub remedy: Option<Remedy>,
-    /// With `incident_closed`: what the flight recorder has of the incident's first break.
+    /// With `incident_closed`: the flight recorder's data around the incident's first break.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recorder: Option<Box<Recording>>,
 }
 
-/// The kinds of [`Event`].
+/// What an [`Event`] reports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EventName {
@@ -40,10 +40,10 @@ pub enum EventName {
     IncidentOpened,
     /// Its finding or fault domain was revised, or it broke again within the hold-down.
     IncidentUpdated,
-    /// The line is back.
+    /// The line has been back for the hold-down.
     IncidentClosed,
-    /// A remedy is about to be carried out.
+    /// A remedy is about to start.
     RemedyBegun,
-    /// A remedy's effect is known.
+    /// A remedy has ended and its effect is known.
     RemedyEnded,
 }

@@ -1,4 +1,4 @@
-//! Incidents and remedies, as events and callbacks carry them.
+//! Incidents and remedies, as events and callbacks contain them.
 
 use crate::stamp::Stamp;
 use crate::vocabulary::{Domain, Finding, Rung};
@@ -11,60 +11,61 @@ pub struct Incident {
     pub id: String,
     /// What was found.
     pub finding: Finding,
-    /// Of `device` and `usage`: which warning (`flash`, `port_speed`), which way (`much_sent`). Stable, for machines.
+    /// For the findings `device` and `usage`: which warning (`flash`, `port_speed`) or which deviation (`much_sent`). A
+    /// stable word for machines.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub about: Option<String>,
-    /// Where the fault lies, as far as is known now.
+    /// Where the fault lies, as known now.
     pub fault_domain: Domain,
     /// Open or closed.
     pub state: IncidentState,
-    /// When the line went.
+    /// When the line broke, or when the condition began.
     pub opened: Stamp,
-    /// When it came back for good.
+    /// When the line returned for good; `null` while the incident is open.
     pub closed: Option<Stamp>,
-    /// How often the line broke within it.
+    /// Number of breaks in this incident.
     pub breaks: u32,
-    /// Milliseconds without a line so far.
+    /// Total downtime so far, milliseconds.
     pub down_ms: u64,
 }
 
-/// Whether an incident still lives.
+/// Whether an incident is open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum IncidentState {
-    /// It lasts.
+    /// The condition lasts.
     Open,
-    /// It is over; a new break within the hold-down opens it again.
+    /// The condition is over. A new break within the hold-down reopens the incident.
     Closed,
 }
 
 /// A remedy as the platform sees it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Remedy {
-    /// What was done.
+    /// The repair action.
     pub name: Rung,
-    /// When it began.
+    /// When it started.
     pub began: Stamp,
-    /// Milliseconds from its beginning until its effect was known; `null` while it lasts.
+    /// Milliseconds from its start until its effect was known; `null` while it runs.
     pub took_ms: Option<u64>,
-    /// What came of it; `null` while it lasts.
+    /// Its result; `null` while it runs.
     pub outcome: Option<Outcome>,
-    /// What the driver said.
+    /// The driver's own words.
     pub detail: String,
 }
 
-/// What came of a remedy, shown by the same probes that showed the fault.
+/// The result of a remedy, measured by the same probes that detected the fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// The line came back while it ran or settled.
+    /// The line returned while the remedy ran or during its settling time.
     Healed,
-    /// It was carried out and the line stayed dead.
+    /// It was carried out; the line stayed down.
     NoEffect,
     /// It could not be carried out.
     Failed,
-    /// Only said, not done (`driver = "none"`).
+    /// Reported only, not carried out (`driver = "none"`).
     Pretended,
-    /// The process or the gateway died in the middle of it.
+    /// The process or the gateway ended while it ran.
     Interrupted,
 }

@@ -1,8 +1,11 @@
-//! What goes over the wire: the critical messages, typed. Topics and transport are `act::mqtt`'s.
+//! The messages between gateway and platform, one module for each topic.
 //!
-//! Readers ignore fields they do not know; a change that an old reader would misread gets a new schema name. Compatible
-//! is: a new field, an optional one that stays away, a new word in an enumeration. `config/schemas` says the same for
-//! machines, and `tests/schemas.rs` holds both against each other.
+//! Callbacks, events and command results are critical: they are numbered, stored until they are acknowledged, and told
+//! apart by their id. The other messages are routine or retained. The gateway's MQTT client owns topics and transport.
+//!
+//! Compatibility: readers ignore fields they do not know. Compatible changes are a new field, an optional field that is
+//! omitted, and a new value of an enumeration. A change that an old reader would misread gets a new schema name.
+//! `config/schemas` describes the same messages as JSON Schema; the tests compare both.
 
 mod callback;
 mod command;
@@ -40,12 +43,13 @@ pub const STATE_SCHEMA: &str = "linekeeper.state.v1";
 /// Schema name of an operator's notice for an area.
 pub const NOTICE_SCHEMA: &str = "linekeeper.notice.v1";
 
-/// A message that must not be lost, with its place in the order of this device.
+/// A message that must not be lost, with its sequence number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Critical {
-    /// Rises by one from message to message over the device's whole life; the outbox tells by it what it already has.
+    /// Sequence number: increases by one with each message over the lifetime of the device. The outbox uses it to skip
+    /// messages that it already has.
     pub number: u64,
-    /// What it says.
+    /// The message itself.
     pub message: Message,
 }
 
@@ -61,7 +65,7 @@ pub enum Message {
     CommandResult(Box<CommandResult>),
 }
 
-/// Told by its schema.
+/// The `schema` field selects the variant.
 impl<'de> Deserialize<'de> for Message {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Message, D::Error> {
         let tree = Value::deserialize(from)?;
@@ -76,7 +80,7 @@ impl<'de> Deserialize<'de> for Message {
 }
 
 impl Message {
-    /// The stable id by which the platform tells repetitions.
+    /// The stable id; the platform drops repeated messages by it.
     pub fn id(&self) -> &str {
         match self {
             Message::Callback(c) => &c.id,
@@ -85,7 +89,7 @@ impl Message {
         }
     }
 
-    /// The last part of the topic it goes to.
+    /// The end of its topic, after `linekeeper/v1/<device-id>/`.
     pub fn topic(&self) -> &'static str {
         match self {
             Message::Callback(_) => "callback",
@@ -94,7 +98,7 @@ impl Message {
         }
     }
 
-    /// When its fact was.
+    /// When the reported fact happened.
     pub fn time(&self) -> &Stamp {
         match self {
             Message::Callback(c) => &c.time,

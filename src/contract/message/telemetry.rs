@@ -1,4 +1,4 @@
-//! Topic `telemetry`: the summary of an hour.
+//! Topic `telemetry`: the routine summary of an hour (or of the configured interval).
 
 use crate::stamp::Stamp;
 use crate::units::{Bytes, Rate};
@@ -8,18 +8,18 @@ use serde::{Deserialize, Serialize};
 /// Schema name of [`Telemetry`].
 pub const TELEMETRY_SCHEMA: &str = "linekeeper.telemetry.v1";
 
-/// The summary of an hour (or as configured): routine. Groups of fields that are not configured are absent.
+/// The summary of one interval. Groups of fields that are not configured are absent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Telemetry {
     /// [`TELEMETRY_SCHEMA`].
     pub schema: String,
-    /// Stable over retries.
+    /// Message id, stable over retries.
     pub id: String,
-    /// Which gateway.
+    /// The gateway's id.
     pub device_id: String,
-    /// Since when it covers.
+    /// Start of the interval.
     pub since: Stamp,
-    /// Until when.
+    /// End of the interval.
     pub time: Stamp,
     /// Group `line`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -35,92 +35,92 @@ pub struct Telemetry {
     pub speed: Option<SpeedReport>,
 }
 
-/// How long the line was in which state.
+/// How long the line was in each state.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineSummary {
     /// Milliseconds up.
     pub up_ms: u64,
     /// Milliseconds down.
     pub down_ms: u64,
-    /// Milliseconds in which it was not known.
+    /// Milliseconds in which the state was unknown.
     pub unknown_ms: u64,
-    /// Breaks shorter than the patience.
+    /// Breaks shorter than the configured patience.
     pub disconnects: u64,
 }
 
-/// Round trips (RFC 2681) to all targets together, and what was lost (RFC 7680).
+/// Round-trip times (RFC 2681) and loss (RFC 7680), all targets together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EchoSummary {
-    /// Echoes answered.
+    /// Echo requests that were answered.
     pub answered: u32,
-    /// Echoes given up.
+    /// Echo requests without a reply.
     pub lost: u32,
-    /// The shortest, microseconds.
+    /// Shortest round trip, microseconds.
     pub least_us: Option<u32>,
-    /// The median, microseconds, within 9 %.
+    /// Median, microseconds, accurate to 9 %.
     pub median_us: Option<u32>,
-    /// 95 % were no longer, microseconds, within 9 %.
+    /// 95th percentile, microseconds, accurate to 9 %.
     pub p95_us: Option<u32>,
-    /// The longest, microseconds.
+    /// Longest round trip, microseconds.
     pub most_us: Option<u32>,
 }
 
-/// What the WAN device carried.
+/// Traffic of the WAN device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TrafficSummary {
     /// Bytes received.
     pub rx_bytes: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// The busiest reading interval received, bit/s.
+    /// Highest receive rate of one reading interval, bit/s.
     pub rx_most: Rate,
-    /// The busiest reading interval sent, bit/s.
+    /// Highest send rate of one reading interval, bit/s.
     pub tx_most: Rate,
 }
 
-/// Speed tests, and what they show.
+/// Speed tests and the verdicts based on them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeedReport {
-    /// Those that ended in the interval; at most 8.
+    /// The tests that ended in the interval, at most 8.
     pub tests: Vec<SpeedSummary>,
-    /// How the promise stands at its end, each direction in which something was sold.
+    /// The verdict at the end of the interval, for each direction with a contracted rate.
     pub verdicts: Vec<VerdictSummary>,
 }
 
 /// One speed test.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeedSummary {
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// At which server: its URL.
+    /// The server's URL.
     pub server: String,
-    /// The line's best sustained second, bit/s at the IP layer; absent when it failed.
+    /// The rate of the line in the best sustained second, bit/s at the IP layer; absent when the test failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<Rate>,
-    /// What kept the rate from being higher.
+    /// What limited the rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limit: Option<Limit>,
-    /// The median round trip before it, microseconds.
+    /// Median round trip before the test, microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idle_rtt_us: Option<u32>,
-    /// The same under its load.
+    /// Median round trip under the load of the test, microseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loaded_rtt_us: Option<u32>,
-    /// Why it failed.
+    /// Why the test failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<SpeedFailure>,
-    /// What it cost, bytes both ways.
+    /// Bytes transferred, both directions.
     pub cost: Bytes,
 }
 
-/// How the promise stands in one direction.
+/// Whether the contracted rate is kept in one direction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct VerdictSummary {
-    /// Which.
+    /// The direction.
     pub direction: Direction,
     /// `kept`, `broken` or `inconclusive`.
     pub verdict: String,
-    /// Why it is inconclusive, in words.
+    /// Why it is inconclusive, in words; English.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }
