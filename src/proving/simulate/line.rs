@@ -106,7 +106,7 @@ pub(super) struct Line {
     access_delay: u32,
     bursts: Option<Bursts>,
     /// The share that is lost in bursts, and by breaks that repeat.
-    loses: u16,
+    pattern_loss: u16,
     pub load: bool,
     /// A speed test of our own fills it.
     pub testing: bool,
@@ -149,7 +149,7 @@ impl Line {
             delay: 0,
             access_delay: 0,
             bursts: None,
-            loses: 0,
+            pattern_loss: 0,
             load: false,
             testing: false,
             gives: 1_000,
@@ -167,14 +167,19 @@ impl Line {
     }
 
     /// Works out the state from what lasts.
-    pub fn settle<'f>(&mut self, now: u64, port: Option<Rate>, lasting: impl Iterator<Item = &'f Trouble>) {
-        self.account(now);
-        let near_before = self.near();
-        let far_before = self.far();
+    pub fn apply_faults<'f>(
+        &mut self,
+        now: u64,
+        port: Option<Rate>,
+        lasting: impl Iterator<Item = &'f Trouble>,
+    ) {
+        self.add_customer_traffic(now);
+        let near_before = self.reaches_gateway();
+        let far_before = self.reaches_internet();
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
         (self.gives, self.port, self.uses) = (1_000, port, 0);
-        (self.delay, self.access_delay, self.loses) = (0, 0, 0);
+        (self.delay, self.access_delay, self.pattern_loss) = (0, 0, 0);
         let micro = |span: &Span| u32::try_from(span.0.saturating_mul(1_000)).unwrap_or(u32::MAX);
         (self.dhcp, self.pppoe, self.names) = (Said::Answered, Said::Answered, Said::Answered);
         (self.routed, self.portal, self.server_dead) = (true, false, false);
@@ -200,13 +205,14 @@ impl Line {
                 Trouble::Loss(permille) => self.loss = permille.0,
                 Trouble::Bursts { loss, mean } => {
                     bursts = Some((loss.0, mean.0));
-                    self.loses = self.loses.max(loss.0);
+                    self.pattern_loss = self.pattern_loss.max(loss.0);
                 }
                 Trouble::Delay(span) => self.delay = self.delay.max(micro(span)),
                 Trouble::AccessDelay(span) => self.access_delay = self.access_delay.max(micro(span)),
                 Trouble::Breaks { length, every } => {
                     let share = length.0.saturating_mul(1_000) / every.0.max(1);
-                    self.loses = self.loses.max(u16::try_from(share.min(1_000)).unwrap_or(1_000));
+                    self.pattern_loss =
+                        self.pattern_loss.max(u16::try_from(share.min(1_000)).unwrap_or(1_000));
                 }
                 Trouble::DeadTarget(at) => self.dead |= 1u16.checked_shl(u32::from(*at)).unwrap_or(0),
                 Trouble::GatewayFilters => self.filters = true,
@@ -238,8 +244,8 @@ impl Line {
 
     /// Changes what is not a fault (a remedy's doing), keeping the books.
     pub fn change(&mut self, now: u64, change: impl FnOnce(&mut Line)) {
-        self.account(now);
-        let (near, far) = (self.near(), self.far());
+        self.add_customer_traffic(now);
+        let (near, far) = (self.reaches_gateway(), self.reaches_internet());
         change(self);
         self.refresh(now, near, far);
     }
@@ -247,55 +253,55 @@ impl Line {
     fn refresh(&mut self, now: u64, near_before: bool, far_before: bool) {
         self.carrier = !self.carrier_lost && !self.unpowered;
         // A break that begins and ends at the same moment is none.
-        if !near_before || !self.near() {
+        if !near_before || !self.reaches_gateway() {
             self.near_broken_until = now;
         }
-        if !far_before || !self.far() {
+        if !far_before || !self.reaches_internet() {
             self.far_broken_until = now;
         }
     }
 
     /// The way to the operator's first router is whole.
-    pub fn near(&self) -> bool {
+    pub fn reaches_gateway(&self) -> bool {
         self.carrier && self.admin_up && self.leased && self.access
     }
 
     /// The way to the far targets is whole.
-    pub fn far(&self) -> bool {
-        self.near() && self.routed && self.upstream && !self.beat
+    pub fn reaches_internet(&self) -> bool {
+        self.reaches_gateway() && self.routed && self.upstream && !self.beat
     }
 
     /// Something that is no doing of the gateway's own keeps data from passing. (A lost address is known above.)
-    pub fn faulted(&self) -> bool {
+    pub fn is_faulted(&self) -> bool {
         self.carrier_lost || !self.access || !self.upstream || self.beat
     }
 
     /// Whole, names and the web as well, and every echo of a living target comes back; the customer leaves it alone, or uses it evenly.
-    pub fn calm(&self) -> bool {
+    pub fn is_quiet(&self) -> bool {
         let lossless = self.loss == 0 && self.bursts.is_none();
         let serves = self.names == Said::Answered && !self.portal;
-        self.far() && serves && lossless && !self.load && !self.testing
+        self.reaches_internet() && serves && lossless && !self.load && !self.testing
     }
 
     /// The share of round trips that is lost, permille.
-    pub fn loses(&self) -> u16 {
-        self.loss.max(self.loses)
+    pub fn loss_share(&self) -> u16 {
+        self.loss.max(self.pattern_loss)
     }
 
     /// How long 95 of 100 round trips to the nearest far target take at most, microseconds, when nobody uses the line.
-    pub fn takes(&self, world: &World) -> u64 {
+    pub fn usual_rtt_us(&self, world: &World) -> u64 {
         let nearest = world.rtt_us.iter().min().copied().unwrap_or(0);
         let jitter = u64::from(world.jitter_us) * 95 / 100;
         u64::from(nearest) + jitter + u64::from(self.delay) + u64::from(self.access_delay)
     }
 
-    /// So much time passed in which it was [`calm`](Line::calm).
-    pub fn rested(&mut self, by: u64) {
+    /// So much time passed in which it was [`calm`](Line::is_quiet).
+    pub fn skip(&mut self, by: u64) {
         self.carries_since += by;
     }
 
     /// The operator gives addresses.
-    pub fn may_lease(&self) -> bool {
+    pub fn can_lease(&self) -> bool {
         self.carrier && self.admin_up && self.access
     }
 
@@ -327,14 +333,14 @@ impl Line {
         rtt = rtt.saturating_add(self.access_delay);
         if target == TargetId::GATEWAY {
             rtt += world.gateway_rtt_us;
-            if !self.near() || self.filters {
+            if !self.reaches_gateway() || self.filters {
                 return Fate::Vanishes;
             }
         } else {
             let place = usize::from(target.0);
             rtt += world.rtt_us.get(place).or(world.rtt_us.last()).copied().unwrap_or(0);
             rtt = rtt.saturating_add(self.delay);
-            if !self.far() || (place < 16 && self.dead & (1 << place) != 0) {
+            if !self.reaches_internet() || (place < 16 && self.dead & (1 << place) != 0) {
                 return Fate::Vanishes;
             }
         }
@@ -356,26 +362,26 @@ impl Line {
     }
 
     /// Whether an echo that was sent at `sent` found the way whole until now.
-    pub fn held(&self, sent: u64, target: TargetId) -> bool {
+    pub fn held_since(&self, sent: u64, target: TargetId) -> bool {
         let (whole, broken_until) = if target == TargetId::GATEWAY {
-            (self.near(), self.near_broken_until)
+            (self.reaches_gateway(), self.near_broken_until)
         } else {
-            (self.far(), self.far_broken_until)
+            (self.reaches_internet(), self.far_broken_until)
         };
         whole && broken_until <= sent
     }
 
     /// Adds up what came in while the line carried, in units of 1/8000 byte (bit/s times milliseconds).
-    fn account(&mut self, now: u64) {
-        if self.far() {
+    fn add_customer_traffic(&mut self, now: u64) {
+        if self.reaches_internet() {
             self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { self.uses };
         }
         self.carries_since = now;
     }
 
     /// The customer's bytes since the last call.
-    pub fn take_carried(&mut self, now: u64) -> u64 {
-        self.account(now);
+    pub fn take_customer_bytes(&mut self, now: u64) -> u64 {
+        self.add_customer_traffic(now);
         std::mem::take(&mut self.carried) / 8_000
     }
 }

@@ -1,6 +1,6 @@
 //! What befalls the line, and what it does to it.
 
-use super::state::{BOOT, LEASE, Rare, Simulation};
+use super::state::{BOOT, Event, LEASE, Simulation};
 use crate::simulate::report::Break;
 use crate::simulate::spectator::Spectator;
 use crate::simulate::world::Trouble;
@@ -15,29 +15,29 @@ const LEASE_AGAIN: u64 = 3_000;
 const DROPPED: u64 = 2_000;
 
 impl Simulation {
-    pub(super) fn begin(&mut self, place: usize, spectator: &mut impl Spectator) {
+    pub(super) fn begin_fault(&mut self, place: usize, spectator: &mut impl Spectator) {
         let fault = self.world.faults[place].clone();
         spectator.befalls(self.moment(), &fault.trouble, true);
         match &fault.trouble {
             Trouble::ClockSet { to, synced } => {
                 let truth = self.true_wall().map_or(0, |w| w.0);
-                self.clock_off = to.0 - truth;
-                self.tell_time(*synced, spectator);
+                self.clock_error = to.0 - truth;
+                self.observe_clock(*synced, spectator);
                 return;
             }
             Trouble::Asks(reason) => {
-                self.tell(&Observation::CallbackAsked { reason: reason.clone() }, spectator);
+                self.observe(&Observation::CallbackAsked { reason: reason.clone() }, spectator);
                 return;
             }
             Trouble::HandsOff(why) => {
-                self.tell(&Observation::HandsOffSeen { why: Some(why.clone()) }, spectator);
+                self.observe(&Observation::HandsOffSeen { why: Some(why.clone()) }, spectator);
             }
             Trouble::Notice(notice) => {
-                self.tell(&Observation::AreaNoticed { notice: Some(notice.clone()) }, spectator);
+                self.observe(&Observation::AreaNoticed { notice: Some(notice.clone()) }, spectator);
             }
-            Trouble::Killed(_) => self.die(),
+            Trouble::Killed(_) => self.end_process(),
             Trouble::PowerCut => {
-                self.die();
+                self.end_process();
                 self.powered = false;
                 self.line.change(self.now, |l| (l.admin_up, l.leased) = (false, false));
             }
@@ -46,116 +46,120 @@ impl Simulation {
                     b.unwatched = true;
                 }
                 self.frozen_until = self.now + fault.lasts.map_or(0, |l| l.0);
-                self.schedule(self.frozen_until, Rare::Thaw);
+                self.schedule_at(self.frozen_until, Event::Thaw);
             }
-            Trouble::Breaks { .. } => self.after(0, Rare::Beat(place, true)),
+            Trouble::Breaks { .. } => self.schedule_after(0, Event::Beat(place, true)),
             _ => {}
         }
-        self.lasting.push(place);
+        self.active_faults.push(place);
         if let Some(lasts) = fault.lasts {
-            self.after(lasts.0, Rare::End(place));
+            self.schedule_after(lasts.0, Event::End(place));
         }
-        self.settle(spectator);
+        self.apply_faults(spectator);
     }
 
-    pub(super) fn end(&mut self, place: usize, spectator: &mut impl Spectator) {
-        let Some(at) = self.lasting.iter().position(|&p| p == place) else { return };
-        self.lasting.remove(at);
+    pub(super) fn end_fault(&mut self, place: usize, spectator: &mut impl Spectator) {
+        let Some(at) = self.active_faults.iter().position(|&p| p == place) else { return };
+        self.active_faults.remove(at);
         let trouble = self.world.faults[place].trouble.clone();
         spectator.befalls(self.moment(), &trouble, false);
         match trouble {
-            Trouble::Killed(memory) => self.after(1, Rare::Start(memory)),
+            Trouble::Killed(memory) => self.schedule_after(1, Event::Start(memory)),
             Trouble::PowerCut => {
                 self.powered = true;
-                self.after(BOOT, Rare::Boot);
+                self.schedule_after(BOOT, Event::Boot);
             }
             Trouble::Breaks { .. } => self.line.change(self.now, |l| l.beat = false),
-            Trouble::HandsOff(_) => self.tell(&Observation::HandsOffSeen { why: None }, spectator),
+            Trouble::HandsOff(_) => self.observe(&Observation::HandsOffSeen { why: None }, spectator),
             Trouble::Notice(notice) => {
                 let notice = Some(AreaNotice { ended: true, ..notice });
-                self.tell(&Observation::AreaNoticed { notice }, spectator);
+                self.observe(&Observation::AreaNoticed { notice }, spectator);
             }
             _ => {}
         }
-        self.settle(spectator);
+        self.apply_faults(spectator);
     }
 
-    pub(super) fn settle(&mut self, spectator: &mut impl Spectator) {
+    pub(super) fn apply_faults(&mut self, spectator: &mut impl Spectator) {
         self.note_quality();
         let faults = &self.world.faults;
-        self.line.settle(self.now, self.world.port, self.lasting.iter().map(|&place| &faults[place].trouble));
-        self.line_changed(spectator);
-        if self.wire.connected && self.lasts(|t| *t == Trouble::BrokerAway) {
-            self.after(1, Rare::Drop(self.wire.session));
-        } else if self.wire.connected && !self.way_out() {
-            self.after(DROPPED, Rare::Drop(self.wire.session));
+        self.line.apply_faults(
+            self.now,
+            self.world.port,
+            self.active_faults.iter().map(|&place| &faults[place].trouble),
+        );
+        self.follow_line_change(spectator);
+        if self.wire.connected && self.has_fault(|t| *t == Trouble::BrokerAway) {
+            self.schedule_after(1, Event::Drop(self.wire.session));
+        } else if self.wire.connected && !self.has_uplink() {
+            self.schedule_after(DROPPED, Event::Drop(self.wire.session));
         } else {
-            self.reach_broker();
+            self.connect_broker();
         }
     }
 
-    pub(super) fn beat(&mut self, place: usize, on: bool, spectator: &mut impl Spectator) {
-        if !self.lasting.contains(&place) {
+    pub(super) fn switch_repeated_break(&mut self, place: usize, on: bool, spectator: &mut impl Spectator) {
+        if !self.active_faults.contains(&place) {
             return;
         }
         let Trouble::Breaks { length, every } = self.world.faults[place].trouble else { return };
         self.line.change(self.now, |l| l.beat = on);
         if on {
-            self.after(length.0, Rare::Beat(place, false));
-            self.after(every.0.max(length.0 + 1), Rare::Beat(place, true));
+            self.schedule_after(length.0, Event::Beat(place, false));
+            self.schedule_after(every.0.max(length.0 + 1), Event::Beat(place, true));
         }
-        self.line_changed(spectator);
+        self.follow_line_change(spectator);
     }
 
-    pub(super) fn heal(&mut self, rung: Rung, spectator: &mut impl Spectator) {
+    pub(super) fn end_faults_healed_by(&mut self, rung: Rung, spectator: &mut impl Spectator) {
         let healed: Vec<usize> = self
-            .lasting
+            .active_faults
             .iter()
             .copied()
             .filter(|&p| self.world.faults[p].healed_by.contains(&rung))
             .collect();
         for place in healed {
-            self.end(place, spectator);
+            self.end_fault(place, spectator);
         }
-        if !self.line.leased && !self.lasts(Trouble::takes_address) && self.line.may_lease() {
+        if !self.line.leased && !self.has_fault(Trouble::takes_address) && self.line.can_lease() {
             self.line.change(self.now, |l| l.leased = true);
-            self.line_changed(spectator);
+            self.follow_line_change(spectator);
         }
     }
 
-    pub(super) fn admin_up(&mut self, spectator: &mut impl Spectator) {
+    pub(super) fn bring_interface_up(&mut self, spectator: &mut impl Spectator) {
         self.line.change(self.now, |l| l.admin_up = true);
-        self.line_changed(spectator);
+        self.follow_line_change(spectator);
     }
 
-    pub(super) fn lease(&mut self, spectator: &mut impl Spectator) {
-        self.leasing = false;
+    pub(super) fn try_lease(&mut self, spectator: &mut impl Spectator) {
+        self.lease_pending = false;
         if self.line.leased || !self.powered {
             return;
         }
-        if self.line.may_lease() && !self.lasts(Trouble::takes_address) {
+        if self.line.can_lease() && !self.has_fault(Trouble::takes_address) {
             self.line.change(self.now, |l| l.leased = true);
-            self.line_changed(spectator);
+            self.follow_line_change(spectator);
         } else {
-            self.leasing = true;
-            self.after(LEASE_AGAIN, Rare::Lease);
+            self.lease_pending = true;
+            self.schedule_after(LEASE_AGAIN, Event::Lease);
         }
     }
 
     /// Tells what the kernel tells of a change, and what follows from it.
-    pub(super) fn line_changed(&mut self, spectator: &mut impl Spectator) {
-        let whole = self.line.far();
-        let faulted = self.faulted();
+    pub(super) fn follow_line_change(&mut self, spectator: &mut impl Spectator) {
+        let whole = self.line.reaches_internet();
+        let faulted = self.is_faulted();
         let now = self.now;
-        if let Some(since) = self.ours_since.take() {
+        if let Some(since) = self.down_by_remedy_since.take() {
             self.report.self_inflicted += Span(now - since);
         }
-        self.ours &= !whole;
-        if self.ours && !faulted {
-            self.ours_since = Some(now);
+        self.down_by_remedy &= !whole;
+        if self.down_by_remedy && !faulted {
+            self.down_by_remedy_since = Some(now);
         }
-        if whole != self.whole {
-            self.whole = whole;
+        if whole != self.intact {
+            self.intact = whole;
             let now = Span(now);
             if whole {
                 if let Some(b) = self.report.breaks.last_mut() {
@@ -163,8 +167,8 @@ impl Simulation {
                 }
                 // What was lost meanwhile goes out again.
                 self.wire.sent = 0;
-                self.reach_broker();
-                self.pump();
+                self.connect_broker();
+                self.send_outbox();
             } else {
                 self.report.breaks.push(Break {
                     own: !faulted,
@@ -175,23 +179,23 @@ impl Simulation {
                     restored: None,
                 });
                 if self.wire.connected {
-                    self.after(DROPPED, Rare::Drop(self.wire.session));
+                    self.schedule_after(DROPPED, Event::Drop(self.wire.session));
                 }
             }
         }
-        if !self.line.leased && self.line.admin_up && !self.leasing {
-            self.leasing = true;
-            self.after(LEASE, Rare::Lease);
+        if !self.line.leased && self.line.admin_up && !self.lease_pending {
+            self.lease_pending = true;
+            self.schedule_after(LEASE, Event::Lease);
         }
         let link = self.line.link();
         if link != self.link {
             self.link = link.clone();
-            self.tell(&Observation::LinkSeen(link), spectator);
+            self.observe(&Observation::LinkSeen(link), spectator);
         }
     }
 
     /// Something that is not the gateway's own doing keeps data from passing.
-    pub(super) fn faulted(&self) -> bool {
-        self.line.faulted() || self.lasts(|t| matches!(t, Trouble::Address | Trouble::PowerCut))
+    pub(super) fn is_faulted(&self) -> bool {
+        self.line.is_faulted() || self.has_fault(|t| matches!(t, Trouble::Address | Trouble::PowerCut))
     }
 }

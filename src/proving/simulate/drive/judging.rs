@@ -1,7 +1,7 @@
 //! What the judge is told, and what it wants done.
 
-use super::state::{AFTERGLOW, Rare, Simulation};
-use crate::simulate::layers::look;
+use super::state::{AFTERGLOW, Event, Simulation};
+use crate::simulate::layers::check_layer;
 use crate::simulate::platform::Waiting;
 use crate::simulate::report::{Break, Request};
 use crate::simulate::spectator::Spectator;
@@ -12,9 +12,9 @@ use linekeeper_judge::observation::Observation;
 use linekeeper_judge::outage::LineState;
 
 impl Simulation {
-    pub(super) fn tell(&mut self, saw: &Observation, spectator: &mut impl Spectator) {
+    pub(super) fn observe(&mut self, saw: &Observation, spectator: &mut impl Spectator) {
         if self.now < self.frozen_until {
-            self.stalled.push(saw.clone());
+            self.held_back.push(saw.clone());
             return;
         }
         let at = self.moment();
@@ -34,18 +34,18 @@ impl Simulation {
         }
         let late = if self.world.late.0 > 0 { self.random.below(self.world.late.0 as u32 + 1) } else { 0 };
         self.wake_at = self.now + wake.since(at.agent).0.max(1) + u64::from(late);
-        if line != self.believed {
-            self.believe(line);
+        if line != self.line_state {
+            self.note_line_state(line);
         }
         for action in actions.drain(..) {
             spectator.does(at, &action);
-            self.act(action);
+            self.perform(action);
         }
         self.actions = actions;
     }
 
-    pub(super) fn believe(&mut self, line: LineState) {
-        self.believed = line;
+    pub(super) fn note_line_state(&mut self, line: LineState) {
+        self.line_state = line;
         let now = Span(self.now);
         let last = self.report.breaks.last_mut();
         match line {
@@ -65,21 +65,21 @@ impl Simulation {
         }
     }
 
-    pub(super) fn act(&mut self, action: Action) {
+    pub(super) fn perform(&mut self, action: Action) {
         match action {
-            Action::Probe { probe, target } => self.probe(probe, target),
-            Action::Repair(repair) => self.repair(&repair),
-            Action::MakeSafe { .. } => self.after(1, Rare::MakeSafe),
+            Action::Probe { probe, target } => self.send_echo(probe, target),
+            Action::Repair(repair) => self.start_remedy(&repair),
+            Action::MakeSafe { .. } => self.schedule_after(1, Event::MakeSafe),
             Action::Report(told) => {
                 self.report.summaries += 1;
                 self.report.summed += told.echo.map_or(0, |echo| u64::from(echo.answered));
             }
             Action::Check(order) => {
-                let (took, checked) = look(&self.line, &self.world, &order);
-                self.after(took, Rare::Checked(self.life, Box::new(checked)));
+                let (took, checked) = check_layer(&self.line, &self.world, &order);
+                self.schedule_after(took, Event::Checked(self.life, Box::new(checked)));
             }
-            Action::MeasureSpeed(order) => self.measure(&order),
-            Action::AbortSpeed { test } => self.abort(test),
+            Action::MeasureSpeed(order) => self.start_speed_test(&order),
+            Action::AbortSpeed { test } => self.abort_speed_test(test),
             Action::Publish(message) => {
                 self.report.published += 1;
                 match &message.message {
@@ -88,7 +88,7 @@ impl Simulation {
                             && !self.report.requests.contains_key(&c.callback_id)
                         {
                             let (name, right) =
-                                (c.trigger.name.clone(), self.is_so(&c.trigger.name, AFTERGLOW));
+                                (c.trigger.name.clone(), self.is_true(&c.trigger.name, AFTERGLOW));
                             let at = Span(self.now);
                             let request = Request { at, name, right, arrived: None, late: false };
                             self.report.requests.insert(c.callback_id.clone(), request);
@@ -109,20 +109,21 @@ impl Simulation {
                     self.wire.watermark = message.number;
                     let published = Span(self.now);
                     self.wire.outbox.push_back(Waiting { message: *message, published });
-                    self.pump();
+                    self.send_outbox();
                 }
             }
             Action::Save => {
                 self.report.saves += 1;
                 // Written out when a life begins with it: in a bad year thousands are never read.
-                self.saved.clone_from(&self.judge);
-                self.saved_at = self.mono().0;
-                self.taken = self.judge.as_ref().and_then(|judge| judge.taken(self.mono()));
-                if let Some(judge) = self.judge.as_ref().filter(|judge| *judge.usual() != self.usual) {
-                    self.usual.clone_from(judge.usual());
+                self.saved_judge.clone_from(&self.judge);
+                self.saved_at = self.agent_time().0;
+                self.rungs_taken = self.judge.as_ref().and_then(|judge| judge.taken(self.agent_time()));
+                if let Some(judge) = self.judge.as_ref().filter(|judge| *judge.usual() != self.usual_traffic)
+                {
+                    self.usual_traffic.clone_from(judge.usual());
                 }
                 if self.keeps_deliveries {
-                    self.snapshot();
+                    self.write_snapshot();
                 }
             }
             Action::Note { level, .. } => {

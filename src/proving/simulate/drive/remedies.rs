@@ -1,6 +1,6 @@
 //! Remedies.
 
-use super::state::{LEASE, Rare, Simulation};
+use super::state::{Event, LEASE, Simulation};
 use linekeeper_contract::units::Span;
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::action::Repair;
@@ -22,39 +22,41 @@ const POWER_OFF: u64 = 10_000;
 const MODEM_BACK: u64 = 40_000;
 
 impl Simulation {
-    pub(super) fn repair(&mut self, repair: &Repair) {
+    pub(super) fn start_remedy(&mut self, repair: &Repair) {
         let (life, remedy, rung) = (self.life, repair.remedy, repair.rung);
         self.report.remedies.push((Span(self.now), rung));
-        let over = |result, detail: &str| Rare::Over(life, remedy, rung, result, detail.into());
+        let over = |result, detail: &str| Event::Over(life, remedy, rung, result, detail.into());
         if self.config.remedies.driver == Driver::None {
-            let rare = over(RemedyResult::Pretended, "driver is none");
-            self.after(1, rare);
+            let event = over(RemedyResult::Pretended, "driver is none");
+            self.schedule_after(1, event);
             return;
         }
         if let Some(why) = self.world.cannot.get(&rung) {
-            let rare = over(RemedyResult::Failed, why);
-            self.after(50, rare);
+            let event = over(RemedyResult::Failed, why);
+            self.schedule_after(50, event);
             return;
         }
         match rung {
-            Rung::Renew => self.after(LEASE, over(RemedyResult::Done, "asked the DHCP server")),
-            Rung::OtherResolver => self.after(RESOLVER, over(RemedyResult::Done, "asks another resolver")),
+            Rung::Renew => self.schedule_after(LEASE, over(RemedyResult::Done, "asked the DHCP server")),
+            Rung::OtherResolver => {
+                self.schedule_after(RESOLVER, over(RemedyResult::Done, "asks another resolver"))
+            }
             Rung::RestartInterface => {
-                self.after(1, Rare::AdminDown(life));
-                self.after(DOWN, Rare::AdminUp(life));
-                self.after(RESTART, over(RemedyResult::Done, "took the interface down and up"));
+                self.schedule_after(1, Event::AdminDown(life));
+                self.schedule_after(DOWN, Event::AdminUp(life));
+                self.schedule_after(RESTART, over(RemedyResult::Done, "took the interface down and up"));
             }
             Rung::RestartNetwork => {
-                self.after(1, Rare::AdminDown(life));
-                self.after(NETWORK_DOWN, Rare::AdminUp(life));
-                self.after(NETWORK_RESTART, over(RemedyResult::Done, "restarted all networking"));
+                self.schedule_after(1, Event::AdminDown(life));
+                self.schedule_after(NETWORK_DOWN, Event::AdminUp(life));
+                self.schedule_after(NETWORK_RESTART, over(RemedyResult::Done, "restarted all networking"));
             }
             Rung::PowerModem => {
-                self.after(1, Rare::Unpower);
-                self.after(POWER_OFF, over(RemedyResult::Done, "cut the modem's power"));
-                self.after(MODEM_BACK, Rare::Repower);
+                self.schedule_after(1, Event::Unpower);
+                self.schedule_after(POWER_OFF, over(RemedyResult::Done, "cut the modem's power"));
+                self.schedule_after(MODEM_BACK, Event::Repower);
             }
-            Rung::Reboot => self.after(SHUTDOWN, Rare::GoDown(life)),
+            Rung::Reboot => self.schedule_after(SHUTDOWN, Event::GoDown(life)),
         }
     }
 }

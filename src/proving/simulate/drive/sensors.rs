@@ -14,7 +14,7 @@ const REPLY_BYTES: u64 = 74;
 const STRAY_BYTES: u64 = 100;
 
 impl Simulation {
-    pub(super) fn probe(&mut self, probe: ProbeId, target: TargetId) {
+    pub(super) fn send_echo(&mut self, probe: ProbeId, target: TargetId) {
         self.report.probes += 1;
         let (at, end) = match self.line.fate(self.now, target, &self.world, &mut self.random) {
             Fate::Returns(rtt_us) => (self.now + u64::from(rtt_us.div_ceil(1_000)), End::Answered(rtt_us)),
@@ -22,42 +22,42 @@ impl Simulation {
             Fate::NoWay => (self.now, End::NotSent(Obstacle::NoWay)),
             Fate::NoAddress => (self.now, End::NotSent(Obstacle::NoAddress)),
         };
-        self.fly(Echo { at, sent: self.now, probe, target, end });
+        self.queue_echo(Echo { at, sent: self.now, probe, target, end });
     }
 
-    pub(super) fn fly(&mut self, echo: Echo) {
+    pub(super) fn queue_echo(&mut self, echo: Echo) {
         let place = self.echoes.iter().rposition(|e| e.at <= echo.at).map_or(0, |p| p + 1);
         self.echoes.insert(place, echo);
     }
 
-    pub(super) fn come_back(&mut self, echo: Echo, spectator: &mut impl Spectator) {
+    pub(super) fn finish_echo(&mut self, echo: Echo, spectator: &mut impl Spectator) {
         let Echo { sent, probe, target, end, .. } = echo;
         let saw = match end {
-            End::Answered(_) if !self.line.held(sent, target) => {
+            End::Answered(_) if !self.line.held_since(sent, target) => {
                 // It was on the line when the line broke.
-                self.fly(Echo { at: sent + GIVEN_UP, end: End::GivenUp, ..echo });
+                self.queue_echo(Echo { at: sent + GIVEN_UP, end: End::GivenUp, ..echo });
                 return;
             }
             End::Answered(rtt_us) => {
-                self.replies += 1;
+                self.replies_received += 1;
                 Observation::EchoAnswered { probe, target, rtt_us }
             }
             End::GivenUp => Observation::EchoLost { probe, target },
             End::NotSent(obstacle) => Observation::EchoNotSent { probe, target, obstacle },
         };
-        self.tell(&saw, spectator);
+        self.observe(&saw, spectator);
     }
 
-    pub(super) fn count(&mut self, spectator: &mut impl Spectator) {
+    pub(super) fn read_counters(&mut self, spectator: &mut impl Spectator) {
         let over = self.now - self.counted_last;
-        self.add_tested();
-        let (test_rx, test_tx) = std::mem::take(&mut self.tested);
+        self.add_test_traffic();
+        let (test_rx, test_tx) = std::mem::take(&mut self.test_bytes);
         self.counted_last = self.now;
         let late = if self.world.late.0 > 0 { self.random.below(self.world.late.0 as u32 + 1) } else { 0 };
         self.counted_at = self.now + COUNTED_EVERY + u64::from(late);
-        let replies = std::mem::take(&mut self.replies);
-        let customer = self.line.take_carried(self.now);
-        let stray = if self.line.far() { self.world.stray.0 * over / 8_000 } else { 0 };
+        let replies = std::mem::take(&mut self.replies_received);
+        let customer = self.line.take_customer_bytes(self.now);
+        let stray = if self.line.reaches_internet() { self.world.stray.0 * over / 8_000 } else { 0 };
         let packets =
             replies + customer / 1_400 + stray / STRAY_BYTES + (test_rx.max(test_tx)).div_ceil(1_514);
         let counted = Counted {
@@ -69,6 +69,6 @@ impl Simulation {
             rx_errors: 0,
             reset: false,
         };
-        self.tell(&Observation::Counted(counted), spectator);
+        self.observe(&Observation::Counted(counted), spectator);
     }
 }

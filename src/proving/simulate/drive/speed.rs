@@ -1,6 +1,6 @@
 //! Speed tests.
 
-use super::state::{Rare, Simulation};
+use super::state::{Event, Simulation};
 use crate::simulate::world::Recorded;
 use linekeeper_contract::units::{Bytes, Permille, Rate, Span};
 use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
@@ -16,20 +16,20 @@ const LOGGED_LATER: u64 = 2 * 86_400_000;
 
 impl Simulation {
     /// A test that measures the line as it is when it begins: what it is worth in the end is the engine's own tests' part.
-    pub(super) fn measure(&mut self, order: &SpeedOrder) {
+    pub(super) fn start_speed_test(&mut self, order: &SpeedOrder) {
         let full = match order.direction {
             Direction::Download => self.world.rates.0,
             Direction::Upload => self.world.rates.1,
         };
         let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
-        let line = match self.recorded(order.direction) {
+        let line = match self.recorded_rate(order.direction) {
             Ok(recorded) => recorded.unwrap_or(self.line.port.map_or(gives, |port| gives.min(port))),
             Err((reason, why)) => {
                 let outcome = SpeedOutcome::Failed { reason, detail: why.into(), retry_after: None };
                 let SpeedOrder { test, server, direction, .. } = *order;
                 let (cost, took) = (Bytes(0), Span(LOGGED_FAILS));
                 let ended = SpeedEnded { test, server, direction, cost, took, outcome };
-                self.after(LOGGED_FAILS, Rare::Measured(self.life, Box::new(ended)));
+                self.schedule_after(LOGGED_FAILS, Event::Measured(self.life, Box::new(ended)));
                 return;
             }
         };
@@ -41,8 +41,8 @@ impl Simulation {
             Direction::Download => (per_ms, per_ms / 40),
             Direction::Upload => (per_ms / 40, per_ms),
         };
-        self.add_tested();
-        self.test = Some((order.test, self.now, self.now + took, rx, tx));
+        self.add_test_traffic();
+        self.speed_test = Some((order.test, self.now, self.now + took, rx, tx));
         self.line.testing = true;
         let customer = self.line.load;
         if self.line.server_dead {
@@ -54,7 +54,7 @@ impl Simulation {
             let (test, server, direction) = (order.test, order.server, order.direction);
             let ended =
                 SpeedEnded { test, server, direction, cost: Bytes(0), took: Span::seconds(5), outcome };
-            self.after(5_000, Rare::Measured(self.life, Box::new(ended)));
+            self.schedule_after(5_000, Event::Measured(self.life, Box::new(ended)));
             return;
         }
         let figures = Figures {
@@ -80,12 +80,12 @@ impl Simulation {
             took: Span(took),
             outcome: SpeedOutcome::Measured(figures),
         };
-        self.after(took, Rare::Measured(self.life, Box::new(ended)));
+        self.schedule_after(took, Event::Measured(self.life, Box::new(ended)));
     }
 
     /// What the log says of a test that begins now; `None`: this line is not a logged one. Each logged test answers once:
     /// a low one that answered three times would be three low ones.
-    pub(super) fn recorded(
+    pub(super) fn recorded_rate(
         &mut self,
         direction: Direction,
     ) -> Result<Option<Rate>, (SpeedFailure, &'static str)> {
@@ -103,8 +103,8 @@ impl Simulation {
         let mut answers = near.filter(|r| rate(r).is_some() || (r.download, r.upload) == (None, None));
         let next = answers.next().ok_or((SpeedFailure::Local, "the log has no test here"))?;
         let answered = match direction {
-            Direction::Download => &mut self.answered.0,
-            Direction::Upload => &mut self.answered.1,
+            Direction::Download => &mut self.answered_tests.0,
+            Direction::Upload => &mut self.answered_tests.1,
         };
         if answered.replace(next.at) == Some(next.at) {
             return Err((SpeedFailure::Local, "the log has no other test yet"));
@@ -112,17 +112,17 @@ impl Simulation {
         rate(next).map(Some).ok_or((SpeedFailure::ServerUnreachable, "the logged test failed"))
     }
 
-    pub(super) fn abort(&mut self, test: TestId) {
-        let Some((_, from, until, rx, tx)) = self.test.filter(|t| t.0 == test && self.now < t.2) else {
+    pub(super) fn abort_speed_test(&mut self, test: TestId) {
+        let Some((_, from, until, rx, tx)) = self.speed_test.filter(|t| t.0 == test && self.now < t.2) else {
             return;
         };
-        self.test = Some((test, from, self.now, rx, tx));
-        self.add_tested();
+        self.speed_test = Some((test, from, self.now, rx, tx));
+        self.add_test_traffic();
         let life = self.life;
-        let at = self.rare.iter().position(|(at, rare)| {
-            *at == until && matches!(rare, Rare::Measured(of, ended) if *of == life && ended.test == test)
+        let at = self.events.iter().position(|(at, event)| {
+            *at == until && matches!(event, Event::Measured(of, ended) if *of == life && ended.test == test)
         });
-        let Some((_, Rare::Measured(_, mut ended))) = at.map(|at| self.rare.remove(at)) else { return };
+        let Some((_, Event::Measured(_, mut ended))) = at.map(|at| self.events.remove(at)) else { return };
         let took = self.now - from;
         (ended.cost, ended.took) = (Bytes((rx + tx) * took), Span(took));
         ended.outcome = SpeedOutcome::Failed {
@@ -130,18 +130,18 @@ impl Simulation {
             detail: "it was told to end".into(),
             retry_after: None,
         };
-        self.after(1, Rare::Measured(life, ended));
+        self.schedule_after(1, Event::Measured(life, ended));
     }
 
     /// Adds up what our own test moved since the last reading of the counters, or since it began.
-    pub(super) fn add_tested(&mut self) {
-        let Some((_, from, until, rx, tx)) = self.test else { return };
+    pub(super) fn add_test_traffic(&mut self) {
+        let Some((_, from, until, rx, tx)) = self.speed_test else { return };
         let overlap = until.min(self.now).saturating_sub(from.max(self.counted_last));
         if self.now >= until {
-            self.test = None;
+            self.speed_test = None;
         }
-        if self.line.far() {
-            self.tested = (self.tested.0 + rx * overlap, self.tested.1 + tx * overlap);
+        if self.line.reaches_internet() {
+            self.test_bytes = (self.test_bytes.0 + rx * overlap, self.test_bytes.1 + tx * overlap);
         }
     }
 }

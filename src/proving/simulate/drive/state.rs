@@ -53,7 +53,7 @@ pub(super) enum End {
 
 /// What happens seldom.
 #[derive(Debug)]
-pub(super) enum Rare {
+pub(super) enum Event {
     Begin(usize),
     End(usize),
     Beat(usize, bool),
@@ -88,52 +88,52 @@ pub struct Simulation {
     /// Milliseconds since the start.
     pub(super) now: u64,
     /// How far the agent's clock is behind `now` plus the uptime at the start.
-    pub(super) behind: u64,
+    pub(super) clock_lag: u64,
     pub(super) judge: Option<Judge>,
     /// The room for what a step gives.
     pub(super) actions: Vec<Action>,
     pub(super) life: u64,
-    pub(super) saved: Option<Judge>,
+    pub(super) saved_judge: Option<Judge>,
     /// How often each rung was taken, as it stands on flash beside the snapshot.
-    pub(super) taken: Option<Vec<(Rung, u32)>>,
+    pub(super) rungs_taken: Option<Vec<(Rung, u32)>>,
     /// What the line usually carries, in the same way.
-    pub(super) usual: Usual,
+    pub(super) usual_traffic: Usual,
     pub(super) saved_at: u64,
     pub(super) powered: bool,
-    pub(super) boot_began: i64,
+    pub(super) booted_at: i64,
     pub(super) frozen_until: u64,
-    pub(super) stalled: Vec<Observation>,
+    pub(super) held_back: Vec<Observation>,
     pub(super) wake_at: u64,
     pub(super) counted_at: u64,
     pub(super) counted_last: u64,
-    pub(super) replies: u64,
+    pub(super) replies_received: u64,
     pub(super) echoes: VecDeque<Echo>,
     /// Latest first.
-    pub(super) rare: Vec<(u64, Rare)>,
+    pub(super) events: Vec<(u64, Event)>,
     pub(super) line: Line,
     pub(super) link: Link,
-    pub(super) lasting: Vec<usize>,
-    pub(super) leasing: bool,
+    pub(super) active_faults: Vec<usize>,
+    pub(super) lease_pending: bool,
     /// The speed test in course: from, until, bytes a millisecond in and out.
-    pub(super) test: Option<(TestId, u64, u64, u64, u64)>,
+    pub(super) speed_test: Option<(TestId, u64, u64, u64, u64)>,
     /// The logged tests that answered last, down and up.
-    pub(super) answered: (Option<Span>, Option<Span>),
+    pub(super) answered_tests: (Option<Span>, Option<Span>),
     /// What our own tests moved since the last reading of the counters, in and out.
-    pub(super) tested: (u64, u64),
+    pub(super) test_bytes: (u64, u64),
     pub(super) wire: Wire,
     /// The kernel's civil time is this much ahead of the truth.
-    pub(super) clock_off: i64,
-    pub(super) believed: LineState,
+    pub(super) clock_error: i64,
+    pub(super) line_state: LineState,
     /// When round trips last took longer, and more was last lost, than was promised.
-    pub(super) slow_at: Option<u64>,
-    pub(super) lossy_at: Option<u64>,
-    pub(super) whole: bool,
+    pub(super) last_slow_at: Option<u64>,
+    pub(super) last_lossy_at: Option<u64>,
+    pub(super) intact: bool,
     /// A remedy took the line down, and it has not been whole since.
-    pub(super) ours: bool,
-    pub(super) ours_since: Option<u64>,
+    pub(super) down_by_remedy: bool,
+    pub(super) down_by_remedy_since: Option<u64>,
     /// Whether time may be passed over, and when that is looked at next.
-    pub(super) rests: bool,
-    pub(super) rest_at: u64,
+    pub(super) skips_quiet_time: bool,
+    pub(super) next_skip_check_at: u64,
     pub(super) keeps_deliveries: bool,
     pub(super) report: Report,
 }
@@ -146,50 +146,50 @@ impl Simulation {
             world: world.clone(),
             random: Random::new(seed),
             now: 0,
-            behind: 0,
+            clock_lag: 0,
             judge: None,
             actions: Vec::new(),
             life: 0,
-            saved: None,
-            taken: None,
-            usual: Usual::default(),
+            saved_judge: None,
+            rungs_taken: None,
+            usual_traffic: Usual::default(),
             saved_at: 0,
             powered: true,
-            boot_began: -(world.uptime.0 as i64),
+            booted_at: -(world.uptime.0 as i64),
             frozen_until: 0,
-            stalled: Vec::new(),
+            held_back: Vec::new(),
             wake_at: u64::MAX,
             counted_at: u64::MAX,
             counted_last: 0,
-            replies: 0,
+            replies_received: 0,
             echoes: VecDeque::new(),
-            rare: Vec::new(),
+            events: Vec::new(),
             line: Line::new(world.port),
             link: Link::default(),
-            lasting: Vec::new(),
-            leasing: false,
-            test: None,
-            answered: (None, None),
-            tested: (0, 0),
+            active_faults: Vec::new(),
+            lease_pending: false,
+            speed_test: None,
+            answered_tests: (None, None),
+            test_bytes: (0, 0),
             wire: Wire::default(),
-            clock_off: 0,
-            believed: LineState::Unknown,
-            slow_at: None,
-            lossy_at: None,
-            whole: true,
-            ours: false,
-            ours_since: None,
-            rests: false,
-            rest_at: 0,
+            clock_error: 0,
+            line_state: LineState::Unknown,
+            last_slow_at: None,
+            last_lossy_at: None,
+            intact: true,
+            down_by_remedy: false,
+            down_by_remedy_since: None,
+            skips_quiet_time: false,
+            next_skip_check_at: 0,
             keeps_deliveries: true,
             report: Report { boots: 1, ..Report::default() },
         };
-        let begins = world.faults.iter().enumerate().map(|(place, fault)| (fault.at.0, Rare::Begin(place)));
-        simulation.rare = begins.collect();
+        let begins = world.faults.iter().enumerate().map(|(place, fault)| (fault.at.0, Event::Begin(place)));
+        simulation.events = begins.collect();
         // Latest first, and among equals the first of the list last, so that it comes first.
-        simulation.rare.reverse();
-        simulation.rare.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
-        simulation.rare.push((0, Rare::Start(Memory::None)));
+        simulation.events.reverse();
+        simulation.events.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
+        simulation.events.push((0, Event::Start(Memory::None)));
         simulation
     }
 
@@ -198,7 +198,7 @@ impl Simulation {
     /// [`Report::skipped`]; spectators see nothing of it.
     #[must_use]
     pub fn resting(mut self) -> Simulation {
-        self.rests = true;
+        self.skips_quiet_time = true;
         self
     }
 
@@ -221,25 +221,25 @@ impl Simulation {
 
     /// The present moment.
     pub fn moment(&self) -> Moment {
-        Moment { world: Span(self.now), agent: self.mono() }
+        Moment { world: Span(self.now), agent: self.agent_time() }
     }
 
-    pub(super) fn mono(&self) -> Mono {
-        Mono((self.now + self.world.uptime.0).saturating_sub(self.behind))
+    pub(super) fn agent_time(&self) -> Mono {
+        Mono((self.now + self.world.uptime.0).saturating_sub(self.clock_lag))
     }
 
-    pub(super) fn schedule(&mut self, at: u64, rare: Rare) {
+    pub(super) fn schedule_at(&mut self, at: u64, event: Event) {
         // Latest first; among equals, the later scheduled further to the front, so that it comes later.
-        let place = self.rare.partition_point(|(other, _)| *other > at);
-        self.rare.insert(place, (at, rare));
+        let place = self.events.partition_point(|(other, _)| *other > at);
+        self.events.insert(place, (at, event));
     }
 
-    pub(super) fn after(&mut self, wait: u64, rare: Rare) {
-        self.schedule(self.now + wait, rare);
+    pub(super) fn schedule_after(&mut self, wait: u64, event: Event) {
+        self.schedule_at(self.now + wait, event);
     }
 
-    pub(super) fn lasts(&self, which: impl Fn(&Trouble) -> bool) -> bool {
-        self.lasting.iter().any(|&place| which(&self.world.faults[place].trouble))
+    pub(super) fn has_fault(&self, which: impl Fn(&Trouble) -> bool) -> bool {
+        self.active_faults.iter().any(|&place| which(&self.world.faults[place].trouble))
     }
 
     pub(super) fn true_wall(&self) -> Option<Wall> {
@@ -247,8 +247,8 @@ impl Simulation {
     }
 
     /// What was last saved, as it lies on flash.
-    pub(super) fn snapshot(&mut self) -> Option<Value> {
-        let snapshot = self.saved.as_ref()?.snapshot().ok()?;
+    pub(super) fn write_snapshot(&mut self) -> Option<Value> {
+        let snapshot = self.saved_judge.as_ref()?.snapshot().ok()?;
         self.report.largest_snapshot = self.report.largest_snapshot.max(snapshot.to_string().len());
         Some(snapshot)
     }

@@ -15,24 +15,28 @@ impl Simulation {
     /// Keeps when the line last was worse than was promised.
     pub(super) fn note_quality(&mut self) {
         let promise = &self.config.promise;
-        if promise.latency.is_some_and(|most| self.line.takes(&self.world) > most.0 * 1_000) {
-            self.slow_at = Some(self.now);
+        if promise.latency.is_some_and(|most| self.line.usual_rtt_us(&self.world) > most.0 * 1_000) {
+            self.last_slow_at = Some(self.now);
         }
-        if promise.loss.is_some_and(|most| self.line.loses() > most.0) {
-            self.lossy_at = Some(self.now);
+        if promise.loss.is_some_and(|most| self.line.loss_share() > most.0) {
+            self.last_lossy_at = Some(self.now);
         }
     }
 
     /// Whether what a callback says is so, or was until so long ago.
-    pub(super) fn is_so(&self, name: &str, glow: u64) -> bool {
+    pub(super) fn is_true(&self, name: &str, glow: u64) -> bool {
         let worse = |at: Option<u64>, now: bool| now || at.is_some_and(|at| at + QUALITY_GLOW >= self.now);
         let promise = &self.config.promise;
         if name == Finding::HighLatency.name() {
-            let now = promise.latency.is_some_and(|most| self.line.takes(&self.world) > most.0 * 1_000);
-            return worse(self.slow_at, now);
+            let now =
+                promise.latency.is_some_and(|most| self.line.usual_rtt_us(&self.world) > most.0 * 1_000);
+            return worse(self.last_slow_at, now);
         }
         if name == Finding::Loss.name() {
-            return worse(self.lossy_at, promise.loss.is_some_and(|most| self.line.loses() > most.0));
+            return worse(
+                self.last_lossy_at,
+                promise.loss.is_some_and(|most| self.line.loss_share() > most.0),
+            );
         }
         if name == Finding::Outage.name() {
             // Healed in this very moment, it is withdrawn in the next.

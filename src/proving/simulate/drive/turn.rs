@@ -1,6 +1,6 @@
 //! The loop: what happens next, and whether time can be passed over.
 
-use super::state::{BOOT, REBOOT_OFF, Rare, Simulation, TIME_SERVER};
+use super::state::{BOOT, Event, REBOOT_OFF, Simulation, TIME_SERVER};
 use crate::simulate::report::Report;
 use crate::simulate::spectator::Spectator;
 use crate::simulate::world::{Trouble, World};
@@ -21,63 +21,63 @@ impl Simulation {
     /// Lets the world run until `until`.
     pub fn run(&mut self, until: Span, spectator: &mut impl Spectator) {
         loop {
-            if self.rests && self.now >= self.rest_at {
-                self.rest(until.0);
+            if self.skips_quiet_time && self.now >= self.next_skip_check_at {
+                self.skip_quiet_time(until.0);
             }
-            let rare = self.rare.last().map_or(u64::MAX, |(at, _)| *at);
+            let next_event = self.events.last().map_or(u64::MAX, |(at, _)| *at);
             let (mut echo, mut counted, mut wake) = (u64::MAX, u64::MAX, u64::MAX);
             if self.judge.is_some() {
                 echo = self.echoes.front().map_or(u64::MAX, |e| e.at.max(self.frozen_until));
                 counted = self.counted_at.max(self.frozen_until);
                 wake = self.wake_at.max(self.frozen_until);
             }
-            let at = rare.min(echo).min(counted).min(wake);
+            let at = next_event.min(echo).min(counted).min(wake);
             if at > until.0 {
                 self.now = self.now.max(until.0);
                 return;
             }
             self.now = self.now.max(at);
-            if rare == at {
-                if let Some((_, rare)) = self.rare.pop() {
-                    self.rest_at = self.now + SEEN;
-                    self.happen(rare, spectator);
+            if next_event == at {
+                if let Some((_, event)) = self.events.pop() {
+                    self.next_skip_check_at = self.now + SEEN;
+                    self.handle_event(event, spectator);
                 }
             } else if echo == at {
                 if let Some(echo) = self.echoes.pop_front() {
-                    self.come_back(echo, spectator);
+                    self.finish_echo(echo, spectator);
                 }
             } else if counted == at {
-                self.count(spectator);
+                self.read_counters(spectator);
             } else {
-                self.tell(&Observation::Ticked, spectator);
+                self.observe(&Observation::Ticked, spectator);
             }
         }
     }
 
     /// Passes over time in which nothing can happen, if this is such a moment.
-    pub(super) fn rest(&mut self, until: u64) {
-        self.rest_at = self.now + LOOK_AGAIN;
-        let rare = self.rare.last().map_or(u64::MAX, |(at, _)| *at);
-        let awake = self.frozen_until <= self.now && self.stalled.is_empty() && self.test.is_none();
-        if !awake || !self.line.calm() {
+    pub(super) fn skip_quiet_time(&mut self, until: u64) {
+        self.next_skip_check_at = self.now + LOOK_AGAIN;
+        let next_event = self.events.last().map_or(u64::MAX, |(at, _)| *at);
+        let awake = self.frozen_until <= self.now && self.held_back.is_empty() && self.speed_test.is_none();
+        if !awake || !self.line.is_quiet() {
             return;
         }
-        let now = self.mono();
+        let now = self.agent_time();
         let Some(judge) = &mut self.judge else { return };
         let Some((due, step)) = judge.rests(now) else { return };
-        let end = rare.min(until).min(self.now + due.since(now).0).saturating_sub(BEFORE);
+        let end = next_event.min(until).min(self.now + due.since(now).0).saturating_sub(BEFORE);
         let by = end.saturating_sub(self.now) / step.0 * step.0;
         if by == 0 {
             return;
         }
         judge.rested(now, Span(by));
         self.now += by;
-        self.rest_at = self.now + LOOK_AGAIN;
+        self.next_skip_check_at = self.now + LOOK_AGAIN;
         self.wake_at = self.wake_at.saturating_add(by);
         self.counted_at = self.counted_at.saturating_add(by);
         self.counted_last += by;
         self.echoes.iter_mut().for_each(|e| (e.at, e.sent) = (e.at + by, e.sent + by));
-        self.line.rested(by);
+        self.line.skip(by);
         let asked = |every: Span| every.falls_in(Mono(self.now - by), Span(by));
         let gateway = if self.config.probe.gateway { asked(outage::GATEWAY_EVERY) } else { 0 };
         self.report.probes += asked(self.config.probe.interval) + gateway;
@@ -87,126 +87,126 @@ impl Simulation {
     /// What came of it.
     pub fn into_report(mut self) -> Report {
         self.report.waiting = self.wire.outbox.len();
-        self.snapshot();
+        self.write_snapshot();
         self.report
     }
 
-    pub(super) fn happen(&mut self, rare: Rare, spectator: &mut impl Spectator) {
-        match rare {
-            Rare::Begin(place) => self.begin(place, spectator),
-            Rare::End(place) => self.end(place, spectator),
-            Rare::Beat(place, on) => self.beat(place, on, spectator),
-            Rare::AdminDown(life) => {
+    pub(super) fn handle_event(&mut self, event: Event, spectator: &mut impl Spectator) {
+        match event {
+            Event::Begin(place) => self.begin_fault(place, spectator),
+            Event::End(place) => self.end_fault(place, spectator),
+            Event::Beat(place, on) => self.switch_repeated_break(place, on, spectator),
+            Event::AdminDown(life) => {
                 if life == self.life {
-                    self.ours = true;
+                    self.down_by_remedy = true;
                     self.line.change(self.now, |l| (l.admin_up, l.leased) = (false, false));
-                    self.line_changed(spectator);
+                    self.follow_line_change(spectator);
                 }
             }
-            Rare::AdminUp(life) => {
+            Event::AdminUp(life) => {
                 if life == self.life {
-                    self.admin_up(spectator);
+                    self.bring_interface_up(spectator);
                 }
             }
-            Rare::MakeSafe => self.admin_up(spectator),
-            Rare::Unpower => {
-                self.ours = true;
+            Event::MakeSafe => self.bring_interface_up(spectator),
+            Event::Unpower => {
+                self.down_by_remedy = true;
                 self.line.change(self.now, |l| l.unpowered = true);
-                self.line_changed(spectator);
+                self.follow_line_change(spectator);
             }
-            Rare::Repower => {
+            Event::Repower => {
                 self.line.change(self.now, |l| l.unpowered = false);
-                self.line_changed(spectator);
+                self.follow_line_change(spectator);
             }
-            Rare::Lease => self.lease(spectator),
-            Rare::Measured(life, ended) => {
+            Event::Lease => self.try_lease(spectator),
+            Event::Measured(life, ended) => {
                 self.line.testing = false;
                 let (tests, bytes) = self.report.tests;
                 self.report.tests = (tests + 1, Bytes(bytes.0.saturating_add(ended.cost.0)));
                 if life == self.life {
-                    self.tell(&Observation::SpeedEnded(*ended), spectator);
+                    self.observe(&Observation::SpeedEnded(*ended), spectator);
                 }
             }
-            Rare::Checked(life, checked) => {
+            Event::Checked(life, checked) => {
                 if life == self.life {
-                    self.tell(&Observation::Checked(*checked), spectator);
+                    self.observe(&Observation::Checked(*checked), spectator);
                 }
             }
-            Rare::Over(life, remedy, rung, result, detail) => {
+            Event::Over(life, remedy, rung, result, detail) => {
                 if life == self.life {
                     if result == RemedyResult::Done {
-                        self.heal(rung, spectator);
+                        self.end_faults_healed_by(rung, spectator);
                     }
-                    self.tell(&Observation::RemedyEnded { remedy, result, detail }, spectator);
+                    self.observe(&Observation::RemedyEnded { remedy, result, detail }, spectator);
                 }
             }
-            Rare::GoDown(life) => {
+            Event::GoDown(life) => {
                 if life == self.life && self.judge.is_some() {
-                    self.tell(&Observation::Stopping, spectator);
-                    self.ours = true;
-                    self.die();
+                    self.observe(&Observation::Stopping, spectator);
+                    self.down_by_remedy = true;
+                    self.end_process();
                     self.line.change(self.now, |l| (l.admin_up, l.leased) = (false, false));
-                    self.line_changed(spectator);
-                    self.after(REBOOT_OFF + BOOT, Rare::Boot);
+                    self.follow_line_change(spectator);
+                    self.schedule_after(REBOOT_OFF + BOOT, Event::Boot);
                 }
             }
-            Rare::Boot => self.boot(spectator),
-            Rare::Start(memory) => self.start(memory, spectator),
-            Rare::Thaw => {
-                for saw in std::mem::take(&mut self.stalled) {
-                    self.tell(&saw, spectator);
+            Event::Boot => self.boot_gateway(spectator),
+            Event::Start(memory) => self.restart_process(memory, spectator),
+            Event::Thaw => {
+                for saw in std::mem::take(&mut self.held_back) {
+                    self.observe(&saw, spectator);
                 }
             }
-            Rare::TimeServer(life) => {
+            Event::TimeServer(life) => {
                 if life != self.life {
-                } else if self.line.far() {
-                    self.clock_off = 0;
-                    self.tell_time(true, spectator);
+                } else if self.line.reaches_internet() {
+                    self.clock_error = 0;
+                    self.observe_clock(true, spectator);
                 } else {
-                    self.after(TIME_SERVER, Rare::TimeServer(life));
+                    self.schedule_after(TIME_SERVER, Event::TimeServer(life));
                 }
             }
-            Rare::Connect(session) => {
-                let away = self.lasts(|t| *t == Trouble::BrokerAway);
-                if session == self.wire.session && self.judge.is_some() && self.way_out() && !away {
+            Event::Connect(session) => {
+                let away = self.has_fault(|t| *t == Trouble::BrokerAway);
+                if session == self.wire.session && self.judge.is_some() && self.has_uplink() && !away {
                     self.wire.connected = true;
                     self.wire.sent = 0;
-                    self.tell(&Observation::BrokerSeen { connected: true }, spectator);
+                    self.observe(&Observation::BrokerSeen { connected: true }, spectator);
                     while let Some(receipt) = self.wire.kept.pop_front() {
-                        self.tell(&Observation::ReceiptCame(receipt), spectator);
+                        self.observe(&Observation::ReceiptCame(receipt), spectator);
                     }
-                    self.pump();
+                    self.send_outbox();
                 }
             }
-            Rare::Drop(session) => {
-                let away = self.lasts(|t| *t == Trouble::BrokerAway);
-                if session == self.wire.session && self.wire.connected && (!self.way_out() || away) {
+            Event::Drop(session) => {
+                let away = self.has_fault(|t| *t == Trouble::BrokerAway);
+                if session == self.wire.session && self.wire.connected && (!self.has_uplink() || away) {
                     self.wire.connected = false;
                     self.wire.session += 1;
-                    self.tell(&Observation::BrokerSeen { connected: false }, spectator);
-                    self.reach_broker();
+                    self.observe(&Observation::BrokerSeen { connected: false }, spectator);
+                    self.connect_broker();
                 }
             }
-            Rare::Arrive(session, number, sent) => self.arrive(session, number, sent, spectator),
-            Rare::Acknowledge(session, number) => {
-                let here = session == self.wire.session && self.way_out();
+            Event::Arrive(session, number, sent) => self.deliver(session, number, sent, spectator),
+            Event::Acknowledge(session, number) => {
+                let here = session == self.wire.session && self.has_uplink();
                 if here && self.wire.outbox.front().is_some_and(|w| w.message.number == number) {
                     self.wire.outbox.pop_front();
                     self.wire.sent -= 1;
-                    self.tell(&Observation::Acknowledged { number }, spectator);
+                    self.observe(&Observation::Acknowledged { number }, spectator);
                 }
             }
-            Rare::Receipt(receipt) => {
+            Event::Receipt(receipt) => {
                 if receipt.state == ReceiptState::Received
                     && let Some(calls) = self.world.platform.calls
                 {
-                    self.after(calls.0, Rare::Call(receipt.callback_id.clone()));
+                    self.schedule_after(calls.0, Event::Call(receipt.callback_id.clone()));
                 }
-                self.give_receipt(receipt, spectator);
+                self.deliver_receipt(receipt, spectator);
             }
-            Rare::Call(id) => {
+            Event::Call(id) => {
                 if let Some(receipt) = self.wire.call(&id) {
-                    self.give_receipt(receipt, spectator);
+                    self.deliver_receipt(receipt, spectator);
                 }
             }
         }
