@@ -1,22 +1,22 @@
-//! What the verbs that read and write files have in common: the parser that the caller gives, and how they fail.
+//! What `simulate` and `backtest` share about files: the parser supplied by the caller, and the kinds of failure.
 
 use linekeeper_judge::config::{Faults, Places};
 use serde_json::Value;
 use std::fmt;
 use std::path::Path;
 
-/// Parses the text of a configuration or a world: its file's name says in which language it is written, or its first
-/// character does. Given by the caller, as reading TOML takes a library that the judgement does without.
+/// Parses the text of a configuration or a world. The file name or the first character decides the language (TOML or
+/// JSON). The caller supplies the function, so that this crate does not depend on a TOML library.
 pub type ParseText = fn(&Path, &str) -> Result<(Value, Places), Faults>;
 
-/// Why a verb of the proving ground gave nothing, for its exit code.
+/// Why `simulate` or `backtest` has no result. The variant decides the exit code.
 #[derive(Debug)]
 pub enum Failure {
-    /// A file is not there or not readable.
+    /// A file is missing or not readable.
     NoInput(String),
-    /// A configuration or a world is there and not what it should be.
+    /// A configuration or a world is invalid.
     Wrong(String),
-    /// A log is there and not what it should be.
+    /// A log is invalid.
     Data(String),
     /// A file cannot be written.
     NoOutput(String),

@@ -1,4 +1,4 @@
-//! What was found on a log: tables for people, JSON for programs.
+//! Prints the findings on a log: tables for people, JSON for programs.
 
 use super::judged::{Found, Judged};
 use super::log::{Kind, Log};
@@ -8,10 +8,10 @@ use linekeeper_contract::units::{Bytes, Span};
 use serde_json::{Value, json};
 use std::path::Path;
 
-/// Incidents shown of one log; `--json` has all.
+/// Most incidents listed for one log; `--json` lists all.
 const SHOWN: usize = 40;
 
-/// For people.
+/// The findings as text tables.
 pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
     let hole: u64 = log.holes.iter().map(|(_, length)| length.0).sum();
     let bad = match log.kind {
@@ -98,7 +98,7 @@ fn row(log: &Log, f: &Found) -> Vec<String> {
     ]
 }
 
-/// For programs.
+/// The findings as JSON.
 pub fn json(path: &Path, log: &Log, judged: &[Judged]) -> Value {
     json!({
         "schema": "linekeeper.backtest.v1",

@@ -1,4 +1,4 @@
-//! What was found on a log by one configuration.
+//! The findings of one configuration on a log.
 
 use crate::simulate::{Moment, Spectator};
 use linekeeper_contract::message::{CallbackState, EventName, Message, Stamp};
@@ -8,62 +8,62 @@ use linekeeper_judge::observation::Observation;
 use linekeeper_judge::speed::SpeedOutcome;
 use serde::Serialize;
 
-/// What was found by one configuration.
+/// The findings of one configuration.
 #[derive(Debug, Clone, Serialize)]
 pub struct Judged {
-    /// Its file, or where else it is from.
+    /// The file of the configuration, or its other origin.
     pub config: String,
-    /// What had to be changed to judge this log.
+    /// What had to be changed in it for this log.
     pub changed: Option<String>,
-    /// In the order of their beginning.
+    /// The incidents, sorted by their start.
     pub incidents: Vec<Found>,
-    /// Time without a line in them, the log's holes not counted.
+    /// Total downtime, without the holes of the log.
     pub down_ms: Span,
-    /// Speed tests asked for and answered, as moments since the log's beginning.
+    /// The speed tests with a result, as moments since the start of the log.
     pub tests: Vec<Span>,
-    /// Their bytes.
+    /// Bytes of these tests.
     pub test_bytes: u64,
-    /// Remedies that would have been tried.
+    /// Number of remedies that would have been tried.
     pub remedies: usize,
     /// Breaks shorter than the patience.
     pub hiccups: u64,
 }
 
-/// An incident.
+/// One incident.
 #[derive(Debug, Clone, Serialize)]
 pub struct Found {
     /// Its id.
     pub id: String,
-    /// What it is.
+    /// The finding.
     pub finding: &'static str,
-    /// Of unusual usage: which way.
+    /// For unusual usage: the kind of deviation.
     pub about: Option<String>,
-    /// Where it lies.
+    /// The fault domain.
     pub domain: &'static str,
-    /// Since the log's beginning.
+    /// Its start, since the start of the log.
     pub begins_ms: Span,
-    /// The same, of its end; none if the log ends before.
+    /// Its end, since the start of the log; `None` if the log ends first.
     pub ends_ms: Option<Span>,
-    /// When it was known.
+    /// When it was declared, since the start of the log.
     pub known_ms: Span,
-    /// Breaks in it.
+    /// Number of breaks.
     pub breaks: u32,
     /// Why it was opened.
     pub evidence: String,
-    /// Its callback and what became of it.
+    /// Its callback's id and last state.
     pub callback: Option<(String, CallbackState)>,
-    /// What the operator would have been told.
+    /// The text of the callback.
     pub told: Option<String>,
 }
 
 impl Found {
-    /// Nothing came through; not merely slow, late or lossy.
+    /// Whether the line was down, and not merely slow, late or lossy.
     pub(super) fn is_without_line(&self) -> bool {
         matches!(self.finding, "outage" | "flapping")
     }
 }
 
-/// Collects incidents.
+/// Collects the incidents of a run.
 #[derive(Default)]
 pub(super) struct Watcher {
     pub clock: i64,

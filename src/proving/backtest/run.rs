@@ -1,4 +1,4 @@
-//! `linekeeper backtest`: a logged line as the world, and what would have been found on it.
+//! `linekeeper backtest`: reads a log and the configurations, and runs the judge on the log.
 
 use super::judged::{Found, Judged, Watcher};
 use super::log::{Kind, Log};
@@ -10,21 +10,21 @@ use linekeeper_judge::config::{Config, Places, read};
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// The largest log that is read: a trace of four months of our own.
+/// The largest accepted log, bytes: a trace of four months.
 const LARGEST: u64 = 1 << 30;
 
-/// What to judge, and by what.
+/// The log and the configurations to run on it.
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The log.
     pub log: PathBuf,
-    /// The configuration; without one the defaults, and of a trace its own.
+    /// The configuration; `None`: the one in the trace, or the defaults.
     pub config: Option<PathBuf>,
-    /// Another one, beside it.
+    /// A second configuration for comparison.
     pub against: Option<PathBuf>,
-    /// What was sold, down and up, where the configuration does not say it.
+    /// The contracted rates, down and up, if the configuration does not contain them.
     pub promise: Option<(Rate, Option<Rate>)>,
-    /// Where to draw it.
+    /// Where to write the SVG plot.
     pub plot: Option<PathBuf>,
 }
 
@@ -48,7 +48,7 @@ fn text(path: &Path, what: &str) -> Result<String, Failure> {
 /// Reads a log.
 ///
 /// # Errors
-/// It cannot be read, or is wrong: then with every fault, line and column.
+/// The log cannot be read or is invalid; all faults are listed with line and column.
 pub fn load(path: &Path) -> Result<Log, Failure> {
     Log::read(&text(path, "the log")?).map_err(|faults| {
         let list: Vec<String> = faults.iter().map(|f| format!("  - {f}")).collect();
@@ -56,7 +56,7 @@ pub fn load(path: &Path) -> Result<Log, Failure> {
     })
 }
 
-/// The default configuration of a log: what a gateway has that was told no more than its targets and servers.
+/// The default configuration for a log: only targets and servers are set.
 fn defaults() -> Value {
     json!({
         "device": { "id": "backtest", "language": "en" },
@@ -128,10 +128,10 @@ fn judge(name: String, mut config: Config, log: &Log) -> Judged {
     }
 }
 
-/// Judges a log by one configuration, or by two.
+/// Runs the judge on a log with one configuration, or with two.
 ///
 /// # Errors
-/// A file cannot be read or is wrong, or the picture cannot be written.
+/// A file cannot be read or is invalid, or the plot cannot be written.
 pub fn backtest(options: &Options, parse: ParseText) -> Result<(Log, Vec<Judged>), Failure> {
     let log = load(&options.log)?;
     let mut judged = Vec::new();

@@ -1,4 +1,4 @@
-//! What came of simulated worlds: tables for people, JSON for programs.
+//! Prints the results of simulated worlds: tables for people, JSON for programs.
 
 use super::plan::YEAR;
 use super::runs::Outcome;
@@ -12,7 +12,7 @@ fn years(tally: &Tally) -> f64 {
     tally.time.0 as f64 / YEAR.0 as f64
 }
 
-/// A figure for each line-year: whole where it is large.
+/// A count per line-year, without decimals from 10 on.
 fn each(n: u64, years: f64) -> String {
     let n = n as f64 / years.max(f64::MIN_POSITIVE);
     if n == 0.0 {
@@ -36,7 +36,7 @@ fn spread(s: Spread) -> String {
     }
 }
 
-/// The tables, for people.
+/// The results as text tables.
 pub fn show(outcomes: &[Outcome]) -> String {
     let mut found = Vec::new();
     let mut done = Vec::new();
@@ -125,7 +125,7 @@ pub fn show(outcomes: &[Outcome]) -> String {
     text
 }
 
-/// The same for programs; sums over all line-years, none divided.
+/// The results as JSON: sums over all line-years, not divided by them.
 pub fn json(outcomes: &[Outcome]) -> Value {
     let world = |o: &Outcome| {
         let t = &o.tally;

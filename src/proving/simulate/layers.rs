@@ -1,17 +1,17 @@
-//! What the layers of the line answer when they are asked.
+//! The answers of the layers of the line to active checks.
 
 use super::line::Line;
 use super::world::World;
 use linekeeper_judge::check::{Ask, CheckOrder, Checked, Reply, Said};
 
-/// A DHCP server's or a concentrator's answer, milliseconds.
+/// Response time of a DHCP server or PPPoE concentrator, milliseconds.
 const ACCESS_MS: u64 = 40;
-/// A resolver's answer.
+/// Response time of a DNS resolver, milliseconds.
 const NAME_MS: u64 = 25;
-/// A small page.
+/// Time to fetch a small web page, milliseconds.
 const PAGE_MS: u64 = 90;
 
-/// What comes back of a check, and after how many milliseconds.
+/// The result of a check, and after how many milliseconds it is there.
 pub(super) fn check_layer(line: &Line, world: &World, order: &CheckOrder) -> (u64, Checked) {
     let whole_limit = order.limit.0.max(1);
     let one = |whom: &str, said: Said, ms: u64, detail: &str| {

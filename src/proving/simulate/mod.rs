@@ -1,9 +1,12 @@
-//! A seeded world in virtual time: lines, faults, remedies, platforms, power cuts, around the same judge that runs on
-//! the gateway.
+//! Simulates a line in virtual time, around the same judge that runs on the gateway.
 //!
-//! The judge is driven as the live runner drives it: echoes come back after their round trip or are given up, ticks
-//! and counters come a little late, remedies take their time, the outbox waits for the broker, a killed process
-//! begins again from its last snapshot. Equal seeds give equal months.
+//! A [`World`] says what is true: the line, its faults, the gateway, the platform. A [`Simulation`] runs it and drives the
+//! judge as the live daemon does: echo replies arrive after their round trip or time out, ticks and counters arrive a little
+//! late, remedies take time, the outbox waits for the broker, and a killed process restarts from its last snapshot. All
+//! chance comes from a seed, so equal seeds give equal runs.
+//!
+//! [`plan`] reads the description of a world, [`runs`] runs many seeds in parallel, [`tally`] sums up the results and
+//! [`figures`] prints them.
 
 mod drive;
 pub mod figures;

@@ -1,4 +1,4 @@
-//! `linekeeper simulate`: worlds, seeds, as many side by side as there are cores.
+//! `linekeeper simulate`: runs worlds and seeds in parallel, one thread per core.
 
 use super::drive::Simulation;
 use super::plan::{Plan, YEAR};
@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::thread;
 
-/// The worlds that come with the program, as they lie in `config/worlds`.
+/// The worlds that ship with the program: name and text, from `config/worlds`.
 pub const SHIPPED: &[(&str, &str)] = &[
     ("healthy", include_str!("../../../config/worlds/healthy.toml")),
     ("typical-fibre", include_str!("../../../config/worlds/typical-fibre.toml")),
@@ -30,22 +30,22 @@ pub const SHIPPED: &[(&str, &str)] = &[
 /// What to simulate.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Files, or names of [`SHIPPED`] worlds; all of those if none is given.
+    /// Files or names of [`SHIPPED`] worlds; empty: all shipped worlds.
     pub worlds: Vec<String>,
-    /// How long each seed lasts, years.
+    /// Duration of each run, years.
     pub years: u32,
-    /// How many seeds each world has: 1 to this.
+    /// Number of seeds per world; the seeds are 1 to this number.
     pub seeds: u32,
-    /// Every moment is lived through, also those in which nothing can happen.
+    /// Simulate every moment instead of skipping quiet time.
     pub full: bool,
 }
 
-/// One world and what came of it.
+/// One world and its result.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The file's name without its end, or the shipped one's.
+    /// The file name without extension, or the name of the shipped world.
     pub name: String,
-    /// What it is.
+    /// Its description.
     pub about: String,
     /// The sums over its seeds.
     pub tally: Tally,
@@ -80,7 +80,7 @@ fn load(world: &str, parse: ParseText) -> Result<(String, Plan), Failure> {
     Ok((name, Plan::read(&tree, &places).map_err(wrong)?))
 }
 
-/// One seed of one world.
+/// Runs one seed of one world.
 pub fn one(plan: &Plan, seed: u64, lasts: Span, full: bool) -> Tally {
     let world = plan.world(seed, lasts);
     let mut simulation = Simulation::new(&plan.config, &world, seed).forgetting();
@@ -93,10 +93,10 @@ pub fn one(plan: &Plan, seed: u64, lasts: Span, full: bool) -> Tally {
     tally
 }
 
-/// Runs them all; `progress` is told how many of how many runs are done.
+/// Runs all worlds and seeds. `progress` receives the number of finished runs and the number of all runs.
 ///
 /// # Errors
-/// A world cannot be read or is wrong.
+/// A world cannot be read or is invalid.
 pub fn simulate(
     options: &Options,
     parse: ParseText,

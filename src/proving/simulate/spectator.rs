@@ -1,4 +1,4 @@
-//! Who looks on while a world runs.
+//! The observer interface of a simulation.
 
 use super::report::Delivery;
 use super::world::Trouble;
@@ -9,30 +9,30 @@ use linekeeper_judge::action::Action;
 use linekeeper_judge::observation::Observation;
 use serde_json::Value;
 
-/// A moment, on the world's clock and on the agent's.
+/// A moment, on the clock of the world and on that of the agent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Moment {
     /// Since the start of the simulation.
     pub world: Span,
-    /// The agent's clock, which stands still while the gateway is off.
+    /// On the agent's clock, which stops while the gateway is off.
     pub agent: Mono,
 }
 
-/// Looks on. Every method may be left out.
+/// Observes a simulation. Every method has an empty default.
 pub trait Spectator {
-    /// A life of the process begins, with this memory.
+    /// The process starts, with this snapshot.
     fn begins(&mut self, _at: Moment, _snapshot: Option<&Value>) {}
-    /// The judge is about to be told this.
+    /// The judge is about to receive this observation.
     fn saw(&mut self, _at: Moment, _saw: &Observation) {}
-    /// The judge wants this done.
+    /// The judge ordered this action.
     fn does(&mut self, _at: Moment, _action: &Action) {}
-    /// The judge's state is to be kept now, with the messages of this step.
+    /// The judge's state is saved now, together with the messages of this step.
     fn saves(&mut self, _at: Moment, _judge: &Judge, _messages: &[Critical]) {}
-    /// Something befell the world, or ended (`false`).
+    /// A fault of the world starts (`true`) or ends (`false`).
     fn befalls(&mut self, _at: Moment, _trouble: &Trouble, _begins: bool) {}
     /// A message reached the platform.
     fn delivered(&mut self, _delivery: &Delivery) {}
 }
 
-/// Looks at nothing.
+/// Observes nothing.
 impl Spectator for () {}

@@ -1,4 +1,4 @@
-//! Logs of others: comma-separated values under a first line that says what they are.
+//! Reads logs in CSV. The first line decides which kind of log it is.
 
 use super::model::{FAULTS_REPORTED, Kind, Log, Row};
 use super::world::{build, median};
@@ -15,7 +15,7 @@ fn fields(line: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// A decimal number in thousandths, at most `most`.
+/// Parses a decimal number of at most `most` into thousandths.
 fn thousandths(text: &str, most: u64) -> Result<u64, String> {
     let wrong = || format!("must be a number of 0 to {most}, or empty, is {text:.40?}");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));

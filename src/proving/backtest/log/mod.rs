@@ -1,15 +1,15 @@
-//! Logs of real lines, as worlds: what somebody else once measured, or what an agent of our own recorded.
+//! Reads logs of real lines as worlds: measurements of other programs, or traces recorded by linekeeper.
 //!
-//! | first line | what it is | what it becomes |
+//! | first line | content | meaning in the simulation |
 //! |---|---|---|
-//! | `time,download_mbps,upload_mbps,latency_ms` | speed tests; an empty rate is a failed one | the next logged test answers the one that the judge asks for |
-//! | `time,target,rtt_ms` | pings; an empty time is a lost one | the line is silent from the last ping before a lost one until that one |
-//! | `time,up` | states: 1 or 0, empty where nobody knows; each holds until the next row | the line is silent while it is down |
-//! | `time,value[,label]` | traffic as a share of an unknown most | what the customer takes in, in parts of 10 Mbit/s |
-//! | `{"schema":"linekeeper.trace.v1",…` | a trace of our own | echoes as pings, tests as tests, lost carriers and addresses |
+//! | `time,download_mbps,upload_mbps,latency_ms` | speed tests; an empty rate is a failed one | the next logged test is the result of the test that the judge orders |
+//! | `time,target,rtt_ms` | pings; an empty time is a lost ping | the line is silent from the ping before a lost one until that one |
+//! | `time,up` | states: 1 or 0, empty if unknown; each holds until the next row | the line is silent while it is down |
+//! | `time,value[,label]` | traffic as a share of an unknown maximum | the customer's download, as a share of 10 Mbit/s |
+//! | `{"schema":"linekeeper.trace.v1",…` | a trace of linekeeper | echoes as pings, tests as tests, lost carriers and addresses |
 //!
-//! Times are RFC 3339, or seconds since 1970. What is far longer than the log's usual step is a hole: nobody looked, and
-//! the agent is not there either. A log is read as a whole or not at all.
+//! Times are RFC 3339 or seconds since 1970. A gap far longer than the usual step of the log is a hole: nobody measured, so
+//! the simulated agent does not run either. A log with any invalid row is refused as a whole.
 
 mod csv;
 mod model;
@@ -24,7 +24,7 @@ impl Log {
     /// Reads a log.
     ///
     /// # Errors
-    /// What is wrong, with line and column; at most the first twenty faults.
+    /// The faults with line and column, at most the first twenty.
     pub fn read(text: &str) -> Result<Log, Vec<Fault>> {
         if text.starts_with('{') { trace::read(text) } else { csv::read(text) }
     }

@@ -1,33 +1,33 @@
-//! A log that was read.
+//! The content of a log.
 
 use crate::simulate::World;
 use linekeeper_contract::units::{LocalTime, Span, Wall};
 use linekeeper_judge::config::Config;
 use serde_json::Value;
 
-/// A silence must last for so many tenths of the log's step to be one: one lost ping is a lost ping, three in a row are
-/// a silence.
+/// The shortest silence of the line, in tenths of the log's step: one lost ping is a lost ping, three in a row are a
+/// silence.
 pub(super) const STEPS: u64 = 25;
-/// Faults told of one log, at most: a wrong separator is wrong on each line.
+/// The most faults reported for one log: a wrong separator is a fault on every line.
 pub(super) const FAULTS_REPORTED: usize = 20;
 
-/// What a log holds.
+/// The kind of content of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Speed tests.
     Speeds,
     /// Pings.
     Pings,
-    /// Up and down.
+    /// Up and down states.
     States,
     /// Traffic.
     Usage,
-    /// A trace of our own.
+    /// A trace of linekeeper.
     Trace,
 }
 
 impl Kind {
-    /// As reports name it.
+    /// Its name in reports.
     pub const fn name(self) -> &'static str {
         match self {
             Kind::Speeds => "speeds",
@@ -39,37 +39,37 @@ impl Kind {
     }
 }
 
-/// One row, its values in thousandths; `None`: empty.
+/// One row; the values are in thousandths, `None` if empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Row {
-    /// Milliseconds since 1970 (of a trace: of the agent's clock).
+    /// Milliseconds since 1970; for a trace, on the agent's clock.
     pub at: i64,
-    /// kbit/s down, microseconds, 0 or 1, thousandths of a share.
+    /// By kind: download in kbit/s, round trip in microseconds, 0 or 1, a share in thousandths.
     pub first: Option<u64>,
-    /// kbit/s up.
+    /// Upload in kbit/s.
     pub second: Option<u64>,
-    /// Whom, for pings.
+    /// For pings: the number of the target.
     pub target: u32,
 }
 
-/// A log, read.
+/// A log that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Log {
-    /// What it holds.
+    /// The kind of its content.
     pub kind: Kind,
-    /// Rows in it.
+    /// Number of rows.
     pub rows: usize,
-    /// Its first moment.
+    /// Its first moment, civil time.
     pub from: Wall,
     /// From its first to its last moment.
     pub lasts: Span,
-    /// The middle of the times from row to row.
+    /// The median time from row to row.
     pub step: Span,
-    /// Its holes: when from its beginning, and how long.
+    /// Its holes: start, from the start of the log, and length.
     pub holes: Vec<(Span, Span)>,
-    /// Lost pings, failed tests, or moments without a line.
+    /// Number of lost pings, failed tests, or rows with the line down.
     pub bad: usize,
-    /// What there is to draw: when, and what in thousandths (kbit/s, microseconds, 0 or 1).
+    /// The points of the plot: time and value (kbit/s, microseconds, 0 or 1).
     pub points: Vec<(Span, Option<u64>)>,
     /// The configuration that a trace was recorded with.
     pub config: Option<Value>,
@@ -77,7 +77,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// How much of the time between two moments the log knows.
+    /// How much of the time between two moments the log covers.
     pub fn watched(&self, from: Span, until: Span) -> Span {
         let hidden = |(at, length): &(Span, Span)| {
             let end = (*at + *length).min(until);
@@ -86,7 +86,7 @@ impl Log {
         Span(until.0.saturating_sub(from.0).saturating_sub(self.holes.iter().map(hidden).sum()))
     }
 
-    /// The world of this log, and what must change in a configuration to judge by it, in words.
+    /// The world of this log, and what it changed in the configuration, in words.
     ///
     /// A log with one ping a minute cannot show a silence of two seconds: the patience is raised to what it can show.
     pub fn world(&self, config: &mut Config) -> (World, Option<String>) {

@@ -1,4 +1,4 @@
-//! Traces that an agent of our own recorded.
+//! Reads traces recorded by linekeeper.
 
 use super::model::{FAULTS_REPORTED, Kind, Log, Row};
 use super::world::build;
@@ -10,10 +10,10 @@ use linekeeper_contract::vocabulary::Direction;
 use linekeeper_judge::observation::{Entry, Observation, Obstacle, TargetId};
 use linekeeper_judge::speed::SpeedOutcome;
 
-/// Of a trace: traffic below this is our own and stray.
+/// Traffic below this rate is our own or stray.
 const USED: Rate = Rate(50_000);
 
-/// A trace of our own. What the remedies of then did to the line is in it as the line's own doing.
+/// Reads a trace. The effects of the remedies that ran while it was recorded appear as faults of the line.
 pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut speeds: Vec<(Mono, Direction, Option<Rate>)> = Vec::new();
@@ -109,7 +109,7 @@ fn taken(
     traffic: &mut Vec<(u64, u64, u64)>,
     clock: &mut Option<(Mono, Wall)>,
 ) {
-    /// When the sensor of then gave an echo up.
+    /// Timeout of the sensor that recorded the trace, milliseconds.
     const GIVEN_UP: i64 = 5_000;
     let at = i64::try_from(entry.at.0).unwrap_or(i64::MAX);
     let far = |target: &TargetId| *target != TargetId::GATEWAY;

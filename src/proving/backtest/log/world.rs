@@ -1,14 +1,14 @@
-//! Rows in the order of time, as a world.
+//! Builds a world from the rows of a log.
 
 use super::model::{Kind, Log, Row, STEPS};
 use crate::simulate::{Fault, Recorded, Trouble, World};
 use linekeeper_contract::units::{Rate, Span, Wall};
 
-/// Speed tests are hours apart by nature: less is no hole.
+/// The shortest hole between speed tests, which normally are hours apart.
 const TEST_HOLE: Span = Span::hours(3);
-/// In a trace of our own, as in the judge: five seconds without anything is a hole.
+/// The shortest hole in a trace: five seconds without an observation, as in the judge.
 const TRACE_HOLE: Span = Span::seconds(5);
-/// What a share of 1 means in bit/s, where a log has no unit.
+/// The rate in bit/s of a share of 1, in logs without a unit.
 const WHOLE: u64 = 10_000_000;
 
 pub(super) fn median(mut values: Vec<u64>) -> Option<u64> {
@@ -16,7 +16,7 @@ pub(super) fn median(mut values: Vec<u64>) -> Option<u64> {
     values.get(values.len() / 2).copied()
 }
 
-/// Rows in the order of time, as a world.
+/// Builds a log from rows that are sorted by time.
 pub(super) fn build(kind: Kind, rows: &[Row]) -> Log {
     let begin = rows.first().map_or(0, |r| r.at);
     let at = |row: &Row| Span((row.at - begin).unsigned_abs());

@@ -1,4 +1,4 @@
-//! The broker and the platform.
+//! The connection to the broker, and the messages to and from the platform.
 
 use super::state::{Event, Simulation};
 use crate::simulate::platform::{Answer, Receipts, Waiting};
@@ -17,7 +17,7 @@ impl Simulation {
         }
     }
 
-    /// Messages can leave the house.
+    /// Whether messages can reach the broker, over the line or over the backup.
     pub(super) fn has_uplink(&self) -> bool {
         self.has_backup() || self.line.reaches_internet()
     }

@@ -1,4 +1,4 @@
-//! What befalls the line, and what it does to it.
+//! Faults: how they start, how they end, and how the line follows.
 
 use super::state::{BOOT, Event, LEASE, Simulation};
 use crate::simulate::report::Break;
@@ -9,9 +9,9 @@ use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::check::AreaNotice;
 use linekeeper_judge::observation::Observation;
 
-/// From one DHCP attempt to the next.
+/// Time from one DHCP attempt to the next, milliseconds.
 const LEASE_AGAIN: u64 = 3_000;
-/// After how long without the line the broker's connection breaks.
+/// How long the broker connection survives without the line, milliseconds.
 const DROPPED: u64 = 2_000;
 
 impl Simulation {
@@ -146,7 +146,7 @@ impl Simulation {
         }
     }
 
-    /// Tells what the kernel tells of a change, and what follows from it.
+    /// Updates the records of breaks after a change of the line, and reports the change as the kernel would.
     pub(super) fn follow_line_change(&mut self, spectator: &mut impl Spectator) {
         let whole = self.line.reaches_internet();
         let faulted = self.is_faulted();
@@ -165,7 +165,7 @@ impl Simulation {
                 if let Some(b) = self.report.breaks.last_mut() {
                     b.returned = Some(now);
                 }
-                // What was lost meanwhile goes out again.
+                // Messages that were lost meanwhile are sent again.
                 self.wire.sent = 0;
                 self.connect_broker();
                 self.send_outbox();
@@ -194,7 +194,7 @@ impl Simulation {
         }
     }
 
-    /// Something that is not the gateway's own doing keeps data from passing.
+    /// Whether a fault that the gateway did not cause blocks the data flow.
     pub(super) fn is_faulted(&self) -> bool {
         self.line.is_faulted() || self.has_fault(|t| matches!(t, Trouble::Address | Trouble::PowerCut))
     }

@@ -1,4 +1,4 @@
-//! What the judge is told, and what it wants done.
+//! Passes observations to the judge and carries out its actions.
 
 use super::state::{AFTERGLOW, Event, Simulation};
 use crate::simulate::layers::check_layer;
@@ -104,7 +104,7 @@ impl Simulation {
                     }
                     Message::CommandResult(_) => {}
                 }
-                // The outbox knows by the number what it already has.
+                // The number tells the outbox which messages it already has.
                 if message.number > self.wire.watermark {
                     self.wire.watermark = message.number;
                     let published = Span(self.now);
@@ -114,7 +114,7 @@ impl Simulation {
             }
             Action::Save => {
                 self.report.saves += 1;
-                // Written out when a life begins with it: in a bad year thousands are never read.
+                // The snapshot is serialized only when a process starts from it: most of the thousands in a bad year are never read.
                 self.saved_judge.clone_from(&self.judge);
                 self.saved_at = self.agent_time().0;
                 self.rungs_taken = self.judge.as_ref().and_then(|judge| judge.taken(self.agent_time()));

@@ -1,4 +1,7 @@
-//! The loop: the next thing that happens, told to the judge, and what the judge wants done, done.
+//! The simulation loop.
+//!
+//! The loop takes the next event, passes it to the judge as an observation and carries out the resulting actions. `state`
+//! holds the data; every other module adds the methods of one subject to it.
 
 mod broker;
 mod faults;

@@ -1,4 +1,4 @@
-//! The life of the process and of the gateway: start, boot, end, clock.
+//! Start and end of the process, boots of the gateway, and its clock.
 
 use super::state::{BOOT, COUNTED_EVERY, Event, REBOOT_OFF, Simulation, TIME_SERVER};
 use crate::simulate::spectator::Spectator;
@@ -31,12 +31,12 @@ impl Simulation {
         }
         self.report.boots += 1;
         self.booted_at = self.now as i64 - BOOT as i64;
-        // The clock of our own goes on from the snapshot; the time before it and the boot are all that is counted.
+        // The agent's clock continues from the snapshot plus the time of the boot.
         let mono = self.saved_at + BOOT;
         self.clock_lag = (self.now + self.world.uptime.0).saturating_sub(mono);
         self.end_faults_healed_by(Rung::Reboot, spectator);
         self.line.change(self.now, |l| l.admin_up = true);
-        // A gateway without a battery begins where it was switched off, at best.
+        // At best, a gateway without a battery clock resumes with the time at which it was switched off.
         if self.true_wall().is_some() {
             self.clock_error -= (REBOOT_OFF + BOOT) as i64;
         }
@@ -82,7 +82,7 @@ impl Simulation {
         let uptime = Span((self.now as i64 - self.booted_at).max(0) as u64);
         let boot_id = format!("5eed0000-0000-4000-8000-{:012}", self.report.boots);
         let watermark = self.wire.watermark;
-        // Where the snapshot is lost, the record beside it is lost with every second.
+        // When the snapshot is lost, the record beside it is lost every second time.
         let taken = match memory {
             Memory::Restored => self.rungs_taken.clone(),
             Memory::Lost if self.report.lives % 2 == 1 => self.rungs_taken.clone(),

@@ -1,4 +1,4 @@
-//! Remedies.
+//! Simulated remedies. All durations are in milliseconds.
 
 use super::state::{Event, LEASE, Simulation};
 use linekeeper_contract::units::Span;
@@ -7,17 +7,17 @@ use linekeeper_judge::action::Repair;
 use linekeeper_judge::config::Driver;
 use linekeeper_judge::observation::RemedyResult;
 
-/// From `reboot` to the end of our process.
+/// From `reboot` to the end of the process.
 const SHUTDOWN: u64 = 3_000;
-/// How long `restart-interface` keeps the interface down, and takes in all.
+/// How long `restart-interface` keeps the interface down, and how long it takes in total.
 const DOWN: u64 = 1_000;
 const RESTART: u64 = 3_000;
-/// The same for all of the networking.
+/// The same for `restart-network`.
 const NETWORK_DOWN: u64 = 5_000;
 const NETWORK_RESTART: u64 = 12_000;
-/// Until names are asked of another resolver.
+/// How long `other-resolver` takes.
 const RESOLVER: u64 = 300;
-/// How long the modem's power is off as the driver sees it, and until the modem is back in service.
+/// How long the driver keeps the modem's power off, and when the modem is back in service.
 const POWER_OFF: u64 = 10_000;
 const MODEM_BACK: u64 = 40_000;
 

@@ -1,4 +1,4 @@
-//! Echoes and counters.
+//! The sensors: echo requests and interface counters.
 
 use super::state::{COUNTED_EVERY, Echo, End, Simulation};
 use crate::simulate::line::Fate;
@@ -6,9 +6,9 @@ use crate::simulate::spectator::Spectator;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::observation::{Counted, Observation, Obstacle, ProbeId, TargetId};
 
-/// When the sensor gives an echo up.
+/// Timeout of an echo request, milliseconds.
 const GIVEN_UP: u64 = 5_000;
-/// Bytes of an echo reply as a device counts them: 60 at the IP layer and the Ethernet header.
+/// Bytes of an echo reply in the device counters: 60 at the IP layer plus 14 of the Ethernet header.
 const REPLY_BYTES: u64 = 74;
 /// Bytes of a stray packet.
 const STRAY_BYTES: u64 = 100;
@@ -34,7 +34,7 @@ impl Simulation {
         let Echo { sent, probe, target, end, .. } = echo;
         let saw = match end {
             End::Answered(_) if !self.line.held_since(sent, target) => {
-                // It was on the line when the line broke.
+                // It was in flight when the line broke.
                 self.queue_echo(Echo { at: sent + GIVEN_UP, end: End::GivenUp, ..echo });
                 return;
             }

@@ -1,4 +1,4 @@
-//! Speed tests.
+//! Simulated speed tests.
 
 use super::state::{Event, Simulation};
 use crate::simulate::world::Recorded;
@@ -6,16 +6,17 @@ use linekeeper_contract::units::{Bytes, Permille, Rate, Span};
 use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
 use linekeeper_judge::speed::{Confidence, Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
 
-/// After so long a speed test has shown that the line gives enough.
+/// How long a speed test takes to show that the line is fast enough, milliseconds.
 const ENOUGH_AFTER: u64 = 3_000;
-/// How long a logged test takes that failed.
+/// Duration of a failed logged test, milliseconds.
 const LOGGED_FAILS: u64 = 1_000;
-/// A logged speed test answers one that is asked for so long before it, at most: two days, the longest that a result
-/// speaks for the line.
+/// How far ahead a logged speed test may lie to serve as the result of a requested one, milliseconds: two days, the
+/// longest time for which the judge lets one result represent the line.
 const LOGGED_LATER: u64 = 2 * 86_400_000;
 
 impl Simulation {
-    /// A test that measures the line as it is when it begins: what it is worth in the end is the engine's own tests' part.
+    /// Starts a test that measures the line as it is at the start. The tests of the speed engine cover how a real test behaves
+    /// when the line changes.
     pub(super) fn start_speed_test(&mut self, order: &SpeedOrder) {
         let full = match order.direction {
             Direction::Download => self.world.rates.0,
@@ -83,8 +84,8 @@ impl Simulation {
         self.schedule_after(took, Event::Measured(self.life, Box::new(ended)));
     }
 
-    /// What the log says of a test that begins now; `None`: this line is not a logged one. Each logged test answers once:
-    /// a low one that answered three times would be three low ones.
+    /// The logged rate for a test that starts now; `None` if this line does not come from a log. Each logged test is used once:
+    /// a low result that was used three times would count as three low results.
     pub(super) fn recorded_rate(
         &mut self,
         direction: Direction,
@@ -99,7 +100,7 @@ impl Simulation {
         };
         let from = log.partition_point(|r| r.at.0 < self.now);
         let near = log[from..].iter().take_while(|r| r.at.0 - self.now <= LOGGED_LATER);
-        // A row of the other direction alone is no answer; one without any is a test that failed.
+        // A row with only the other direction is skipped. A row without any rate is a failed test.
         let mut answers = near.filter(|r| rate(r).is_some() || (r.download, r.upload) == (None, None));
         let next = answers.next().ok_or((SpeedFailure::Local, "the log has no test here"))?;
         let answered = match direction {
@@ -133,7 +134,7 @@ impl Simulation {
         self.schedule_after(1, Event::Measured(life, ended));
     }
 
-    /// Adds up what our own test moved since the last reading of the counters, or since it began.
+    /// Adds the bytes of our own test since the last reading of the counters, or since the test started.
     pub(super) fn add_test_traffic(&mut self) {
         let Some((_, from, until, rx, tx)) = self.speed_test else { return };
         let overlap = until.min(self.now).saturating_sub(from.max(self.counted_last));

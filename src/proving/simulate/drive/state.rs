@@ -1,4 +1,4 @@
-//! A world in course: what it is made of.
+//! The state of a simulation, its queue of events and its clocks. All times are in milliseconds.
 
 use crate::simulate::line::Line;
 use crate::simulate::platform::Wire;
@@ -23,18 +23,18 @@ use std::collections::VecDeque;
 
 /// Time between two readings of the counters.
 pub(super) const COUNTED_EVERY: u64 = 1_000;
-/// From power to the agent's start.
+/// From power-on to the start of the agent.
 pub(super) const BOOT: u64 = 20_000;
-/// How long the gateway is off in a reboot, the shutdown not counted.
+/// How long the gateway is off during a reboot, without the shutdown.
 pub(super) const REBOOT_OFF: u64 = 15_000;
-/// A DHCP exchange.
+/// Duration of a DHCP exchange.
 pub(super) const LEASE: u64 = 1_500;
-/// From the line's return to an answer of the time server.
+/// From the return of the line to an answer of the time server.
 pub(super) const TIME_SERVER: u64 = 5_000;
 /// A declaration this soon after the line's return still belongs to the break.
 pub(super) const AFTERGLOW: u64 = 1_000;
 
-/// An echo on its way.
+/// An echo request in flight.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Echo {
     pub(super) at: u64,
@@ -51,13 +51,14 @@ pub(super) enum End {
     NotSent(Obstacle),
 }
 
-/// What happens seldom.
+/// The scheduled events, all but echoes, counters and ticks. A number named life or session makes events of an earlier
+/// process or connection void.
 #[derive(Debug)]
 pub(super) enum Event {
     Begin(usize),
     End(usize),
     Beat(usize, bool),
-    /// A step of a remedy, for the life in which it began.
+    /// A step of a remedy, for the life in which it started.
     AdminDown(u64),
     AdminUp(u64),
     Unpower,
@@ -80,7 +81,7 @@ pub(super) enum Event {
     TimeServer(u64),
 }
 
-/// A world in course.
+/// A simulation in progress.
 pub struct Simulation {
     pub(super) config: Config,
     pub(super) world: World,
@@ -90,13 +91,13 @@ pub struct Simulation {
     /// How far the agent's clock is behind `now` plus the uptime at the start.
     pub(super) clock_lag: u64,
     pub(super) judge: Option<Judge>,
-    /// The room for what a step gives.
+    /// Buffer for the actions of a step.
     pub(super) actions: Vec<Action>,
     pub(super) life: u64,
     pub(super) saved_judge: Option<Judge>,
-    /// How often each rung was taken, as it stands on flash beside the snapshot.
+    /// How often each rung was taken, as stored on flash beside the snapshot.
     pub(super) rungs_taken: Option<Vec<(Rung, u32)>>,
-    /// What the line usually carries, in the same way.
+    /// The usual traffic of the line, stored in the same way.
     pub(super) usual_traffic: Usual,
     pub(super) saved_at: u64,
     pub(super) powered: bool,
@@ -114,24 +115,24 @@ pub struct Simulation {
     pub(super) link: Link,
     pub(super) active_faults: Vec<usize>,
     pub(super) lease_pending: bool,
-    /// The speed test in course: from, until, bytes a millisecond in and out.
+    /// The running speed test: start, end, bytes per millisecond in and out.
     pub(super) speed_test: Option<(TestId, u64, u64, u64, u64)>,
     /// The logged tests that answered last, down and up.
     pub(super) answered_tests: (Option<Span>, Option<Span>),
-    /// What our own tests moved since the last reading of the counters, in and out.
+    /// Bytes of our own tests since the last reading of the counters, in and out.
     pub(super) test_bytes: (u64, u64),
     pub(super) wire: Wire,
-    /// The kernel's civil time is this much ahead of the truth.
+    /// How far the kernel's civil time is ahead of the truth.
     pub(super) clock_error: i64,
     pub(super) line_state: LineState,
-    /// When round trips last took longer, and more was last lost, than was promised.
+    /// When the latency and the loss last exceeded the agreed limits.
     pub(super) last_slow_at: Option<u64>,
     pub(super) last_lossy_at: Option<u64>,
     pub(super) intact: bool,
-    /// A remedy took the line down, and it has not been whole since.
+    /// A remedy took the line down, and it has not been intact since.
     pub(super) down_by_remedy: bool,
     pub(super) down_by_remedy_since: Option<u64>,
-    /// Whether time may be passed over, and when that is looked at next.
+    /// Whether quiet time is skipped, and when the next check for it is due.
     pub(super) skips_quiet_time: bool,
     pub(super) next_skip_check_at: u64,
     pub(super) keeps_deliveries: bool,
@@ -193,23 +194,23 @@ impl Simulation {
         simulation
     }
 
-    /// Passes over the time in which nothing can happen, as the judge allows it ([`Judge::rests`]): the echoes of
-    /// a whole rotation come and go like those of the last one. What is passed over is told in
-    /// [`Report::skipped`]; spectators see nothing of it.
+    /// Skips time in which nothing can happen, as far as the judge allows it ([`Judge::rests`]): the echoes of a whole
+    /// rotation then pass like those of the last one. [`Report::skipped`] counts the skipped time; spectators see nothing
+    /// of it.
     #[must_use]
     pub fn resting(mut self) -> Simulation {
         self.skips_quiet_time = true;
         self
     }
 
-    /// Keeps no messages: [`Report::delivered`] stays empty. A year of a bad line has thousands.
+    /// Stores no messages: [`Report::delivered`] stays empty. A year of a bad line has thousands of them.
     #[must_use]
     pub fn forgetting(mut self) -> Simulation {
         self.keeps_deliveries = false;
         self
     }
 
-    /// What came of it so far.
+    /// The result so far.
     pub fn report(&self) -> &Report {
         &self.report
     }
@@ -246,7 +247,7 @@ impl Simulation {
         self.world.clock.map(|w| Wall(w.0 + self.now as i64))
     }
 
-    /// What was last saved, as it lies on flash.
+    /// The last saved state as a snapshot, as stored on flash.
     pub(super) fn write_snapshot(&mut self) -> Option<Value> {
         let snapshot = self.saved_judge.as_ref()?.snapshot().ok()?;
         self.report.largest_snapshot = self.report.largest_snapshot.max(snapshot.to_string().len());

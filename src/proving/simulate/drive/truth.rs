@@ -1,4 +1,4 @@
-//! Whether what a callback says is so.
+//! Whether the statement of a callback is true.
 
 use super::state::{AFTERGLOW, Simulation};
 use crate::simulate::report::Break;
@@ -7,12 +7,12 @@ use linekeeper_contract::units::{Rate, Span};
 use linekeeper_contract::vocabulary::Direction;
 use linekeeper_judge::promise::rule;
 
-/// A line that was worse than promised until so long ago is called so rightly: what is judged are windows of some minutes,
-/// and over it is when as many of them are fine.
+/// How long after its end a report of bad quality still counts as true, milliseconds. The judge evaluates windows of some
+/// minutes, and quality has recovered only when equally many of them are good.
 const QUALITY_GLOW: u64 = 300_000;
 
 impl Simulation {
-    /// Keeps when the line last was worse than was promised.
+    /// Records when the line was last worse than agreed.
     pub(super) fn note_quality(&mut self) {
         let promise = &self.config.promise;
         if promise.latency.is_some_and(|most| self.line.usual_rtt_us(&self.world) > most.0 * 1_000) {
@@ -23,7 +23,7 @@ impl Simulation {
         }
     }
 
-    /// Whether what a callback says is so, or was until so long ago.
+    /// Whether the statement of a callback is true, or was true up to `glow` milliseconds ago.
     pub(super) fn is_true(&self, name: &str, glow: u64) -> bool {
         let worse = |at: Option<u64>, now: bool| now || at.is_some_and(|at| at + QUALITY_GLOW >= self.now);
         let promise = &self.config.promise;
@@ -39,7 +39,7 @@ impl Simulation {
             );
         }
         if name == Finding::Outage.name() {
-            // Healed in this very moment, it is withdrawn in the next.
+            // If the line recovers at this very moment, the callback is withdrawn at the next.
             let late = |b: &Break| b.returned.is_none_or(|at| at.0 + glow >= self.now);
             self.report.breaks.last().is_some_and(|b| !b.own && late(b))
         } else if name == Finding::Flapping.name() {
@@ -67,7 +67,7 @@ impl Simulation {
             let (down, up) = self.world.rates;
             let sold = self.config.promise.download.highest().max(self.config.promise.upload.highest());
             let port = self.line.port.is_some_and(|port| sold.is_some_and(|sold| port < sold));
-            // A recorded line is its own truth.
+            // For a recorded line the log is the truth.
             port || !self.world.recorded.is_empty()
                 || slow(Direction::Download, down)
                 || slow(Direction::Upload, up)

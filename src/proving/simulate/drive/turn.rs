@@ -1,4 +1,4 @@
-//! The loop: what happens next, and whether time can be passed over.
+//! The loop: picks and handles the next event, and skips quiet time.
 
 use super::state::{BOOT, Event, REBOOT_OFF, Simulation, TIME_SERVER};
 use crate::simulate::report::Report;
@@ -9,16 +9,15 @@ use linekeeper_judge::config::Config;
 use linekeeper_judge::observation::{Observation, ReceiptState, RemedyResult};
 use linekeeper_judge::outage;
 
-/// No time is passed over that would end closer than this before something is due: what is due at a moment is looked
-/// at on the way to it.
+/// A skip ends at least this long before the next event is due, so that the approach to it is simulated.
 const BEFORE: u64 = 2_000;
-/// After something happened no time is passed over until whole readings of the counters have shown it.
+/// No skip within this time after an event: complete readings of the counters must have shown its effect.
 const SEEN: u64 = 2_500;
-/// From one look whether time may be passed over to the next.
+/// Time from one check for quiet time to the next.
 const LOOK_AGAIN: u64 = 1_000;
 
 impl Simulation {
-    /// Lets the world run until `until`.
+    /// Runs the world until `until`, counted from the start of the simulation.
     pub fn run(&mut self, until: Span, spectator: &mut impl Spectator) {
         loop {
             if self.skips_quiet_time && self.now >= self.next_skip_check_at {
@@ -54,7 +53,7 @@ impl Simulation {
         }
     }
 
-    /// Passes over time in which nothing can happen, if this is such a moment.
+    /// Skips time in which nothing can happen, if now is such a time.
     pub(super) fn skip_quiet_time(&mut self, until: u64) {
         self.next_skip_check_at = self.now + LOOK_AGAIN;
         let next_event = self.events.last().map_or(u64::MAX, |(at, _)| *at);
@@ -84,7 +83,7 @@ impl Simulation {
         self.report.skipped += Span(by);
     }
 
-    /// What came of it.
+    /// The final result.
     pub fn into_report(mut self) -> Report {
         self.report.waiting = self.wire.outbox.len();
         self.write_snapshot();
@@ -213,7 +212,7 @@ impl Simulation {
     }
 }
 
-/// Runs a world from its start until `until` and tells what came of it.
+/// Runs a world from its start until `until` and returns the result.
 pub fn run(config: &Config, world: &World, seed: u64, until: Span, spectator: &mut impl Spectator) -> Report {
     let mut simulation = Simulation::new(config, world, seed);
     simulation.run(until, spectator);
