@@ -296,7 +296,7 @@ impl Line {
         u64::from(nearest) + jitter + u64::from(self.delay) + u64::from(self.access_delay)
     }
 
-    /// So much time passed in which it was [`calm`](Line::is_quiet).
+    /// Skips `by` milliseconds in which the line [was quiet](Line::is_quiet).
     pub fn skip(&mut self, by: u64) {
         self.carries_since += by;
     }
