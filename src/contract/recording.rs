@@ -1,30 +1,32 @@
-//! A part of the flight recorder, as it goes with an incident.
+//! An extract of the flight recorder, as sent with an incident.
+//!
+//! The recorder keeps one entry a second. Runs of equal numbers are compressed, because most seconds of a line are alike.
 
 use crate::json;
-use crate::message::Stamp;
+use crate::stamp::Stamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A part of the flight recorder, as columns with one entry a second.
+/// An extract of the flight recorder: columns with one entry a second.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Recording {
-    /// The first second.
+    /// The time of the first entry.
     pub from: Stamp,
-    /// Which entry, counted from 0, is the second in which the line broke.
+    /// Index, from 0, of the second in which the line broke.
     pub broke: u32,
-    /// One letter a second: `u` up, `d` down, `?` not known, `-` not watched.
+    /// One letter a second: `u` up, `d` down, `?` unknown, `-` not watched.
     pub line: String,
-    /// One letter a second: `+` whole, `x` faulty (device, carrier, address or route), `-` not watched.
+    /// One letter a second: `+` intact, `x` faulty (device, carrier, address or route), `-` not watched.
     pub link: String,
-    /// One letter a second: `r` a remedy of ours is carried out, `t` a speed test of ours runs, `.` neither.
+    /// What the gateway itself does, one letter a second: `r` a remedy runs, `t` a speed test runs, `.` neither.
     pub ours: String,
-    /// Echoes sent. (All numbers: runs of equal ones are written once, as `[number, times]`.)
+    /// Echo requests sent. (In all columns of numbers a run of equal numbers is written once, as `[number, times]`.)
     pub asked: Vec<Run>,
-    /// Answers that came.
+    /// Replies received.
     pub answered: Vec<Run>,
-    /// Echoes given up or not sent.
+    /// Echo requests that got no reply or could not be sent.
     pub lost: Vec<Run>,
-    /// The longest round trip of an answer that came, microseconds; 0: none came.
+    /// Longest round trip of the replies, microseconds; 0: no reply.
     pub rtt_us: Vec<Run>,
     /// Received, kbit/s.
     pub rx_kbps: Vec<Run>,
@@ -32,16 +34,16 @@ pub struct Recording {
     pub tx_kbps: Vec<Run>,
 }
 
-/// A number, and in how many seconds in a row it stands.
+/// A number and the count of consecutive seconds that have it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Run {
     /// The number.
     pub n: u32,
-    /// In so many seconds.
+    /// The count of seconds.
     pub times: u32,
 }
 
-/// One that stands once is written as itself.
+/// A number that occurs once is written alone.
 impl Serialize for Run {
     fn serialize<S: serde::Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         match self.times {

@@ -1,16 +1,17 @@
-//! Quantities with their units: only lawful operators exist.
+//! Quantities with their units.
 //!
-//! A bare number appears nowhere between the config reader and the wire; `Mono + Span` is a `Mono`, and two
-//! `Mono` cannot be added.
+//! Values are typed from the configuration reader to the message: no bare numbers in between. Only operators that make
+//! sense exist: `Mono + Span` is a `Mono`, and two `Mono` cannot be added. Arithmetic saturates instead of overflowing.
+//! Each type prints itself in the notation that people use.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub};
 
-/// A moment on the agent's own monotonic clock: milliseconds, never running backwards.
+/// A moment on the agent's own monotonic clock, in milliseconds.
 ///
-/// It counts the time in which the gateway ran. It continues over restarts of the process and over reboots from
-/// where the last snapshot left it, so moments kept on flash stay comparable; time spent powered off is not in it.
+/// The clock counts the time in which the gateway ran, without the time it was switched off. After a restart of the process
+/// or a reboot it continues from the last snapshot, so moments stored on flash stay comparable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Mono(pub u64);
@@ -35,13 +36,13 @@ pub struct Rate(pub u64);
 #[serde(transparent)]
 pub struct Bytes(pub u64);
 
-/// A share in thousandths, 0 to 1000.
+/// A share in thousandths, from 0 to 1000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Permille(pub u16);
 
 impl Mono {
-    /// How long ago `earlier` was; zero if it is in fact later.
+    /// The time since `earlier`; zero if `earlier` is in fact later.
     pub fn since(self, earlier: Mono) -> Span {
         Span(self.0.saturating_sub(earlier.0))
     }
@@ -62,10 +63,12 @@ impl Sub<Span> for Mono {
 }
 
 impl Span {
-    /// No time at all.
+    /// Zero.
     pub const ZERO: Span = Span(0);
-    /// How many whole multiples of it lie after `from` and up to `by` later: what is done every so often is done as often
-    /// in many short whiles as in one long one.
+    /// How many multiples of this span lie in the interval from `from` (exclusive) to `from + by` (inclusive).
+    ///
+    /// Splitting an interval does not change the sum, so a periodic action is counted equally often in many short intervals
+    /// and in one long one.
     pub fn falls_in(self, from: Mono, by: Span) -> u64 {
         let every = self.0.max(1);
         (from + by).0 / every - from.0 / every
@@ -90,7 +93,7 @@ impl Span {
     pub const fn days(n: u64) -> Span {
         Span(n * 86_400_000)
     }
-    /// This many times as long, at most `u64::MAX` milliseconds.
+    /// `n` times as long, at most `u64::MAX` milliseconds.
     pub fn times(self, n: u64) -> Span {
         Span(self.0.saturating_mul(n))
     }
@@ -119,7 +122,7 @@ impl From<Span> for std::time::Duration {
     }
 }
 
-/// As people say it: `"340 ms"`, `"2.4 s"`, `"5 min"`, `"1 h 20 min"`, `"3 d 4 h"`.
+/// In the two largest units: `"340 ms"`, `"2.4 s"`, `"5 min"`, `"1 h 20 min"`, `"3 d 4 h"`.
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ms = self.0;
@@ -144,7 +147,7 @@ impl fmt::Display for Span {
     }
 }
 
-/// With a decimal prefix, as contracts have it: `"64 kbit/s"`, `"100 Mbit/s"`.
+/// With a decimal prefix, as in contracts: `"64 kbit/s"`, `"100 Mbit/s"`.
 impl fmt::Display for Rate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         scaled(f, self.0, &["bit/s", "kbit/s", "Mbit/s", "Gbit/s"])
@@ -166,7 +169,7 @@ impl fmt::Display for Permille {
     }
 }
 
-/// `n` with the largest decimal prefix that leaves at least one whole, and one decimal unless it is zero.
+/// Writes `n` with the largest decimal prefix that leaves at least 1, and with one decimal unless that is zero.
 fn scaled(f: &mut fmt::Formatter<'_>, n: u64, units: &[&str]) -> fmt::Result {
     let mut scale = 1u64;
     let mut unit = 0;
@@ -179,7 +182,7 @@ fn scaled(f: &mut fmt::Formatter<'_>, n: u64, units: &[&str]) -> fmt::Result {
     if tenth == 0 { write!(f, "{whole} {name}") } else { write!(f, "{whole}.{tenth} {name}") }
 }
 
-/// A civil moment with the offset it is shown in; written and read as RFC 3339 with milliseconds.
+/// A moment of civil time with its UTC offset, written and read as RFC 3339 with milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LocalTime {
     /// The moment.
@@ -188,15 +191,15 @@ pub struct LocalTime {
     pub offset_minutes: i16,
 }
 
-/// Years 1 to 9999 in milliseconds since 1970: what RFC 3339 can write.
+/// The years 1 to 9999, in milliseconds since 1970: the range of RFC 3339.
 const FIRST_YEAR_MS: i64 = -62_135_596_800_000;
 const LAST_YEAR_MS: i64 = 253_402_300_799_999;
 
 impl LocalTime {
-    /// The calendar date in the shown offset: year, month (1 to 12), day (1 to 31).
+    /// The calendar date at its UTC offset: year, month (1 to 12), day (1 to 31).
     pub fn date(self) -> (i64, u32, u32) {
-        let day = self.shown_ms().div_euclid(86_400_000);
-        // Howard Hinnant's civil-from-days: shifts the year to begin in March, so that the leap day comes last.
+        let day = self.local_ms().div_euclid(86_400_000);
+        // Howard Hinnant's civil_from_days: the year starts in March, so that the leap day comes last.
         let z = day + 719_468;
         let era = z.div_euclid(146_097);
         let doe = z.rem_euclid(146_097);
@@ -208,14 +211,14 @@ impl LocalTime {
         (yoe + era * 400 + i64::from(m <= 2), m, d)
     }
 
-    fn shown_ms(self) -> i64 {
+    fn local_ms(self) -> i64 {
         self.wall.0.saturating_add(i64::from(self.offset_minutes) * 60_000).clamp(FIRST_YEAR_MS, LAST_YEAR_MS)
     }
 
-    /// Reads RFC 3339: `2026-11-20T10:32:07+08:00`, fraction optional, `Z` for UTC.
+    /// Parses RFC 3339: `2026-11-20T10:32:07+08:00`, with an optional fraction, `Z` for UTC.
     ///
     /// # Errors
-    /// Says in words what is not as RFC 3339 wants it.
+    /// What does not conform to RFC 3339, in words.
     pub fn parse(text: &str) -> Result<LocalTime, &'static str> {
         const SHAPE: &str = "not a date like 2026-11-20T09:00:00+08:00";
         let bytes = text.as_bytes();
@@ -274,7 +277,7 @@ impl LocalTime {
         if year < 1 || day < 1 || day > days_in_month {
             return Err("a day that its month does not have");
         }
-        // 60 is a leap second: taken for the next second, as POSIX does.
+        // 60 is a leap second. It counts as the next second, as in POSIX.
         if hour > 23 || minute > 59 || second > 60 {
             return Err("a time of day outside 00:00:00 to 23:59:60");
         }
@@ -292,7 +295,7 @@ impl LocalTime {
 impl fmt::Display for LocalTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (year, month, day) = self.date();
-        let ms = self.shown_ms().rem_euclid(86_400_000);
+        let ms = self.local_ms().rem_euclid(86_400_000);
         let (h, m, s, milli) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1_000 % 60, ms % 1_000);
         write!(f, "{year:04}-{month:02}-{day:02}T{h:02}:{m:02}:{s:02}.{milli:03}")?;
         match self.offset_minutes {
@@ -315,7 +318,7 @@ impl<'de> Deserialize<'de> for LocalTime {
     }
 }
 
-/// A temperature, thousandths of a degree Celsius: what the kernel's sensors count in.
+/// A temperature in thousandths of a degree Celsius, the unit of the kernel's sensors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Millicelsius(pub i32);
@@ -336,7 +339,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_read_as_people_say_them() {
+    fn span_prints_its_two_largest_units() {
         for (ms, text) in [
             (340, "340 ms"),
             (2_450, "2.4 s"),
@@ -351,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn rates_take_the_prefix_of_contracts() {
+    fn quantities_print_with_a_decimal_prefix_and_at_most_one_decimal() {
         assert_eq!(Rate(64_000).to_string(), "64 kbit/s");
         assert_eq!(Rate(2_500_000).to_string(), "2.5 Mbit/s");
         assert_eq!(Rate(999).to_string(), "999 bit/s");
@@ -362,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_survive_the_round_trip() {
+    fn parsed_date_prints_the_same_text() {
         for text in [
             "2026-11-20T10:32:07.000+08:00",
             "1970-01-01T00:00:00.000Z",
@@ -376,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_that_are_none_are_refused_in_words() {
+    fn invalid_date_is_refused_with_the_reason() {
         for (text, why) in [
             ("tomorrow", "not a date"),
             ("2026-13-01T00:00:00Z", "a month"),

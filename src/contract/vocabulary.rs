@@ -1,27 +1,30 @@
-//! The words that configuration, messages and the judge share: rungs, protocols, directions, readings.
+//! The vocabulary that configuration, messages and the judge share: rungs, findings, fault domains, commands, protocols,
+//! directions, readings.
+//!
+//! Each word is an enum with the one spelling that configuration and messages use.
 
 use serde::{Deserialize, Serialize};
 
-/// The repair actions, from the gentlest.
+/// The rungs of the remedy ladder: the repair actions, the gentlest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Rung {
     /// Ask the DHCP server to renew the lease.
     Renew,
-    /// Let names be asked of another resolver, one that answers.
+    /// Switch to another DNS resolver, one that answers.
     OtherResolver,
-    /// Take the WAN interface down and up, its DHCP client with it.
+    /// Take the WAN interface down and up, together with its DHCP client.
     RestartInterface,
-    /// Restart all of the gateway's networking, the customer's side with it.
+    /// Restart all networking of the gateway, the customer's side included.
     RestartNetwork,
-    /// Cut the modem's power for some seconds.
+    /// Switch the modem's power off for some seconds.
     PowerModem,
     /// Reboot the gateway.
     Reboot,
 }
 
 impl Rung {
-    /// All rungs, from the gentlest.
+    /// All rungs, the gentlest first.
     pub const ALL: [Rung; 6] = [
         Rung::Renew,
         Rung::OtherResolver,
@@ -31,7 +34,7 @@ impl Rung {
         Rung::Reboot,
     ];
 
-    /// As configuration and messages write it.
+    /// Its spelling in configuration and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Rung::Renew => "renew",
@@ -43,11 +46,11 @@ impl Rung {
         }
     }
 
-    /// Whether somebody at work on this gateway would be disturbed by it.
+    /// Whether it would disturb somebody who is working on the gateway.
     ///
-    /// All but `renew`: a renewal is what the DHCP client does by itself at half of its lease, takes nothing down and
-    /// writes nothing. The others take away the way by which the administrator is logged in or the firmware comes, or
-    /// change the settings that are being worked on.
+    /// All but `renew` do. A renewal is what the DHCP client does by itself after half of its lease; it takes nothing down
+    /// and writes nothing. The others cut the connection of the administrator's session or of the firmware download, or
+    /// change settings that may be under edit.
     pub const fn disturbs(self) -> bool {
         match self {
             Rung::Renew => false,
@@ -60,19 +63,20 @@ impl Rung {
     }
 }
 
-/// How a line gets its address: which of the access network's machines may be asked, and which remedies there are.
+/// How the line gets its address. This decides which servers of the access network can be checked and which remedies
+/// exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Protocol {
-    /// `dhcp`: leased from a DHCP server.
+    /// `dhcp`: from a DHCP server.
     #[default]
     Dhcp,
-    /// `pppoe`: from a concentrator, over a session.
+    /// `pppoe`: from a concentrator, over a PPPoE session.
     Pppoe,
-    /// `static`: by hand. Nobody gives it.
+    /// `static`: configured by hand.
     Static,
 }
 
-/// Which way the data goes, seen from the customer.
+/// The direction of data, seen from the customer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Direction {
@@ -86,7 +90,7 @@ impl Direction {
     /// Both.
     pub const ALL: [Direction; 2] = [Direction::Download, Direction::Upload];
 
-    /// As configuration and messages write it.
+    /// Its spelling in configuration and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Direction::Download => "download",
@@ -95,15 +99,15 @@ impl Direction {
     }
 }
 
-/// What kept the rate from being higher. Anything but the line makes a low result inconclusive.
+/// What limited the rate of a speed test. A low result is conclusive only if the line was the limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
-    /// The line: it was full.
+    /// The line was full.
     Line,
-    /// The customer's own traffic, which made the test give way.
+    /// The customer's own traffic: the test gave way to it.
     Customer,
-    /// The test server sent or took no more.
+    /// The test server could not send or accept more.
     Server,
     /// The receive window or send buffer (TCP_INFO).
     Window,
@@ -113,51 +117,51 @@ pub enum Limit {
     Unknown,
 }
 
-/// Why a test has no figures.
+/// Why a speed test has no result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SpeedFailure {
-    /// The server's name is not known, it refuses, is silent, or breaks off.
+    /// The server's name does not resolve, or the server refuses, does not answer or disconnects.
     ServerUnreachable,
-    /// It answered otherwise than a speed server does: an error, a page, too little, a redirect too many.
+    /// The server did not answer like a speed server: an error, a web page, too little data, too many redirects.
     ServerAnswer,
-    /// Its certificate is not to be trusted.
+    /// The server's certificate is not trusted.
     ServerCertificate,
-    /// It asks to come later (429, 503). Not a low result.
+    /// The server asks to retry later (429, 503). This is not a low result.
     ServerBusy,
-    /// The line was in use by the customer, who comes first.
+    /// The customer was using the line and has priority.
     CustomerBusy,
-    /// Something here: no rights, no device, no memory.
+    /// A local problem: no permission, no device, no memory.
     Local,
-    /// It was told to end.
+    /// The test was aborted on request.
     Aborted,
 }
 
-/// What the gateway is warned of.
+/// The readings of the gateway that have warning thresholds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reading {
-    /// Processor in use.
+    /// Processor usage.
     Cpu,
-    /// Memory that is available.
+    /// Available memory.
     Memory,
-    /// Flash that is free.
+    /// Free flash.
     Flash,
-    /// The hottest sensor.
+    /// Temperature of the hottest sensor.
     Temperature,
-    /// Connection tracking table in use.
+    /// Usage of the connection tracking table.
     Conntrack,
-    /// Share of the received packets that were damaged.
+    /// Share of damaged packets among those received.
     PortErrors,
-    /// The port's rate, as a share of its highest.
+    /// The port's rate as a share of its maximum.
     PortSpeed,
-    /// Restarts within a day that nobody ordered.
+    /// Unexpected restarts within a day.
     Restarts,
-    /// The port carries one direction at a time: 1, or 0.
+    /// 1 if the port runs at half duplex, else 0.
     PortDuplex,
 }
 
 impl Reading {
-    /// All. A snapshot keeps them by their places: a new one comes last.
+    /// All readings. Snapshots store them by index: append new ones at the end.
     pub const ALL: [Reading; 9] = [
         Reading::Cpu,
         Reading::Memory,
@@ -170,7 +174,7 @@ impl Reading {
         Reading::PortDuplex,
     ];
 
-    /// As configuration and messages write it.
+    /// Its spelling in configuration and messages.
     pub const fn name(self) -> &'static str {
         match self {
             Reading::Cpu => "cpu",
@@ -183,5 +187,151 @@ impl Reading {
             Reading::Restarts => "restarts",
             Reading::PortDuplex => "port_duplex",
         }
+    }
+}
+
+/// A detected condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finding {
+    /// The line carries nothing.
+    Outage,
+    /// Many short outages.
+    Flapping,
+    /// Slower than the contracted rate.
+    ShortRate,
+    /// The line works, but names are not resolved.
+    NoNames,
+    /// The line works, but a portal or filter answers in place of the web.
+    Portal,
+    /// The gateway itself is about to fail.
+    Device,
+    /// Round trips take longer than agreed.
+    HighLatency,
+    /// More packets are lost than agreed.
+    Loss,
+    /// Far more or far less traffic than at the same hour of other weeks.
+    Usage,
+}
+
+impl Finding {
+    /// Its spelling in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Finding::Outage => "outage",
+            Finding::Flapping => "flapping",
+            Finding::ShortRate => "short_rate",
+            Finding::NoNames => "no_names",
+            Finding::Portal => "portal",
+            Finding::Device => "device",
+            Finding::HighLatency => "high_latency",
+            Finding::Loss => "loss",
+            Finding::Usage => "usage",
+        }
+    }
+
+    /// Whether it means that the line carries packets but the customer has no internet service.
+    pub const fn is_of_service(self) -> bool {
+        match self {
+            Finding::NoNames | Finding::Portal => true,
+            Finding::Outage
+            | Finding::Flapping
+            | Finding::ShortRate
+            | Finding::Device
+            | Finding::HighLatency
+            | Finding::Loss
+            | Finding::Usage => false,
+        }
+    }
+}
+
+/// Where the fault lies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Domain {
+    /// This gateway itself.
+    Device,
+    /// The customer's own network.
+    Lan,
+    /// The cable, the carrier or the modem.
+    Link,
+    /// DHCP or PPPoE: no address, no route.
+    Access,
+    /// The operator's first router (the default gateway) does not answer.
+    Gateway,
+    /// Beyond the operator's first router.
+    Upstream,
+    /// The DNS resolvers.
+    Name,
+    /// A login page or a filter between gateway and internet.
+    Portal,
+    /// Only the test server.
+    Server,
+    /// Not determined.
+    Unknown,
+}
+
+impl Domain {
+    /// Its spelling in messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Domain::Device => "device",
+            Domain::Lan => "lan",
+            Domain::Link => "link",
+            Domain::Access => "access",
+            Domain::Gateway => "gateway",
+            Domain::Upstream => "upstream",
+            Domain::Name => "name",
+            Domain::Portal => "portal",
+            Domain::Server => "server",
+            Domain::Unknown => "unknown",
+        }
+    }
+}
+
+/// The commands that the platform can send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandName {
+    /// Report the state of the line.
+    Check,
+    /// Run a speed test, within the budgets.
+    Speedtest,
+    /// Locate a fault and report the evidence.
+    Diagnose,
+    /// Carry out one rung of the ladder, within its budget.
+    Remedy,
+    /// Reboot the gateway, within that rung's budget.
+    Reboot,
+    /// Request a follow-up callback after a delay: a complaint was handled, and somebody shall ask whether all is well.
+    Programme,
+}
+
+impl CommandName {
+    /// All commands.
+    pub const ALL: [CommandName; 6] = [
+        CommandName::Check,
+        CommandName::Speedtest,
+        CommandName::Diagnose,
+        CommandName::Remedy,
+        CommandName::Reboot,
+        CommandName::Programme,
+    ];
+
+    /// Its spelling in configuration and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            CommandName::Check => "check",
+            CommandName::Speedtest => "speedtest",
+            CommandName::Diagnose => "diagnose",
+            CommandName::Remedy => "remedy",
+            CommandName::Reboot => "reboot",
+            CommandName::Programme => "programme",
+        }
+    }
+
+    /// Whether it interrupts the customer's service.
+    pub const fn is_destructive(self) -> bool {
+        matches!(self, CommandName::Remedy | CommandName::Reboot)
     }
 }

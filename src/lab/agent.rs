@@ -1,7 +1,8 @@
 //! The real agent in the lab's gateway: its configuration, its process, its log and its trace.
 
+use crate::broker;
+use crate::error::Error;
 use crate::world::{ANCHOR, Host, Process, WAN, WORLD, WORLD2, World};
-use crate::{Error, broker};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -5,8 +5,9 @@
 //! What it does not: session expiry (a session that is not clean is kept for ever), message expiry, `no local`,
 //! retain handling, and a retained message that an existing subscription asks for again.
 
+use crate::clock;
+use crate::error::Error;
 use crate::world::{Host, PLATFORM, Process, World};
-use crate::{Error, clock};
 use rumqttd::{ConnectionSettings, RouterConfig, ServerSettings};
 use std::net::{SocketAddr, TcpStream};
 use std::process::{Command, Stdio};

@@ -2,7 +2,7 @@
 //!
 //! By its own hand, so that it may send what no library would.
 
-use crate::Error;
+use crate::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 

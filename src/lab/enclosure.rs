@@ -4,7 +4,7 @@
 //! kernel ends every process in there and takes namespaces and mounts away. It ends too when the pipe to the program
 //! outside closes, so not even `kill -9` outside leaves anything behind.
 
-use crate::Error;
+use crate::error::Error;
 use std::ffi::OsString;
 use std::io::Read;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};

@@ -2,8 +2,9 @@
 //!
 //! It talks to any MQTT 5 broker: the demo's own, or the mosquitto of the tests.
 
+use crate::clock;
+use crate::error::Error;
 use crate::world::{Host, enter_namespace};
-use crate::{Error, clock};
 use linekeeper_contract::message::{Callback, CallbackState, Message, Stamp};
 use linekeeper_judge::observation::{Receipt, ReceiptState};
 use rumqttc::v5::mqttbytes::QoS;

@@ -1,6 +1,6 @@
 //! A PPPoE access concentrator (RFC 2516) for the lab, in the discovery stage only: no session ever begins.
 
-use crate::Error;
+use crate::error::Error;
 use linekeeper::sense::access::pppoe::DISCOVERY;
 use linekeeper::sense::access::wire::Wire;
 use rustix::net::{AddressFamily, SocketType, netdevice, socket};

@@ -2,7 +2,7 @@
 //!
 //! For tests and the demo; an operator takes any web server (see `sense::throughput`).
 
-use crate::Error;
+use crate::error::Error;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create, sendfile};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -2,8 +2,10 @@
 //! the same story is told in the simulator's virtual time.
 
 use crate::dhcp::{client, server};
+use crate::enclosure::{Entered, enter};
+use crate::error::Error;
 use crate::stage::{Speaker, Stage, Voice};
-use crate::{Entered, Error, broker, dns_server, enter, pppoe, speed_server, story, web_server};
+use crate::{broker, dns_server, pppoe, speed_server, story, web_server};
 use linekeeper_proving::simulate::story as simulated;
 use serde_json::Value;
 use std::path::PathBuf;

@@ -1,6 +1,6 @@
 //! A small web server with one page, for the probe that knows a captive portal.
 
-use crate::Error;
+use crate::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;

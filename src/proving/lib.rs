@@ -1,6 +1,13 @@
-//! Virtual time around the judge: recorded traces are replayed, worlds that never were are simulated, and logs of real
-//! lines are judged as if they happened now.
+//! Runs the judge in virtual time.
+//!
+//! [`simulate`] runs it against simulated lines, [`backtest`] against logs of real lines, and [`replay`] repeats a recorded
+//! trace. Nothing here reads a clock or the network: equal input gives equal output on every machine. The caller supplies the
+//! parser for configuration text ([`ParseText`]), so that this crate does not depend on TOML.
 
-pub mod ground;
+pub mod backtest;
+mod files;
 pub mod replay;
 pub mod simulate;
+mod table;
+
+pub use files::{Failure, ParseText};

@@ -1,7 +1,7 @@
-//! Trace → actions: what the judge decided, decided again.
+//! Replays a recorded trace: the same observations give the same actions again.
 //!
-//! A trace is JSON lines. Its first line is the [`Header`]: the configuration as it was written and the snapshot the
-//! judge began with; every other line is an [`Entry`]. A header in the middle begins a new life.
+//! A trace is a file of JSON lines. The first line is the [`Header`] with the configuration as written and the snapshot from
+//! which the judge was restored. Every other line is an [`Entry`]. Each further header starts a new life of the process.
 
 use linekeeper_contract::json;
 use linekeeper_judge::Judge;
@@ -19,20 +19,20 @@ pub const TRACE_SCHEMA: &str = "linekeeper.trace.v1";
 pub struct Header {
     /// [`TRACE_SCHEMA`].
     pub schema: String,
-    /// Which linekeeper wrote it.
+    /// The version of linekeeper that wrote it.
     pub version: String,
-    /// The configuration, as the tree of what was written.
+    /// The configuration, as the tree of its text.
     pub config: Value,
-    /// What the judge was restored from.
+    /// The snapshot from which the judge was restored; `None` for an empty memory.
     pub snapshot: Option<Value>,
 }
 
 /// Why a line of a trace cannot be replayed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// Its number, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// Where in it, from 1; its beginning, if the line as a whole is meant.
+    /// Column, from 1; the first if the error concerns the whole line.
     pub column: usize,
     /// What is wrong and what was expected.
     pub what: String,
@@ -44,7 +44,7 @@ impl std::fmt::Display for Fault {
     }
 }
 
-/// A replay in course.
+/// A replay in progress.
 #[derive(Debug, Default)]
 pub struct Replay {
     judge: Option<Judge>,
@@ -53,16 +53,16 @@ pub struct Replay {
 }
 
 impl Replay {
-    /// Begins before the first line.
+    /// A replay before the first line.
     pub fn new() -> Replay {
         Replay::default()
     }
 
-    /// Takes in one line and gives the actions of its step.
+    /// Processes one line and returns the actions of its step.
     ///
     /// # Errors
-    /// What is wrong with the line. The replay may go on with the next one, but what it then decides is not what was
-    /// decided.
+    /// What is wrong with the line. The replay can continue with the next line, but its actions then differ from the
+    /// recorded ones.
     pub fn line(&mut self, text: &str) -> Result<Vec<Done>, Fault> {
         self.line += 1;
         let line = self.line;
@@ -97,7 +97,7 @@ impl Replay {
         Ok(actions.into_iter().map(|action| Done { at: entry.at, action }).collect())
     }
 
-    /// The judge as it is now.
+    /// The judge in its present state; `None` before the first header.
     pub fn judge(&self) -> Option<&Judge> {
         self.judge.as_ref()
     }

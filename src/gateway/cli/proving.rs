@@ -7,8 +7,8 @@ use crate::config_text;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-fn ground_failed(failure: &linekeeper_proving::ground::Failure) -> ExitCode {
-    use linekeeper_proving::ground::Failure;
+fn ground_failed(failure: &linekeeper_proving::Failure) -> ExitCode {
+    use linekeeper_proving::Failure;
     let code = match failure {
         Failure::NoInput(_) => exit::NO_INPUT,
         Failure::Wrong(_) => exit::CONFIG,
@@ -19,7 +19,8 @@ fn ground_failed(failure: &linekeeper_proving::ground::Failure) -> ExitCode {
 }
 
 pub(super) fn simulate(words: &[String]) -> ExitCode {
-    use linekeeper_proving::ground::simulate::{Options, json, show, simulate};
+    use linekeeper_proving::simulate::figures::{json, show};
+    use linekeeper_proving::simulate::runs::{Options, simulate};
     use std::io::IsTerminal;
     let words = match Args::read(words, SIMULATE_HELP, &["--json", "--full"], &["--years", "--seeds"], ANY) {
         Ok(words) => words,
@@ -67,7 +68,7 @@ fn promise(
 }
 
 pub(super) fn backtest(words: &[String]) -> ExitCode {
-    use linekeeper_proving::ground::backtest::{Options, backtest, json, show};
+    use linekeeper_proving::backtest::{Options, backtest, json, show};
     let values = ["--config", "--against", "--promise", "--plot"];
     let words = match Args::read(words, BACKTEST_HELP, &["--json"], &values, ANY) {
         Ok(words) => words,

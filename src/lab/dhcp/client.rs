@@ -1,8 +1,10 @@
 //! A DHCP client that behaves as busybox's `udhcpc -f`: tries for ever, sets address and default route, renews on
 //! SIGUSR1, releases and ends on SIGTERM, keeps its process id in a file. It does not watch the carrier.
 
-use crate::dhcp::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
-use crate::{Error, clock, run};
+use super::wire::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
+use crate::clock;
+use crate::command::run;
+use crate::error::Error;
 use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode, OptionCode};
 use std::net::Ipv4Addr;
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! The access router's DHCP server: one pool, one lease for each hardware address, kept as long as it lives.
 
-use crate::Error;
-use crate::dhcp::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
+use super::wire::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
+use crate::error::Error;
 use crate::world::{ISP, LEASE};
 use dhcproto::v4::{DhcpOption, Message, MessageType, Opcode, OptionCode};
 use std::collections::BTreeMap;

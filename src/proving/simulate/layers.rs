@@ -1,18 +1,18 @@
-//! What the layers of the line answer when they are asked.
+//! The answers of the layers of the line to active checks.
 
 use super::line::Line;
 use super::world::World;
 use linekeeper_judge::check::{Ask, CheckOrder, Checked, Reply, Said};
 
-/// A DHCP server's or a concentrator's answer, milliseconds.
+/// Response time of a DHCP server or PPPoE concentrator, milliseconds.
 const ACCESS_MS: u64 = 40;
-/// A resolver's answer.
+/// Response time of a DNS resolver, milliseconds.
 const NAME_MS: u64 = 25;
-/// A small page.
+/// Time to fetch a small web page, milliseconds.
 const PAGE_MS: u64 = 90;
 
-/// What comes back of a check, and after how many milliseconds.
-pub(super) fn look(line: &Line, world: &World, order: &CheckOrder) -> (u64, Checked) {
+/// The result of a check, and after how many milliseconds it is there.
+pub(super) fn check_layer(line: &Line, world: &World, order: &CheckOrder) -> (u64, Checked) {
     let whole_limit = order.limit.0.max(1);
     let one = |whom: &str, said: Said, ms: u64, detail: &str| {
         let took_us = (said != Said::Silent && said != Said::NotChecked).then_some(ms as u32 * 1_000);
@@ -28,7 +28,7 @@ pub(super) fn look(line: &Line, world: &World, order: &CheckOrder) -> (u64, Chec
         Ask::Neighbour => match line.link().gateway {
             None => vec![one("gateway", Said::NotChecked, 0, "no default gateway is known")],
             Some(gateway) => {
-                let said = or_silent(line.near(), Said::Answered);
+                let said = or_silent(line.reaches_gateway(), Said::Answered);
                 let ms = u64::from(world.gateway_rtt_us.div_ceil(1_000));
                 vec![one(&gateway.to_string(), said, ms, "02:00:00:00:00:01")]
             }
@@ -38,7 +38,7 @@ pub(super) fn look(line: &Line, world: &World, order: &CheckOrder) -> (u64, Chec
         }
         Ask::Pppoe => vec![one("bras-1", or_silent(way, line.pppoe), ACCESS_MS, "service internet")],
         Ask::Name => {
-            let far = line.far();
+            let far = line.reaches_internet();
             let mut replies = vec![
                 one("198.51.100.53", or_silent(far, line.names), NAME_MS, "udp"),
                 one("198.51.100.54", or_silent(far, line.names), NAME_MS, "udp"),
@@ -48,7 +48,7 @@ pub(super) fn look(line: &Line, world: &World, order: &CheckOrder) -> (u64, Chec
             replies
         }
         Ask::Web => {
-            let said = match (line.far(), line.portal, line.names) {
+            let said = match (line.reaches_internet(), line.portal, line.names) {
                 (false, _, _) => Said::Silent,
                 (true, true, _) => Said::Forged,
                 (true, false, Said::Silent) => Said::NotChecked,

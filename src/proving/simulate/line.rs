@@ -1,4 +1,4 @@
-//! The line as it truly is, and what becomes of an echo on it.
+//! The true state of the line, and the fate of an echo request on it.
 
 use super::random::Random;
 use super::world::{Trouble, World};
@@ -7,31 +7,31 @@ use linekeeper_judge::check::Said;
 use linekeeper_judge::observation::{Link, TargetId};
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The address that the operator's DHCP server gives.
+/// The address that the operator's DHCP server assigns.
 const ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 77));
 /// The operator's first router.
 const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 51, 100, 1));
 /// What a full queue adds to a round trip, microseconds (opnsense/core#4971 saw 1.1 s).
 const QUEUE_US: u32 = 1_200_000;
-/// How many of a thousand echoes a full queue drops.
+/// How many of a thousand echo requests a full queue drops.
 const QUEUE_DROPS: u16 = 700;
-/// What a customer who fills the line takes in, bytes a millisecond (40 Mbit/s) in full packets.
+/// Download of a customer who fills the line, bytes per millisecond (40 Mbit/s), in full packets.
 const FULL: u64 = 5_000;
-/// Length of one step of the burst model.
+/// One step of the burst model, milliseconds.
 const SLOT_MS: u64 = 10;
-/// Steps after which a burst's past is forgotten: 64 steps of 10 ms are several bursts.
+/// Steps after which the past of the burst model is forgotten: 64 steps of 10 ms are several bursts.
 const SLOTS: usize = 64;
-/// How many of a thousand are lost inside a burst.
+/// How many of a thousand echo requests are lost inside a burst.
 const BURST_LOSS: u64 = 900;
 /// One in the fixed-point numbers below.
 const ONE: u64 = 1 << 32;
 
-/// Gilbert and Elliott's two states, sampled exactly at the moments of echoes.
+/// The two-state loss model of Gilbert and Elliott, sampled exactly at the moments of echo requests.
 #[derive(Debug, Clone)]
 struct Bursts {
     /// Share of time inside bursts, of [`ONE`].
     share: u64,
-    /// What is left of the past after so many steps, of [`ONE`].
+    /// The remaining influence of the past after that many steps, of [`ONE`].
     memory: [u64; SLOTS],
     bad: bool,
     at: u64,
@@ -40,7 +40,7 @@ struct Bursts {
 impl Bursts {
     fn new(loss: u16, mean_ms: u64) -> Bursts {
         let share = (u64::from(loss) * ONE / BURST_LOSS).min(ONE);
-        // Leaves a burst with 1/length a step, enters one so that the share comes out.
+        // The chance to leave a burst is 1/length per step; the chance to enter one follows from the share.
         let leave = ONE / (mean_ms / SLOT_MS).max(1);
         let enter =
             if share >= ONE { ONE } else { ((leave >> 16) * (share >> 4) / ((ONE - share) >> 4)) << 16 };
@@ -70,15 +70,15 @@ impl Bursts {
     }
 }
 
-/// What becomes of an echo.
+/// The fate of an echo request.
 pub(super) enum Fate {
-    /// Comes back after so many microseconds, unless the line breaks meanwhile.
+    /// The reply arrives after so many microseconds, unless the line breaks meanwhile.
     Returns(u32),
-    /// Never comes back.
+    /// No reply arrives.
     Vanishes,
-    /// Cannot leave: no way out.
+    /// It cannot be sent: no route.
     NoWay,
-    /// Cannot leave: the gateway's address is not known.
+    /// It cannot be sent: the gateway's address is unknown.
     NoAddress,
 }
 
@@ -90,39 +90,39 @@ pub(super) struct Line {
     pub leased: bool,
     pub access: bool,
     routed: bool,
-    /// What the DHCP server, the PPPoE concentrator and the resolvers do.
+    /// How the DHCP server, the PPPoE concentrator and the resolvers respond.
     pub dhcp: Said,
     pub pppoe: Said,
     pub names: Said,
-    /// A login page stands in between.
+    /// A login page intercepts web requests.
     pub portal: bool,
     pub server_dead: bool,
     upstream: bool,
     filters: bool,
     dead: u16,
     loss: u16,
-    /// How much longer round trips take beyond the operator's first router, and from it on, microseconds.
+    /// Extra round-trip time beyond the operator's first router, and on the access itself, microseconds.
     delay: u32,
     access_delay: u32,
     bursts: Option<Bursts>,
-    /// The share that is lost in bursts, and by breaks that repeat.
-    loses: u16,
+    /// The share that is lost in bursts and by repeated breaks, permille.
+    pattern_loss: u16,
     pub load: bool,
-    /// A speed test of our own fills it.
+    /// A speed test of ours fills the line.
     pub testing: bool,
-    /// The share of its rates that it gives.
+    /// The share of its rates that the line delivers, permille.
     pub gives: u16,
     /// What the port negotiated.
     pub port: Option<Rate>,
-    /// What the customer takes in without filling it, bit/s.
+    /// The customer's download without filling the line, bit/s.
     uses: u64,
     unseen: bool,
-    /// Pulled down for a moment by a break that repeats.
+    /// Down because of a repeated break.
     pub beat: bool,
-    /// Taken down by a remedy that cuts the modem's power.
+    /// Down because a remedy switched the modem off.
     pub unpowered: bool,
     carrier_lost: bool,
-    /// Until when something was in the way, for the far targets and for the gateway.
+    /// The last moment at which the way to the far targets, and to the gateway, was broken.
     far_broken_until: u64,
     near_broken_until: u64,
     carries_since: u64,
@@ -149,7 +149,7 @@ impl Line {
             delay: 0,
             access_delay: 0,
             bursts: None,
-            loses: 0,
+            pattern_loss: 0,
             load: false,
             testing: false,
             gives: 1_000,
@@ -166,15 +166,20 @@ impl Line {
         }
     }
 
-    /// Works out the state from what lasts.
-    pub fn settle<'f>(&mut self, now: u64, port: Option<Rate>, lasting: impl Iterator<Item = &'f Trouble>) {
-        self.account(now);
-        let near_before = self.near();
-        let far_before = self.far();
+    /// Derives the state from the active faults.
+    pub fn apply_faults<'f>(
+        &mut self,
+        now: u64,
+        port: Option<Rate>,
+        lasting: impl Iterator<Item = &'f Trouble>,
+    ) {
+        self.add_customer_traffic(now);
+        let near_before = self.reaches_gateway();
+        let far_before = self.reaches_internet();
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
         (self.gives, self.port, self.uses) = (1_000, port, 0);
-        (self.delay, self.access_delay, self.loses) = (0, 0, 0);
+        (self.delay, self.access_delay, self.pattern_loss) = (0, 0, 0);
         let micro = |span: &Span| u32::try_from(span.0.saturating_mul(1_000)).unwrap_or(u32::MAX);
         (self.dhcp, self.pppoe, self.names) = (Said::Answered, Said::Answered, Said::Answered);
         (self.routed, self.portal, self.server_dead) = (true, false, false);
@@ -200,13 +205,14 @@ impl Line {
                 Trouble::Loss(permille) => self.loss = permille.0,
                 Trouble::Bursts { loss, mean } => {
                     bursts = Some((loss.0, mean.0));
-                    self.loses = self.loses.max(loss.0);
+                    self.pattern_loss = self.pattern_loss.max(loss.0);
                 }
                 Trouble::Delay(span) => self.delay = self.delay.max(micro(span)),
                 Trouble::AccessDelay(span) => self.access_delay = self.access_delay.max(micro(span)),
                 Trouble::Breaks { length, every } => {
                     let share = length.0.saturating_mul(1_000) / every.0.max(1);
-                    self.loses = self.loses.max(u16::try_from(share.min(1_000)).unwrap_or(1_000));
+                    self.pattern_loss =
+                        self.pattern_loss.max(u16::try_from(share.min(1_000)).unwrap_or(1_000));
                 }
                 Trouble::DeadTarget(at) => self.dead |= 1u16.checked_shl(u32::from(*at)).unwrap_or(0),
                 Trouble::GatewayFilters => self.filters = true,
@@ -236,70 +242,71 @@ impl Line {
         self.refresh(now, near_before, far_before);
     }
 
-    /// Changes what is not a fault (a remedy's doing), keeping the books.
+    /// Applies a change that is not a fault (the effect of a remedy) and updates the records.
     pub fn change(&mut self, now: u64, change: impl FnOnce(&mut Line)) {
-        self.account(now);
-        let (near, far) = (self.near(), self.far());
+        self.add_customer_traffic(now);
+        let (near, far) = (self.reaches_gateway(), self.reaches_internet());
         change(self);
         self.refresh(now, near, far);
     }
 
     fn refresh(&mut self, now: u64, near_before: bool, far_before: bool) {
         self.carrier = !self.carrier_lost && !self.unpowered;
-        // A break that begins and ends at the same moment is none.
-        if !near_before || !self.near() {
+        // A break that starts and ends at the same moment does not count.
+        if !near_before || !self.reaches_gateway() {
             self.near_broken_until = now;
         }
-        if !far_before || !self.far() {
+        if !far_before || !self.reaches_internet() {
             self.far_broken_until = now;
         }
     }
 
-    /// The way to the operator's first router is whole.
-    pub fn near(&self) -> bool {
+    /// Whether the path to the operator's first router is intact.
+    pub fn reaches_gateway(&self) -> bool {
         self.carrier && self.admin_up && self.leased && self.access
     }
 
-    /// The way to the far targets is whole.
-    pub fn far(&self) -> bool {
-        self.near() && self.routed && self.upstream && !self.beat
+    /// Whether the path to the far targets is intact.
+    pub fn reaches_internet(&self) -> bool {
+        self.reaches_gateway() && self.routed && self.upstream && !self.beat
     }
 
-    /// Something that is no doing of the gateway's own keeps data from passing. (A lost address is known above.)
-    pub fn faulted(&self) -> bool {
+    /// Whether a fault that the gateway did not cause blocks the data flow. (The caller checks for a lost address.)
+    pub fn is_faulted(&self) -> bool {
         self.carrier_lost || !self.access || !self.upstream || self.beat
     }
 
-    /// Whole, names and the web as well, and every echo of a living target comes back; the customer leaves it alone, or uses it evenly.
-    pub fn calm(&self) -> bool {
+    /// Whether the line is quiet: the path, the names and the web work, every echo of a live target is answered, and the
+    /// customer does not use the line or uses it evenly.
+    pub fn is_quiet(&self) -> bool {
         let lossless = self.loss == 0 && self.bursts.is_none();
         let serves = self.names == Said::Answered && !self.portal;
-        self.far() && serves && lossless && !self.load && !self.testing
+        self.reaches_internet() && serves && lossless && !self.load && !self.testing
     }
 
-    /// The share of round trips that is lost, permille.
-    pub fn loses(&self) -> u16 {
-        self.loss.max(self.loses)
+    /// The share of lost round trips, permille.
+    pub fn loss_share(&self) -> u16 {
+        self.loss.max(self.pattern_loss)
     }
 
-    /// How long 95 of 100 round trips to the nearest far target take at most, microseconds, when nobody uses the line.
-    pub fn takes(&self, world: &World) -> u64 {
+    /// The 95th percentile of round trips to the nearest far target on an unused line, microseconds.
+    pub fn usual_rtt_us(&self, world: &World) -> u64 {
         let nearest = world.rtt_us.iter().min().copied().unwrap_or(0);
         let jitter = u64::from(world.jitter_us) * 95 / 100;
         u64::from(nearest) + jitter + u64::from(self.delay) + u64::from(self.access_delay)
     }
 
-    /// So much time passed in which it was [`calm`](Line::calm).
-    pub fn rested(&mut self, by: u64) {
+    /// Skips `by` milliseconds in which the line [was quiet](Line::is_quiet).
+    pub fn skip(&mut self, by: u64) {
         self.carries_since += by;
     }
 
-    /// The operator gives addresses.
-    pub fn may_lease(&self) -> bool {
+    /// Whether the operator can assign an address now.
+    pub fn can_lease(&self) -> bool {
         self.carrier && self.admin_up && self.access
     }
 
-    /// As the kernel shows it.
+    /// The link as the kernel shows it.
     pub fn link(&self) -> Link {
         let shown = self.leased && !self.unseen;
         let routed = shown && self.routed;
@@ -315,7 +322,7 @@ impl Line {
         }
     }
 
-    /// What becomes of an echo that is sent now.
+    /// The fate of an echo request that is sent now.
     pub fn fate(&mut self, now: u64, target: TargetId, world: &World, random: &mut Random) -> Fate {
         if !self.leased || !self.routed {
             return if target == TargetId::GATEWAY { Fate::NoAddress } else { Fate::NoWay };
@@ -327,14 +334,14 @@ impl Line {
         rtt = rtt.saturating_add(self.access_delay);
         if target == TargetId::GATEWAY {
             rtt += world.gateway_rtt_us;
-            if !self.near() || self.filters {
+            if !self.reaches_gateway() || self.filters {
                 return Fate::Vanishes;
             }
         } else {
             let place = usize::from(target.0);
             rtt += world.rtt_us.get(place).or(world.rtt_us.last()).copied().unwrap_or(0);
             rtt = rtt.saturating_add(self.delay);
-            if !self.far() || (place < 16 && self.dead & (1 << place) != 0) {
+            if !self.reaches_internet() || (place < 16 && self.dead & (1 << place) != 0) {
                 return Fate::Vanishes;
             }
         }
@@ -355,27 +362,27 @@ impl Line {
         Fate::Returns(rtt)
     }
 
-    /// Whether an echo that was sent at `sent` found the way whole until now.
-    pub fn held(&self, sent: u64, target: TargetId) -> bool {
+    /// Whether the path has been intact from `sent` until now.
+    pub fn held_since(&self, sent: u64, target: TargetId) -> bool {
         let (whole, broken_until) = if target == TargetId::GATEWAY {
-            (self.near(), self.near_broken_until)
+            (self.reaches_gateway(), self.near_broken_until)
         } else {
-            (self.far(), self.far_broken_until)
+            (self.reaches_internet(), self.far_broken_until)
         };
         whole && broken_until <= sent
     }
 
-    /// Adds up what came in while the line carried, in units of 1/8000 byte (bit/s times milliseconds).
-    fn account(&mut self, now: u64) {
-        if self.far() {
+    /// Adds the customer's traffic since the last call, in units of 1/8000 byte (bit/s times milliseconds).
+    fn add_customer_traffic(&mut self, now: u64) {
+        if self.reaches_internet() {
             self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { self.uses };
         }
         self.carries_since = now;
     }
 
-    /// The customer's bytes since the last call.
-    pub fn take_carried(&mut self, now: u64) -> u64 {
-        self.account(now);
+    /// The customer's bytes received since the last call.
+    pub fn take_customer_bytes(&mut self, now: u64) -> u64 {
+        self.add_customer_traffic(now);
         std::mem::take(&mut self.carried) / 8_000
     }
 }
@@ -385,7 +392,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bursts_lose_their_share_and_hang_together() {
+    fn burst_losses_have_the_given_share_and_are_correlated() {
         for (every, alike) in [(20, 700..820), (500, 180..240)] {
             let mut random = Random::new(1);
             let mut bursts = Bursts::new(200, 120);

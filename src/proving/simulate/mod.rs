@@ -1,65 +1,28 @@
-//! A seeded world in virtual time: lines, faults, remedies, platforms, power cuts, around the same judge that runs on
-//! the gateway.
+//! Simulates a line in virtual time, around the same judge that runs on the gateway.
 //!
-//! The judge is driven as the live runner drives it: echoes come back after their round trip or are given up, ticks
-//! and counters come a little late, remedies take their time, the outbox waits for the broker, a killed process
-//! begins again from its last snapshot. Equal seeds give equal months.
+//! A [`World`] says what is true: the line, its faults, the gateway, the platform. A [`Simulation`] runs it and drives the
+//! judge as the live daemon does: echo replies arrive after their round trip or time out, ticks and counters arrive a little
+//! late, remedies take time, the outbox waits for the broker, and a killed process restarts from its last snapshot. All
+//! chance comes from a seed, so equal seeds give equal runs.
+//!
+//! [`plan`] reads the description of a world, [`runs`] runs many seeds in parallel, [`tally`] sums up the results and
+//! [`figures`] prints them.
 
 mod drive;
+pub mod figures;
 mod layers;
 mod line;
-pub mod log;
 pub mod plan;
 mod platform;
 pub mod random;
 mod report;
+pub mod runs;
+mod spectator;
 pub mod story;
 pub mod tally;
 mod world;
 
-pub use drive::Simulation;
+pub use drive::{Simulation, run};
 pub use report::{Break, Delivery, Report, Request};
+pub use spectator::{Moment, Spectator};
 pub use world::{Fault, Platform, Recorded, Trouble, World};
-
-use linekeeper_contract::message::Critical;
-use linekeeper_contract::units::{Mono, Span};
-use linekeeper_judge::Judge;
-use linekeeper_judge::action::Action;
-use linekeeper_judge::config::Config;
-use linekeeper_judge::observation::Observation;
-use serde_json::Value;
-
-/// A moment, on the world's clock and on the agent's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Moment {
-    /// Since the start of the simulation.
-    pub world: Span,
-    /// The agent's clock, which stands still while the gateway is off.
-    pub agent: Mono,
-}
-
-/// Looks on. Every method may be left out.
-pub trait Spectator {
-    /// A life of the process begins, with this memory.
-    fn begins(&mut self, _at: Moment, _snapshot: Option<&Value>) {}
-    /// The judge is about to be told this.
-    fn saw(&mut self, _at: Moment, _saw: &Observation) {}
-    /// The judge wants this done.
-    fn does(&mut self, _at: Moment, _action: &Action) {}
-    /// The judge's state is to be kept now, with the messages of this step.
-    fn saves(&mut self, _at: Moment, _judge: &Judge, _messages: &[Critical]) {}
-    /// Something befell the world, or ended (`false`).
-    fn befalls(&mut self, _at: Moment, _trouble: &Trouble, _begins: bool) {}
-    /// A message reached the platform.
-    fn delivered(&mut self, _delivery: &Delivery) {}
-}
-
-/// Looks at nothing.
-impl Spectator for () {}
-
-/// Runs a world from its start until `until` and tells what came of it.
-pub fn run(config: &Config, world: &World, seed: u64, until: Span, spectator: &mut impl Spectator) -> Report {
-    let mut simulation = Simulation::new(config, world, seed);
-    simulation.run(until, spectator);
-    simulation.into_report()
-}

@@ -13,27 +13,27 @@ pub(super) struct Waiting {
     pub published: Span,
 }
 
-/// Everything from the outbox outwards.
+/// The outbox, the connection to the broker, and the platform.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
-    /// Durable: outlives the process.
+    /// The outbox. It is durable: it survives the process.
     pub outbox: VecDeque<Waiting>,
-    /// The highest number ever taken in.
+    /// The highest message number that was accepted.
     pub watermark: u64,
     /// The client is connected to the broker.
     pub connected: bool,
-    /// The connection's number: what was under way on an older one is lost.
+    /// The number of the connection. Messages in flight on an older one are lost.
     pub session: u64,
-    /// Messages of the outbox that were sent on this connection.
+    /// How many messages of the outbox were sent on this connection.
     pub sent: usize,
     seen: BTreeSet<u64>,
-    /// The platform's book of callbacks.
+    /// The platform's callbacks, by id, with their state.
     book: BTreeMap<String, CallbackState>,
-    /// Receipts that the broker keeps while the gateway is away.
+    /// Receipts that the broker stores while the gateway is offline.
     pub kept: VecDeque<Receipt>,
 }
 
-/// What the platform does about a message.
+/// How the platform answers a message.
 pub(super) enum Answer {
     Nothing,
     Receive(String),
@@ -41,7 +41,7 @@ pub(super) enum Answer {
 }
 
 impl Wire {
-    /// The platform takes a message in.
+    /// Delivers a message to the platform.
     pub fn arrive(&mut self, at: Span, waiting: Waiting, receipts: Receipts) -> (Delivery, Answer) {
         let repeated = !self.seen.insert(waiting.message.number);
         let mut answer = Answer::Nothing;
@@ -60,7 +60,7 @@ impl Wire {
         (delivery, answer)
     }
 
-    /// The receipt for a call that is made now, if the callback still stands.
+    /// The receipt for a call made now, if the callback is still open.
     pub fn call(&mut self, id: &str) -> Option<Receipt> {
         match self.book.get(id)? {
             CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled => Some(Receipt {
@@ -79,7 +79,7 @@ impl Wire {
     }
 }
 
-/// How the platform answers requests now.
+/// How the platform answers requests at present.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Receipts {
     Sent,

@@ -1,8 +1,8 @@
-//! Chance, seeded: the same seed gives the same months on every machine.
+//! A seeded random number generator: equal seeds give equal numbers on every machine.
 //!
-//! PCG-XSH-RR 64/32 (M. O'Neill, 2014): integers only, so a 32-bit router and a server draw the same numbers.
+//! PCG-XSH-RR 64/32 (M. O'Neill, 2014): integers only, so a 32-bit router and a server get the same numbers.
 
-/// A stream of numbers that only depends on its seed.
+/// A stream of numbers that depends only on its seed.
 #[derive(Debug, Clone)]
 pub struct Random {
     state: u64,
@@ -19,7 +19,7 @@ impl Random {
         random
     }
 
-    /// The next number, uniform over all of `u32`.
+    /// The next number, uniform over `u32`.
     #[expect(
         clippy::should_implement_trait,
         reason = "a stream of numbers that never ends is no iterator here"
@@ -36,7 +36,7 @@ impl Random {
         ((u64::from(self.next()) * u64::from(n)) >> 32) as u32
     }
 
-    /// True in `permille` of a thousand cases.
+    /// True with a probability of `permille` in a thousand.
     pub fn chance(&mut self, permille: u16) -> bool {
         permille > 0 && self.below(1_000) < u32::from(permille)
     }
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_seeds_give_equal_streams_and_others_do_not() {
+    fn equal_seeds_give_equal_streams_and_different_seeds_do_not() {
         let draw = |seed| {
             let mut random = Random::new(seed);
             [random.next(), random.next(), random.next()]
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chance_comes_as_often_as_it_says() {
+    fn chance_is_true_with_the_given_probability() {
         let mut random = Random::new(1);
         let hits = (0..100_000).filter(|_| random.chance(200)).count();
         assert!((19_500..20_500).contains(&hits), "{hits}");

@@ -1,52 +1,52 @@
-//! What came of a simulated time.
+//! The result of a simulation.
 
 use linekeeper_contract::message::{CallbackState, Critical, Outcome};
 use linekeeper_contract::units::{Bytes, Span};
 use linekeeper_contract::vocabulary::Rung;
 use std::collections::BTreeMap;
 
-/// What came of it, in figures and in the order in which the platform learnt it.
+/// The result of a simulation: counts, and the messages in the order of their delivery.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
-    /// Observations given to the judge.
+    /// Observations that the judge received.
     pub observations: u64,
-    /// Echoes asked for, those that were passed over included.
+    /// Echo requests, including those in skipped time.
     pub probes: u64,
-    /// Time that was passed over while nothing could happen ([`Judge::rests`](linekeeper_judge::Judge::rests)).
+    /// Time that was skipped because nothing could happen ([`Judge::rests`](linekeeper_judge::Judge::rests)).
     pub skipped: Span,
-    /// Time without a line by nothing but the remedies' doing.
+    /// Downtime caused by remedies alone.
     pub self_inflicted: Span,
-    /// Speed tests that came to an end, and the bytes that they moved.
+    /// Speed tests that ended, and the bytes they transferred.
     pub tests: (u64, Bytes),
     /// Messages handed to the outbox.
     pub published: u64,
-    /// Calls that were asked for, by the callback's id.
+    /// Requested calls, by callback id.
     pub requests: BTreeMap<String, Request>,
-    /// Lives of the process.
+    /// Starts of the process.
     pub lives: u32,
-    /// Boots of the gateway, the first included.
+    /// Boots of the gateway, including the first.
     pub boots: u32,
-    /// True breaks of the line as the agent could have seen them, and what it made of them.
+    /// True breaks of the line, and what the agent declared.
     pub breaks: Vec<Break>,
-    /// Moments at which the line was declared down and was in truth whole.
+    /// Moments at which the line was declared down although it was intact.
     pub false_breaks: Vec<Span>,
-    /// Remedies begun: when and which.
+    /// Started remedies: when and which.
     pub remedies: Vec<(Span, Rung)>,
-    /// Remedies ended, by rung and outcome.
+    /// Ended remedies, by rung and outcome.
     pub outcomes: BTreeMap<(Rung, Outcome), u32>,
-    /// Callbacks by id, in their last published state.
+    /// The last published state of each callback, by id.
     pub callbacks: BTreeMap<String, CallbackState>,
-    /// What reached the platform, in order, repetitions included.
+    /// Messages that reached the platform, in order, including repetitions.
     pub delivered: Vec<Delivery>,
-    /// Messages that still wait in the outbox.
+    /// Messages left in the outbox.
     pub waiting: usize,
-    /// Routine summaries handed over.
+    /// Telemetry summaries sent.
     pub summaries: u64,
-    /// Echoes that they tell were answered.
+    /// Answered echoes that these summaries report.
     pub summed: u64,
-    /// Snapshots written.
+    /// Saved snapshots.
     pub saves: u64,
-    /// The largest of them, bytes of JSON.
+    /// The largest snapshot, bytes of JSON.
     pub largest_snapshot: usize,
     /// Steps after which the judge asked to be woken at once or in the past.
     pub stalls: u64,
@@ -54,35 +54,35 @@ pub struct Report {
     pub notes: [u64; 3],
 }
 
-/// A call that was asked for, held against the truth.
+/// A requested call, compared with the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// When it was first asked for.
+    /// When it was first requested.
     pub at: Span,
-    /// What set it off.
+    /// The name of its trigger.
     pub name: String,
-    /// It was so.
+    /// Its statement was true when it was requested.
     pub right: bool,
     /// When it first reached the platform.
     pub arrived: Option<Span>,
-    /// It was not so any more when it arrived there.
+    /// Its statement was no longer true when it arrived there.
     pub late: bool,
 }
 
-/// A true break.
+/// A true break of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Break {
-    /// Of the gateway's own doing: nothing was wrong when it began.
+    /// Caused by the gateway itself: there was no fault when it began.
     pub own: bool,
-    /// Nobody could watch, for a part of it at least: the agent did not run.
+    /// The agent did not run for at least a part of it.
     pub unwatched: bool,
     /// When the line broke.
     pub broke: Span,
     /// When the line was declared down.
     pub declared: Option<Span>,
-    /// When the line was whole again.
+    /// When the line was intact again.
     pub returned: Option<Span>,
-    /// When that was declared.
+    /// When the return was declared.
     pub restored: Option<Span>,
 }
 
@@ -98,15 +98,15 @@ impl Break {
     }
 }
 
-/// A message at the platform.
+/// A message that reached the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Delivery {
-    /// When it came.
+    /// When it arrived.
     pub at: Span,
     /// When it was handed to the outbox.
     pub published: Span,
-    /// It had come before: the first acknowledgement was lost.
+    /// It had arrived before: the first acknowledgement was lost.
     pub repeated: bool,
-    /// What.
+    /// The message.
     pub message: Critical,
 }

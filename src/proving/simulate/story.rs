@@ -1,6 +1,9 @@
 //! The demo's story in virtual time, for where namespaces are refused: seven acts on one line.
 
-use super::{Delivery, Moment, Spectator, Trouble, World, run};
+use super::drive::run;
+use super::report::Delivery;
+use super::spectator::{Moment, Spectator};
+use super::world::{Trouble, World};
 use linekeeper_contract::message::{CallbackState, Message};
 use linekeeper_contract::units::{Permille, Span};
 use linekeeper_contract::vocabulary::Rung;

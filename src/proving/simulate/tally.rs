@@ -1,15 +1,15 @@
-//! What came of many simulated line-years, in figures for operators.
+//! Sums up the results of many simulated line-years, as figures for operators.
 //!
 //! What each figure means:
 //!
-//! * An *outage* is a true break of the line of at least the patience that was no remedy's doing and in which the agent
-//!   ran; it is *found* when the line was declared down in it. A declaration while the line was whole is *false*.
+//! * An *outage* is a true break of the line that lasts at least the patience, was not caused by a remedy, and during which
+//!   the agent ran. It is *found* if the line was declared down during it. A declaration while the line is intact is *false*.
 //! * *To detect* is from the break to the declaration, *to mend* from the break to the line's return.
-//! * An outage is *healed without a call* when no callback was asked for between its break and its return.
-//! * A callback is *right* when what it says was so when it was asked for, else *false*; *late* when it reached the
-//!   platform after that was over; *withdrawn* when nobody need call any more.
-//! * *Self-inflicted* is the time without a line by nothing but a remedy's doing.
-//! * *Probe bytes* are both ways as Ethernet counts them; *flash writes* are snapshots and messages.
+//! * An outage is *healed without a call* if no callback was requested between its break and its return.
+//! * A callback is *right* if its statement was true when it was requested, else *false*. It is *late* if the problem was over
+//!   when it reached the platform, and *withdrawn* if no call is needed any more.
+//! * *Self-inflicted* is the downtime caused by remedies alone.
+//! * *Probe bytes* count both directions at the Ethernet layer; *flash writes* are snapshots and messages.
 
 use super::report::Report;
 use linekeeper_contract::message::{CallbackState, Outcome};
@@ -19,74 +19,74 @@ use linekeeper_judge::config::Config;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// An echo and its reply, as Ethernet counts them.
+/// Bytes of an echo request and its reply at the Ethernet layer.
 const ECHO_BYTES: u64 = 148;
-/// Outages longer than this are counted apart: the ones that must be found.
+/// Outages longer than this are counted separately: they must be found.
 pub const LONG: Span = Span::seconds(10);
 
-/// Sums over runs of one world.
+/// Sums over the runs of one world.
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
-    /// Runs.
+    /// Number of runs.
     pub seeds: u64,
-    /// Simulated time in all.
+    /// Total simulated time.
     pub time: Span,
-    /// The part of it that was passed over, being quiet.
+    /// The part of it that was quiet and skipped.
     pub skipped: Span,
     /// Outages, and how many of them were found.
     pub outages: (u64, u64),
-    /// The same of those longer than [`LONG`].
+    /// The same for outages longer than [`LONG`].
     pub long: (u64, u64),
-    /// Seeds in which one of those was missed.
+    /// Seeds in which such an outage was missed.
     pub missed_by: Vec<u64>,
     /// Breaks shorter than the patience.
     pub short: u64,
-    /// Declared down while it was whole.
+    /// Declarations of an outage while the line was intact.
     pub false_outages: u64,
     /// From break to declaration, milliseconds.
     detect: Vec<u64>,
     /// From break to return, milliseconds.
     mend: Vec<u64>,
-    /// Outages that ended without a call being asked for.
+    /// Outages that ended before a call was requested.
     pub uncalled: u64,
-    /// Calls asked for, and what became of them.
+    /// Requested calls, and whether they were right.
     pub calls: Calls,
-    /// Remedies begun.
+    /// Started remedies.
     pub remedies: BTreeMap<Rung, u64>,
-    /// Those after which the line came back.
+    /// Remedies after which the line returned.
     pub healed: u64,
-    /// Time without a line by the remedies' doing.
+    /// Downtime caused by remedies.
     pub self_inflicted: Span,
     /// Speed tests and their bytes.
     pub tests: (u64, Bytes),
-    /// Echoes.
+    /// Echo requests.
     pub probes: u64,
-    /// Snapshots and messages written.
+    /// Snapshots and messages written to flash.
     pub flash: u64,
-    /// Observations that the judge was given.
+    /// Observations that the judge received.
     pub observations: u64,
-    /// The largest snapshot.
+    /// The largest snapshot, bytes.
     pub snapshot: usize,
-    /// Steps after which the judge asked to be woken at once: each would be a daemon that spins.
+    /// Steps after which the judge asked to be woken at once. Each of them would make the daemon spin.
     pub stalls: u64,
 }
 
-/// Calls asked for.
+/// Requested calls.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Calls {
-    /// What they say was so.
+    /// Their statement was true.
     pub right: u64,
-    /// It was not.
+    /// Their statement was false.
     #[serde(rename = "false")]
     pub wrong: u64,
-    /// Of the right ones: it was over when the platform had it.
+    /// Of the right ones: the problem was over when the request arrived.
     pub late: u64,
-    /// Nobody need call.
+    /// Withdrawn by the gateway.
     pub withdrawn: u64,
 }
 
 impl Tally {
-    /// Takes in one run of so long.
+    /// Adds one run of the given duration.
     pub fn take(&mut self, config: &Config, seed: u64, report: &Report, lasted: Span) {
         self.seeds += 1;
         self.time += lasted;
@@ -136,7 +136,7 @@ impl Tally {
         self.stalls += report.stalls;
     }
 
-    /// Adds another one's runs.
+    /// Adds the runs of another tally.
     pub fn add(&mut self, other: Tally) {
         self.seeds += other.seeds;
         self.time += other.time;
@@ -178,20 +178,20 @@ impl Tally {
         Spread::of(&self.mend)
     }
 
-    /// Bytes of all echoes.
+    /// Bytes of all echo requests and replies.
     pub fn probe_bytes(&self) -> Bytes {
         Bytes(self.probes.saturating_mul(ECHO_BYTES))
     }
 }
 
-/// The middle, what 95 % stay within, and the worst.
+/// Median, 95th percentile and maximum of durations.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Spread {
-    /// Half are no longer.
+    /// The median.
     pub median_ms: Span,
-    /// 95 % are no longer.
+    /// The 95th percentile.
     pub p95_ms: Span,
-    /// None is longer.
+    /// The maximum.
     pub worst_ms: Span,
 }
 
@@ -199,7 +199,7 @@ impl Spread {
     fn of(values: &[u64]) -> Spread {
         let mut sorted = values.to_vec();
         sorted.sort_unstable();
-        // The nearest rank: the smallest of them that so many of a hundred do not exceed.
+        // Nearest rank: the smallest value that at least this percentage of the values do not exceed.
         let rank = |percent: usize| sorted.get((sorted.len() * percent).div_ceil(100).saturating_sub(1));
         let at = |percent: usize| Span(rank(percent).copied().unwrap_or_default());
         Spread { median_ms: at(50), p95_ms: at(95), worst_ms: at(100) }
@@ -211,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_spread_is_by_the_nearest_rank() {
+    fn percentiles_use_the_nearest_rank() {
         let of = |n: u64| Spread::of(&(1..=n).rev().collect::<Vec<_>>());
         let ms = |s: Spread| (s.median_ms.0, s.p95_ms.0, s.worst_ms.0);
         assert_eq!(ms(of(0)), (0, 0, 0));

@@ -1,4 +1,4 @@
-//! The truth: what the line, the gateway and the platform do, whatever the agent believes.
+//! The truth of a simulation: what line, gateway and platform really do, whatever the agent believes.
 
 use linekeeper_contract::units::{Permille, Rate, Span, Wall};
 use linekeeper_contract::vocabulary::Rung;
@@ -6,61 +6,61 @@ use linekeeper_judge::check::AreaNotice;
 use linekeeper_judge::observation::Memory;
 use std::collections::BTreeMap;
 
-/// A line with its gateway and platform, and what befalls them. Times count from the start of the simulation.
+/// A line with its gateway, its platform and their faults. Times count from the start of the simulation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct World {
     /// Civil time at the start. `None`: the clock is never set.
     pub clock: Option<Wall>,
     /// How long the kernel has been up when the agent starts.
     pub uptime: Span,
-    /// Round-trip time of the far targets in microseconds; the last holds for all further ones.
+    /// Round-trip times of the far targets, microseconds; the last one applies to all further targets.
     pub rtt_us: Vec<u32>,
     /// Round-trip time of the gateway in microseconds.
     pub gateway_rtt_us: u32,
-    /// Up to this much is added to each round trip, uniformly.
+    /// Jitter: up to this much is added to each round trip, uniformly distributed, microseconds.
     pub jitter_us: u32,
-    /// Up to this much later than wanted come ticks and counters, uniformly: a router has other things to do.
+    /// Ticks and counters arrive late by up to this much, uniformly distributed: a router has other work to do.
     pub late: Span,
-    /// What comes in when nobody uses the line: stray packets of 100 bytes.
+    /// Stray traffic received when nobody uses the line, in packets of 100 bytes.
     pub stray: Rate,
-    /// Whether counters are read at all.
+    /// Whether the counters are read.
     pub counters: bool,
-    /// What the line gives towards the customer and from the customer, at the IP layer.
+    /// Download and upload rate of the line, at the IP layer.
     pub rates: (Rate, Rate),
-    /// What the port negotiates, where it is told.
+    /// The negotiated rate of the port, if the kernel reports it.
     pub port: Option<Rate>,
-    /// Speeds that were once measured on a real line, in the order of time: the next one answers a test. Empty: the
-    /// line gives what [`World::rates`] and its troubles say.
+    /// Speeds measured on a real line, in the order of time: the next one is the result of a test. Empty: the rates follow
+    /// from [`World::rates`] and the faults.
     pub recorded: Vec<Recorded>,
-    /// Nobody can be asked about the layers: a log knows nothing of them.
+    /// The layers cannot be checked, because the world comes from a log.
     pub unasked: bool,
-    /// Messages find another way out while the line is down (a mobile modem beside it).
+    /// Messages have a second uplink while the line is down (a mobile modem).
     pub failover: bool,
-    /// Rungs that this gateway cannot carry out, and what the driver says of it.
+    /// Rungs that this gateway cannot carry out, and the error of the driver.
     pub cannot: BTreeMap<Rung, String>,
-    /// What befalls it.
+    /// The faults, sorted by start.
     pub faults: Vec<Fault>,
     /// How the platform behaves.
     pub platform: Platform,
 }
 
-/// One thing that befalls the world.
+/// One fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
-    /// When.
+    /// When it starts.
     pub at: Span,
-    /// For how long. `None`: until a remedy heals it.
+    /// Its duration; `None`: until a remedy heals it.
     pub lasts: Option<Span>,
-    /// The rungs that end it, at the end of their action.
+    /// The rungs that heal it, at the end of their action.
     pub healed_by: Vec<Rung>,
-    /// What.
+    /// What happens.
     pub trouble: Trouble,
 }
 
-/// A speed that was measured once. No rate: that direction's test failed, or was not made.
+/// One logged speed. A missing rate means that the test in that direction failed or was not made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Recorded {
-    /// When.
+    /// When it was measured.
     pub at: Span,
     /// Towards the customer.
     pub download: Option<Rate>,
@@ -68,16 +68,16 @@ pub struct Recorded {
     pub upload: Option<Rate>,
 }
 
-/// What may befall.
+/// What can happen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Trouble {
-    /// Everything beyond the operator's first router is lost, without a word.
+    /// Everything beyond the operator's first router is lost silently.
     Upstream,
     /// The operator's first router is silent: no echoes, no traffic, no DHCP.
     Access,
     /// No carrier on the WAN device.
     Carrier,
-    /// The address and the default route are lost and not given back.
+    /// The address and the default route are lost and not assigned again.
     Address,
     /// The same, and the DHCP server is silent.
     DhcpSilent,
@@ -93,29 +93,29 @@ pub enum Trouble {
     NamesDead,
     /// They answer for names that do not exist.
     NamesForged,
-    /// A login page answers in the web's place.
+    /// A login page answers in place of the web.
     Portal,
-    /// The speed test's and the web probe's server is dead.
+    /// The server of speed tests and web checks is down.
     ServerDead,
     /// Each round trip is lost with this chance.
     Loss(Permille),
     /// Losses come in bursts (Gilbert and Elliott): inside one, nine of ten are lost.
     Bursts {
-        /// The share that is lost over all.
+        /// The overall share of lost round trips.
         loss: Permille,
-        /// Mean length of a burst.
+        /// The mean length of a burst.
         mean: Span,
     },
     /// Short breaks beyond the gateway, over and over.
     Breaks {
-        /// Each so long.
+        /// Length of each break.
         length: Span,
-        /// From beginning to beginning.
+        /// Time from the start of one break to the start of the next.
         every: Span,
     },
-    /// Each round trip beyond the operator's first router takes so much longer (a detour, a congested exchange).
+    /// Round trips beyond the operator's first router take this much longer (a detour, a congested exchange).
     Delay(Span),
-    /// The same from that router on: the customer's own access is slow.
+    /// All round trips take this much longer: the customer's own access is slow.
     AccessDelay(Span),
     /// One far target (its place in the configuration) does not answer.
     DeadTarget(u8),
@@ -126,25 +126,25 @@ pub enum Trouble {
     Unseen,
     /// The customer fills the line: queues of more than a second, most echoes lost, counters high.
     Load,
-    /// The customer takes in as much, and the line carries it without a queue.
+    /// The customer downloads at this rate, and no queue builds up.
     Uses(Rate),
-    /// The port negotiates this rate, and the line gives no more.
+    /// The port negotiates this rate, which also limits the line.
     Port(Rate),
-    /// The line gives only this share of [`World::rates`].
+    /// The line delivers only this share of [`World::rates`].
     Slow(Permille),
-    /// The other way out of [`World::failover`] is dead.
+    /// The second uplink of [`World::failover`] is down.
     BackupLost,
-    /// The broker is away.
+    /// The broker is not reachable.
     BrokerAway,
     /// The platform's receipts do not arrive.
     ReceiptsLost,
-    /// The platform refuses what it is asked.
+    /// The platform refuses all requests.
     ReceiptsRefused,
     /// The gateway has no power.
     PowerCut,
-    /// The agent is killed, and started again after the fault has lasted, with this much of its memory.
+    /// The agent is killed and restarted at the end of the fault, with this much of its memory.
     Killed(Memory),
-    /// Nobody runs the agent: the gateway is suspended or overloaded. Sensors keep nothing for it.
+    /// The agent does not run: the gateway is suspended or overloaded.
     Frozen,
     /// Somebody sets the clock.
     ClockSet {
@@ -153,7 +153,7 @@ pub enum Trouble {
         /// Whether it is to be trusted.
         synced: bool,
     },
-    /// Somebody works on the gateway: why.
+    /// Somebody is working on the gateway, with the reason.
     HandsOff(String),
     /// The operator's notice for an area; it ends with the fault.
     Notice(AreaNotice),
@@ -164,7 +164,7 @@ pub enum Trouble {
 /// How the platform behaves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Platform {
-    /// From the line's return to the connection with the broker.
+    /// From the return of the line to the connection with the broker.
     pub connects: Span,
     /// From sending a message to its arrival at the platform.
     pub travels: Span,
@@ -177,7 +177,7 @@ pub struct Platform {
 }
 
 impl Trouble {
-    /// It takes the address away, and none is given while it lasts.
+    /// Whether it takes the address away and prevents a new one.
     pub(super) fn takes_address(&self) -> bool {
         matches!(
             self,
@@ -191,7 +191,7 @@ impl Trouble {
 }
 
 impl World {
-    /// A quiet line: 20 ms to the far targets, 3 ms to the gateway, a prompt platform, nothing befalls.
+    /// A quiet line: 20 ms to the far targets, 3 ms to the gateway, a prompt platform, no faults.
     pub fn quiet() -> World {
         World {
             // 2026-11-20T00:00:00Z
@@ -220,19 +220,19 @@ impl World {
         }
     }
 
-    /// The same, and this befalls it for a while.
+    /// Adds a fault of a fixed duration.
     #[must_use]
     pub fn with(self, at: Span, lasts: Span, trouble: Trouble) -> World {
         self.with_fault(Fault { at, lasts: Some(lasts), healed_by: Vec::new(), trouble })
     }
 
-    /// The same, and this befalls it until one of the rungs heals it (none of them: for good).
+    /// Adds a fault that lasts until one of the rungs heals it (no rungs: forever).
     #[must_use]
     pub fn until_healed(self, at: Span, trouble: Trouble, healed_by: &[Rung]) -> World {
         self.with_fault(Fault { at, lasts: None, healed_by: healed_by.to_vec(), trouble })
     }
 
-    /// The same with one more fault.
+    /// Adds a fault.
     #[must_use]
     pub fn with_fault(mut self, fault: Fault) -> World {
         self.faults.push(fault);

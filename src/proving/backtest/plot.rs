@@ -1,7 +1,7 @@
-//! The picture of a log with what was found on it: SVG, by hand.
+//! Draws a log and the incidents found on it as SVG.
 
-use super::backtest::{Judged, moment};
-use crate::simulate::log::{Kind, Log};
+use super::judged::Judged;
+use super::log::{Kind, Log};
 use linekeeper_contract::units::{Rate, Span};
 
 const WIDTH: f64 = 1_200.0;
@@ -9,10 +9,10 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 46.0;
 const HEIGHT: f64 = 260.0;
-/// One configuration's row of incidents below the log.
+/// Height of one configuration's row of incidents below the log.
 const BAND: f64 = 46.0;
-/// Points drawn at most: more than three in a column of pixels are one blot. The lowest and the highest of each
-/// column are kept.
+/// The most columns of points. More than three points in a column of pixels run together, so only the lowest and the
+/// highest of each column are drawn.
 const COLUMNS: usize = 1_100;
 
 fn escape(text: &str) -> String {
@@ -27,7 +27,7 @@ fn colour(finding: &str) -> &'static str {
     }
 }
 
-/// A pleasant upper end of an axis.
+/// A round number for the upper end of an axis.
 fn ceiling(most: f64) -> f64 {
     let mut unit = 1.0;
     while unit * 10.0 < most {
@@ -96,7 +96,7 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
     }
     for n in 0..=6u64 {
         let at = Span(log.lasts.0 / 6 * n);
-        let label = moment(log, at);
+        let label = log.moment(at);
         let label = if log.lasts > Span::days(3) { &label[..10] } else { &label[5..16] };
         let anchor = match n {
             0 => "start",
@@ -140,7 +140,7 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
         }
         for f in &j.incidents {
             let (a, b) = (x(f.begins_ms), x(f.ends_ms.unwrap_or(log.lasts)));
-            let words = format!("{} {} {}: {}", f.id, f.finding, moment(log, f.begins_ms), f.evidence);
+            let words = format!("{} {} {}: {}", f.id, f.finding, log.moment(f.begins_ms), f.evidence);
             out += &format!(
                 "<rect x=\"{a:.1}\" y=\"{row:.1}\" width=\"{:.2}\" height=\"12\" fill=\"{}\"><title>{}</title></rect>\n",
                 (b - a).max(1.0),
@@ -165,7 +165,7 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
     out
 }
 
-/// Places of tests, one in half a pixel.
+/// The positions of tests, at most one per half pixel.
 fn thinned(tests: &[Span], x: impl Fn(Span) -> f64) -> Vec<f64> {
     let mut places: Vec<f64> = Vec::new();
     for at in tests.iter().map(|at| x(*at)) {

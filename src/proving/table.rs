@@ -1,6 +1,6 @@
-//! Tables for people: columns as wide as they need to be.
+//! Text tables with aligned columns.
 
-/// Rows under their heads; the first column to the left, the others to the right.
+/// Formats rows under their heads. The first column is aligned left, the others right.
 pub fn table(heads: &[&str], rows: &[Vec<String>]) -> String {
     let width = |at: usize| {
         let cells = rows.iter().filter_map(|row| row.get(at)).map(|cell| cell.chars().count());

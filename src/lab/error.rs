@@ -1,0 +1,22 @@
+//! What goes wrong in the lab itself.
+
+use std::fmt;
+
+/// What went wrong in the lab itself, in words: what was being done, and why it failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(String);
+
+impl Error {
+    /// `doing` failed because of `why`.
+    pub fn new(doing: impl fmt::Display, why: impl fmt::Display) -> Error {
+        Error(format!("{doing}: {why}"))
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Error {}

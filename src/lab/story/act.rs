@@ -1,0 +1,45 @@
+//! What an act saw.
+
+use crate::platform::Received;
+use linekeeper_contract::message::{Callback, Event, Message};
+use std::time::Duration;
+
+/// What an act saw.
+#[derive(Debug, Default)]
+pub(super) struct Act {
+    pub(super) title: &'static str,
+    pub(super) broke: &'static str,
+    /// When it was broken.
+    pub(super) at: Duration,
+    pub(super) seen_after: Option<Duration>,
+    pub(super) messages: Vec<Received>,
+    pub(super) outcome: String,
+    /// The agent's clock has leapt: its stamps and ours have nothing to do with each other.
+    pub(super) leapt: bool,
+    /// What was missing or too much.
+    pub(super) faults: Vec<String>,
+}
+
+impl Act {
+    pub(super) fn events(&self) -> Vec<Event> {
+        let all = self.messages.iter().filter(|m| !m.repeated).filter_map(|m| match m.message() {
+            Some(Message::Event(event)) => Some(*event),
+            _ => None,
+        });
+        all.collect()
+    }
+
+    pub(super) fn callbacks(&self) -> Vec<Callback> {
+        let all = self.messages.iter().filter(|m| !m.repeated).filter_map(|m| match m.message() {
+            Some(Message::Callback(callback)) => Some(*callback),
+            _ => None,
+        });
+        all.collect()
+    }
+
+    pub(super) fn must(&mut self, holds: bool, what: &str) {
+        if !holds {
+            self.faults.push(what.to_owned());
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Processes in the world.
+
+use crate::clock;
+use crate::error::Error;
+use rustix::process::{Pid, Signal, kill_process};
+use std::process::Child;
+use std::time::Duration;
+
+/// A process in the world, ended (and collected) when this is dropped.
+#[derive(Debug)]
+pub struct Process(pub(super) Child);
+
+impl Process {
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Whether it still runs.
+    pub fn alive(&mut self) -> bool {
+        matches!(self.0.try_wait(), Ok(None))
+    }
+
+    /// Its end of standard output or error, if they were piped.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// Asks it to end (SIGTERM), waits up to `patience`, then ends it by force. Says whether it went by itself.
+    pub fn end(&mut self, patience: Duration) -> bool {
+        let _ = signal(self.0.id(), Signal::TERM);
+        let went = clock::wait_until(patience, || !self.alive());
+        self.kill();
+        went
+    }
+
+    /// Ends it at once.
+    pub fn kill(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Sends a signal to a process by its number.
+pub(super) fn signal(id: u32, signal: Signal) -> Result<(), Error> {
+    let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| Error::new("sending a signal", "no such process id"))?;
+    kill_process(pid, signal).map_err(|e| Error::new(format!("sending {signal:?} to process {id}"), e))
+}
