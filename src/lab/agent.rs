@@ -1,4 +1,4 @@
-//! The real agent in the lab's gateway: its configuration, its process, its log and its trace.
+//! The real agent on the lab's gateway: its configuration, process, log and trace.
 
 use crate::broker;
 use crate::error::Error;
@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// The gateway's name.
+/// The gateway's device id.
 pub const DEVICE: &str = "gw-0001";
 
-/// When the agent is taken to have started: a quarter of a day lies before it, in which a short line is found and its return
-/// shown.
+/// The civil time at which the agent of the demo starts. The hours after it hold both the discovery of a slow line and its
+/// recovery within one quarter of the day.
 pub const EVENING: &str = "2026-11-20T18:05:00Z";
 
-/// How long it may take to end when it is asked to: it says goodbye to the broker and writes its snapshot.
+/// How long a clean stop may take: the agent disconnects from the broker and writes its snapshot.
 const GOODBYE: Duration = Duration::from_secs(10);
 
-/// An agent at work. Ended by force when dropped.
+/// A running agent. It is killed when dropped.
 #[derive(Debug)]
 pub struct Agent {
     process: Process,
@@ -30,7 +30,7 @@ impl Agent {
     /// `agent.log`.
     ///
     /// # Errors
-    /// When files cannot be written or the program cannot be started.
+    /// The files cannot be written or the program cannot be started.
     pub fn start(world: &World, program: &Path, configuration: &str) -> Result<Agent, Error> {
         let directory = world.directory().join("agent");
         let wrong = |e| Error::new("getting the agent's directory ready", e);
@@ -53,42 +53,42 @@ impl Agent {
         &mut self.process
     }
 
-    /// Asks it to end; says whether it did so by itself.
+    /// Stops the agent; returns whether it ended by itself.
     pub fn end(&mut self) -> bool {
         self.process.end(GOODBYE)
     }
 
-    /// Where it answers `linekeeper status`.
+    /// The socket on which it answers `linekeeper status`.
     pub fn socket(&self) -> PathBuf {
         self.directory.join("linekeeper.sock")
     }
 
-    /// What it wrote to its log so far.
+    /// The content of its log so far.
     pub fn log(&self) -> String {
         read(&self.directory.join("agent.log"))
     }
 
-    /// How often `word` stands in its trace so far.
+    /// How often `word` occurs in its trace so far.
     pub fn traced(&self, word: &str) -> usize {
         read(&self.directory.join("record/trace.jsonl")).matches(word).count()
     }
 
-    /// Copies configuration, log and record to `to`.
+    /// Copies configuration, log and trace to `to`.
     ///
     /// # Errors
-    /// When it cannot be written there.
+    /// The copies cannot be written.
     pub fn keep(&self, to: &Path) -> Result<(), Error> {
         copy(&self.directory, to)
             .map_err(|e| Error::new(format!("keeping the agent's files in {}", to.display()), e))
     }
 }
 
-/// A log may end in the middle of a character while it is written.
+/// Reads a file that may end in the middle of a character because it is being written.
 fn read(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
-/// Regular files and directories only: the store may hold a socket.
+/// Copies regular files and directories only: the store may contain a socket.
 fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from)? {
@@ -120,10 +120,10 @@ per_day = 48
     )
 }
 
-/// What the demo's customer was sold.
+/// The contracted rate of the demo's customer.
 const SOLD: &str = "100 Mbit/s";
 
-/// The configuration of the demo: times short enough to be watched, the rest as in the field.
+/// The configuration of the demo: short times for an audience, everything else as in the field.
 pub fn configuration(world: &World) -> String {
     let directory = world.directory().join("agent");
     let quoted: Vec<String> = world.dhcp_client().iter().map(|word| format!("{word:?}")).collect();

@@ -1,8 +1,8 @@
-//! A broker for the demo, so that it needs no other: rumqttd in a process of its own.
+//! The MQTT broker of the demo: rumqttd in a process of its own, so that the demo needs no installed broker.
 //!
-//! The integration tests use mosquitto instead; nothing else in the lab depends on this one. What rumqttd 0.20 does
-//! (read in its source, and seen): wills, retained messages, QoS 1, MQTT 5 sessions that outlive their connection, in memory only.
-//! What it does not: session expiry (a session that is not clean is kept for ever), message expiry, `no local`,
+//! The integration tests use mosquitto instead; nothing else in the lab depends on this one. rumqttd 0.20
+//! supports (according to its source and our observation): wills, retained messages, QoS 1, MQTT 5 sessions that outlive their connection, in memory only.
+//! It does not support session expiry (a session that is not clean is kept forever), message expiry, `no local`,
 //! retain handling, and a retained message that an existing subscription asks for again.
 
 use crate::clock;
@@ -16,10 +16,10 @@ use std::time::Duration;
 /// MQTT's port without TLS.
 pub const PORT: u16 = 1883;
 
-/// How long it may take to listen. It takes some 20 ms; the rest is for a loaded machine.
+/// How long the start may take. It takes some 20 ms; the rest is for a loaded machine.
 const READY: Duration = Duration::from_secs(20);
 
-/// A broker in the namespace of the platform. Ended when dropped, with all sessions and retained messages.
+/// A broker in the platform's namespace. It ends when dropped, together with all sessions and retained messages.
 #[derive(Debug)]
 pub struct Broker(Process);
 
@@ -27,7 +27,7 @@ impl Broker {
     /// Starts it, and returns once it accepts connections.
     ///
     /// # Errors
-    /// When it does not come to listen.
+    /// The broker does not accept connections in time.
     pub fn start(world: &World) -> Result<Broker, Error> {
         let mut command = Command::new(world.program());
         command.args(["lab", "broker"]).stdin(Stdio::null()).stdout(Stdio::null());
@@ -43,7 +43,7 @@ impl Broker {
         }
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     pub fn address() -> SocketAddr {
         (PLATFORM, PORT).into()
     }
@@ -54,10 +54,10 @@ impl Broker {
     }
 }
 
-/// Is the broker, for ever.
+/// Runs the broker until the process ends.
 ///
 /// # Errors
-/// When it cannot listen.
+/// The broker cannot listen.
 pub fn serve() -> Result<(), Error> {
     let connections = ConnectionSettings {
         connection_timeout_ms: 5_000,

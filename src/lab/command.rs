@@ -1,4 +1,4 @@
-//! Runs commands.
+//! Runs external commands.
 
 use crate::error::Error;
 use std::process::{Command, Output};
@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 /// Runs a command to its end.
 ///
 /// # Errors
-/// When it cannot be run, or ends otherwise than with 0: its standard error is in the words.
+/// The command cannot be started, or its exit code is not 0; the error contains its standard error.
 pub fn run(command: &mut Command) -> Result<Output, Error> {
     let out = command.output().map_err(|e| Error::new(format!("running {command:?}"), e))?;
     if out.status.success() {

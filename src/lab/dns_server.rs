@@ -1,29 +1,29 @@
-//! A small resolver, by UDP and TCP. It knows every name below `example` and no other; and it can misbehave.
+//! A small DNS resolver over UDP and TCP. It knows every name below `example` and no other, and it can misbehave.
 //!
-//! By its own hand, so that it may send what no library would.
+//! It is written without a DNS library, so that it can send invalid messages.
 
 use crate::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 
-/// How it behaves.
+/// How the resolver behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manner {
-    /// As it should.
+    /// Correctly.
     Alive,
-    /// Takes every question and says nothing; by TCP too.
+    /// Accepts every question and does not answer, over TCP too.
     Dead,
-    /// REFUSED.
+    /// Answers REFUSED.
     Refusing,
-    /// SERVFAIL: it cannot ask anybody itself.
+    /// Answers SERVFAIL: it has no upstream resolver.
     Failing,
-    /// By UDP it says only that there is more, by TCP all.
+    /// Answers truncated over UDP, completely over TCP.
     Truncating,
-    /// By UDP it says nothing, by TCP all.
+    /// Does not answer over UDP, answers over TCP.
     TcpOnly,
-    /// It has its own address for every name there is and there is not.
+    /// Answers its own address for every name, existing or not.
     Hijacking,
-    /// It answers another question than was asked, with another id, before it answers as it should.
+    /// Sends an answer to another question with another id before the correct answer.
     Babbling,
 }
 
@@ -40,7 +40,7 @@ impl Manner {
         ("babbling", Manner::Babbling),
     ];
 
-    /// The one of this name.
+    /// The manner with this name.
     pub fn named(name: &str) -> Option<Manner> {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
     }
@@ -51,10 +51,10 @@ impl Manner {
     }
 }
 
-/// Serves until the process ends; names have `address`.
+/// Serves until the process ends. Every known name resolves to `address`.
 ///
 /// # Errors
-/// When it cannot listen there.
+/// The server cannot listen there.
 pub fn serve(place: SocketAddr, manner: Manner, address: IpAddr) -> Result<(), Error> {
     let listening = |e| Error::new(format!("listening at {place} as resolver"), e);
     let tcp = TcpListener::bind(place).map_err(listening)?;
@@ -112,7 +112,7 @@ fn by_tcp(mut stream: TcpStream, manner: Manner, address: IpAddr) {
     }
 }
 
-/// The last label of the name that is asked for, and where the question ends.
+/// The last label of the requested name, and the end of the question.
 fn question(asked: &[u8]) -> Option<(String, usize)> {
     let (mut at, mut last) = (12, String::new());
     loop {

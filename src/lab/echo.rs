@@ -1,4 +1,4 @@
-//! One ICMP echo, by our own hand: the lab asks for nothing but Rust, iproute2 and util-linux.
+//! Sends one ICMP echo request, without a library or `ping`: the lab needs only Rust, iproute2 and util-linux.
 
 use crate::clock;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
@@ -6,10 +6,10 @@ use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::Duration;
 
-/// Sends one echo request from the network namespace of this thread and waits for its reply. `None`: none came.
+/// Sends one echo request from the network namespace of this thread and waits for the reply; `None` if none arrived.
 ///
 /// # Errors
-/// When the request could not be sent: no route, no right to a raw socket.
+/// The request could not be sent: no route, or no permission for a raw socket.
 pub fn ping(to: Ipv4Addr, patience: Duration) -> io::Result<Option<Duration>> {
     let mut socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4))?;
     let began = clock::uptime();

@@ -1,4 +1,4 @@
-//! Walls around the lab: own user, mount, network and process namespaces that die with their first process.
+//! Isolates the lab: separate user, mount, network and process namespaces that end with their first process.
 //!
 //! The program starts itself again through `unshare`. Inside it is process 1: when it ends, for whatever reason, the
 //! kernel ends every process in there and takes namespaces and mounts away. It ends too when the pipe to the program
@@ -10,31 +10,31 @@ use std::io::Read;
 use std::process::{Command, ExitCode, ExitStatus, Stdio};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Set for the inner process. Only believed by a process 1.
+/// Environment variable of the inner process. It is honoured only by a process with id 1.
 const MARK: &str = "LINEKEEPER_LAB_ENCLOSED";
 
-/// `unshare`'s options beyond the user namespace.
+/// The options of `unshare` besides the user namespace.
 const WALLS: [&str; 6] = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
 
-/// What root of a user namespace needs besides.
+/// Additional options for root of a user namespace.
 const AS_USER: [&str; 2] = ["--user", "--map-root-user"];
 
-/// What became of [`enter`].
+/// The result of [`enter`].
 #[derive(Debug)]
 pub enum Entered {
-    /// We are inside now: go on.
+    /// This process is inside the enclosure.
     Inside,
-    /// The inner process ran and ended with this exit code (128 + n: by signal n).
+    /// The inner process ended with this exit code (128 + n: by signal n).
     Ended(u8),
-    /// No namespaces are to be had here; why, in words.
+    /// Namespaces are not available here, with the reason.
     Refused(String),
 }
 
 /// Enters the enclosure: outside, runs this same program with the same arguments inside and waits for its end;
-/// inside, gets the place ready and returns.
+/// inside, prepares the environment and returns.
 ///
 /// # Errors
-/// When the program cannot be started again, or the inside cannot be made ready.
+/// The program cannot be restarted, or the environment cannot be prepared.
 pub fn enter() -> Result<Entered, Error> {
     if std::env::var_os(MARK).is_some() && std::process::id() == 1 {
         watch_the_pipe();
@@ -69,7 +69,7 @@ pub fn measured_elsewhere() -> Option<ExitCode> {
     }
 }
 
-/// Finds the options with which `unshare` works here.
+/// Finds options with which `unshare` works on this machine.
 fn allowed() -> Result<Vec<&'static str>, String> {
     let with_user: Vec<_> = AS_USER.iter().chain(&WALLS).copied().collect();
     let ways = if rustix::process::geteuid().is_root() {
@@ -128,7 +128,7 @@ fn code(status: ExitStatus) -> u8 {
     u8::try_from(code).unwrap_or(1)
 }
 
-/// Ends this process, and with it the enclosure, when the program outside is gone.
+/// Ends this process, and with it the enclosure, when the program outside ends.
 fn watch_the_pipe() {
     std::thread::spawn(|| {
         let mut byte = [0];
@@ -137,7 +137,7 @@ fn watch_the_pipe() {
     });
 }
 
-/// A private `/run` for the names of network namespaces and for everything that is kept, and a loopback that is up.
+/// Mounts a private `/run` for the namespace names and all files, and brings the loopback device up.
 fn furnish() -> Result<(), Error> {
     super::run(Command::new("mount").args(["-t", "tmpfs", "-o", "mode=0755", "linekeeper-lab", "/run"]))?;
     std::fs::create_dir_all(super::world::NAMES).map_err(|e| Error::new("making /run/netns", e))?;

@@ -1,13 +1,13 @@
-//! What goes wrong in the lab itself.
+//! Errors of the lab itself.
 
 use std::fmt;
 
-/// What went wrong in the lab itself, in words: what was being done, and why it failed.
+/// An error of the lab itself, in words: what was being done, and why it failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error(String);
 
 impl Error {
-    /// `doing` failed because of `why`.
+    /// An error of `doing`, because of `why`.
     pub fn new(doing: impl fmt::Display, why: impl fmt::Display) -> Error {
         Error(format!("{doing}: {why}"))
     }

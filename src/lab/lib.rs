@@ -1,4 +1,4 @@
-//! A small real internet in network namespaces: for the demo (`linekeeper lab`), for tests and for benches.
+//! A small internet in network namespaces, with real packets: for the demo (`cargo demo`), the tests and the benchmarks.
 //!
 //! ```text
 //!   lan ── gw ══ access ── isp ── core ─┬─ anchor    198.51.100.1
@@ -7,8 +7,8 @@
 //!          ╚═══════ backup ═════════════┴─ platform  198.18.250.10 (broker)
 //! ```
 //!
-//! [`enclosure`] gives a place where nothing can leak from, [`world`] builds the network and breaks it, [`broker`] and
-//! [`platform`] are the far end of the messages, [`story`] plays a minute of faults with the real agent.
+//! [`enclosure`] isolates everything from the host, [`world`] builds the network and injects faults, [`broker`] and
+//! [`platform`] receive the messages, and [`story`] plays a minute of faults with the real agent.
 
 pub mod agent;
 pub mod broker;

@@ -1,6 +1,6 @@
-//! A stand-in for the operator's callback platform: takes every message, answers callbacks, keeps what it saw.
+//! A stand-in for the operator's callback platform: receives every message, answers callbacks, and stores what arrived.
 //!
-//! It talks to any MQTT 5 broker: the demo's own, or the mosquitto of the tests.
+//! It works with any MQTT 5 broker: the demo's own, or the mosquitto of the tests.
 
 use crate::clock;
 use crate::error::Error;
@@ -23,52 +23,52 @@ pub const ROOT: &str = "linekeeper/v1";
 /// Schema name of receipts.
 pub const RECEIPT_SCHEMA: &str = "linekeeper.receipt.v1";
 
-/// The most messages that are kept: a thousand times a demo's. What comes after is not looked at.
+/// The most messages that are stored: a thousand times as many as a demo sends. Later ones are dropped.
 const KEPT: usize = 50_000;
 
-/// The largest message that is taken, as the lab's broker's.
+/// The largest accepted message, the same limit as that of the lab's broker.
 const LARGEST: u32 = 256 * 1024;
 
-/// How long connecting and subscribing may take in all.
+/// How long connecting and subscribing may take in total.
 const READY: Duration = Duration::from_secs(20);
 
-/// Between two attempts to connect: the lab is one machine, there is nobody to spare.
+/// Time between two attempts to connect. It is short because the lab is one machine.
 const RECONNECT: Duration = Duration::from_millis(200);
 
 /// How callbacks are answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Receipts {
-    /// With `received`, as it should be.
+    /// With `received`, the normal answer.
     Received,
-    /// Not at all: a platform that is down behind a broker that is up.
+    /// Not at all: the platform is down behind a working broker.
     Silent,
     /// With `refused`, for this reason.
     Refused(String),
 }
 
-/// One message as it came.
+/// One received message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Received {
-    /// Its place in the order of arrival, from 0.
+    /// Its index in the order of arrival, from 0.
     pub place: usize,
-    /// When it came, by [`clock::uptime`].
+    /// When it arrived, by [`clock::uptime`].
     pub at: Duration,
-    /// Where it was published.
+    /// The topic on which it was published.
     pub topic: String,
-    /// Which device it is from.
+    /// The id of the sending device.
     pub device: String,
-    /// The topic's rest: `state`, `event`, `callback`, `telemetry`, …
+    /// The end of the topic: `state`, `event`, `callback`, `telemetry`, …
     pub kind: String,
-    /// What it says; `null` if it is no JSON.
+    /// Its content; `null` if it is not JSON.
     pub json: Value,
-    /// The broker had kept it.
+    /// Whether the broker had retained it.
     pub retained: bool,
-    /// Its id was here before: it changes nothing.
+    /// Whether a message with the same id arrived before.
     pub repeated: bool,
 }
 
 impl Received {
-    /// As one of the typed critical messages, if it is one.
+    /// The typed message, if it is a critical one.
     pub fn message(&self) -> Option<Message> {
         if !matches!(self.kind.as_str(), "event" | "callback") {
             return None;
@@ -76,7 +76,7 @@ impl Received {
         serde_json::from_value(self.json.clone()).ok()
     }
 
-    /// How long after the moment that it tells of it came.
+    /// The time from the reported fact to the arrival.
     pub fn delay(&self) -> Option<Duration> {
         let stamp: Stamp = serde_json::from_value(self.json.get("time")?.clone()).ok()?;
         Some(self.at.saturating_sub(Duration::from_millis(stamp.uptime_ms)))
@@ -105,7 +105,7 @@ impl Shared {
     }
 }
 
-/// The stand-in, at work on a thread of its own. Disconnects when dropped.
+/// A running stand-in, on a thread of its own. It disconnects when dropped.
 #[derive(Debug)]
 pub struct Platform {
     shared: Arc<Shared>,
@@ -117,7 +117,7 @@ impl Platform {
     /// Connects to `broker` from inside `host` (or from where we are), and returns once it is subscribed.
     ///
     /// # Errors
-    /// When it does not come to that.
+    /// It cannot connect or subscribe in time.
     pub fn start(host: Option<Host>, broker: SocketAddr, receipts: Receipts) -> Result<Platform, Error> {
         let mut options = MqttOptions::new("platform", broker.ip().to_string(), broker.port());
         options
@@ -163,22 +163,22 @@ impl Platform {
         Err(Error::new("starting the platform's stand-in", why))
     }
 
-    /// How callbacks are answered from now on.
+    /// Sets how callbacks are answered from now on.
     pub fn answer_with(&self, receipts: Receipts) {
         self.shared.lock().receipts = receipts;
     }
 
-    /// How many messages have come: the place of the next.
+    /// The number of received messages, which is the index of the next one.
     pub fn place(&self) -> usize {
         self.shared.lock().received.len()
     }
 
-    /// What came from `place` on.
+    /// The messages from index `place` on.
     pub fn received(&self, place: usize) -> Vec<Received> {
         self.shared.lock().received.get(place..).unwrap_or_default().to_vec()
     }
 
-    /// Waits for the first message from `place` on that `wanted` says yes to; `None`: none came within `patience`.
+    /// Waits for the first message from index `place` on that `wanted` accepts; `None` if none arrived within `patience`.
     pub fn wait_for(
         &self,
         place: usize,
@@ -201,10 +201,10 @@ impl Platform {
         }
     }
 
-    /// Tells `device` what became of a callback.
+    /// Sends `device` a receipt for a callback.
     ///
     /// # Errors
-    /// When too much waits to be sent already.
+    /// The send queue is full.
     pub fn send(&self, device: &str, receipt: &Receipt) -> Result<(), Error> {
         send(&self.client, device, receipt)
     }
@@ -212,7 +212,7 @@ impl Platform {
     /// Publishes anything at QoS 1.
     ///
     /// # Errors
-    /// When too much waits to be sent already.
+    /// The send queue is full.
     pub fn publish(&self, topic: &str, payload: Vec<u8>, retain: bool) -> Result<(), Error> {
         self.client
             .try_publish(topic, QoS::AtLeastOnce, retain, payload)
@@ -314,7 +314,7 @@ fn take(shared: &Shared, client: &AsyncClient, publish: &Publish) {
     shared.changed.notify_all();
 }
 
-/// The receipt for a callback: only a request wants one.
+/// The receipt for a callback; only requests get one.
 fn answer(receipts: &Receipts, callback: &Callback) -> Option<Receipt> {
     if callback.state != CallbackState::Requested {
         return None;

@@ -1,4 +1,4 @@
-//! A PPPoE access concentrator (RFC 2516) for the lab, in the discovery stage only: no session ever begins.
+//! A PPPoE access concentrator (RFC 2516) for the lab, in the discovery stage only: no session is ever opened.
 
 use crate::error::Error;
 use linekeeper::sense::access::pppoe::DISCOVERY;
@@ -8,9 +8,9 @@ use std::io::Write as _;
 
 /// Its name.
 pub const NAME: &str = "lab-bng-1";
-/// The service that it names besides any.
+/// The service name that it offers.
 pub const SERVICE: &str = "internet";
-/// Its words when it refuses.
+/// The error text when it refuses.
 pub const WORDS: &str = "no session to be had";
 
 const HEADER: usize = 20;
@@ -18,12 +18,12 @@ const PADI: u8 = 0x09;
 const PADO: u8 = 0x07;
 const PADR: u8 = 0x19;
 
-/// How it behaves.
+/// How the concentrator behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Offers a session to who asks.
+    /// Offers a session to every client.
     Good,
-    /// Hears and is silent.
+    /// Does not answer.
     Silent,
     /// Answers with an error, `AC-System-Error`.
     Refusing,

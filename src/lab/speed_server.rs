@@ -1,6 +1,6 @@
-//! A small speed server: `download` comes out of memory, `upload` goes nowhere. And it can misbehave.
+//! A small speed server: `download` is served from memory, `upload` is discarded. It can misbehave on request.
 //!
-//! For tests and the demo; an operator takes any web server (see `sense::throughput`).
+//! It is meant for tests and the demo; an operator uses any web server (see `sense::throughput`).
 
 use crate::error::Error;
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create, sendfile};
@@ -10,40 +10,40 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How long `download` is, bytes.
+/// Size of `download`, bytes.
 const OBJECT: u64 = 100_000_000;
 
-/// The longest head of a request that is read.
+/// The longest accepted request head, bytes.
 const HEAD_MOST: usize = 16 * 1024;
 
 /// How a server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manner {
-    /// As it should.
+    /// Correctly.
     Good,
-    /// 4 Mbit/s, however many connections there are.
+    /// Serves 4 Mbit/s in total, for any number of connections.
     Slow,
-    /// Accepts, and says nothing.
+    /// Accepts connections and does not answer.
     Dead,
-    /// Begins well, and falls silent after a megabyte.
+    /// Starts normally and stops sending after one megabyte.
     Stall,
-    /// Ends each connection after two megabytes.
+    /// Closes each connection after two megabytes.
     Truncate,
-    /// Sends without announcing an end, and without having one.
+    /// Sends endlessly, without a content length.
     Forever,
-    /// Sends headers without an end.
+    /// Sends endless headers.
     Heads,
-    /// Leads to `/moved/`, where all is well.
+    /// Redirects to `/moved/`, which works.
     Redirect,
-    /// Leads to itself.
+    /// Redirects to itself.
     Circle,
-    /// 200, and a page.
+    /// Answers 200 with a web page.
     Page,
-    /// 503, and to come again in two minutes.
+    /// Answers 503 with a retry after two minutes.
     Busy,
-    /// 404.
+    /// Answers 404.
     Absent,
-    /// Speaks another protocol.
+    /// Answers in another protocol.
     Foreign,
 }
 
@@ -65,7 +65,7 @@ impl Manner {
         ("foreign", Manner::Foreign),
     ];
 
-    /// The one of this name.
+    /// The manner with this name.
     pub fn named(name: &str) -> Option<Manner> {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
     }
@@ -79,7 +79,7 @@ impl Manner {
 /// Serves until the process ends.
 ///
 /// # Errors
-/// When it cannot listen there.
+/// The server cannot listen there.
 pub fn serve(place: SocketAddr, manner: Manner) -> Result<(), Error> {
     let listening = |e| Error::new(format!("listening at {place} as speed server"), e);
     let listener = TcpListener::bind(place).map_err(listening)?;
@@ -108,7 +108,7 @@ struct Connection {
 }
 
 impl Connection {
-    /// Answers one request; whether there may be another.
+    /// Answers one request; returns whether the connection stays open.
     fn answer(&mut self) -> std::io::Result<bool> {
         let Some((method, path, length)) = self.request()? else { return Ok(false) };
         let say = |mut stream: &TcpStream, text: &str| stream.write_all(text.as_bytes());
@@ -190,7 +190,7 @@ impl Connection {
         }
     }
 
-    /// 20 kB each 40 ms, one connection at a time.
+    /// Sends 20 kB every 40 ms, one connection at a time.
     fn slowly(&self) {
         let _turn = self.turn.lock();
         std::thread::sleep(Duration::from_millis(40));

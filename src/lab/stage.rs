@@ -1,17 +1,17 @@
-//! How the story is shown: three voices on a timeline for people, or one JSON object per event for machines.
+//! Output of the story: three speakers on a timeline for people, or one JSON object per event for machines.
 
 use crate::clock;
 use serde_json::{Value, json};
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
-/// No line is longer, in characters.
+/// The longest output line, in characters.
 const COLUMNS: usize = 100;
 
-/// Where the words begin: after time and speaker.
+/// The column where the text starts, after time and speaker.
 const MARGIN: usize = 20;
 
-/// How to show it.
+/// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Voice {
     /// One object per line.
@@ -31,12 +31,12 @@ impl Voice {
     }
 }
 
-/// Who speaks.
+/// The speaker of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Speaker {
-    /// What broke and what was mended.
+    /// Faults and their ends.
     World,
-    /// What the agent saw and did.
+    /// Observations and actions of the agent.
     Gateway,
     /// What the platform received and answered.
     Platform,
@@ -60,23 +60,23 @@ impl Speaker {
     }
 }
 
-/// Standard output as a stage. Errors of writing are ignored: when nobody listens any more, the enclosure ends.
+/// Prints the story on standard output. Write errors are ignored: when the reader is gone, the enclosure ends anyway.
 #[derive(Debug)]
 pub struct Stage {
     voice: Voice,
     began: Duration,
-    /// Virtual time, where the story is told and not played.
+    /// Virtual time, if the story is simulated.
     told_at: Option<Duration>,
     act: u32,
 }
 
 impl Stage {
-    /// The curtain rises: time counts from here.
+    /// Starts the output. Time counts from now.
     pub fn new(voice: Voice) -> Stage {
         Stage { voice, began: clock::uptime(), told_at: None, act: 0 }
     }
 
-    /// From now on it is this long after the beginning, whatever our clock says.
+    /// Sets the virtual time since the start.
     pub fn tell_at(&mut self, at: Duration) {
         self.told_at = Some(at);
     }
@@ -85,7 +85,7 @@ impl Stage {
         self.told_at.unwrap_or_else(|| clock::since(self.began)).as_secs_f64()
     }
 
-    /// A new act.
+    /// Prints the title of a new act.
     pub fn act(&mut self, title: &str) {
         self.act += 1;
         match self.voice {
@@ -98,7 +98,7 @@ impl Stage {
         }
     }
 
-    /// A line by `who`. `data` is for machines only.
+    /// Prints a line by `who`. `data` appears in JSON output only.
     pub fn say(&self, who: Speaker, words: &str, data: &Value) {
         match self.voice {
             Voice::Json => {
@@ -120,7 +120,7 @@ impl Stage {
         }
     }
 
-    /// What a program printed, letter for letter; `data` is the same for machines.
+    /// Prints the output of a program verbatim; `data` is the same for machines.
     pub fn quote(&self, command: &str, text: &str, data: &Value) {
         match self.voice {
             Voice::Json => self.object(json!({ "what": "printed", "command": command, "data": data })),
@@ -134,7 +134,7 @@ impl Stage {
         }
     }
 
-    /// The table at the end. The last column is wrapped to what is left.
+    /// Prints the table at the end. The last column is wrapped to the remaining width.
     pub fn table(&self, header: [&str; 6], rows: &[Row]) {
         match self.voice {
             Voice::Json => {
@@ -158,7 +158,7 @@ impl Stage {
         }
     }
 
-    /// The last word.
+    /// Prints the result of the story.
     pub fn end(&self, words: &str, as_told: bool) {
         match self.voice {
             Voice::Json => self.object(json!({ "what": "end", "as_told": as_told, "words": words })),
@@ -205,12 +205,12 @@ impl Stage {
     }
 }
 
-/// One act's result.
+/// The result of one act.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// Act, what broke, seen after, tried, outcome, what the platform received.
     pub cells: [String; 6],
-    /// It went as told.
+    /// Whether the act went as expected.
     pub as_told: bool,
 }
 

@@ -1,5 +1,5 @@
-//! `linekeeper lab …`: the story, and the parts that it starts as processes of their own. Where namespaces are refused
-//! the same story is told in the simulator's virtual time.
+//! `linekeeper-lab lab …`: plays the story, or runs one of the servers that the story starts as separate processes. Where
+//! namespaces are not available, the same story runs in the virtual time of the simulator.
 
 use crate::dhcp::{client, server};
 use crate::enclosure::{Entered, enter};
@@ -11,12 +11,12 @@ use serde_json::Value;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// sysexits: the command was used wrongly.
+/// sysexits: wrong usage of the command.
 const USAGE: u8 = 64;
 /// sysexits: the lab itself failed.
 const SOFTWARE: u8 = 70;
 
-/// How to use it.
+/// The help text.
 pub const HELP: &str = "\
 Plays a minute of a broadband line's life: a small internet in network namespaces, real faults, the real agent,
 a broker and a stand-in for the callback platform. Nothing outside is touched, nothing stays.
@@ -153,7 +153,7 @@ fn perform(options: &Options) -> ExitCode {
     }
 }
 
-/// Tells the story in virtual time, with the same judge and without packets.
+/// Runs the story in virtual time, with the same judge and without packets.
 fn tell_instead(voice: Voice) -> ExitCode {
     let mut stage = Stage::new(voice);
     let mut act = 0;

@@ -1,11 +1,11 @@
-//! A small web server with one page, for the probe that knows a captive portal.
+//! A small web server with one page, for the check that detects a captive portal.
 
 use crate::error::Error;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-/// How it behaves.
+/// How the server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manner {
     /// 204.
@@ -18,9 +18,9 @@ pub enum Manner {
     Page,
     /// 503.
     Busy,
-    /// Takes the connection and says nothing.
+    /// Accepts the connection and does not answer.
     Dead,
-    /// Takes the connection and hangs up.
+    /// Accepts the connection and closes it.
     Hangup,
 }
 
@@ -36,7 +36,7 @@ impl Manner {
         ("hangup", Manner::Hangup),
     ];
 
-    /// The one of this name.
+    /// The manner with this name.
     pub fn named(name: &str) -> Option<Manner> {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
     }
@@ -67,7 +67,7 @@ impl Manner {
 /// Serves until the process ends.
 ///
 /// # Errors
-/// When it cannot listen there.
+/// The server cannot listen there.
 pub fn serve(place: SocketAddr, manner: Manner) -> Result<(), Error> {
     let listener =
         TcpListener::bind(place).map_err(|e| Error::new(format!("listening at {place} as web server"), e))?;
@@ -77,7 +77,7 @@ pub fn serve(place: SocketAddr, manner: Manner) -> Result<(), Error> {
     Ok(())
 }
 
-/// Answers when a head's end has come, and ends the connection.
+/// Answers after the end of the request head and closes the connection.
 fn one(mut stream: TcpStream, manner: Manner) {
     let mut head = Vec::new();
     let mut part = [0; 2_048];

@@ -40,7 +40,7 @@ pub enum EventName {
     IncidentOpened,
     /// Its finding or fault domain was revised, or it broke again within the hold-down.
     IncidentUpdated,
-    /// The line has been back for the hold-down.
+    /// The condition is over. A new break within the hold-down reopens the incident.
     IncidentClosed,
     /// A remedy is about to start.
     RemedyBegun,

@@ -120,7 +120,7 @@ pub struct VerdictSummary {
     pub direction: Direction,
     /// `kept`, `broken` or `inconclusive`.
     pub verdict: String,
-    /// Why it is inconclusive, in words; English.
+    /// Why it is inconclusive, in words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
 }

@@ -1,22 +1,22 @@
-//! What an act saw.
+//! The record of one act.
 
 use crate::platform::Received;
 use linekeeper_contract::message::{Callback, Event, Message};
 use std::time::Duration;
 
-/// What an act saw.
+/// The record of one act.
 #[derive(Debug, Default)]
 pub(super) struct Act {
     pub(super) title: &'static str,
     pub(super) broke: &'static str,
-    /// When it was broken.
+    /// When the fault was injected.
     pub(super) at: Duration,
     pub(super) seen_after: Option<Duration>,
     pub(super) messages: Vec<Received>,
     pub(super) outcome: String,
-    /// The agent's clock has leapt: its stamps and ours have nothing to do with each other.
+    /// The agent's clock has jumped ahead, so its stamps cannot be compared with ours.
     pub(super) leapt: bool,
-    /// What was missing or too much.
+    /// What was missing or unexpected.
     pub(super) faults: Vec<String>,
 }
 
@@ -37,7 +37,7 @@ impl Act {
         all.collect()
     }
 
-    pub(super) fn must(&mut self, holds: bool, what: &str) {
+    pub(super) fn require(&mut self, holds: bool, what: &str) {
         if !holds {
             self.faults.push(what.to_owned());
         }

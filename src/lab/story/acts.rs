@@ -2,7 +2,7 @@
 
 use super::act::Act;
 use super::telling::{SOON, Story};
-use super::words::{callback_is, event_is, is_late, is_marked_late, is_online, opens};
+use super::words::{callback_is, event_is, is_late, is_marked_late, is_online, reports_outage};
 use crate::clock;
 use crate::error::Error;
 use crate::platform::Received;
@@ -67,12 +67,12 @@ impl Story {
 
     pub(super) fn quiet(&mut self) -> Result<(), Error> {
         let mut act = Act { title: "quiet", broke: "nothing", at: clock::uptime(), ..Act::default() };
-        let online = self.watch(&mut act, SOON, |r| r.kind == "state" && is_online(r) == Some(true));
-        act.must(online, "the agent did not say that it is online");
+        let online = self.watch_until(&mut act, SOON, |r| r.kind == "state" && is_online(r) == Some(true));
+        act.require(online, "the agent did not say that it is online");
         // Answered echoes are no message: the trace has them.
         let agent = &self.agent;
         let answered = online && clock::wait_until(SOON, || agent.traced("echo_answered") >= 4);
-        act.must(answered, "no echo was answered");
+        act.require(answered, "no echo was answered");
         if answered {
             self.stage.say(
                 Speaker::Gateway,
@@ -80,45 +80,45 @@ impl Story {
                 &Value::Null,
             );
         }
-        self.rest(&mut act, BREATH);
-        act.must(act.events().is_empty(), "an event was sent although nothing happened");
+        self.show_for(&mut act, BREATH);
+        act.require(act.events().is_empty(), "an event was sent although nothing happened");
         act.outcome = "line up".to_owned();
-        self.close(act);
+        self.finish_act(act);
         Ok(())
     }
 
     pub(super) fn wedged_interface(&mut self) -> Result<(), Error> {
         self.stage.act("a wedged interface");
         let mut act = Act { title: "wedged interface", broke: "address, DHCP client", ..Act::default() };
-        self.breaks(&mut act, "the address of wan0 is flushed and its DHCP client killed", World::wedge)?;
-        self.seen(&mut act, &[Domain::Access]);
-        let closed = self.watch(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
-        act.must(closed, "the line did not come back");
-        act.must(self.world.has_lease(), "the gateway has no lease");
+        self.break_line(&mut act, "the address of wan0 is flushed and its DHCP client killed", World::wedge)?;
+        self.expect_outage(&mut act, &[Domain::Access]);
+        let closed = self.watch_until(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
+        act.require(closed, "the line did not come back");
+        act.require(self.world.has_lease(), "the gateway has no lease");
         let healed =
             act.events().into_iter().filter_map(|e| e.remedy).any(|r| r.outcome == Some(Outcome::Healed));
-        act.must(healed, "no remedy healed it");
-        act.must(act.callbacks().is_empty(), "a callback was asked for");
+        act.require(healed, "no remedy healed it");
+        act.require(act.callbacks().is_empty(), "a callback was asked for");
         act.outcome = "healed by the gateway, no callback".to_owned();
-        self.rest(&mut act, BREATH);
-        self.close(act);
+        self.show_for(&mut act, BREATH);
+        self.finish_act(act);
         Ok(())
     }
 
     pub(super) fn cable_out(&mut self) -> Result<(), Error> {
         self.stage.act("the cable is out for 3 s");
         let mut act = Act { title: "cable out", broke: "carrier, for 3 s", ..Act::default() };
-        self.breaks(&mut act, "the cable of wan0 is pulled", World::cut_carrier)?;
-        self.seen(&mut act, &[Domain::Link]);
+        self.break_line(&mut act, "the cable of wan0 is pulled", World::cut_carrier)?;
+        self.expect_outage(&mut act, &[Domain::Link]);
         let left = CABLE_OUT.saturating_sub(clock::since(act.at));
-        self.rest(&mut act, left);
-        self.mends("the cable is put back", World::restore_carrier)?;
-        let closed = self.watch(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
-        act.must(closed, "the line did not come back");
-        act.must(act.callbacks().is_empty(), "a callback was asked for");
+        self.show_for(&mut act, left);
+        self.mend_line("the cable is put back", World::restore_carrier)?;
+        let closed = self.watch_until(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
+        act.require(closed, "the line did not come back");
+        act.require(act.callbacks().is_empty(), "a callback was asked for");
         act.outcome = "back with the cable, no callback".to_owned();
-        self.rest(&mut act, BREATH);
-        self.close(act);
+        self.show_for(&mut act, BREATH);
+        self.finish_act(act);
         Ok(())
     }
 
@@ -126,26 +126,26 @@ impl Story {
         self.stage.act("a hiccup of 1.7 s");
         let mut act = Act { title: "hiccup", broke: "forwarding, for 1.7 s", ..Act::default() };
         let lost = self.agent.traced("echo_lost");
-        self.breaks(&mut act, "the access router stops forwarding", World::silence_upstream)?;
-        self.rest(&mut act, HICCUP);
-        self.mends("it forwards again, 1.7 s later", World::restore_upstream)?;
-        self.rest(&mut act, BREATH * 2);
-        act.must(act.events().is_empty(), "an event was sent for a break shorter than the patience");
-        act.must(act.callbacks().is_empty(), "a callback was asked for");
+        self.break_line(&mut act, "the access router stops forwarding", World::silence_upstream)?;
+        self.show_for(&mut act, HICCUP);
+        self.mend_line("it forwards again, 1.7 s later", World::restore_upstream)?;
+        self.show_for(&mut act, BREATH * 2);
+        act.require(act.events().is_empty(), "an event was sent for a break shorter than the patience");
+        act.require(act.callbacks().is_empty(), "a callback was asked for");
         // Either tells: a lost echo in the trace (the sensor gives up late), or the judge's own words in the log.
         let agent = &self.agent;
         let counted =
             |log: &str| log.lines().rev().find_map(|line| line.find(COUNTED).map(|at| line[at..].to_owned()));
         let noticed =
             clock::wait_until(SOON, || agent.traced("echo_lost") > lost || counted(&agent.log()).is_some());
-        act.must(noticed, "the agent did not even notice");
+        act.require(noticed, "the agent did not even notice");
         if act.faults.is_empty() {
             let said = counted(&self.agent.log()).unwrap_or_else(|| "echoes were lost".to_owned());
             let words = format!("{said}; shorter than its patience, nothing is sent");
             self.stage.say(Speaker::Gateway, &words, &Value::Null);
         }
         act.outcome = "counted, not acted on".to_owned();
-        self.close(act);
+        self.finish_act(act);
         Ok(())
     }
 
@@ -153,27 +153,28 @@ impl Story {
         self.stage.act("silent loss beyond the access router");
         let mut act = Act { title: "silent loss", broke: "forwarding, the router answers", ..Act::default() };
         let what = "the access router stops forwarding and says nothing; it still answers itself";
-        self.breaks(&mut act, what, World::silence_upstream)?;
-        self.seen(&mut act, &[Domain::Upstream]);
-        let requested = self.watch(&mut act, LATER, |r| callback_is(r, CallbackState::Requested));
-        act.must(requested, "no callback was asked for");
-        let received = requested && self.watch(&mut act, SOON, |r| callback_is(r, CallbackState::Received));
-        act.must(received, "the agent did not take the receipt");
-        act.must(
+        self.break_line(&mut act, what, World::silence_upstream)?;
+        self.expect_outage(&mut act, &[Domain::Upstream]);
+        let requested = self.watch_until(&mut act, LATER, |r| callback_is(r, CallbackState::Requested));
+        act.require(requested, "no callback was asked for");
+        let received =
+            requested && self.watch_until(&mut act, SOON, |r| callback_is(r, CallbackState::Received));
+        act.require(received, "the agent did not take the receipt");
+        act.require(
             act.events().iter().all(|e| e.remedy.is_none()),
             "a remedy was tried although nothing on this side can help",
         );
         let evidence = act.callbacks().iter().any(|c| !c.evidence.facts.is_empty());
-        act.must(evidence, "the callback came without evidence");
+        act.require(evidence, "the callback came without evidence");
         let down = |status: &Value| status["line"] == "down";
-        self.status(&mut act, down, "the line is down")?;
-        self.rest(&mut act, BREATH);
-        self.mends("it forwards again", World::restore_upstream)?;
-        let withdrawn = self.watch(&mut act, LATER, |r| callback_is(r, CallbackState::Withdrawn));
-        act.must(withdrawn, "the callback was not withdrawn when the line came back");
+        self.check_status(&mut act, down, "the line is down")?;
+        self.show_for(&mut act, BREATH);
+        self.mend_line("it forwards again", World::restore_upstream)?;
+        let withdrawn = self.watch_until(&mut act, LATER, |r| callback_is(r, CallbackState::Withdrawn));
+        act.require(withdrawn, "the callback was not withdrawn when the line came back");
         act.outcome = "callback asked for, received, withdrawn".to_owned();
-        self.rest(&mut act, BREATH);
-        self.close(act);
+        self.show_for(&mut act, BREATH);
+        self.finish_act(act);
         Ok(())
     }
 
@@ -185,10 +186,10 @@ impl Story {
             "all is well; the line must hold 10 s to end its incident",
             &Value::Null,
         );
-        self.rest(&mut act, HELD);
+        self.show_for(&mut act, HELD);
         act.messages.clear();
         let ended = self.agent.traced("remedy_ended");
-        self.breaks(
+        self.break_line(
             &mut act,
             "the access router falls silent, DHCP and all, and the backup is off",
             |world| {
@@ -204,22 +205,22 @@ impl Story {
         // Nothing comes through by which we could know, but the trace is at hand.
         let agent = &self.agent;
         let tried = clock::wait_until(SOON, || agent.traced("remedy_ended") > ended);
-        act.must(tried, "no remedy was tried");
+        act.require(tried, "no remedy was tried");
         let left = ALL_DEAD.saturating_sub(clock::since(act.at));
-        self.rest(&mut act, left);
-        act.must(
+        self.show_for(&mut act, left);
+        act.require(
             act.messages.iter().all(|m| m.kind == "state"),
             "a message came through although all was dead",
         );
         let dead_until = clock::uptime();
-        self.mends("the access router speaks again; the backup stays off", World::restore_access)?;
-        let closed = self.watch(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
-        act.must(closed, "the line did not come back, or nobody was told");
-        let opened = act.messages.iter().find(|r| opens(r)).cloned();
-        act.must(opened.is_some(), "the outage was never told");
+        self.mend_line("the access router speaks again; the backup stays off", World::restore_access)?;
+        let closed = self.watch_until(&mut act, LATER, |r| event_is(r, EventName::IncidentClosed));
+        act.require(closed, "the line did not come back, or nobody was told");
+        let opened = act.messages.iter().find(|r| reports_outage(r)).cloned();
+        act.require(opened.is_some(), "the outage was never told");
         if let Some(opened) = &opened {
-            act.must(opened.delay() >= Some(LATE), "the outage was told at once although all was dead");
-            act.must(is_marked_late(opened), "the outage's message is not marked as late");
+            act.require(opened.delay() >= Some(LATE), "the outage was told at once although all was dead");
+            act.require(is_marked_late(opened), "the outage's message is not marked as late");
         }
         act.seen_after = opened
             .as_ref()
@@ -230,13 +231,13 @@ impl Story {
             .filter(|m| !m.repeated && m.message().is_some())
             .filter_map(|m| m.json["time"]["uptime_ms"].as_u64())
             .collect();
-        act.must(stamps.is_sorted(), "the messages did not come in the order of what they tell");
+        act.require(stamps.is_sorted(), "the messages did not come in the order of what they tell");
         let late = act.messages.iter().filter(|m| is_late(m, dead_until)).count();
         act.outcome = format!("{late} messages waited, came in order");
         self.world.backup(true)?;
-        self.rest(&mut act, BREATH);
-        act.must(self.agent.process().alive(), "the agent is not alive any more");
-        self.close(act);
+        self.show_for(&mut act, BREATH);
+        act.require(self.agent.process().alive(), "the agent is not alive any more");
+        self.finish_act(act);
         Ok(())
     }
 
@@ -244,13 +245,13 @@ impl Story {
         self.stage.act("slower than promised");
         let mut act =
             Act { title: "slower than promised", broke: "40 of 100 Mbit/s are left", ..Act::default() };
-        let server = self.speed_server()?;
-        match self.breaks(
+        let server = self.start_speed_server()?;
+        match self.break_line(
             &mut act,
             "of the 100 Mbit/s that were sold 40 are left; hours between its tests are leapt over",
             |world| world.shape(SLOW.0, SLOW.1),
         ) {
-            Ok(()) => self.short_and_back(&mut act)?,
+            Ok(()) => self.show_short_rate_and_recovery(&mut act)?,
             Err(why) => {
                 // A kernel without `tbf`: no fault of the agent's.
                 self.stage.say(Speaker::World, &format!("left out: {why}"), &Value::Null);
@@ -258,39 +259,41 @@ impl Story {
             }
         }
         drop(server);
-        act.must(self.agent.end(), "the agent did not end when asked to");
+        act.require(self.agent.end(), "the agent did not end when asked to");
         // Its goodbye is with the broker already.
-        let offline = self.watch(&mut act, SOON, |r| r.kind == "state" && is_online(r) == Some(false));
-        act.must(offline, "the agent did not say goodbye");
-        self.close(act);
+        let offline = self.watch_until(&mut act, SOON, |r| r.kind == "state" && is_online(r) == Some(false));
+        act.require(offline, "the agent did not say goodbye");
+        self.finish_act(act);
         Ok(())
     }
 
-    pub(super) fn speed_server(&self) -> Result<Process, Error> {
+    pub(super) fn start_speed_server(&self) -> Result<Process, Error> {
         let mut command = Command::new(self.world.program());
         command.args(["lab", "speed-server", "--listen", "0.0.0.0:80"]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         self.world.spawn_in(Host::Anchor, &mut command)
     }
 
-    pub(super) fn short_and_back(&mut self, act: &mut Act) -> Result<(), Error> {
+    pub(super) fn show_short_rate_and_recovery(&mut self, act: &mut Act) -> Result<(), Error> {
         act.leapt = true;
         // What the act before left to be said.
         act.messages.clear();
-        let Some(short) =
-            self.tests(act, "no callback was asked for", |r| callback_is(r, CallbackState::Requested))
-        else {
+        let Some(short) = self.run_speed_tests_until(act, "no callback was asked for", |r| {
+            callback_is(r, CallbackState::Requested)
+        }) else {
             return Ok(());
         };
-        let received = self.watch(act, SOON, |r| callback_is(r, CallbackState::Received));
-        act.must(received, "the agent did not take the receipt");
+        let received = self.watch_until(act, SOON, |r| callback_is(r, CallbackState::Received));
+        act.require(received, "the agent did not take the receipt");
         let samples = act.callbacks().iter().map(|c| c.evidence.samples.len()).max();
-        act.must(samples >= Some(short), "the callback came without its samples");
+        act.require(samples >= Some(short), "the callback came without its samples");
         let broken = |status: &Value| status["promise"]["directions"][0]["verdict"]["verdict"] == "broken";
-        self.status(act, broken, "the promise is broken")?;
-        self.mends("the line is whole again", |world| world.shape(WHOLE.0, WHOLE.1))?;
+        self.check_status(act, broken, "the promise is broken")?;
+        self.mend_line("the line is whole again", |world| world.shape(WHOLE.0, WHOLE.1))?;
         let missing = "the callback was not withdrawn when the line was whole again";
-        if let Some(good) = self.tests(act, missing, |r| callback_is(r, CallbackState::Withdrawn)) {
+        if let Some(good) =
+            self.run_speed_tests_until(act, missing, |r| callback_is(r, CallbackState::Withdrawn))
+        {
             act.outcome = format!("callback on {short} tests, withdrawn on {good}");
         }
         Ok(())
@@ -298,7 +301,7 @@ impl Story {
 
     /// Lets the agent make one speed test after the other, until `wanted` comes: after how many that showed something. What
     /// is missing else is `missing`, but for a machine on which too few show anything.
-    pub(super) fn tests(
+    pub(super) fn run_speed_tests_until(
         &mut self,
         act: &mut Act,
         missing: &str,
@@ -308,12 +311,12 @@ impl Story {
         for n in 1..=TESTS_MOST {
             let ended = self.agent.traced("speed_ended");
             if let Err(why) = ask(&self.agent.socket(), &Request::Hasten) {
-                act.must(false, &format!("its clock does not leap: {why}"));
+                act.require(false, &format!("its clock does not leap: {why}"));
                 return None;
             }
             let agent = &self.agent;
             if !clock::wait_until(SOON, || agent.traced("speed_ended") > ended) {
-                act.must(false, "it made no speed test");
+                act.require(false, "it made no speed test");
                 return None;
             }
             // The log says what came of it, and is written before any message is sent.
@@ -324,7 +327,7 @@ impl Story {
                 let words = line.trim_start().trim_start_matches("INFO ");
                 self.stage.say(Speaker::Gateway, &format!("test {n}: {words}"), &Value::Null);
             }
-            if self.watch(act, FOLLOWS, &wanted) {
+            if self.watch_until(act, FOLLOWS, &wanted) {
                 return Some(shown);
             }
         }
@@ -332,7 +335,7 @@ impl Story {
             // Right so: what cannot be measured is no reason to call anyone.
             act.outcome = format!("too busy a machine: {void} tests showed nothing, nobody was called");
         } else {
-            act.must(false, missing);
+            act.require(false, missing);
         }
         None
     }

@@ -1,9 +1,8 @@
-//! A minute of a line's life in seven acts, told with the real agent.
+//! Plays a minute of a line's life in seven acts, with the real agent.
 //!
-//! Each act breaks something, waits for what the agent must say of it, mends it (where that is not the agent's part)
-//! and waits again. It waits for messages with deadlines, not for fixed times; an act that does not go as told says
-//! what was missing, and the next one begins. Only the hours between speed tests are not waited for: the agent's clock
-//! leaps over them.
+//! Each act injects a fault, waits for the expected messages of the agent, ends the fault (unless the agent has to repair
+//! it) and waits again. It waits for messages with a deadline, not for fixed times. An act that fails reports what was
+//! missing, and the next act starts. Only the hours between speed tests are skipped: the agent's clock jumps ahead.
 
 mod act;
 mod acts;
@@ -21,12 +20,12 @@ use crate::world::World;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use telling::Story;
-use words::words;
+use words::format_duration;
 
-/// Builds the world, plays the story, and says whether every act went as told.
+/// Builds the world, plays the story, and returns whether every act went as expected.
 ///
 /// # Errors
-/// When the world itself cannot be built or broken.
+/// The world itself cannot be built, or a fault cannot be injected.
 pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<bool, Error> {
     let mut stage = Stage::new(voice);
     // A link to ourselves would mean another program once a child follows it.
@@ -42,7 +41,7 @@ pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<b
         Speaker::World,
         &format!(
             "nine hosts, a DHCP server and a broker stand after {}; all targets answer",
-            words(clock::since(began))
+            format_duration(clock::since(began))
         ),
         &Value::Null,
     );
@@ -53,5 +52,5 @@ pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<b
         story.agent.keep(directory)?;
     }
     played?;
-    Ok(story.sum_up())
+    Ok(story.print_summary())
 }

@@ -1,7 +1,10 @@
-//! What the acts are made of: break, mend, wait, show, and the table at the end.
+//! The steps of the acts: inject a fault, end it, wait, show messages, and print the table at the end.
 
 use super::act::Act;
-use super::words::{callback_words, event_words, is_marked_late, opens, state_name, state_words, words};
+use super::words::{
+    describe_callback, describe_event, describe_state, format_duration, is_marked_late, reports_outage,
+    state_name,
+};
 use crate::agent::Agent;
 use crate::broker::Broker;
 use crate::clock;
@@ -28,14 +31,14 @@ pub(super) struct Story {
     pub(super) platform: Platform,
     pub(super) _broker: Broker,
     pub(super) world: World,
-    /// Up to where the platform's messages were shown.
+    /// The index of the next message of the platform to show.
     pub(super) place: usize,
     pub(super) rows: Vec<Row>,
 }
 
 impl Story {
-    /// What a person at the gateway would be told now.
-    pub(super) fn status(
+    /// Shows `linekeeper status` and checks it.
+    pub(super) fn check_status(
         &self,
         act: &mut Act,
         holds: impl Fn(&Value) -> bool,
@@ -48,13 +51,13 @@ impl Story {
             Ok::<_, Error>(String::from_utf8_lossy(&out.stdout).into_owned())
         };
         let data = serde_json::from_str(&ask(true)?).unwrap_or(Value::Null);
-        act.must(holds(&data["status"]), &format!("`linekeeper status` does not say that {what}"));
+        act.require(holds(&data["status"]), &format!("`linekeeper status` does not say that {what}"));
         self.stage.quote("linekeeper status", &ask(false)?, &data);
         Ok(())
     }
 
-    /// Breaks something, and remembers when.
-    pub(super) fn breaks(
+    /// Injects a fault and records when.
+    pub(super) fn break_line(
         &mut self,
         act: &mut Act,
         words: &str,
@@ -66,7 +69,7 @@ impl Story {
         Ok(())
     }
 
-    pub(super) fn mends(
+    pub(super) fn mend_line(
         &mut self,
         words: &str,
         mend: impl Fn(&World) -> Result<(), Error>,
@@ -76,13 +79,13 @@ impl Story {
         Ok(())
     }
 
-    /// Waits until the agent says that the line is down, and that the fault lies in one of `domains`.
-    pub(super) fn seen(&mut self, act: &mut Act, domains: &[Domain]) {
-        if !self.watch(act, SOON, opens) {
-            act.must(false, "the outage was not seen");
+    /// Waits until the agent reports that the line is down and that the fault lies in one of `domains`.
+    pub(super) fn expect_outage(&mut self, act: &mut Act, domains: &[Domain]) {
+        if !self.watch_until(act, SOON, reports_outage) {
+            act.require(false, "the outage was not seen");
             return;
         }
-        let Some(message) = act.messages.iter().find(|r| opens(r)) else { return };
+        let Some(message) = act.messages.iter().find(|r| reports_outage(r)) else { return };
         let Some(Message::Event(event)) = message.message() else { return };
         // A new incident is stamped when it was declared; one that opens again, when the line went: there only the
         // arrival tells when we knew.
@@ -92,14 +95,14 @@ impl Story {
         };
         act.seen_after = Some(known.saturating_sub(act.at));
         let domain = event.incident.fault_domain;
-        act.must(
+        act.require(
             domains.contains(&domain),
             &format!("the fault was placed in {}, not in {}", domain.name(), domains[0].name()),
         );
     }
 
-    /// Shows what comes in until `wanted` says yes; says whether it did within `patience`.
-    pub(super) fn watch(
+    /// Shows messages until one is `wanted`; returns whether it arrived within `patience`.
+    pub(super) fn watch_until(
         &mut self,
         act: &mut Act,
         patience: Duration,
@@ -116,7 +119,7 @@ impl Story {
                 continue;
             };
             self.place = next.place + 1;
-            self.show(act, &next);
+            self.show_message(act, &next);
             let found = !next.repeated && wanted(&next);
             act.messages.push(next);
             if found {
@@ -125,12 +128,12 @@ impl Story {
         }
     }
 
-    /// Lets time pass, and shows what comes in meanwhile.
-    pub(super) fn rest(&mut self, act: &mut Act, length: Duration) {
-        self.watch(act, length, |_| false);
+    /// Waits for `length` and shows the messages that arrive meanwhile.
+    pub(super) fn show_for(&mut self, act: &mut Act, length: Duration) {
+        self.watch_until(act, length, |_| false);
     }
 
-    pub(super) fn show(&self, act: &Act, received: &Received) {
+    pub(super) fn show_message(&self, act: &Act, received: &Received) {
         let data = json!({ "topic": received.topic, "message": received.json });
         if received.repeated {
             self.stage.say(Speaker::Platform, "the same again, dropped by its id", &data);
@@ -140,20 +143,20 @@ impl Story {
         let arrival = match delay {
             _ if act.leapt => "on leapt time".to_owned(),
             Some(delay) if is_marked_late(received) => {
-                format!("{} after the fact, marked as late", words(delay))
+                format!("{} after the fact, marked as late", format_duration(delay))
             }
-            Some(delay) => format!("{} after the fact", words(delay)),
+            Some(delay) => format!("{} after the fact", format_duration(delay)),
             None => "without a time".to_owned(),
         };
         match received.message() {
             Some(Message::Event(event)) => {
-                self.stage.say(Speaker::Gateway, &event_words(&event, act), &data);
+                self.stage.say(Speaker::Gateway, &describe_event(&event, act), &data);
                 let name = serde_json::to_value(event.event).ok();
                 let name = name.as_ref().and_then(Value::as_str).unwrap_or_default().replace('_', " ");
                 self.stage.say(Speaker::Platform, &format!("has \"{name}\", {arrival}"), &Value::Null);
             }
             Some(Message::Callback(callback)) => {
-                for line in callback_words(&callback, &arrival) {
+                for line in describe_callback(&callback, &arrival) {
                     self.stage.say(Speaker::Platform, &line, &data);
                 }
             }
@@ -162,7 +165,7 @@ impl Story {
                 self.stage.say(Speaker::Platform, &words, &data);
             }
             None if received.kind == "state" => {
-                self.stage.say(Speaker::Platform, &state_words(received), &data);
+                self.stage.say(Speaker::Platform, &describe_state(received), &data);
             }
             None => {
                 self.stage.say(Speaker::Platform, &format!("has a message on {}", received.topic), &data);
@@ -170,8 +173,8 @@ impl Story {
         }
     }
 
-    /// Writes the act's line of the table, and says what went wrong.
-    pub(super) fn close(&mut self, act: Act) {
+    /// Adds the act's row to the table and shows what went wrong.
+    pub(super) fn finish_act(&mut self, act: Act) {
         for fault in &act.faults {
             self.stage.say(Speaker::World, &format!("NOT AS TOLD: {fault}"), &Value::Null);
         }
@@ -205,7 +208,7 @@ impl Story {
             cells: [
                 act.title.to_owned(),
                 act.broke.to_owned(),
-                act.seen_after.map_or("-".to_owned(), words),
+                act.seen_after.map_or("-".to_owned(), format_duration),
                 if tried.is_empty() { "-".to_owned() } else { tried.join(", ") },
                 if as_told { act.outcome } else { format!("NOT AS TOLD: {}", act.faults.join("; ")) },
                 received.join(", "),
@@ -214,7 +217,7 @@ impl Story {
         });
     }
 
-    pub(super) fn sum_up(&self) -> bool {
+    pub(super) fn print_summary(&self) -> bool {
         self.stage.table(["act", "broke", "seen", "tried", "outcome", "platform received"], &self.rows);
         let failed = self.rows.iter().filter(|row| !row.as_told).count();
         let words = match failed {

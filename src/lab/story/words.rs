@@ -1,4 +1,4 @@
-//! Messages in words, and what they are.
+//! Describes messages in words, and recognizes them.
 
 use super::act::Act;
 use crate::agent::DEVICE;
@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How many facts of a callback's evidence are shown.
 const FACTS: usize = 5;
 
-/// Whether the state message says online; `None` if it says neither.
+/// Whether a state message reports online; `None` if it reports neither online nor offline.
 pub(super) fn is_online(received: &Received) -> Option<bool> {
     if received.device != DEVICE {
         return None;
@@ -34,19 +34,19 @@ pub(super) fn callback_is(received: &Received, state: CallbackState) -> bool {
     matches!(received.message(), Some(Message::Callback(callback)) if callback.state == state)
 }
 
-/// The line went: a new incident, or one that opens again within its hold-down.
-pub(super) fn opens(received: &Received) -> bool {
+/// Whether it reports a break: a new incident, or one that reopens within its hold-down.
+pub(super) fn reports_outage(received: &Received) -> bool {
     let Some(Message::Event(event)) = received.message() else { return false };
     matches!(event.event, EventName::IncidentOpened | EventName::IncidentUpdated)
         && event.incident.state == IncidentState::Open
 }
 
-/// The agent says itself that it had to wait.
+/// Whether the agent marked the message as late.
 pub(super) fn is_marked_late(received: &Received) -> bool {
     received.json["late"] == true
 }
 
-/// It tells of a time before `moment`, and came after it.
+/// Whether it reports a fact before `moment` and arrived after it.
 pub(super) fn is_late(received: &Received, moment: Duration) -> bool {
     received.message().is_some()
         && received
@@ -54,8 +54,8 @@ pub(super) fn is_late(received: &Received, moment: Duration) -> bool {
             .is_some_and(|delay| received.at >= moment && received.at.saturating_sub(delay) < moment)
 }
 
-/// The retained state: online or not, and how the line does.
-pub(super) fn state_words(received: &Received) -> String {
+/// Describes the retained state: online or not, and the state of the line.
+pub(super) fn describe_state(received: &Received) -> String {
     let online = match is_online(received) {
         Some(true) => "online",
         Some(false) => "offline",
@@ -75,7 +75,7 @@ pub(super) fn state_words(received: &Received) -> String {
     words
 }
 
-pub(super) fn event_words(event: &Event, act: &Act) -> String {
+pub(super) fn describe_event(event: &Event, act: &Act) -> String {
     match event.event {
         EventName::IncidentOpened if event.incident.finding == Finding::ShortRate => {
             format!("the promise is BROKEN: {}", event.why)
@@ -85,7 +85,7 @@ pub(super) fn event_words(event: &Event, act: &Act) -> String {
         }
         EventName::IncidentOpened => {
             let after = Duration::from_millis(event.time.uptime_ms).saturating_sub(act.at);
-            format!("the line is DOWN, known {} after it broke: {}", words(after), event.why)
+            format!("the line is DOWN, known {} after it broke: {}", format_duration(after), event.why)
         }
         EventName::IncidentUpdated => format!("{} ({})", event.why, event.incident.id),
         EventName::IncidentClosed => format!("the line is UP: {}", event.why),
@@ -97,7 +97,7 @@ pub(super) fn event_words(event: &Event, act: &Act) -> String {
     }
 }
 
-pub(super) fn callback_words(callback: &Callback, arrival: &str) -> Vec<String> {
+pub(super) fn describe_callback(callback: &Callback, arrival: &str) -> Vec<String> {
     let mut lines = Vec::new();
     let id = &callback.callback_id;
     match callback.state {
@@ -129,6 +129,6 @@ pub(super) fn state_name(state: CallbackState) -> String {
     name.as_ref().and_then(Value::as_str).unwrap_or_default().to_owned()
 }
 
-pub(super) fn words(length: Duration) -> String {
+pub(super) fn format_duration(length: Duration) -> String {
     linekeeper_contract::units::Span(u64::try_from(length.as_millis()).unwrap_or(u64::MAX)).to_string()
 }

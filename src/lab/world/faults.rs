@@ -1,4 +1,4 @@
-//! The faults: how the network breaks and is mended.
+//! Faults of the network: how to cause and how to end them.
 
 use super::hosts::{BACKUP, Host, PLATFORM, WAN};
 use super::iproute::{batch, tc};
@@ -13,7 +13,7 @@ impl World {
     /// Pulls the WAN cable: the gateway loses its carrier.
     ///
     /// # Errors
-    /// When `ip` fails (so below).
+    /// `ip` fails.
     pub fn cut_carrier(&self) -> Result<(), Error> {
         batch(Some(Host::Access), "link set subscriber down\n")
     }
@@ -21,31 +21,31 @@ impl World {
     /// Puts the cable back.
     ///
     /// # Errors
-    /// When `ip` fails.
+    /// `ip` fails.
     pub fn restore_carrier(&self) -> Result<(), Error> {
         batch(Some(Host::Access), "link set subscriber up\n")
     }
 
-    /// The access router falls silent, DHCP and ARP included, and nothing comes through; the carrier stays.
+    /// The access router stops responding, DHCP and ARP included, and forwards nothing; the carrier stays.
     ///
     /// # Errors
-    /// When `ip` fails.
+    /// `ip` fails.
     pub fn silence_access(&self) -> Result<(), Error> {
         batch(Some(Host::Access), "link set uplink down\n")
     }
 
-    /// The access router speaks again.
+    /// The access router responds again.
     ///
     /// # Errors
-    /// When `ip` fails.
+    /// `ip` fails.
     pub fn restore_access(&self) -> Result<(), Error> {
         batch(Some(Host::Access), "link set uplink up\n")
     }
 
-    /// The access router stops forwarding, without a word: it answers, what lies beyond does not.
+    /// The access router silently stops forwarding: it still answers itself, everything beyond it does not.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// The kernel refuses.
     pub fn silence_upstream(&self) -> Result<(), Error> {
         self.sysctl(Host::Isp, "net/ipv4/ip_forward", "0")
     }
@@ -53,20 +53,20 @@ impl World {
     /// It forwards again.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// The kernel refuses.
     pub fn restore_upstream(&self) -> Result<(), Error> {
         self.sysctl(Host::Isp, "net/ipv4/ip_forward", "1")
     }
 
-    /// The operator's DHCP server dies.
+    /// Stops the operator's DHCP server.
     pub fn stop_dhcp(&self) {
         *lock(&self.server) = None;
     }
 
-    /// It lives (again).
+    /// Starts it (again).
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// It cannot be started.
     pub fn start_dhcp(&self) -> Result<(), Error> {
         let mut command = Command::new(&self.program);
         command.args(["lab", "dhcp-server", "--device", "acc0"]);
@@ -77,10 +77,10 @@ impl World {
         Ok(())
     }
 
-    /// The gateway's WAN interface wedges: its DHCP client dies without a word and its addresses are gone.
+    /// The gateway's WAN interface wedges: its DHCP client is killed and its addresses are flushed.
     ///
     /// # Errors
-    /// When `ip` fails. A DHCP client that is already dead is none.
+    /// `ip` fails. A DHCP client that has already ended is no error.
     pub fn wedge(&self) -> Result<(), Error> {
         let written = std::fs::read_to_string(self.dhcp_pidfile()).unwrap_or_default();
         if let Ok(id) = written.trim().parse() {
@@ -91,10 +91,10 @@ impl World {
     }
 
     /// Switches the backup uplink on or off. It carries traffic to the platform only, as an operator's management
-    /// bearer does; its route has a high metric and yields to any other to the same host.
+    /// bearer does; its route has a high metric, so any other route to the same host takes precedence.
     ///
     /// # Errors
-    /// When `ip` fails.
+    /// `ip` fails.
     pub fn backup(&self, on: bool) -> Result<(), Error> {
         let lines = if on {
             format!(
@@ -109,14 +109,14 @@ impl World {
     }
 
     /// Shapes the line as an operator does, at the access router towards the gateway and at the access node away from it, so
-    /// that the gateway's own counters see what is left of it. Bundles of segments (GSO) are left to the gateway alone: on
-    /// a real line nothing else that arrives is one.
+    /// that the gateway's counters see only the traffic that passed. Segment bundles (GSO) are disabled on all other hosts:
+    /// on a real line no bundles arrive.
     ///
-    /// `tbf` counts what the kernel calls a packet's length, with the 14 bytes of Ethernet's header: of `down`, full packets
-    /// leave 1500/1514 to the IP layer.
+    /// `tbf` counts the kernel's packet length, which includes the 14 bytes of the Ethernet header: with full packets the IP
+    /// layer gets 1500/1514 of `down`.
     ///
     /// # Errors
-    /// When `tc` or `ip` refuse.
+    /// `tc` or `ip` fail.
     pub fn shape(&self, down: Rate, up: Rate) -> Result<(), Error> {
         self.unshape()?;
         for (host, device) in [
@@ -139,10 +139,10 @@ impl World {
         Ok(())
     }
 
-    /// Ends it.
+    /// Ends the shaping.
     ///
     /// # Errors
-    /// When `tc` cannot be run.
+    /// `tc` fails.
     pub fn unshape(&self) -> Result<(), Error> {
         for (host, device) in [(Host::Isp, "acc0"), (Host::Access, "uplink")] {
             let shaped = tc(host, &format!("qdisc show dev {device}"))?;
@@ -153,10 +153,10 @@ impl World {
         Ok(())
     }
 
-    /// Ends all faults but [`wedge`](World::wedge), which a gateway has to mend itself.
+    /// Ends all faults but [`wedge`](World::wedge), which the gateway has to repair itself.
     ///
     /// # Errors
-    /// When `ip` or the kernel refuse.
+    /// `ip`, `tc` or the kernel refuse.
     pub fn restore_all(&self) -> Result<(), Error> {
         self.restore_carrier()?;
         self.restore_access()?;

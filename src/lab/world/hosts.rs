@@ -5,21 +5,21 @@ use std::net::Ipv4Addr;
 
 /// The gateway's WAN device.
 pub const WAN: &str = "wan0";
-/// The gateway's second way out: reaches the platform and nothing else.
+/// The gateway's backup uplink: it reaches only the platform.
 pub const BACKUP: &str = "backup0";
 /// The access router, the gateway's default gateway. Serves DHCP.
 pub const ISP: Ipv4Addr = Ipv4Addr::new(198, 18, 100, 1);
-/// What its DHCP server leases to the gateway.
+/// The address that its DHCP server leases to the gateway.
 pub const LEASE: Ipv4Addr = Ipv4Addr::new(198, 18, 100, 10);
 /// A host of the operator, beyond the access router.
 pub const ANCHOR: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-/// A host of somebody else.
+/// An independent host.
 pub const WORLD: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 53);
-/// A host of a third one.
+/// Another independent host.
 pub const WORLD2: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 80);
 /// The callback platform and its broker.
 pub const PLATFORM: Ipv4Addr = Ipv4Addr::new(198, 18, 250, 10);
-/// A computer of the customer.
+/// The customer's computer.
 pub const LAN_HOST: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 10);
 
 /// A host: one network namespace.
@@ -78,7 +78,7 @@ impl Host {
         matches!(self, Host::Gateway | Host::Isp | Host::Core)
     }
 
-    /// What `ip -batch` is told inside its namespace, once all cables are there.
+    /// The commands for `ip -batch` inside its namespace, once all cables exist.
     pub(super) fn setup(self) -> String {
         let mut lines = String::from("link set lo up\n");
         let mut interface = |name: &str, address: &str| {
@@ -132,7 +132,7 @@ impl Host {
     }
 }
 
-/// The cables: which device of which host goes where.
+/// The cables: each connects a device of one host to a device of another.
 pub(super) const CABLES: [(Host, &str, Host, &str); 9] = [
     (Host::Lan, "eth0", Host::Gateway, "lan0"),
     (Host::Gateway, WAN, Host::Access, "subscriber"),

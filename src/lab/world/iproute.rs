@@ -9,13 +9,13 @@ use std::os::fd::AsFd as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Where iproute2 keeps the names of network namespaces.
+/// The directory in which iproute2 stores the names of network namespaces.
 pub const NAMES: &str = "/run/netns";
 
 /// Moves this thread into the network namespace of `host`; all that it starts lives there.
 ///
 /// # Errors
-/// When there is no such namespace.
+/// The namespace does not exist.
 pub fn enter_namespace(host: Host) -> Result<(), Error> {
     let path = Path::new(NAMES).join(host.name());
     let wrong = |e| Error::new(format!("entering network namespace {}", host.name()), e);
@@ -23,7 +23,7 @@ pub fn enter_namespace(host: Host) -> Result<(), Error> {
     move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).map_err(|e| wrong(e.into()))
 }
 
-/// Hands `lines` to one `ip -batch`, in the namespace of `host` or in our own.
+/// Passes `lines` to one `ip -batch`, in the namespace of `host` or in our own.
 pub(super) fn batch(host: Option<Host>, lines: &str) -> Result<(), Error> {
     let mut command = Command::new("ip");
     if let Some(host) = host {
@@ -44,16 +44,16 @@ pub(super) fn batch(host: Option<Host>, lines: &str) -> Result<(), Error> {
     Err(Error::new(format!("setting up the lab's network ({place})"), said.trim()))
 }
 
-/// Runs `tc` in `host`, words divided by spaces.
+/// Runs `tc` in `host` with arguments separated by spaces.
 pub(super) fn tc(host: Host, words: &str) -> Result<String, Error> {
     let out = run(Command::new("tc").args(["-n", host.name()]).args(words.split(' ')))?;
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())
 }
 
-/// Runs `ip` with words of our own choice in `host`; for tests.
+/// Runs `ip` in `host` with any arguments; for tests.
 ///
 /// # Errors
-/// When it fails.
+/// The command fails.
 pub fn ip(host: Host, words: &[&str]) -> Result<String, Error> {
     let out = run(Command::new("ip").args(["-n", host.name()]).args(words))?;
     Ok(String::from_utf8_lossy(&out.stdout).into_owned())

@@ -1,7 +1,7 @@
-//! The internet in small: nine network namespaces, and the ways in which they break.
+//! A small internet: nine network namespaces, and the faults that can be injected.
 //!
 //! Addresses come from the ranges for documentation (RFC 5737) and for benchmarks (RFC 2544, 198.18.0.0/15). Build it
-//! inside an [`enclosure`](crate::enclosure): it wants to be root of its own `/run`.
+//! inside an [`enclosure`](crate::enclosure): it needs to be root with a `/run` of its own.
 
 mod faults;
 mod hosts;

@@ -1,4 +1,4 @@
-//! Processes in the world.
+//! Processes in the lab's namespaces.
 
 use crate::clock;
 use crate::error::Error;
@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::process::Child;
 use std::time::Duration;
 
-/// A process in the world, ended (and collected) when this is dropped.
+/// A child process in the lab; it is killed and reaped on drop.
 #[derive(Debug)]
 pub struct Process(pub(super) Child);
 
@@ -21,12 +21,12 @@ impl Process {
         matches!(self.0.try_wait(), Ok(None))
     }
 
-    /// Its end of standard output or error, if they were piped.
+    /// The child itself, for its piped standard output or error.
     pub fn child(&mut self) -> &mut Child {
         &mut self.0
     }
 
-    /// Asks it to end (SIGTERM), waits up to `patience`, then ends it by force. Says whether it went by itself.
+    /// Sends SIGTERM, waits up to `patience`, then kills it. Returns whether it ended by itself.
     pub fn end(&mut self, patience: Duration) -> bool {
         let _ = signal(self.0.id(), Signal::TERM);
         let went = clock::wait_until(patience, || !self.alive());
@@ -34,7 +34,7 @@ impl Process {
         went
     }
 
-    /// Ends it at once.
+    /// Kills it.
     pub fn kill(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -47,7 +47,7 @@ impl Drop for Process {
     }
 }
 
-/// Sends a signal to a process by its number.
+/// Sends a signal to a process by its id.
 pub(super) fn signal(id: u32, signal: Signal) -> Result<(), Error> {
     let pid = i32::try_from(id).ok().and_then(Pid::from_raw);
     let pid = pid.ok_or_else(|| Error::new("sending a signal", "no such process id"))?;

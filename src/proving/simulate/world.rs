@@ -38,7 +38,7 @@ pub struct World {
     pub failover: bool,
     /// Rungs that this gateway cannot carry out, and the error of the driver.
     pub cannot: BTreeMap<Rung, String>,
-    /// The faults, sorted by start.
+    /// The faults, in any order.
     pub faults: Vec<Fault>,
     /// How the platform behaves.
     pub platform: Platform,

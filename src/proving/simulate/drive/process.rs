@@ -43,7 +43,7 @@ impl Simulation {
         self.start_process(Memory::Restored, false, spectator);
     }
 
-    pub(super) fn restart_process(&mut self, memory: Memory, spectator: &mut impl Spectator) {
+    pub(super) fn start_if_powered(&mut self, memory: Memory, spectator: &mut impl Spectator) {
         if !self.powered || self.judge.is_some() {
             return;
         }

@@ -150,7 +150,7 @@ impl Simulation {
                 }
             }
             Event::Boot => self.boot_gateway(spectator),
-            Event::Start(memory) => self.restart_process(memory, spectator),
+            Event::Start(memory) => self.start_if_powered(memory, spectator),
             Event::Thaw => {
                 for saw in std::mem::take(&mut self.held_back) {
                     self.observe(&saw, spectator);
