@@ -78,7 +78,7 @@ fn trace(bytes: &[u8]) {
 }
 
 fn log(bytes: &[u8]) {
-    use linekeeper_proving::simulate::log::Log;
+    use linekeeper_proving::backtest::log::Log;
     match text(bytes).map(Log::read) {
         Some(Err(faults)) => assert!(faults.iter().all(|f| f.line > 0)),
         Some(Ok(log)) => assert!(log.rows > 1 && log.points.len() == log.rows),

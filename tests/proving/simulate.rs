@@ -166,7 +166,7 @@ fn passing_over_quiet_time_changes_nothing() {
 /// Every shipped world is read, differs from seed to seed, and equal seeds give equal worlds.
 #[test]
 fn every_shipped_world_is_read() {
-    use linekeeper_proving::ground::simulate::SHIPPED;
+    use linekeeper_proving::simulate::runs::SHIPPED;
     let folder = crate::common::repository_path("config/worlds");
     let files = std::fs::read_dir(folder).unwrap().count();
     assert_eq!(files, SHIPPED.len(), "each file in config/worlds is a shipped world");
@@ -272,7 +272,7 @@ fn a_bad_year_is_remembered_in_little() {
 /// sound or merely lossy line is never declared down.
 #[test]
 fn nobody_is_called_falsely_and_nothing_long_is_missed() {
-    use linekeeper_proving::ground::simulate::{SHIPPED, one};
+    use linekeeper_proving::simulate::runs::{SHIPPED, one};
     for (name, text) in SHIPPED {
         let (tree, places) = linekeeper::config_text::toml::parse(text).unwrap();
         let plan = Plan::read(&tree, &places).unwrap();

@@ -363,7 +363,7 @@ pub(super) mod tests {
 }
 
 /// Compared with an independent DHCP library.
-#[cfg(all(test, feature = "lab"))]
+#[cfg(test)]
 mod against_dhcproto {
     use super::*;
     use dhcproto::v4::{DhcpOption, Flags, Message, MessageType, Opcode, OptionCode};
