@@ -26,6 +26,7 @@ pub(crate) mod quantity;
 pub mod read;
 pub(crate) mod reader;
 mod remedies;
+pub mod service;
 mod speed;
 mod store;
 mod telemetry;
