@@ -5,4 +5,5 @@ mod command_line;
 mod common;
 mod config_words;
 mod desired;
+mod options;
 mod walls;

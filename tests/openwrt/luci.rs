@@ -371,8 +371,16 @@ fn files() -> BTreeMap<String, String> {
     found
 }
 
-/// msgid → msgstr.
-fn translations(file: &str) -> BTreeMap<String, String> {
+/// msgid → msgstr, of the two files of a folder: the pages' own words, and those of the table of options.
+fn translations(folder: &str, ending: &str) -> BTreeMap<String, String> {
+    let mut words = translations_in(&format!("{folder}/linekeeper.{ending}"));
+    for (id, said) in translations_in(&format!("{folder}/linekeeper-options.{ending}")) {
+        assert!(words.insert(id.clone(), said).is_none(), "{id:?} stands in both files of {folder}");
+    }
+    words
+}
+
+fn translations_in(file: &str) -> BTreeMap<String, String> {
     let text = fs::read_to_string(app(&format!("po/{file}"))).unwrap();
     let quoted = |line: &str| -> String { serde_json::from_str(line.split_once(' ').unwrap().1).unwrap() };
     let mut words = BTreeMap::new();
@@ -431,7 +439,7 @@ struct Page<'a> {
 #[track_caller]
 fn browse(language: &str, page: &Page<'_>) -> String {
     let room = tempfile::tempdir().unwrap();
-    let words = if language == "en" { BTreeMap::new() } else { translations("zh_Hans/linekeeper.po") };
+    let words = if language == "en" { BTreeMap::new() } else { translations("zh_Hans", "po") };
     let answers = json!({
         "status": page.status,
         "callback": { "callback_id": "CB20261121-002" },
@@ -612,11 +620,15 @@ fn every_text_is_translated() {
         let tree: Value = serde_json::from_str(&fs::read_to_string(app(file)).unwrap()).unwrap();
         wanted.extend(tree.as_object().unwrap().values().map(|v| v[key].as_str().unwrap().to_owned()));
     }
-    for file in ["zh_Hans/linekeeper.po", "templates/linekeeper.pot"] {
-        let there: BTreeSet<String> = translations(file).into_keys().collect();
-        assert_eq!(there.symmetric_difference(&wanted).collect::<Vec<_>>(), Vec::<&String>::new(), "{file}");
+    for (folder, ending) in [("zh_Hans", "po"), ("templates", "pot")] {
+        let there: BTreeSet<String> = translations(folder, ending).into_keys().collect();
+        assert_eq!(
+            there.symmetric_difference(&wanted).collect::<Vec<_>>(),
+            Vec::<&String>::new(),
+            "{folder}"
+        );
     }
-    for (id, words) in translations("zh_Hans/linekeeper.po") {
+    for (id, words) in translations("zh_Hans", "po") {
         assert!(!words.is_empty(), "{id:?} is not translated");
         let places = |text: &str| -> Vec<String> {
             let all = text.split('%').skip(1).filter_map(|p| p.chars().next());

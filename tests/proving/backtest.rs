@@ -6,8 +6,8 @@
 use crate::common::{agent_binary, repository_path};
 use linekeeper::config_text::parse_tree;
 use linekeeper_contract::units::{LocalTime, Rate, Span};
-use linekeeper_proving::backtest::{Found, Judged, Options, backtest, json, show};
 use linekeeper_proving::backtest::log::{Kind, Log};
+use linekeeper_proving::backtest::{Found, Judged, Options, backtest, json, show};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -26,9 +26,9 @@ options! {
             .required("name this gateway, as no other of the operator's is named"),
             Right::Local("who the gateway is stands in its own configuration"),
             "Identity" / "标识",
-            "Unique among the operator's gateways, part of every MQTT topic: 1 to 64 of A-Z a-z 0-9 . _ - \
-             On OpenWrt the first boot sets gw- and the board's MAC address." /
-            "在运营商的所有网关中唯一，是每个 MQTT 主题的一部分：1 到 64 个字符 A-Z a-z 0-9 . _ - \
+            "Unique among the operator's gateways and part of every MQTT topic: 1 to 64 of the characters A-Z, a-z, 0-9, dot, \
+             underscore and hyphen. On OpenWrt the first boot sets gw- and the board's MAC address." /
+            "在运营商的所有网关中唯一，是每个 MQTT 主题的一部分：1 到 64 个字符，限 A-Z、a-z、0-9、点、下划线和连字符。\
              OpenWrt 首次启动时设为 gw- 加主板的 MAC 地址。",
             shows "gw-0001";
         /// The operator's opaque reference to the customer. Never a name or number. It is not repeated in the log: whose line
@@ -41,7 +41,7 @@ options! {
         /// The operator's name for the part of the network, levels divided by `/`.
         area: Option<String> = text(Pattern::Area, Show::Open, area), Right::Remote,
             "Area" / "区域",
-            "The operator's name for this part of the network, levels divided by /" /
+            "The operator's name for this part of the network, levels divided by /." /
             "运营商对该网络区域的命名，各级之间用 / 分隔。",
             shows "north-3/olt-7";
         /// When the line was installed. Its offset is the one in which times are shown.

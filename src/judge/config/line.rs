@@ -46,9 +46,9 @@ options! {
         /// with the session, and the kernel does not tell over which one it ran. `None`: what lies below a session is not seen.
         port: Option<String> = text(Pattern::Plain, Show::Open, device_name), Right::Remote,
             "Port below the session" / "会话所在端口",
-            "With \"pppoe\": the Ethernet device below the session, like eth1. Over it the concentrator is asked; without it a \
+            "The Ethernet device below the session, like eth1. Over it the concentrator is asked; without it a \
              lost session is noticed, but not its cause." /
-            "PPPoE 时：会话之下的以太网设备，如 eth1，经它询问接入集中器。留空：能发现会话中断，但不知其原因。",
+            "会话之下的以太网设备，如 eth1，经它询问接入集中器。留空：能发现会话中断，但不知其原因。",
             example "eth1", with "protocol" ["pppoe"];
     }
 }

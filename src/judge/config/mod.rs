@@ -26,6 +26,7 @@ pub mod quantity;
 pub mod read;
 pub mod reader;
 mod remedies;
+pub mod service;
 mod speed;
 mod store;
 mod telemetry;

@@ -49,7 +49,7 @@ options! {
         /// interval 16 take 8 s for a round.
         targets: Vec<Target> = Targets(within(1, 16)), Right::Remote,
             "" / "",
-            "Whom to ask, 1 to 16. role = \"anchor\": in the operator's network; \"world\": beyond it and independent of it." /
+            "Whom to ask, 1 to 16 together. An anchor is in the operator's network, a world host beyond it and independent of it." /
             "探测对象，1 到 16 个。",
             labels ["In the operator's network" / "运营商网内", "Beyond it" / "网外"],
             shows [{ "host": "198.51.100.1", "role": "anchor" }, { "host": "203.0.113.53", "role": "world" }];

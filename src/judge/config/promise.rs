@@ -113,7 +113,7 @@ options! {
         /// The numbers of the rule `share`; [`Rule::Share`] has them.
         share: Share = table::<Share>(), Right::Remote,
             "" / "",
-            "With rule = \"share\": as many short ones of the last so many tests." / "",
+            "As many short ones of the last so many tests." / "",
             example { "short": 4, "of": 6 }, with "rule" ["share"];
     }
 }
