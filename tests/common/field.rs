@@ -4,8 +4,8 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use super::agent_binary;
 pub use super::trial::{Outcome, Test, must};
+use super::{agent_binary, proof};
 use libtest_mimic::Failed;
 use linekeeper::clock::Clock;
 use linekeeper_lab::platform::ROOT;
@@ -30,7 +30,7 @@ pub const KEPT: &str = "/run/linekeeper-field";
 /// `LINEKEEPER_OUTAGE_SECONDS` says.
 pub fn outage() -> Duration {
     let asked = std::env::var("LINEKEEPER_OUTAGE_SECONDS").ok().and_then(|s| s.parse().ok());
-    Duration::from_secs(asked.unwrap_or(75))
+    Duration::from_secs(asked.unwrap_or_else(|| proof(75, 300)))
 }
 
 /// What every ear of this trial heard.

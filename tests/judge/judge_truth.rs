@@ -11,12 +11,13 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{config, seeds};
-use linekeeper_contract::units::{Mono, Span};
-use linekeeper_judge::Judge;
-use linekeeper_judge::action::Action;
-use linekeeper_judge::check::{Ask, Checked, Reply, Said};
-use linekeeper_judge::config::Config;
-use linekeeper_judge::observation::{
+use crate::common::proof;
+use linekeeper::action::Action;
+use linekeeper::check::{Ask, Checked, Reply, Said};
+use linekeeper::config::Config;
+use linekeeper::judge::Judge;
+use linekeeper::judge::outage::LineState;
+use linekeeper::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, RemedyId, RemedyResult, Started, TargetId,
 };
 use linekeeper_judge::outage::LineState;
@@ -26,7 +27,9 @@ use serde_json::json;
 use std::collections::BTreeMap;
 
 /// Streams, and histories of each.
-const SEEDS: u64 = 200;
+fn streams() -> u64 {
+    proof(50, 200)
+}
 const CASES: u32 = 6;
 /// Targets of the configuration, two of each role.
 const TARGETS: usize = 4;
@@ -547,7 +550,7 @@ fn answerable(truth: &Truth, target: TargetId, sent: u64) -> bool {
 
 #[test]
 fn the_line_is_what_it_is_said_to_be() {
-    for seed in seeds(1..=SEEDS) {
+    for seed in seeds(1..=streams()) {
         let config = ProptestConfig {
             cases: CASES,
             failure_persistence: None,

@@ -20,8 +20,8 @@ use common::trial::Program;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // They mostly wait for real time.
-    Program::beside(6)
+    // They wait for real time: each takes a fraction of a second of the processor.
+    Program::beside(12)
         .module("fault_live", fault_live::tests)
         .module("no_alarm", no_alarm::tests)
         .module("kill", kill::tests)

@@ -33,13 +33,18 @@ pub fn tests() -> Vec<Test> {
         measured("without_inet_diag_the_counters_do", &["tc"], without_diag).prefers(NGINX),
         measured("a_body_is_fetched_by_the_clock_and_asked_for_again", &["tc"], asked_again),
         measured("limits_of_bytes_and_seconds_hold", &["tc"], limits_hold).prefers(NGINX),
-        measured("bad_servers_are_told_apart", &[], bad_servers),
-        measured("what_is_not_there_is_told_apart", &[], nothing_there),
+        said("bad_servers_are_told_apart", &[], bad_servers),
+        said("what_is_not_there_is_told_apart", &[], nothing_there),
         measured("certificates", &["nginx", "openssl"], certificates),
         measured("ipv6", &["nginx"], ipv6),
         measured("a_busy_processor_is_no_slow_line", &["tc", "taskset"], busy_processor),
         measured("speedtest_says_it_by_words_json_and_exit_code", &["tc"], command_line),
     ]
+}
+
+/// A trial of what is said, not of how exactly it is measured: others may run beside it.
+fn said(name: &str, needs: &[&'static str], test: fn() -> Outcome) -> Test {
+    Test::lab(name, needs, move || patiently(test))
 }
 
 /// A trial that measures rates: it has the processor for itself.
