@@ -188,6 +188,19 @@ impl Reading {
             Reading::PortDuplex => "port_duplex",
         }
     }
+
+    /// In which fault domain a gateway that is warned of it has its fault.
+    pub const fn domain(self) -> Domain {
+        match self {
+            Reading::PortErrors | Reading::PortSpeed | Reading::PortDuplex => Domain::Link,
+            Reading::Cpu
+            | Reading::Memory
+            | Reading::Flash
+            | Reading::Temperature
+            | Reading::Conntrack
+            | Reading::Restarts => Domain::Device,
+        }
+    }
 }
 
 /// A detected condition.

@@ -15,8 +15,17 @@
 //! * When it ends and the line is still dead, the ladder and the callback wait once more, by a share of [`SPREAD`] that is
 //!   hashed from the device: a district must not come back to its DHCP server as one.
 
-use super::outage::phase;
+use super::concern::{Concern, Quiet, until};
+use super::context::{Context, Facts};
+use super::outbox::Outbox;
+use super::signal::Signal;
+use super::snapshot::{Kept, Parts};
+use super::status::Status;
+use super::text::{beginning, phase, short};
+use crate::action::Level;
 use crate::check::AreaNotice;
+use crate::config::Config;
+use crate::observation::Observation;
 use linekeeper_contract::units::{Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 
@@ -76,27 +85,25 @@ impl Area {
             let ours = area.unwrap_or("none");
             return Change::Ignored(format!(
                 "the notice {} is for area {}, ours is {ours}",
-                super::short(&notice.id),
-                super::short(&notice.area)
+                short(&notice.id),
+                short(&notice.area)
             ));
         }
         if notice.ended {
             return match &self.notice {
-                Some(kept) if kept.id == super::short(&notice.id) => {
+                Some(kept) if kept.id == short(&notice.id) => {
                     self.end(now, device, "the operator says that it is over")
                 }
                 Some(_) | None => Change::None,
             };
         }
-        if self.notice.as_ref().is_some_and(|n| n.id != super::short(&notice.id) || n.issued != notice.issued)
-        {
+        if self.notice.as_ref().is_some_and(|n| n.id != short(&notice.id) || n.issued != notice.issued) {
             // Another one: what was known of the old one's time does not bind it.
             self.holds = None;
         }
         let mut kept = notice.clone();
-        kept.id = super::short(&notice.id).to_string();
-        let end = (0..=TEXT.min(kept.text.len())).rev().find(|&at| kept.text.is_char_boundary(at));
-        kept.text.truncate(end.unwrap_or(0));
+        kept.id = short(&notice.id).to_string();
+        kept.text.truncate(beginning(&kept.text, TEXT).len());
         self.notice = Some(kept);
         self.weigh(now, device, wall)
     }
@@ -174,6 +181,100 @@ impl Area {
     /// When something changes by itself.
     pub fn wake(&self) -> Option<Mono> {
         self.holds.into_iter().chain(self.spread).min()
+    }
+}
+
+/// The area's concern.
+#[derive(Debug, Clone, Default)]
+pub struct AreaNotices {
+    area: Area,
+}
+
+impl Concern for AreaNotices {
+    fn new(_config: &Config) -> AreaNotices {
+        AreaNotices::default()
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        let device = &cx.config.device;
+        match seen {
+            Observation::AreaNoticed { notice } => {
+                let us = (device.id.as_str(), device.area.as_deref());
+                let change = self.area.noticed(cx.now, notice.as_ref(), us, cx.wall());
+                self.changed(change, out);
+            }
+            Observation::ClockSet { .. } => {
+                let change = self.area.weigh(cx.now, &device.id, cx.wall());
+                self.changed(change, out);
+            }
+            _ => {}
+        }
+    }
+
+    fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
+        if self.area.waits() {
+            let change = self.area.advance(cx.now, &cx.config.device.id);
+            self.changed(change, out);
+            if !self.area.waits() {
+                out.signal(Signal::AreaSettled);
+            }
+        }
+    }
+
+    fn show(&mut self, facts: &mut Facts) {
+        facts.area.waits = self.area.waits();
+        let covers = self.area.covers().map(|n| &n.id);
+        if facts.area.covers.as_ref() != covers {
+            facts.area.covers = covers.cloned();
+        }
+    }
+
+    fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
+        self.area.wake()
+    }
+
+    fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
+        match quiet {
+            Quiet::Watched if self.area.waits() => None,
+            Quiet::Watched | Quiet::Passed { .. } => until(self.deadline(cx)),
+        }
+    }
+
+    fn fill_status(&self, _cx: &Context<'_>, status: &mut Status) {
+        status.notice = self.area.covers().map(|n| match n.text.is_empty() {
+            true => n.id.clone(),
+            false => format!("{}: {}", n.id, n.text),
+        });
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("area", &self.area);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.area = kept.get("area")?;
+        Ok(())
+    }
+}
+
+impl AreaNotices {
+    fn changed(&self, change: Change, out: &mut Outbox) {
+        match change {
+            Change::None => {}
+            Change::Ignored(why) => out.note(Level::Info, why),
+            Change::Began(why) => {
+                out.save();
+                out.note(Level::Warn, why);
+                if let Some(notice) = self.area.covers() {
+                    out.signal(Signal::AreaNoticed { notice: notice.id.clone() });
+                }
+            }
+            Change::Ended(why) => {
+                out.save();
+                out.note(Level::Warn, why);
+                out.signal(Signal::AreaCleared);
+            }
+        }
     }
 }
 

@@ -33,21 +33,13 @@
 //! | | every configured resolver is silent or refuses | `no_names` | `name` |
 //! | silent or refused (a server of its own), or the page | one resolver answers | none | |
 
-use super::outage::Cause;
+pub use super::outage::line::GatewayEcho;
+
+use super::outage::line::Cause;
 use crate::check::Said;
 use linekeeper_contract::message::{Domain, Finding};
-use linekeeper_contract::vocabulary::{Protocol, Rung};
-
-/// What the default gateway does with echoes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GatewayEcho {
-    /// It answers them while all beyond it is silent.
-    Answers,
-    /// It used to, and does not.
-    Stopped,
-    /// It never did: it may filter them.
-    Never,
-}
+use linekeeper_contract::vocabulary::Protocol;
+use linekeeper_contract::vocabulary::Rung;
 
 /// All that a break is placed by. `None`: not asked since it began, or it could not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

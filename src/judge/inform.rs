@@ -10,11 +10,13 @@
 //! * At most [`LIVE`] such callbacks live at a time, and none is begun while the operator's notice holds for the area: the
 //!   event says it all the same.
 
-use super::Judge;
+use super::callback::change::{CallWanted, Change};
+use super::context::Context;
+use super::outbox::{News, Outbox};
+use super::signal::Signal;
 use crate::action::Level;
 use linekeeper_contract::message::{
-    self, CallbackState, Dimension, Domain, EventName, Evidence, Finding, IncidentState, Issue, Resolution,
-    ResolutionState, Severity, Stamp, Trigger,
+    self, Dimension, Domain, EventName, Evidence, Finding, IncidentState, Issue, Severity, Stamp, Trigger,
 };
 use linekeeper_contract::units::Mono;
 use serde::{Deserialize, Serialize};
@@ -53,100 +55,72 @@ pub struct Call {
     pub evidence: Evidence,
 }
 
-impl Judge {
-    /// Opens an incident that informs, and asks for its callback where one is wanted and may be.
-    pub(super) fn inform(
-        &mut self,
-        now: Mono,
-        finding: Finding,
-        domain: Domain,
-        about: &str,
-        why: &str,
-        call: Option<Call>,
-    ) -> Told {
-        let offset = self.offset();
-        let id = self.state.dates.incident_id(now, offset);
-        let opened = self.stamp(now);
-        let mut told = Told {
-            id,
-            finding,
-            domain,
-            about: about.into(),
-            opened: opened.clone(),
-            opened_at: now,
-            callback: None,
-        };
-        let public = self.public_told(&told);
-        self.announce(EventName::IncidentOpened, now, &format!("{about}: {why}"), public, None);
-        let Some(Call { trigger, issue, evidence }) = call else { return told };
-        let low = |c: &&super::Callback| c.is_live() && c.last.severity == Severity::Low;
-        if self.state.callbacks.iter().filter(low).count() >= LIVE || self.state.area.covers().is_some() {
-            self.note(
-                Level::Info,
-                format!("incident {}: told, and nobody is asked to call for now", told.id),
-            );
-            return told;
-        }
-        let trigger = Trigger { dimension: Dimension::Data, name: trigger.into() };
-        let incident_id = Some(told.id.clone());
-        let id = self.open_callback(
-            now,
-            trigger,
-            Severity::Low,
-            issue,
-            evidence,
-            opened,
-            now,
-            incident_id,
-            Vec::new(),
-        );
-        told.callback = Some(id);
-        told
+/// Opens an incident that informs, and asks for its callback where one is wanted and may be.
+pub fn open(
+    cx: &Context<'_>,
+    out: &mut Outbox,
+    finding: Finding,
+    domain: Domain,
+    about: &str,
+    why: &str,
+    call: Option<Call>,
+) -> Told {
+    let mut told = Told {
+        id: out.incident_id(cx, cx.now),
+        finding,
+        domain,
+        about: about.into(),
+        opened: cx.stamp(cx.now),
+        opened_at: cx.now,
+        callback: None,
+    };
+    let why = format!("{about}: {why}");
+    out.announce(cx, public(cx, &told), News::new(EventName::IncidentOpened, cx.now, &why));
+    let Some(Call { trigger, issue, evidence }) = call else { return told };
+    let low = cx.facts.callbacks.iter().filter(|c| c.is_live() && c.severity == Severity::Low);
+    if low.count() >= LIVE || cx.facts.area.covers.is_some() {
+        out.note(Level::Info, format!("incident {}: told, and nobody is asked to call for now", told.id));
+        return told;
     }
+    let callback_id = out.callback_id(cx);
+    out.signal(Signal::CallWanted(Box::new(CallWanted {
+        callback_id: callback_id.clone(),
+        trigger: Trigger { dimension: Dimension::Data, name: trigger.into() },
+        severity: Severity::Low,
+        issue,
+        evidence,
+        opened: told.opened.clone(),
+        opened_at: cx.now,
+        incident_id: Some(told.id.clone()),
+        remedies: Vec::new(),
+    })));
+    told.callback = Some(callback_id);
+    told
+}
 
-    /// Closes it.
-    pub(super) fn informed(&mut self, now: Mono, told: Told, why: &str) {
-        let mut public = self.public_told(&told);
-        (public.state, public.closed) = (IncidentState::Closed, Some(self.stamp(now)));
-        let length = now.since(told.opened_at);
-        self.announce(
-            EventName::IncidentClosed,
-            now,
-            &format!("{}: {why} after {length}", told.about),
-            public,
-            None,
-        );
-        let Some(id) = told.callback else { return };
-        let Some(callback) = self.state.callbacks.iter().find(|c| c.last.callback_id == id) else { return };
-        if !callback.is_live() {
-            return;
-        }
-        let seconds = length.whole_seconds();
-        self.change(now, &id, |c| {
-            if told.finding != Finding::Usage {
-                c.state = CallbackState::Withdrawn;
-            }
-            c.resolution = Resolution {
-                state: ResolutionState::Resolved,
-                by: Some("itself".into()),
-                resolution_time_s: Some(seconds),
-            };
-        });
-    }
+/// Closes it.
+pub fn close(cx: &Context<'_>, out: &mut Outbox, told: Told, why: &str) {
+    let closed = Some(cx.stamp(cx.now));
+    let public = message::Incident { state: IncidentState::Closed, closed, ..public(cx, &told) };
+    let length = cx.now.since(told.opened_at);
+    let why = format!("{}: {why} after {length}", told.about);
+    out.announce(cx, public, News::new(EventName::IncidentClosed, cx.now, &why));
+    let Some(callback_id) = told.callback else { return };
+    let withdraw = told.finding != Finding::Usage;
+    let change = Box::new(Change::Over { seconds: length.whole_seconds(), withdraw });
+    out.signal(Signal::CallChanged { callback_id, change });
+}
 
-    fn public_told(&self, told: &Told) -> message::Incident {
-        let mut opened = told.opened.clone();
-        self.state.dates.mend(&mut opened, self.offset());
-        message::Incident {
-            id: told.id.clone(),
-            finding: told.finding,
-            about: Some(told.about.clone()),
-            fault_domain: told.domain,
-            state: IncidentState::Open,
-            opened,
-            closed: None,
-            breaks: 0,
-            down_ms: 0,
-        }
+fn public(cx: &Context<'_>, told: &Told) -> message::Incident {
+    message::Incident {
+        id: told.id.clone(),
+        finding: told.finding,
+        about: Some(told.about.clone()),
+        fault_domain: told.domain,
+        state: IncidentState::Open,
+        opened: cx.mended(&told.opened),
+        closed: None,
+        breaks: 0,
+        down_ms: 0,
     }
 }

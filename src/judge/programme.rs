@@ -14,10 +14,17 @@
 //!   about an installation of last year, is worse served than one who is not called.
 //! * The callback carries a summary of the line since the installation, so that the agent has something to talk about.
 
-use super::{Judge, words};
+use super::callback::change::CallWanted;
+use super::concern::{Concern, Quiet, until};
+use super::context::Context;
+use super::outbox::Outbox;
+use super::signal::Signal;
+use super::snapshot::{Kept, Parts};
+use super::status::{DueStatus, Status};
+use super::words;
 use crate::action::Level;
 use crate::config::Config;
-use crate::observation::{Memory, Started};
+use crate::observation::{Memory, Observation, Started};
 use linekeeper_contract::message::{Dimension, Domain, Evidence, Issue, Severity, Trigger};
 use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
@@ -66,17 +73,6 @@ pub struct Recheck {
     delay: Span,
     /// The civil time at which it is due, once that is known.
     due: Option<Wall>,
-}
-
-/// One due date of the programme, as told in the status.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DueStatus {
-    /// Its name: `24h`, `7d`.
-    pub name: String,
-    /// When it is due.
-    pub due: LocalTime,
-    /// It was called, or passed over.
-    pub done: bool,
 }
 
 /// As messages write a due time: `24h`, `7d`, `90min`. Whole units only; one day is 24 hours, as people say it.
@@ -219,93 +215,181 @@ impl Programme {
     }
 }
 
-impl Judge {
-    /// Asks for the callbacks of the programme that are due.
-    pub(super) fn follow_up(&mut self, now: Mono) {
-        let Some(wall) = self.state.dates.trusted(now) else { return };
-        let (ripe, over) = self.state.programme.ripe(now, wall, &self.config);
-        for after in over {
-            self.save = true;
-            let text = format!(
-                "the callback due {after} after the installation is passed over: it was due over {UNKNOWN_PAST} ago, and \
-                 whether it was called is not known here"
-            );
-            self.note(Level::Warn, text);
+/// A callback that is due now.
+#[derive(Debug, Clone)]
+enum Call {
+    /// Of the programme, so long after the installation.
+    Due(Wall, Span),
+    /// Ordered by the platform.
+    Ordered(Recheck),
+}
+
+/// The programme's concern.
+#[derive(Debug, Clone, Default)]
+pub struct FollowUps {
+    programme: Programme,
+    /// What is called for as soon as the status is known.
+    calls: Vec<Call>,
+}
+
+impl Concern for FollowUps {
+    fn new(_config: &Config) -> FollowUps {
+        FollowUps::default()
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, seen: &Observation, _out: &mut Outbox) {
+        match seen {
+            Observation::Started(started) => self.programme.started(started),
+            Observation::ClockSet { synced, .. } => self.programme.clock_set(cx.now, *synced),
+            _ => {}
         }
-        for after in ripe {
-            self.call_as_due(now, wall, after);
+    }
+
+    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+        match signal {
+            Signal::RecheckOrdered { command_id, delay } => {
+                let due = self.programme.recheck(cx.now, cx.wall(), command_id, *delay);
+                out.signal(Signal::RecheckAnswered { command_id: command_id.clone(), due });
+            }
+            Signal::StatusGiven(status) => {
+                for call in std::mem::take(&mut self.calls) {
+                    match call {
+                        Call::Due(wall, after) => call_as_due(cx, status, wall, after, out),
+                        Call::Ordered(ordered) => call_to_recheck(cx, status, &ordered, out),
+                    }
+                }
+            }
+            _ => {}
         }
     }
 
-    /// Asks for the callback that the platform ordered.
-    pub(super) fn call_to_recheck(&mut self, now: Mono, ordered: &Recheck) {
-        let incident = self.state.incident.as_ref().filter(|i| i.broken.is_some());
-        let description = words::recheck(self.config.device.language, incident.is_some());
-        let issue = Issue { kind: "follow_up".into(), code: "programme.recheck".into(), description };
-        let about = json!({ "command_id": ordered.command, "after_s": ordered.delay.whole_seconds() });
-        let summary = self.summary(now, about);
-        let evidence = Evidence {
-            finding: incident.map(|i| i.finding),
-            fault_domain: incident.map_or(Domain::Unknown, |i| i.domain),
-            facts: Vec::new(),
-            samples: vec![summary],
-            rule: format!("the platform ordered a re-check in {}", ordered.delay),
-            recorder: None,
-        };
-        let trigger = Trigger { dimension: Dimension::Event, name: "recheck".into() };
-        let opened = self.stamp(now);
-        self.open_callback(now, trigger, Severity::Routine, issue, evidence, opened, now, None, Vec::new());
+    fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
+        let wall = cx.wall();
+        if let Some(wall) = wall {
+            let (ripe, over) = self.programme.ripe(cx.now, wall, cx.config);
+            for after in over {
+                out.save();
+                let text = format!(
+                    "the callback due {after} after the installation is passed over: it was due over {UNKNOWN_PAST} ago, and \
+                     whether it was called is not known here"
+                );
+                out.note(Level::Warn, text);
+            }
+            self.calls.extend(ripe.into_iter().map(|after| Call::Due(wall, after)));
+        }
+        for ordered in self.programme.rechecks_due(cx.now, wall) {
+            out.save();
+            self.calls.push(Call::Ordered(ordered));
+        }
+        if !self.calls.is_empty() {
+            out.signal(Signal::StatusWanted);
+        }
     }
 
-    fn call_as_due(&mut self, now: Mono, wall: Wall, after: Span) {
-        let Some(installed) = self.config.device.installed else { return };
-        let name = name(after);
-        let due = due(installed.wall, after);
-        let late_s = wall.0.saturating_sub(due.0) / 1_000;
-        let about = json!({
-            "installed": installed,
-            "due": LocalTime { wall: due, offset_minutes: installed.offset_minutes },
-            "after_s": after.whole_seconds(),
-            "late_s": late_s,
-        });
-        let summary = self.summary(now, about);
-        let incident = self.state.incident.as_ref().filter(|i| i.broken.is_some());
-        let description = words::follow_up(self.config.device.language, &name, incident.is_some());
-        let issue = Issue { kind: "follow_up".into(), code: format!("programme.{name}"), description };
-        let evidence = Evidence {
-            finding: incident.map(|i| i.finding),
-            fault_domain: incident.map_or(Domain::Unknown, |i| i.domain),
-            facts: Vec::new(),
-            samples: vec![summary],
-            rule: format!("due {after} after the installation"),
-            recorder: None,
-        };
-        let trigger = Trigger { dimension: Dimension::Time, name };
-        let opened = self.stamp(now);
-        self.open_callback(now, trigger, Severity::Routine, issue, evidence, opened, now, None, Vec::new());
+    fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
+        self.programme.wake(cx.config, |wall| cx.clock.at(wall))
     }
 
-    /// What the agent may tell of the line, added to what the call is `about`.
-    fn summary(&self, now: Mono, mut about: Value) -> Value {
-        let status = self.status(now);
-        let speed = status.promise.as_ref().map(|p| {
-            let directions = p.directions.iter().map(|d| {
-                json!({
-                    "direction": d.direction.name(),
-                    "verdict": d.verdict,
-                    "why": d.why,
-                    "busy_hours": { "short": d.busy_hours.0, "of": d.busy_hours.1 },
-                    "other_hours": { "short": d.other_hours.0, "of": d.other_hours.1 },
-                })
-            });
-            json!({ "rule": p.rule, "directions": directions.collect::<Vec<_>>() })
-        });
-        about["line"] = json!(status.line);
-        about["availability"] = json!(status.availability.as_ref().map(|a| &a.total));
-        about["disconnects"] = json!(status.disconnects);
-        about["remedies"] = json!(status.rungs);
-        about["incidents"] = json!(status.recent);
-        about["speed"] = json!(speed);
-        about
+    fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
+        let settles = match quiet {
+            Quiet::Watched => self.programme.settles(cx.now, cx.config),
+            Quiet::Passed { .. } => None,
+        };
+        until(self.deadline(cx).into_iter().chain(settles).min())
     }
+
+    fn fill_status(&self, cx: &Context<'_>, status: &mut Status) {
+        status.programme = self.programme.status(cx.config);
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("programme", &self.programme);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.programme = kept.get("programme")?;
+        Ok(())
+    }
+}
+
+/// Asks for the callback that the platform ordered.
+fn call_to_recheck(cx: &Context<'_>, status: &Status, ordered: &Recheck, out: &mut Outbox) {
+    let broken = cx.facts.broken().is_some();
+    let issue = Issue {
+        kind: "follow_up".into(),
+        code: "programme.recheck".into(),
+        description: words::recheck(cx.config.device.language, broken),
+    };
+    let about = json!({ "command_id": ordered.command, "after_s": ordered.delay.whole_seconds() });
+    let rule = format!("the platform ordered a re-check in {}", ordered.delay);
+    let trigger = Trigger { dimension: Dimension::Event, name: "recheck".into() };
+    call(cx, trigger, issue, summary(status, about), rule, out);
+}
+
+fn call_as_due(cx: &Context<'_>, status: &Status, wall: Wall, after: Span, out: &mut Outbox) {
+    let Some(installed) = cx.config.device.installed else { return };
+    let name = name(after);
+    let due = due(installed.wall, after);
+    let late_s = wall.0.saturating_sub(due.0) / 1_000;
+    let about = json!({
+        "installed": installed,
+        "due": LocalTime { wall: due, offset_minutes: installed.offset_minutes },
+        "after_s": after.whole_seconds(),
+        "late_s": late_s,
+    });
+    let broken = cx.facts.broken().is_some();
+    let issue = Issue {
+        kind: "follow_up".into(),
+        code: format!("programme.{name}"),
+        description: words::follow_up(cx.config.device.language, &name, broken),
+    };
+    let trigger = Trigger { dimension: Dimension::Time, name };
+    call(cx, trigger, issue, summary(status, about), format!("due {after} after the installation"), out);
+}
+
+fn call(cx: &Context<'_>, trigger: Trigger, issue: Issue, summary: Value, rule: String, out: &mut Outbox) {
+    let incident = cx.facts.broken().map(|(incident, _)| incident);
+    let evidence = Evidence {
+        finding: incident.map(|i| i.finding),
+        fault_domain: incident.map_or(Domain::Unknown, |i| i.domain),
+        facts: Vec::new(),
+        samples: vec![summary],
+        rule,
+        recorder: None,
+    };
+    let callback_id = out.callback_id(cx);
+    out.signal(Signal::CallWanted(Box::new(CallWanted {
+        callback_id,
+        trigger,
+        severity: Severity::Routine,
+        issue,
+        evidence,
+        opened: cx.stamp(cx.now),
+        opened_at: cx.now,
+        incident_id: None,
+        remedies: Vec::new(),
+    })));
+}
+
+/// What the agent may tell of the line, added to what the call is `about`.
+fn summary(status: &Status, mut about: Value) -> Value {
+    let speed = status.promise.as_ref().map(|p| {
+        let directions = p.directions.iter().map(|d| {
+            json!({
+                "direction": d.direction.name(),
+                "verdict": d.verdict,
+                "why": d.why,
+                "busy_hours": { "short": d.busy_hours.0, "of": d.busy_hours.1 },
+                "other_hours": { "short": d.other_hours.0, "of": d.other_hours.1 },
+            })
+        });
+        json!({ "rule": p.rule, "directions": directions.collect::<Vec<_>>() })
+    });
+    about["line"] = json!(status.line);
+    about["availability"] = json!(status.availability.as_ref().map(|a| &a.total));
+    about["disconnects"] = json!(status.disconnects);
+    about["remedies"] = json!(status.rungs);
+    about["incidents"] = json!(status.recent);
+    about["speed"] = json!(speed);
+    about
 }

@@ -9,14 +9,18 @@
 //! * Round-trip times are kept in a histogram of [`PER_OCTAVE`] steps an octave, so a percentile is off by at most 9 %.
 //! * Only the configured groups of fields are in it.
 
-use super::Judge;
-use super::outage::{LineState, phase};
-use super::promise::rule::Verdict;
+use super::concern::{Concern, Quiet, Rest, until};
+use super::context::Context;
+use super::outage::line::LineState;
+use super::outbox::Outbox;
+use super::signal::Signal;
+use super::snapshot::{Kept, Parts};
+use super::text::phase;
 use crate::action::Action;
-use crate::config::Group;
+use crate::config::{Config, Group};
 use crate::observation::Observation;
 use crate::speed::{SpeedEnded, SpeedOutcome};
-use linekeeper_contract::message::{self, TELEMETRY_SCHEMA};
+use linekeeper_contract::message::{self, TELEMETRY_SCHEMA, VerdictSummary};
 use linekeeper_contract::units::{Mono, Rate, Span};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -194,79 +198,113 @@ fn summary(ended: &SpeedEnded, servers: &[String]) -> message::SpeedSummary {
     }
 }
 
-impl Judge {
-    /// Takes an observation into the summary, and hands the summary out when it is due. `line`: before this step.
-    pub(super) fn summarise(&mut self, now: Mono, saw: &Observation, line: LineState) {
-        let every = self.config.telemetry.every;
-        let Some(every) = every else { return };
-        let disconnects = self.state.watch.hiccups;
-        let telemetry = &mut self.state.telemetry;
-        if matches!(saw, Observation::Started(_)) || telemetry.due.is_none() {
-            telemetry.begin(now, every, &self.config.device.id, disconnects);
+/// The summaries.
+#[derive(Debug, Clone, Default)]
+pub struct Summaries {
+    telemetry: Telemetry,
+    /// One is given as soon as the verdicts of the promise are known.
+    ripe: bool,
+}
+
+impl Concern for Summaries {
+    fn new(_config: &Config) -> Summaries {
+        Summaries::default()
+    }
+
+    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+        if let Signal::VerdictsGiven(verdicts) = signal
+            && std::mem::take(&mut self.ripe)
+        {
+            let report = report(cx, &self.telemetry, verdicts, out);
+            out.push(Action::Report(Box::new(report)));
+            self.telemetry.number += 1;
+            self.begin(cx);
+        }
+    }
+
+    fn advance(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        if cx.config.telemetry.every.is_none() {
             return;
         }
-        telemetry.pass(now, line);
-        telemetry.saw(saw, &self.config.speed.servers);
-        if telemetry.due.is_some_and(|due| now >= due) {
-            let report = self.report(now);
-            self.out.push(Action::Report(Box::new(report)));
-            let disconnects = self.state.watch.hiccups;
-            let telemetry = &mut self.state.telemetry;
-            telemetry.number += 1;
-            telemetry.begin(now, every, &self.config.device.id, disconnects);
+        if matches!(seen, Observation::Started(_)) || self.telemetry.due.is_none() {
+            self.begin(cx);
+            return;
+        }
+        // The line as it was until now.
+        self.telemetry.pass(cx.now, cx.facts.was);
+        self.telemetry.saw(seen, &cx.config.speed.servers);
+        if self.telemetry.due.is_some_and(|due| cx.now >= due) {
+            self.ripe = true;
+            out.signal(Signal::VerdictsWanted);
         }
     }
 
-    fn report(&self, now: Mono) -> message::Telemetry {
-        let t = &self.state.telemetry;
-        let has = |group: Group| self.config.telemetry.fields.contains(&group);
-        let verdicts = self.promise_status(now).map(|p| {
-            let verdict = |d: &super::promise::SideStatus| {
-                let (verdict, reason) = match d.verdict {
-                    Verdict::Kept => ("kept", None),
-                    Verdict::Broken => ("broken", None),
-                    Verdict::Inconclusive(reason) => ("inconclusive", Some(reason.words().to_string())),
-                };
-                message::VerdictSummary { direction: d.direction, verdict: verdict.into(), reason }
-            };
-            p.directions.iter().map(verdict).collect()
-        });
-        message::Telemetry {
-            schema: TELEMETRY_SCHEMA.into(),
-            id: format!("{}/{}/T{}", self.config.device.id, self.state.memory, t.number),
-            device_id: self.config.device.id.clone(),
-            since: self.stamp(t.since),
-            time: self.stamp(now),
-            line: has(Group::Line).then(|| message::LineSummary {
-                up_ms: t.up.0,
-                down_ms: t.down.0,
-                unknown_ms: t.unknown.0,
-                disconnects: self.state.watch.hiccups.saturating_sub(t.disconnects),
-            }),
-            echo: has(Group::Echo).then(|| message::EchoSummary {
-                answered: t.answered,
-                lost: t.lost,
-                least_us: (t.answered > 0).then_some(t.least_us),
-                median_us: t.percentile(50),
-                p95_us: t.percentile(95),
-                most_us: (t.answered > 0).then_some(t.most_us),
-            }),
-            traffic: has(Group::Traffic).then_some(message::TrafficSummary {
-                rx_bytes: t.rx_bytes,
-                tx_bytes: t.tx_bytes,
-                rx_most: Rate(t.rx_most),
-                tx_most: Rate(t.tx_most),
-            }),
-            speed: has(Group::Speed).then(|| message::SpeedReport {
-                tests: t.tests.clone(),
-                verdicts: verdicts.unwrap_or_default(),
-            }),
+    fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
+        self.telemetry.due.filter(|_| cx.config.telemetry.every.is_some())
+    }
+
+    fn quiet_until(&self, cx: &Context<'_>, _quiet: Quiet) -> Option<Mono> {
+        until(self.deadline(cx))
+    }
+
+    fn keeps(_seen: &Observation) -> bool {
+        true
+    }
+
+    fn rested(&mut self, cx: &Context<'_>, rest: &Rest<'_>) {
+        if cx.config.telemetry.every.is_some() {
+            self.telemetry.rested(rest.from, rest.by, rest.asked.iter().copied(), cx.facts.line.traffic);
         }
     }
 
-    /// When the next summary is due.
-    pub(super) fn summary_due(&self) -> Option<Mono> {
-        self.state.telemetry.due.filter(|_| self.config.telemetry.every.is_some())
+    fn save(&self, parts: &mut Parts) {
+        parts.put("telemetry", &self.telemetry);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.telemetry = kept.get("telemetry")?;
+        Ok(())
+    }
+}
+
+impl Summaries {
+    fn begin(&mut self, cx: &Context<'_>) {
+        if let Some(every) = cx.config.telemetry.every {
+            self.telemetry.begin(cx.now, every, &cx.config.device.id, cx.facts.line.disconnects);
+        }
+    }
+}
+
+fn report(cx: &Context<'_>, t: &Telemetry, verdicts: &[VerdictSummary], out: &Outbox) -> message::Telemetry {
+    let has = |group: Group| cx.config.telemetry.fields.contains(&group);
+    message::Telemetry {
+        schema: TELEMETRY_SCHEMA.into(),
+        id: format!("{}/T{}", out.message_id(cx), t.number),
+        device_id: cx.config.device.id.clone(),
+        since: cx.stamp(t.since),
+        time: cx.stamp(cx.now),
+        line: has(Group::Line).then(|| message::LineSummary {
+            up_ms: t.up.0,
+            down_ms: t.down.0,
+            unknown_ms: t.unknown.0,
+            disconnects: cx.facts.line.disconnects.saturating_sub(t.disconnects),
+        }),
+        echo: has(Group::Echo).then(|| message::EchoSummary {
+            answered: t.answered,
+            lost: t.lost,
+            least_us: (t.answered > 0).then_some(t.least_us),
+            median_us: t.percentile(50),
+            p95_us: t.percentile(95),
+            most_us: (t.answered > 0).then_some(t.most_us),
+        }),
+        traffic: has(Group::Traffic).then_some(message::TrafficSummary {
+            rx_bytes: t.rx_bytes,
+            tx_bytes: t.tx_bytes,
+            rx_most: Rate(t.rx_most),
+            tx_most: Rate(t.tx_most),
+        }),
+        speed: has(Group::Speed)
+            .then(|| message::SpeedReport { tests: t.tests.clone(), verdicts: verdicts.to_vec() }),
     }
 }
 

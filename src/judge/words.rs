@@ -1,7 +1,7 @@
 //! The sentences that are read to customers: one table, in every language.
 
-use super::quality::Measure;
-use super::usage::Kind;
+use super::quality::measure::Measure;
+use super::usage::status::Kind;
 use crate::config::Language;
 use linekeeper_contract::message::{Domain, Finding, Outcome, Remedy};
 use linekeeper_contract::units::{Permille, Rate, Span};

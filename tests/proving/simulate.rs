@@ -3,14 +3,14 @@
 
 use crate::common::judge::seeds;
 use crate::common::proof;
-use linekeeper_judge::action::Action;
-use linekeeper_contract::vocabulary::Rung;
-use linekeeper_judge::config::Places;
 use linekeeper_contract::message::{EventName, Message};
+use linekeeper_contract::units::Span;
+use linekeeper_contract::vocabulary::Rung;
+use linekeeper_judge::action::Action;
+use linekeeper_judge::config::Places;
 use linekeeper_judge::observation::Observation;
 use linekeeper_proving::simulate::plan::{Plan, YEAR};
 use linekeeper_proving::simulate::{Moment, Report, Simulation, Spectator};
-use linekeeper_contract::units::Span;
 use serde_json::{Value, json};
 
 fn plan(tree: &Value) -> Plan {

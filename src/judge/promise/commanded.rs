@@ -1,6 +1,7 @@
 //! A speed test that the platform orders: through the same guard and the same budgets as our own.
 
-use super::{APART, Promise, SETTLE, Scene, Turn, bar, server};
+use super::policy::{APART, Promise, Running, SETTLE, Scene, Turn, bar};
+use super::server;
 use crate::speed::TestId;
 use linekeeper_contract::message::Reason;
 use linekeeper_contract::vocabulary::Direction;
@@ -83,7 +84,7 @@ impl Promise {
     /// Whether a test runs or is still to come in the round that runs.
     pub fn runs(&self, test: TestId) -> bool {
         let in_round =
-            |r: &super::Running| r.order.test == test || r.rest.iter().any(|(order, _)| order.test == test);
+            |r: &Running| r.order.test == test || r.rest.iter().any(|(order, _)| order.test == test);
         self.running.as_ref().is_some_and(in_round)
     }
 }

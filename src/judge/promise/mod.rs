@@ -24,6 +24,17 @@
 //!   how much that is, for only it knows its own bytes); in the other, with [`guard`]'s share. Never a test that is made
 //!   although the line is in use. One whose end is never told is given up.
 //! * What a test costs is in [`budget`], whom it asks in [`server`].
+//!
+//! What is said and done about it:
+//!
+//! Policy, in prose:
+//!
+//! * Short of the promise is an incident of its own, beside an outage's. One incident at a time: a second direction, or
+//!   the port, joins it. It is over when nothing is short any more.
+//! * No rung mends a short line, so the callback is asked for at once; it took hours of tests to get here. It is routine:
+//!   the line works. It is withdrawn when the line is back before anyone called.
+//! * The evidence is what an operator can check: each test that carries the verdict, the rule's text, the share of the
+//!   promise, and the busy hours apart from the others.
 
 pub mod bnetza;
 pub mod budget;
@@ -31,953 +42,502 @@ pub mod commanded;
 pub mod ctu;
 pub mod fcc;
 pub mod guard;
+pub mod policy;
 pub mod rule;
 pub mod sequential;
 pub mod server;
 pub mod share;
+pub mod shortfall;
 pub mod side;
-mod tell;
+pub mod status;
 
-use crate::action::Level;
-use crate::config::{Config, Rates, Rule};
-use crate::observation::{Counted, Link};
-use crate::speed::{SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
-use budget::{Budget, Reserve};
-use guard::Guard;
-use linekeeper_contract::units::{Bytes, Mono, Rate, Span};
-use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
-use rule::{Reason, Sample, Source, Verdict};
-use serde::{Deserialize, Serialize};
-use server::Server;
-use side::{Change, Law, Side};
-pub use tell::{Shortfall, SideStatus, Status};
+pub use policy::*;
+pub use shortfall::{Cause, Shortfall};
+pub use status::{ResultStatus, ServerStatus, SideStatus, Status};
 
-/// From one test to the next while the line is suspected, in the mean. 20 min: the three further tests that a finding
-/// needs take an hour, so that with the wait for the first one it is about the two hours that were found on real logs; a
-/// jam of some minutes is over before the second. On those logs 20, 30 and 60 min found the same.
-pub const SOON: Span = Span::minutes(20);
-/// The same while all that lacks is another server's word.
-pub const CONFIRM: Span = Span::minutes(6);
-/// The same while it is broken and nothing shows its return, at least: whole tests are dear, and it is no more than a
-/// quiet line may cost.
-pub const BROKEN: Span = Span::hours(1);
-/// The same under `ctu-2021`, whose drops are counted from 3.5 min.
-pub const SOON_CTU: Span = Span::seconds(210);
-/// How long a round waits for a quiet line. An hour: half of a default slot.
-pub const POSTPONE: Span = Span::hours(1);
-/// After so long without anything conclusive the line is tested although it is in use: twice a day for ten seconds,
-/// and once in one or two hours while it is suspected.
-pub const UNHEARD: Span = Span::hours(12);
-/// No round sooner than this after the last one (Bundesnetzagentur: at least 5 min apart; under `ctu-2021` less).
-pub const APART: Span = Span::minutes(5);
-/// How long after our start there is no test: the customer's own devices have waited too.
-pub const SETTLE: Span = Span::minutes(5);
-/// For how long the line must be up before a test.
-pub const UP_FOR: Span = Span::minutes(2);
-/// How long after its time limit we wait for word of a test's end.
-pub const WORD_LATE: Span = Span::seconds(30);
-/// How long after our own test its queues may still be felt.
-pub const AFTERGLOW: Span = Span::seconds(3);
-/// The shortest test: the ramp alone takes 2 s.
-pub const SHORTEST: Span = Span::seconds(3);
-/// The part of a day's budget that one round may take: four are needed for a finding.
-const ROUNDS: u64 = 4;
-/// How long a port must be below the promise before that is a finding: negotiation takes some seconds.
-pub const PORT_FOR: Span = Span::seconds(10);
-/// How much of the ordered time a test must have taken to be called short, in tenths.
-const FULL_TENTHS: u64 = 8;
+use super::aside;
+use super::callback::change::{CallWanted, Change};
+use super::callback::life::Live;
+use super::concern::{Concern, Quiet, Rest, until};
+use super::context::{Context, Facts, Tests};
+use super::outage::line::LineState;
+use super::outbox::{News, Outbox};
+use super::signal::Signal;
+use super::snapshot::{Kept, Parts};
+use super::words;
+use crate::action::{Action, Level};
+use crate::config::{Config, Rule};
+use crate::observation::{Memory, Observation};
+use linekeeper_contract::message::{
+    self, Dimension, Domain, EventName, Evidence, Fact, Finding, Issue, Severity, Trigger, VerdictSummary,
+};
+use linekeeper_contract::units::{LocalTime, Mono, Rate, Wall};
+use linekeeper_contract::vocabulary::Direction;
+use rule::{Sample, Source, Verdict};
+use serde_json::{Value, json};
+use side::reference;
+use std::collections::BTreeSet;
 
-/// What the judge knows of the promise.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Promise {
-    download: Side,
-    upload: Side,
-    servers: Vec<Server>,
-    budget: Budget,
-    guard: Guard,
-    running: Option<Running>,
-    /// The next quiet round.
-    due: Option<Mono>,
-    /// The slot it lies in began then.
-    slot: Mono,
-    /// Rounds so far, for the hash.
-    round: u64,
-    tests: u64,
-    /// What the last whole round cost.
-    cost: Option<Bytes>,
-    started: Mono,
-    ended: Option<Mono>,
-    forced: Option<Mono>,
-    round_trips: fcc::RoundTrips,
-    port: Port,
-    wake: Option<Mono>,
-    /// The incident about it, while there is one.
-    pub shortfall: Option<Shortfall>,
+/// Tests shown in a callback, of each direction: the last ones that carry the verdict.
+const SHOWN: usize = 12;
+/// Results shown in the status: all that any rule keeps, for whoever plots them.
+const LAST: usize = 48;
+
+/// The rates that were sold.
+#[derive(Debug, Clone, Default)]
+pub struct SpeedPromise {
+    promise: Promise,
+    /// What is to be done or said of this step.
+    turns: Vec<Turn>,
+    /// This life was not asked to end.
+    goes_on: bool,
+    /// When something was due before this step.
+    moments: (Option<Mono>, Option<Mono>, bool),
 }
 
-/// A round of tests in course.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Running {
-    order: SpeedOrder,
-    reserve: Reserve,
-    began: Mono,
-    /// The other direction's, still to come.
-    rest: Vec<(SpeedOrder, Reserve)>,
-    spent: Bytes,
-    /// On a line in use: the customer does not end it.
-    forced: bool,
-    aborted: Option<Reason>,
-}
+impl Concern for SpeedPromise {
+    fn new(_config: &Config) -> SpeedPromise {
+        SpeedPromise::default()
+    }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Port {
-    speed: Option<Rate>,
-    /// It differs from what was found since then.
-    since: Option<Mono>,
-    found: bool,
-}
-
-/// What something is short of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The port negotiated less than was sold.
-    Port,
-    /// The line is slow towards the customer.
-    Download,
-    /// The line is slow from the customer.
-    Upload,
-}
-
-impl Cause {
-    fn of(direction: Direction) -> Cause {
-        match direction {
-            Direction::Download => Cause::Download,
-            Direction::Upload => Cause::Upload,
+    fn observe(&mut self, cx: &Context<'_>, seen: &Observation, _out: &mut Outbox) {
+        if matches!(seen, Observation::Started(_)) && cx.facts.life.other_servers {
+            self.promise.servers_changed();
         }
     }
 
-    /// As messages write it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Cause::Port => "port",
-            Cause::Download => "download",
-            Cause::Upload => "upload",
+    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+        match signal {
+            Signal::TestsOrdered { command_id, direction } => {
+                let asked = self.promise.commanded(&scene(cx, self.goes_on), *direction, &mut self.turns);
+                out.signal(Signal::TestsAnswered { command_id: command_id.clone(), asked });
+            }
+            Signal::PromiseGoesOn => self.go_on(cx, out),
+            Signal::VerdictsWanted => out.signal(Signal::VerdictsGiven(self.verdicts(cx))),
+            Signal::AreaSettled => self.make_up_for_notice(cx, out),
+            _ => {}
         }
     }
-}
 
-/// What is to be done or said.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
-    /// Begin a test. `reserved`: bytes were taken from the budget, which must be on flash first.
-    Measure {
-        /// Which.
-        order: SpeedOrder,
-        /// The first one of its round.
-        reserved: bool,
-    },
-    /// End a test.
-    Abort(TestId),
-    /// Short of the promise.
-    Short(Cause),
-    /// At the promise again.
-    Back(Cause),
-    /// For the log.
-    Note(Level, String),
-}
+    fn advance(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        let passing = matches!(
+            seen,
+            Observation::Ticked | Observation::EchoAnswered { .. } | Observation::EchoLost { .. }
+        );
+        let orders = !cx.facts.orders.are_over;
+        let promise = &mut self.promise;
+        // Most steps of a line in trouble: nothing is due, nothing that was seen concerns it.
+        if passing && !orders && promise.is_idle(cx.now, cx.config) && !promise.is_due(cx.now, cx.config) {
+            return;
+        }
+        self.moments = promise.moments();
+        // Who is asked to end begins nothing and lets nothing go on.
+        self.goes_on = !matches!(seen, Observation::Stopping);
+        let (scene, turns) = (scene(cx, self.goes_on), &mut self.turns);
+        match seen {
+            Observation::Started(started) => {
+                // A wiped memory is told by an outbox that has seen messages.
+                let lost = match started.memory {
+                    Memory::Lost => true,
+                    Memory::None => started.watermark > 0,
+                    Memory::Restored => false,
+                };
+                promise.started(cx.now, cx.config, lost, turns);
+            }
+            Observation::Counted(counted) => promise.counted(&scene, counted, turns),
+            Observation::EchoAnswered { rtt_us, .. } => promise.answered(&scene, *rtt_us),
+            Observation::LinkSeen(link) => promise.link_seen(link),
+            Observation::SpeedEnded(ended) => promise.ended(&scene, ended, turns),
+            _ => {}
+        }
+        if orders {
+            out.signal(Signal::OrderedTestsDue);
+            out.signal(Signal::PromiseGoesOn);
+        } else {
+            self.go_on(cx, out);
+        }
+    }
 
-/// The rest of the judge's world, as far as it matters here.
-#[derive(Debug, Clone, Copy)]
-pub struct Scene<'a> {
-    /// Now.
-    pub now: Mono,
-    /// The configuration.
-    pub config: &'a Config,
-    /// Seconds of civil time at the line, as if it were UTC, once the clock is set.
-    pub local: Option<i64>,
-    /// The line is up for [`UP_FOR`], there is no incident and no remedy.
-    pub free: bool,
-    /// The line is not down, there is no incident and no remedy: a running test may go on.
-    pub calm: bool,
-}
+    fn show(&mut self, facts: &mut Facts) {
+        let promise = &self.promise;
+        let running = promise.running.as_ref();
+        let running = running.map(|r| (r.order.test, r.rest.first().map(|(order, _)| order.test)));
+        facts.tests = Tests { running, ended: promise.ended, port_is_short: promise.port_is_short() };
+    }
 
-/// The contract numbers of one direction.
-pub fn rates(config: &Config, direction: Direction) -> &Rates {
-    match direction {
-        Direction::Download => &config.promise.download,
-        Direction::Upload => &config.promise.upload,
+    fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
+        self.promise.wake()
+    }
+
+    fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
+        let (promise, deadline) = (&self.promise, self.deadline(cx));
+        match quiet {
+            Quiet::Watched if promise.is_idle(cx.now, cx.config) => {
+                until(deadline.into_iter().chain(promise.wanted()).min())
+            }
+            Quiet::Passed { .. } if promise.rests(cx.now, cx.config, cx.facts.incident.is_some()) => {
+                until(deadline)
+            }
+            Quiet::Watched | Quiet::Passed { .. } => None,
+        }
+    }
+
+    fn keeps(seen: &Observation) -> bool {
+        matches!(seen, Observation::Counted(_))
+    }
+
+    fn rested(&mut self, _cx: &Context<'_>, rest: &Rest<'_>) {
+        self.promise.rested(rest.by);
+    }
+
+    fn fill_status(&self, cx: &Context<'_>, status: &mut super::status::Status) {
+        if Promise::sold(cx.config).is_some() {
+            let incident = self.promise.shortfall.as_ref().map(|s| public_shortfall(cx, s));
+            status.promise = Some(self.promise.status(cx.now, cx.config, incident));
+        }
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("promise", &self.promise);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.promise = kept.get("promise")?;
+        Ok(())
     }
 }
 
-fn bar(config: &Config, direction: Direction) -> Option<Rate> {
-    rule::enough(&config.promise, rates(config, direction))
+/// The rest of the world. `goes_on`: this life was not asked to end.
+fn scene<'a>(cx: &Context<'a>, goes_on: bool) -> Scene<'a> {
+    let line = &cx.facts.line;
+    let quiet = goes_on && cx.facts.incident.is_none() && cx.facts.remedy.is_none();
+    Scene {
+        now: cx.now,
+        config: cx.config,
+        local: cx.local(cx.now),
+        free: quiet && line.state == LineState::Up && cx.now.since(line.since) >= UP_FOR,
+        calm: quiet && line.state != LineState::Down,
+    }
 }
 
-/// There is something to test, somewhere to test it, and leave to do it.
-fn active(config: &Config) -> bool {
-    let sold = || Direction::ALL.into_iter().any(|d| bar(config, d).is_some());
-    !config.speed.servers.is_empty() && !config.line.metered && sold()
+fn public_shortfall(cx: &Context<'_>, shortfall: &Shortfall) -> message::Incident {
+    aside::public(cx, &shortfall.id, Finding::ShortRate, shortfall.domain(), &shortfall.opened)
 }
 
-/// The rates up to which the line is quiet, towards and from the customer.
-pub(super) fn quiet_most(config: &Config) -> (Rate, Rate) {
-    let highest = |d| rates(config, d).highest();
-    let sold = |d: Direction, other: Direction| highest(d).or(highest(other)).unwrap_or_default();
-    let share = config.speed.quiet.share;
-    (
-        rule::part(sold(Direction::Download, Direction::Upload), share),
-        rule::part(sold(Direction::Upload, Direction::Download), share),
-    )
-}
-
-/// A number that differs from device to device and from round to round, below `below`.
-fn scatter(config: &Config, round: u64, below: Span) -> Span {
-    // splitmix64's last steps: neighbours in the round become strangers.
-    let mut h =
-        super::outage::phase(&config.device.id).wrapping_add(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-    h = (h ^ (h >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    h = (h ^ (h >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    Span((h ^ (h >> 31)) % below.0.max(1))
+/// One result, as evidence.
+fn sample(cx: &Context<'_>, direction: Direction, sample: &Sample, usual: Rate) -> Value {
+    let offset_minutes = cx.offset();
+    let at = sample.local.map(|local| {
+        let wall = Wall((local - i64::from(offset_minutes) * 60) * 1_000);
+        LocalTime { wall, offset_minutes }
+    });
+    let server = match sample.source {
+        Source::Server(at) => cx.config.speed.servers.get(usize::from(at)).cloned(),
+        Source::Counters => None,
+    };
+    json!({
+        "direction": direction,
+        "at": at,
+        "line_bps": sample.line,
+        "share_permille": rule::share(sample.line, usual),
+        "server": server,
+        "short": sample.short,
+    })
 }
 
 impl Promise {
-    /// Knows nothing yet.
-    pub fn new() -> Promise {
-        Promise::default()
-    }
-
-    fn side(&self, direction: Direction) -> &Side {
-        match direction {
-            Direction::Download => &self.download,
-            Direction::Upload => &self.upload,
-        }
-    }
-
-    fn side_mut(&mut self, direction: Direction) -> &mut Side {
-        match direction {
-            Direction::Download => &mut self.download,
-            Direction::Upload => &mut self.upload,
-        }
-    }
-
-    fn law<'a>(&self, now: Mono, config: &'a Config, direction: Direction) -> Law<'a> {
-        let servers = self.servers.iter().filter(|s| s.there(now)).count();
-        Law { promise: &config.promise, rates: rates(config, direction), servers, now }
-    }
-
-    /// A new life of the process. `lost`: what was spent is not known any more.
-    pub fn started(&mut self, now: Mono, config: &Config, lost: bool, turns: &mut Vec<Turn>) {
-        self.started = now;
-        self.guard.forget();
-        self.ended = None;
-        // A configuration that changed meanwhile.
-        self.servers.resize(config.speed.servers.len(), Server::default());
-        for direction in Direction::ALL {
-            let was = self.side(direction).broken;
-            self.side_mut(direction).sold(bar(config, direction));
-            if was && !self.side(direction).broken {
-                // Measured against another promise, or none: the old one's incident is over.
-                turns.push(Turn::Back(Cause::of(direction)));
-            }
-            self.side_mut(direction).heard.get_or_insert(now);
-        }
-        if lost {
-            // Nobody knows what today cost: as much as it may.
-            self.budget.reserve(now, config.speed.budget.day);
-        }
-        if let Some(running) = self.running.take() {
-            let test = running.order.test.0;
-            let kept =
-                running.rest.iter().fold(running.reserve.bytes.0, |n, (_, r)| n.saturating_add(r.bytes.0));
-            turns.push(Turn::Note(
-                Level::Info,
-                format!("speed test {test} was interrupted: {} are taken for spent", Bytes(kept)),
-            ));
-        }
-        if self.due.is_some_and(|due| due < now + SETTLE) {
-            self.due = Some(now + SETTLE + scatter(config, self.round, SOON));
-        }
-        self.port = Port { found: self.port.found, ..Port::default() };
-    }
-
-    /// The port's rate is below what was sold, and that was found.
-    pub fn port_is_short(&self) -> bool {
-        self.port.found
-    }
-
-    /// Our own test fills the line, or just did: delays and losses say nothing.
-    pub fn loads(&self, now: Mono) -> bool {
-        self.running.is_some() || self.ended.is_some_and(|at| now.since(at) < AFTERGLOW)
-    }
-
-    /// No test runs or is still felt, nothing is about to be found of the port, and no round trip is looked at: until the
-    /// next round is [wanted](Promise::wanted) only the counters change anything here.
-    pub(super) fn is_idle(&self, now: Mono, config: &Config) -> bool {
-        !self.loads(now) && self.port.since.is_none() && config.promise.rule != Rule::Fcc8080
-    }
-
-    /// Whether time alone may do something now: a round is wanted, or none is planned yet.
-    pub(super) fn is_due(&self, now: Mono, config: &Config) -> bool {
-        match self.wanted() {
-            Some(wanted) => now >= wanted || !active(config) || self.port.found,
-            None => active(config) && !self.port.found,
-        }
-    }
-
-    /// What the counters may have changed of what is due.
-    pub(super) fn moments(&self) -> (Option<Mono>, Option<Mono>, bool) {
-        (self.wanted(), self.wake, self.running.is_some())
-    }
-
-    /// A whole and quiet line changes nothing here until what [`wake`](Promise::wake) tells.
-    ///
-    /// `held`: an incident keeps it from testing, and its end is due as well.
-    pub fn rests(&self, now: Mono, config: &Config, held: bool) -> bool {
-        // Which looks at each round trip of an evening.
-        if self.loads(now) || self.port.since.is_some() || config.promise.rule == Rule::Fcc8080 {
-            return false;
-        }
-        let shows = |d| bar(config, d).is_some_and(|bar| self.guard.shown(now, d, bar).is_some());
-        if Direction::ALL.into_iter().any(shows) {
-            return false;
-        }
-        let Some(wanted) = self.wanted() else { return true };
-        // Later it is to be seen of as long a time whether the line is quiet.
-        let busy = self.guard.evenly_busy(now, config.speed.quiet.window, quiet_most(config));
-        // A round that waits for quiet goes on waiting while the line is as busy as it is.
-        let settled = now.since(self.started) > SETTLE && self.ended.is_none_or(|at| now.since(at) > APART);
-        let waits = settled && (held || busy == Some(true));
-        busy.is_some() && (wanted > now || waits)
-    }
-
-    /// So much time has passed in which the counters went on as before.
-    pub fn rested(&mut self, by: Span) {
-        self.guard.rested(by);
-    }
-
-    /// The counters moved.
-    pub fn counted(&mut self, scene: &Scene<'_>, counted: &Counted, turns: &mut Vec<Turn>) {
-        let Scene { now, config, .. } = *scene;
-        if let Some(running) = &mut self.running {
-            let test = running.order.direction;
-            let other = match test {
-                Direction::Download => Direction::Upload,
-                Direction::Upload => Direction::Download,
-            };
-            let sold = rates(config, other).highest().or(rates(config, test).highest()).unwrap_or_default();
-            let earnest = self.guard.earnest(counted, test, sold);
-            if earnest && !running.forced && running.aborted.is_none() {
-                running.aborted = Some(Reason::CrossTraffic);
-                let id = running.order.test;
-                turns.push(Turn::Abort(id));
-                turns.push(Turn::Note(
-                    Level::Info,
-                    format!("speed test {} is ended: the customer uses the line", id.0),
-                ));
-            }
-            return;
-        }
-        if self.loads(now) {
-            return;
-        }
-        self.guard.counted(now, counted, config.speed.quiet.window);
-        for direction in Direction::ALL {
-            let Some(bar) = bar(config, direction) else { continue };
-            // Without tests, as often as there would be one.
-            let pace = if self.side(direction).suspected() || self.side(direction).broken {
-                SOON
-            } else {
-                self.pace(config)
-            };
+    /// What may be told of it now.
+    fn status(&self, now: Mono, config: &Config, incident: Option<message::Incident>) -> Status {
+        let url = |at: u8| config.speed.servers.get(usize::from(at)).cloned();
+        let directions = Direction::ALL.into_iter().filter_map(|direction| {
+            let judged = self.verdict(now, config, direction)?;
             let side = self.side(direction);
-            let due = side.samples.last().is_none_or(|s| now.since(s.at) >= pace);
-            if !due || self.port.found {
-                continue;
-            }
-            if let Some(line) = self.guard.shown(now, direction, bar) {
-                let sample =
-                    Sample { at: now, local: scene.local, line, source: Source::Counters, short: false };
-                turns.push(Turn::Note(
-                    Level::Info,
-                    format!(
-                        "{}: the customer's own traffic shows {line}, no test is needed",
-                        direction.name()
-                    ),
-                ));
-                self.take(scene, direction, sample, turns);
-            }
-        }
-    }
-
-    /// An echo came back.
-    pub fn answered(&mut self, scene: &Scene<'_>, rtt_us: u32) {
-        let busy = scene
-            .local
-            .is_some_and(|s| rule::BUSY_HOURS.contains(&((s.div_euclid(3_600).rem_euclid(24)) as u8)));
-        if scene.config.promise.rule == Rule::Fcc8080 && busy && !self.loads(scene.now) {
-            self.round_trips.take(rtt_us);
-        }
-    }
-
-    /// The link changed.
-    pub fn link_seen(&mut self, link: &Link) {
-        if link.carrier {
-            self.port.speed = link.speed;
-        }
-    }
-
-    /// A test ended.
-    pub fn ended(&mut self, scene: &Scene<'_>, ended: &SpeedEnded, turns: &mut Vec<Turn>) {
-        let now = scene.now;
-        let Some(mut running) = self.running.take_if(|r| r.order.test == ended.test) else {
-            // Given up, of another life, or asked for by somebody else: it cost what it cost.
-            if ended.test.0 > self.tests {
-                self.budget.reserve(now, ended.cost);
-            }
-            turns.push(Turn::Note(
-                Level::Debug,
-                format!("speed test {} ended and is not awaited", ended.test.0),
-            ));
-            return;
-        };
-        self.budget.settle(running.reserve, ended.cost);
-        running.spent = Bytes(running.spent.0.saturating_add(ended.cost.0));
-        self.ended = Some(now);
-        self.guard.forget();
-        let direction = running.order.direction;
-        let go_on = match self.read(scene, &running, ended, turns) {
-            Ok(sample) => {
-                self.take(scene, direction, sample, turns);
-                true
-            }
-            Err((reason, server)) => {
-                self.void(scene, direction, reason, server, turns);
-                match reason {
-                    // This direction only: the other one may be shown.
-                    Reason::GatewayCpu | Reason::Window | Reason::Unknown => true,
-                    Reason::TooFew => running.aborted.is_none(),
-                    _ => false,
-                }
-            }
-        };
-        if go_on && scene.calm && !running.rest.is_empty() {
-            let (order, reserve) = running.rest.remove(0);
-            running = Running { order, reserve, began: now, ..running };
-            turns.push(Turn::Measure { order: running.order.clone(), reserved: false });
-            self.running = Some(running);
-            return;
-        }
-        for (_, reserve) in &running.rest {
-            self.budget.settle(*reserve, Bytes(0));
-        }
-        if go_on && running.rest.is_empty() {
-            self.cost = Some(running.spent);
-        }
-    }
-
-    /// What a result shows, or why nothing, and whether the server is to blame.
-    fn read(
-        &mut self,
-        scene: &Scene<'_>,
-        running: &Running,
-        ended: &SpeedEnded,
-        turns: &mut Vec<Turn>,
-    ) -> Result<Sample, (Reason, bool)> {
-        let now = scene.now;
-        let at = running.order.server;
-        let Some(server) = self.servers.get_mut(usize::from(at)) else { return Err((Reason::Local, false)) };
-        let figures = match &ended.outcome {
-            SpeedOutcome::Measured(figures) => figures,
-            SpeedOutcome::Failed { reason, detail, retry_after } => {
-                let (name, detail) = (running.order.direction.name(), super::short(detail));
-                turns.push(Turn::Note(Level::Info, format!("{name} test {}: {detail}", ended.test.0)));
-                return Err(match reason {
-                    SpeedFailure::ServerBusy => {
-                        server.later(now, *retry_after);
-                        (Reason::Server, true)
-                    }
-                    SpeedFailure::ServerUnreachable
-                    | SpeedFailure::ServerAnswer
-                    | SpeedFailure::ServerCertificate => {
-                        server.failed(now, detail);
-                        (Reason::Server, true)
-                    }
-                    SpeedFailure::CustomerBusy => (Reason::CrossTraffic, false),
-                    SpeedFailure::Local => (Reason::Local, false),
-                    SpeedFailure::Aborted => (running.aborted.unwrap_or(Reason::TooFew), false),
-                });
-            }
-        };
-        let Some(bar) = bar(scene.config, running.order.direction) else {
-            return Err((Reason::Local, false));
-        };
-        let short = figures.line < bar;
-        // The figure's own confidence is not asked: an unsteady line is full all the same, and the best second of a whole
-        // test is what it can do.
-        if short {
-            let reason = match figures.limit {
-                Limit::Line => None,
-                Limit::Customer => Some(Reason::CrossTraffic),
-                Limit::Server => Some(Reason::Server),
-                Limit::Window => Some(Reason::Window),
-                Limit::GatewayCpu => Some(Reason::GatewayCpu),
-                Limit::Unknown => Some(Reason::Unknown),
+            let (busy_hours, other_hours) = side.by_hours();
+            let usual = reference(rates(config, direction)).unwrap_or_default();
+            let from = side.samples.len().saturating_sub(LAST);
+            let result = |s: &Sample| ResultStatus {
+                ms_ago: now.since(s.at).0,
+                line: s.line,
+                share: rule::share(s.line, usual),
+                server: s.server().and_then(url),
+                short: s.short,
             };
-            let whole = ended.took.0.saturating_mul(10) >= running.order.seconds_most.0 * FULL_TENTHS
-                && !figures.stopped_early;
-            let reason = reason.or((!whole).then_some(Reason::TooFew));
-            if let Some(reason) = reason {
-                if reason == Reason::Server {
-                    server.failed(now, "was at its own limit");
-                    return Err((reason, true));
-                }
-                server.worked();
-                return Err((reason, false));
-            }
-        }
-        server.worked();
-        Ok(Sample { at: now, local: scene.local, line: figures.line, source: Source::Server(at), short })
-    }
-
-    fn take(&mut self, scene: &Scene<'_>, direction: Direction, sample: Sample, turns: &mut Vec<Turn>) {
-        let Scene { now, config, .. } = *scene;
-        let counts_tests = matches!(config.promise.rule, Rule::Bnetza2021 | Rule::Fcc8080);
-        if sample.source == Source::Counters && counts_tests {
-            self.side_mut(direction).heard = Some(now);
-            return;
-        }
-        let good = sample.server().filter(|_| !sample.short);
-        if let Some(server) = good.and_then(|at| self.servers.get_mut(usize::from(at))) {
-            server.rests = 0;
-        }
-        let law = self.law(now, config, direction);
-        let changes = self.side_mut(direction).take(sample, &law);
-        let word = if sample.short { "short" } else { "good" };
-        if let Source::Server(at) = sample.source {
-            let bar = self.side(direction).bar().unwrap_or_default();
-            let url = config.speed.servers.get(usize::from(at)).map_or("", String::as_str);
-            turns.push(Turn::Note(
-                Level::Info,
-                format!("{}: {} at {url}, {word}: {bar} is to be shown", direction.name(), sample.line),
-            ));
-        }
-        for change in changes {
-            match change {
-                Change::Broke => turns.push(Turn::Short(Cause::of(direction))),
-                Change::Back => turns.push(Turn::Back(Cause::of(direction))),
-                Change::FaultyServer(at) => {
-                    let rest = self.servers.get_mut(at).map_or(server::REST, |server| server.rest(now));
-                    let url = config.speed.servers.get(at).map_or("", String::as_str);
-                    turns.push(Turn::Note(
-                        Level::Warn,
-                        format!(
-                            "fault domain server: {url} alone gives low {} results, another server does not; it rests \
-                             for {rest}",
-                            direction.name(),
-                        ),
-                    ));
-                }
-            }
-        }
-        self.hurry(scene, direction);
-    }
-
-    fn void(
-        &mut self,
-        scene: &Scene<'_>,
-        direction: Direction,
-        reason: Reason,
-        server: bool,
-        turns: &mut Vec<Turn>,
-    ) {
-        let Scene { now, config, .. } = *scene;
-        self.side_mut(direction).void = Some((now, reason));
-        turns.push(Turn::Note(
-            Level::Info,
-            format!("{}: nothing is shown, {}", direction.name(), reason.words()),
-        ));
-        self.hurry(scene, direction);
-        let counts_tests = matches!(config.promise.rule, Rule::Bnetza2021 | Rule::Fcc8080);
-        if server && !counts_tests {
-            // Another server, or this one when it may be asked.
-            let free = self.servers.iter().map(Server::free).min().unwrap_or(now);
-            let at = free.max(now + APART);
-            // Not in step with all the others that were told the same.
-            let at = at + scatter(config, self.round ^ 0x5e, APART);
-            let side = self.side_mut(direction);
-            side.soon = Some(side.soon.map_or(at, |soon| soon.min(at)));
-        }
-    }
-
-    /// Sets when the next test out of turn is to be.
-    fn hurry(&mut self, scene: &Scene<'_>, direction: Direction) {
-        let Scene { now, config, .. } = *scene;
-        let side = self.side(direction);
-        let suspected = side.suspected_now(now, scene.local);
-        let (broken, returning, found) = (side.broken, side.returning(), side.found());
-        let pace = match (config.promise.rule, suspected, broken, returning) {
-            // Their tests are counted and have their times.
-            (Rule::Bnetza2021 | Rule::Fcc8080, _, _, _) => None,
-            (Rule::Ctu2021, _, true, _) => Some(ctu::APART),
-            (Rule::Ctu2021, true, false, _) => Some(SOON_CTU),
-            (_, _, false, _) if found => Some(CONFIRM),
-            (_, _, true, true) | (_, true, false, _) => Some(SOON),
-            (_, _, true, false) => Some(BROKEN.max(self.pace(config))),
-            (_, false, false, _) => None,
-        };
-        let round = self.round;
-        self.side_mut(direction).soon = pace.map(|pace| {
-            if config.promise.rule == Rule::Ctu2021 {
-                return now + pace;
-            }
-            now + Span(pace.0 / 2) + scatter(config, round.wrapping_add(0x50_0000), pace)
-        });
-    }
-
-    /// The length of a quiet slot.
-    fn pace(&self, config: &Config) -> Span {
-        let day = Span::days(1).0;
-        let slot = day / u64::from(config.speed.per_day.max(1));
-        let pays = config.speed.budget.day.0.min(config.speed.budget.month.0 / 31).max(1);
-        // A third of the budget is for suspicions.
-        let dear =
-            self.cost.map_or(0, |cost| u128::from(day) * u128::from(cost.0) * 3 / 2 / u128::from(pays));
-        Span(slot.max(u64::try_from(dear).unwrap_or(u64::MAX)).min(FRESH_SLOT.0))
-    }
-
-    /// Plans the next quiet round.
-    fn plan(&mut self, scene: &Scene<'_>) {
-        let Scene { now, config, local, .. } = *scene;
-        self.round += 1;
-        let jitter = |below: Span| scatter(config, self.round, below);
-        let due = match (config.promise.rule, local) {
-            (Rule::Bnetza2021, Some(local)) => {
-                let first = Direction::ALL.into_iter().find(|d| bar(config, *d).is_some());
-                let samples = first.map_or(&[][..], |d| &self.side(d).samples);
-                let earliest = bnetza::earliest(samples, now, local);
-                if earliest.since(now) > bnetza::PAUSE {
-                    // Another day: between 1 and 7 h, so that ten tests with their pause end on it.
-                    earliest + Span::hours(1) + jitter(Span::hours(6))
-                } else {
-                    earliest.max(now + Span::minutes(45)) + jitter(Span::minutes(30))
-                }
-            }
-            (Rule::Fcc8080, Some(local)) => {
-                let hour = local.div_euclid(3_600);
-                // The next hour of an evening; not its last minutes, for the test may have to wait.
-                let next = (hour + 1..hour + 26)
-                    .find(|h| rule::BUSY_HOURS.contains(&(h.rem_euclid(24) as u8)))
-                    .unwrap_or(hour + 24);
-                now + Span((next * 3_600 - local).max(0) as u64 * 1_000) + jitter(Span::minutes(40))
-            }
-            _ => {
-                let pace = self.pace(config);
-                let mut slot = self.slot + pace;
-                if slot + pace <= now {
-                    slot = now;
-                }
-                self.slot = slot;
-                (slot + jitter(pace)).max(now + APART)
-            }
-        };
-        self.due = Some(due);
-    }
-
-    /// Lets time pass.
-    pub fn advance(&mut self, scene: &Scene<'_>, turns: &mut Vec<Turn>) {
-        self.watch_running(scene, turns);
-        self.watch_port(scene, turns);
-        self.begin(scene, turns);
-        self.wake = self.next(scene);
-    }
-
-    fn watch_running(&mut self, scene: &Scene<'_>, turns: &mut Vec<Turn>) {
-        let now = scene.now;
-        let Some(running) = &mut self.running else { return };
-        let test = running.order.test;
-        if now >= running.began + running.order.seconds_most + WORD_LATE {
-            let (direction, rest) = (running.order.direction, std::mem::take(&mut running.rest));
-            self.running = None;
-            self.ended = Some(now);
-            self.guard.forget();
-            for (_, reserve) in rest {
-                self.budget.settle(reserve, Bytes(0));
-            }
-            turns.push(Turn::Abort(test));
-            let text = format!("speed test {} never ended: what it may have cost is taken for spent", test.0);
-            turns.push(Turn::Note(Level::Warn, text));
-            self.void(scene, direction, Reason::Local, false, turns);
-        } else if !scene.calm && running.aborted.is_none() {
-            running.aborted = Some(Reason::TooFew);
-            turns.push(Turn::Abort(test));
-            turns.push(Turn::Note(
-                Level::Info,
-                format!("speed test {} is ended: the line is not whole", test.0),
-            ));
-        }
-    }
-
-    /// The rate below which the port is below the promise.
-    pub(super) fn sold(config: &Config) -> Option<Rate> {
-        config.promise.download.highest().max(config.promise.upload.highest())
-    }
-
-    fn watch_port(&mut self, scene: &Scene<'_>, turns: &mut Vec<Turn>) {
-        let (Some(speed), Some(sold)) = (self.port.speed, Promise::sold(scene.config)) else { return };
-        let below = speed < sold;
-        if below == self.port.found {
-            self.port.since = None;
-            return;
-        }
-        let since = *self.port.since.get_or_insert(scene.now);
-        if scene.now.since(since) < PORT_FOR {
-            return;
-        }
-        self.port.found = below;
-        self.port.since = None;
-        turns.push(if below { Turn::Short(Cause::Port) } else { Turn::Back(Cause::Port) });
-    }
-
-    /// The directions that are to be tested now.
-    fn legs(&self, scene: &Scene<'_>) -> Vec<Direction> {
-        let Scene { now, config, .. } = *scene;
-        let quiet = self.due.is_some_and(|due| now >= due);
-        let lately = Span(self.pace(config).0 / 4);
-        let counts_tests = matches!(config.promise.rule, Rule::Bnetza2021 | Rule::Fcc8080);
-        Direction::ALL
-            .into_iter()
-            .filter(|&d| bar(config, d).is_some())
-            .filter(|&d| {
-                let side = self.side(d);
-                let soon = side.soon.is_some_and(|soon| now >= soon);
-                let known = side.samples.last().is_some_and(|s| now.since(s.at) < lately);
-                soon || (quiet && (counts_tests || (!known && side.soon.is_none())))
-            })
-            .collect()
-    }
-
-    /// When the next round is to begin.
-    pub(super) fn wanted(&self) -> Option<Mono> {
-        let soon = self.download.soon.into_iter().chain(self.upload.soon).min();
-        soon.into_iter().chain(self.due).min()
-    }
-
-    /// Puts off what is due: the quiet round to its next slot, the others for a while.
-    fn put_off(&mut self, scene: &Scene<'_>) {
-        let now = scene.now;
-        if self.due.is_some_and(|due| now >= due) {
-            self.plan(scene);
-        } else {
-            self.round += 1;
-        }
-        for direction in Direction::ALL {
-            if self.side(direction).soon.is_some_and(|soon| now >= soon) {
-                self.side_mut(direction).soon = None;
-                self.hurry(scene, direction);
-            }
-        }
-    }
-
-    fn begin(&mut self, scene: &Scene<'_>, turns: &mut Vec<Turn>) {
-        let Scene { now, config, .. } = *scene;
-        if !active(config) || self.port.found {
-            (self.due, self.download.soon, self.upload.soon) = (None, None, None);
-            return;
-        }
-        if self.due.is_none() {
-            self.slot = now + SETTLE;
-            self.round += 1;
-            self.due = Some(self.slot + scatter(config, self.round, self.pace(config)));
-        }
-        let Some(wanted) = self.wanted().filter(|at| now >= *at && self.running.is_none()) else { return };
-        let given_up = now >= wanted + POSTPONE;
-        let settled = now.since(self.started) >= SETTLE
-            && self.ended.is_none_or(|at| now.since(at) >= APART || config.promise.rule == Rule::Ctu2021);
-        if !scene.free || !settled {
-            if given_up {
-                self.put_off(scene);
-            }
-            return;
-        }
-        let legs = self.legs(scene);
-        if legs.is_empty() {
-            self.put_off(scene);
-            return;
-        }
-        let forced = match self.quiet(scene, &legs, given_up) {
-            Ok(forced) => forced,
-            Err(reason) => {
-                if given_up {
-                    self.put_off(scene);
-                    for leg in legs {
-                        self.void(scene, leg, reason, false, turns);
-                    }
-                }
-                return;
-            }
-        };
-        let suspected = legs.iter().any(|&d| self.side(d).suspected() || self.side(d).broken);
-        let change = suspected || config.promise.rule != Rule::Sequential;
-        let server = match server::choose(&self.servers, now, change) {
-            Ok(server) => server,
-            Err(free) => {
-                for leg in legs {
-                    self.side_mut(leg).void = Some((now, Reason::Server));
-                    self.side_mut(leg).soon = None;
-                }
-                let at = free + scatter(config, self.round, APART);
-                self.due = Some(at.max(now + APART));
-                return;
-            }
-        };
-        let Some((legs, length)) = self.afford(now, config, legs.clone()) else {
-            let need =
-                legs.iter().filter_map(|&d| rates(config, d).cost_most(SHORTEST)).min().unwrap_or_default();
-            let at = self.budget.frees(now, need, config.speed.budget.day, config.speed.budget.month);
-            for leg in legs {
-                self.side_mut(leg).soon = None;
-                self.side_mut(leg).void = Some((now, Reason::Budget));
-            }
-            self.due = Some(at.max(now + APART));
-            turns.push(Turn::Note(
-                Level::Info,
-                format!("no speed test: the budget is spent, there will be some in {}", at.since(now)),
-            ));
-            return;
-        };
-        self.launch(scene, legs, length, server, forced, turns);
-    }
-
-    /// Whether the line is quiet enough: `Ok(true)` when it is not and the test is made all the same.
-    fn quiet(&self, scene: &Scene<'_>, legs: &[Direction], given_up: bool) -> Result<bool, Reason> {
-        let Scene { now, config, .. } = *scene;
-        let window = config.speed.quiet.window;
-        if self.guard.quiet(now, window, quiet_most(config)).ok_or(Reason::Local)? {
-            return Ok(false);
-        }
-        let long = |since: Option<Mono>, most: Span| since.is_none_or(|at| now.since(at) >= most);
-        let force = given_up
-            && legs.iter().any(|&d| {
-                let side = self.side(d);
-                let soon = if side.broken { side.returning() } else { side.suspected() };
-                let most = if soon { POSTPONE } else { UNHEARD };
-                long(self.forced, most) && long(side.heard, most)
-            });
-        if force { Ok(true) } else { Err(Reason::CrossTraffic) }
-    }
-
-    /// How long a round may be, and of which directions.
-    fn afford(&self, now: Mono, config: &Config, legs: Vec<Direction>) -> Option<(Vec<Direction>, Span)> {
-        let free = self.budget.free(now, config.speed.budget.day, config.speed.budget.month);
-        let share = Bytes(config.speed.budget.day.0 / ROUNDS);
-        let cost = |legs: &[Direction], length: Span| {
-            legs.iter()
-                .filter_map(|&d| rates(config, d).cost_most(length))
-                .fold(0u64, |n, c| n.saturating_add(c.0))
-        };
-        let whole = config.speed.seconds;
-        let mut choices = vec![legs.clone()];
-        choices.extend(legs.into_iter().map(|leg| vec![leg]));
-        for legs in choices {
-            let full = u128::from(cost(&legs, whole)).max(1);
-            let pays = |bytes: Bytes| {
-                Span((u128::from(whole.0) * u128::from(bytes.0) / full).min(u128::from(whole.0)) as u64)
-            };
-            let length = pays(share).max(SHORTEST).min(pays(free));
-            // Rounded down to whole tenths of a second, so that a reserve is never above what is free.
-            let length = Span(length.0 / 100 * 100);
-            if length >= SHORTEST {
-                return Some((legs, length));
-            }
-        }
-        None
-    }
-
-    fn launch(
-        &mut self,
-        scene: &Scene<'_>,
-        legs: Vec<Direction>,
-        length: Span,
-        server: u8,
-        forced: bool,
-        turns: &mut Vec<Turn>,
-    ) {
-        let Scene { now, config, .. } = *scene;
-        if let Some(server) = self.servers.get_mut(usize::from(server)) {
-            server.used = Some(now);
-        }
-        let mut rest = Vec::new();
-        for direction in legs {
-            let Some(bytes) = rates(config, direction).cost_most(length) else { continue };
-            self.tests += 1;
-            let order = SpeedOrder {
-                test: TestId(self.tests),
-                server,
+            Some(SideStatus {
                 direction,
-                enough: bar(config, direction),
-                seconds_most: length,
-                bytes_most: bytes,
-                // What would have kept the test from beginning, in the direction that only the engine can tell apart.
-                gives_way: rates(config, direction)
-                    .highest()
-                    .filter(|_| !forced)
-                    .map(|sold| rule::part(sold, config.speed.quiet.share)),
-            };
-            rest.push((order, self.budget.reserve(now, bytes)));
-            self.side_mut(direction).soon = None;
+                verdict: judged.verdict,
+                why: judged.words,
+                enough: side.bar().unwrap_or_default(),
+                last: side.samples[from..].iter().map(result).collect(),
+                busy_hours,
+                other_hours,
+            })
+        });
+        let servers = self.servers.iter().zip(&config.speed.servers).map(|(s, url)| ServerStatus {
+            url: url.clone(),
+            waits_ms: s.free().since(now).0,
+            faulty: s.faulty.is_some_and(|until| now < until),
+            trouble: s.trouble.clone(),
+        });
+        Status {
+            rule: config.promise.rule.name().into(),
+            directions: directions.collect(),
+            day: (self.budget.day(now), config.speed.budget.day),
+            month: (self.budget.month(now), config.speed.budget.month),
+            next_test_ms: self.wanted().map(|at| at.since(now).0),
+            running: self.running.as_ref().map(|r| r.order.direction),
+            servers: servers.collect(),
+            port: self.port.speed.filter(|_| self.port.found),
+            round_trips_kept: self.round_trips.kept(),
+            incident,
         }
-        if self.due.is_some_and(|due| now >= due) {
-            self.plan(scene);
-        } else {
-            self.round += 1;
-        }
-        if rest.is_empty() {
-            return;
-        }
-        if forced {
-            self.forced = Some(now);
-            let text =
-                "the line is never quiet and nothing is known of it: it is tested although it is in use";
-            turns.push(Turn::Note(Level::Info, text.into()));
-        }
-        let (order, reserve) = rest.remove(0);
-        turns.push(Turn::Measure { order: order.clone(), reserved: true });
-        self.running =
-            Some(Running { order, reserve, began: now, rest, spent: Bytes(0), forced, aborted: None });
-        self.guard.forget();
-    }
-
-    /// When time must pass at the latest.
-    fn next(&self, scene: &Scene<'_>) -> Option<Mono> {
-        let now = scene.now;
-        let running = self.running.as_ref().map(|r| r.began + r.order.seconds_most + WORD_LATE);
-        let round = match self.wanted() {
-            // Waits for something that is told: quiet, a line, the end of a test; at most so long.
-            Some(at) if now >= at => Some((at + POSTPONE).max(now + Span::minutes(1))),
-            other => other,
-        };
-        let port = self.port.since.map(|since| since + PORT_FOR);
-        let round = if running.is_some() { None } else { round };
-        [running, round, port].into_iter().flatten().filter(|at| *at > now).min()
-    }
-
-    /// When time must pass at the latest.
-    pub fn wake(&self) -> Option<Mono> {
-        self.wake
-    }
-
-    /// The verdict of one direction; `None` where nothing was sold.
-    pub fn verdict(&self, now: Mono, config: &Config, direction: Direction) -> Option<rule::Judged> {
-        bar(config, direction)?;
-        let mut judged = self.side(direction).verdict(&self.law(now, config, direction));
-        if self.port.found {
-            judged.verdict = Verdict::Inconclusive(Reason::Port);
-            judged.words = Reason::Port.words().into();
-        }
-        Some(judged)
     }
 }
 
-/// The longest slot: a result must not grow stale before the next one.
-const FRESH_SLOT: Span = Span::days(1);
+impl SpeedPromise {
+    /// A test runs, or is about to.
+    pub fn is_running(&self) -> bool {
+        self.promise.is_running()
+    }
+
+    fn verdicts(&self, cx: &Context<'_>) -> Vec<VerdictSummary> {
+        if Promise::sold(cx.config).is_none() {
+            return Vec::new();
+        }
+        let verdict = |direction| {
+            let (verdict, reason) = match self.promise.verdict(cx.now, cx.config, direction)?.verdict {
+                Verdict::Kept => ("kept", None),
+                Verdict::Broken => ("broken", None),
+                Verdict::Inconclusive(reason) => ("inconclusive", Some(reason.words().to_string())),
+            };
+            Some(VerdictSummary { direction, verdict: verdict.into(), reason })
+        };
+        Direction::ALL.into_iter().filter_map(verdict).collect()
+    }
+
+    /// Lets time pass, and does what came of this step.
+    fn go_on(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        self.promise.advance(&scene(cx, self.goes_on), &mut self.turns);
+        if self.promise.moments() != self.moments {
+            out.disturb();
+        }
+        for turn in std::mem::take(&mut self.turns) {
+            match turn {
+                Turn::Measure { order, reserved } => {
+                    if reserved {
+                        out.save();
+                    }
+                    let text = format!(
+                        "speed test {}: {} at server {}, at most {} and {}",
+                        order.test.0,
+                        order.direction.name(),
+                        order.server,
+                        order.seconds_most,
+                        order.bytes_most
+                    );
+                    out.note(Level::Info, text);
+                    out.push(Action::MeasureSpeed(order));
+                }
+                Turn::Abort(test) => out.push(Action::AbortSpeed { test }),
+                Turn::Note(level, text) => out.note(level, text),
+                Turn::Short(cause) => self.short(cx, cause, out),
+                Turn::Back(cause) => self.back(cx, cause, out),
+            }
+        }
+    }
+
+    /// Something is short of the promise.
+    fn short(&mut self, cx: &Context<'_>, cause: Cause, out: &mut Outbox) {
+        let why = self.why_short(cx, cause);
+        if let Some(shortfall) = &mut self.promise.shortfall {
+            shortfall.causes.insert(cause);
+            self.tell(cx, EventName::IncidentUpdated, &why, out);
+            self.renew_callback(cx, out);
+            return;
+        }
+        let id = out.incident_id(cx, cx.now);
+        let opened = cx.stamp(cx.now);
+        self.promise.shortfall = Some(Shortfall {
+            id,
+            causes: BTreeSet::from([cause]),
+            opened,
+            opened_at: cx.now,
+            callback: None,
+        });
+        self.tell(cx, EventName::IncidentOpened, &why, out);
+        self.call(cx, out);
+    }
+
+    /// Something is at the promise again.
+    fn back(&mut self, cx: &Context<'_>, cause: Cause, out: &mut Outbox) {
+        let Some(shortfall) = &mut self.promise.shortfall else { return };
+        if !shortfall.causes.remove(&cause) {
+            return;
+        }
+        let why = format!("{}: at the promise again", cause.name());
+        if !shortfall.causes.is_empty() {
+            self.tell(cx, EventName::IncidentUpdated, &why, out);
+            self.renew_callback(cx, out);
+            return;
+        }
+        let Some(shortfall) = self.promise.shortfall.take() else { return };
+        let public = public_shortfall(cx, &shortfall);
+        aside::close(cx, out, public, &why, shortfall.callback, shortfall.opened_at);
+    }
+
+    fn why_short(&self, cx: &Context<'_>, cause: Cause) -> String {
+        let direction = match cause {
+            Cause::Port => {
+                let speed = self.promise.port.speed.unwrap_or_default();
+                let sold = Promise::sold(cx.config).unwrap_or_default();
+                return format!("the port negotiated {speed}, {sold} were promised; fault domain link");
+            }
+            Cause::Download => Direction::Download,
+            Cause::Upload => Direction::Upload,
+        };
+        let words = self.promise.verdict(cx.now, cx.config, direction).map_or(String::new(), |j| j.words);
+        format!(
+            "{} is short of the promise by rule {}: {words}",
+            direction.name(),
+            cx.config.promise.rule.name()
+        )
+    }
+
+    fn tell(&self, cx: &Context<'_>, name: EventName, why: &str, out: &mut Outbox) {
+        let Some(shortfall) = &self.promise.shortfall else { return };
+        out.announce(cx, public_shortfall(cx, shortfall), News::new(name, cx.now, why));
+    }
+
+    /// What is wrong, with the share of the promise that is left, and what shows it.
+    fn shown(&self, cx: &Context<'_>) -> (Vec<Issue>, Evidence) {
+        let promise = &self.promise;
+        let language = cx.config.device.language;
+        let (mut issues, mut facts, mut samples, mut rules) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let stamp = cx.stamp(cx.now);
+        let mut fact = |name: &str, subject: &str, detail: String| {
+            facts.push(Fact { at: stamp.clone(), name: name.into(), subject: subject.into(), detail });
+        };
+        let (causes, domain) = promise
+            .shortfall
+            .as_ref()
+            .map_or((BTreeSet::new(), Domain::Unknown), |s| (s.causes.clone(), s.domain()));
+        for cause in causes {
+            let code = format!("speed.{}", cause.name());
+            let direction = match cause {
+                Cause::Port => {
+                    let speed = promise.port.speed.unwrap_or_default();
+                    let sold = Promise::sold(cx.config).unwrap_or_default();
+                    let device = cx.config.line.device.as_deref().unwrap_or("wan");
+                    fact("link.speed", device, format!("negotiated {speed}, {sold} were promised"));
+                    rules.push("the port's negotiated rate is below the highest promised one".to_string());
+                    let description = words::short_port(language, speed, sold);
+                    issues.push(Issue { kind: "speed".into(), code, description });
+                    continue;
+                }
+                Cause::Download => Direction::Download,
+                Cause::Upload => Direction::Upload,
+            };
+            let Some(judged) = promise.verdict(cx.now, cx.config, direction) else { continue };
+            let side = promise.side(direction);
+            // Those that are short carry it; should a port hide them, the last ones do.
+            let carried: Vec<usize> =
+                judged.carried.iter().copied().filter(|&at| side.samples[at].short).collect();
+            let median = side.median(&carried).unwrap_or_default();
+            let usual = reference(rates(cx.config, direction)).unwrap_or_default();
+            let share = rule::share(median, usual);
+            let name = direction.name();
+            let detail = format!(
+                "the middle one of {} short results is {median}: {share} of the normal {usual}; {} had to be shown",
+                carried.len(),
+                side.bar().unwrap_or_default()
+            );
+            fact("speed.share", name, detail);
+            let ((busy_short, busy), (other_short, other)) = side.by_hours();
+            let detail = format!(
+                "18 to 24 h: {busy_short} of {busy} results short; in the other hours: {other_short} of {other}"
+            );
+            fact("speed.busy_hours", name, detail);
+            let asked: BTreeSet<u8> = carried.iter().filter_map(|&at| side.samples[at].server()).collect();
+            for at in asked {
+                if let Some(url) = cx.config.speed.servers.get(usize::from(at)) {
+                    fact("speed.server", url, format!("gave short {name} results"));
+                }
+            }
+            for &at in &carried[carried.len().saturating_sub(SHOWN)..] {
+                samples.push(sample(cx, direction, &side.samples[at], usual));
+            }
+            let rule = cx.config.promise.rule;
+            let how = match rule {
+                Rule::Sequential => format!(
+                    "a test below {} adds 1.54 to a score, another one takes 1.04 from it, 5.25 is a finding; ",
+                    side.bar().unwrap_or_default()
+                ),
+                // Their own words say it.
+                Rule::Bnetza2021 | Rule::Ctu2021 | Rule::Fcc8080 | Rule::Share { .. } => String::new(),
+            };
+            rules.push(format!("{} ({name}): {how}{}", rule.name(), judged.words));
+            let description = words::short_rate(language, direction, median, usual, share);
+            issues.push(Issue { kind: "speed".into(), code, description });
+        }
+        let evidence = Evidence {
+            finding: Some(Finding::ShortRate),
+            fault_domain: domain,
+            facts,
+            samples,
+            rule: rules.join("; "),
+            recorder: None,
+        };
+        (issues, evidence)
+    }
+
+    /// The area's notice holds no more: the customer is told what was found meanwhile and is so still.
+    fn make_up_for_notice(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        if self.promise.shortfall.as_ref().is_some_and(|s| s.callback.is_none()) {
+            self.call(cx, out);
+        }
+    }
+
+    fn call(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        if cx.facts.area.waits {
+            out.note(Level::Info, "no callback about the speed while the area's notice holds".into());
+            return;
+        }
+        let (mut issues, evidence) = self.shown(cx);
+        if issues.is_empty() {
+            return;
+        }
+        let Some(shortfall) = &self.promise.shortfall else { return };
+        let (opened, opened_at, incident) =
+            (shortfall.opened.clone(), shortfall.opened_at, shortfall.id.clone());
+        let trigger = Trigger { dimension: Dimension::Data, name: "speed".into() };
+        let issue = issues.remove(0);
+        let callback_id = out.callback_id(cx);
+        out.signal(Signal::CallWanted(Box::new(CallWanted {
+            callback_id: callback_id.clone(),
+            trigger,
+            severity: Severity::Routine,
+            issue,
+            evidence,
+            opened,
+            opened_at,
+            incident_id: Some(incident),
+            remedies: Vec::new(),
+        })));
+        if let Some(shortfall) = &mut self.promise.shortfall {
+            shortfall.callback = Some(callback_id);
+        }
+    }
+
+    /// What is wrong has changed: who is about to call should know.
+    fn renew_callback(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let Some(callback_id) = self.promise.shortfall.as_ref().and_then(|s| s.callback.clone()) else {
+            return;
+        };
+        if !cx.facts.callback(&callback_id).is_some_and(Live::is_live) {
+            return;
+        }
+        let (issues, evidence) = self.shown(cx);
+        let change = Box::new(Change::Shown { issues, evidence });
+        out.signal(Signal::CallChanged { callback_id, change });
+    }
+}

@@ -35,522 +35,398 @@
 //! Memory: [`YOUNG`] echoes of 24 bytes, twice [`WINDOWS`] windows of 40, and for each target 66 bytes of round trips and
 //! 4 of losses: 3.1 kB with three targets, 4.3 kB with sixteen. Nothing is allocated for an echo.
 
-mod tell;
+pub mod measure;
+pub mod policy;
+pub mod status;
 
-pub use tell::{LoadedStatus, MeasureStatus, Standing, Status};
+pub use measure::Measure;
+pub use policy::*;
+pub use status::{LoadedStatus, MeasureStatus, Standing, Status};
 
-use crate::observation::TargetId;
-use crate::speed::Figures;
-use linekeeper_contract::message::{Domain, Finding, Stamp};
-use linekeeper_contract::units::{Mono, Permille, Rate, Span};
-use linekeeper_contract::vocabulary::Direction;
-use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
+use super::aside;
+use super::callback::change::CallWanted;
+use super::concern::{Concern, NEVER, Quiet, Rest};
+use super::context::Context;
+use super::outage::line::LineState;
+use super::outbox::{News, Outbox};
+use super::promise::policy::{Promise, UP_FOR, quiet_most};
+use super::signal::Signal;
+use super::snapshot::{Kept, Parts};
+use super::words;
+use crate::action::Level;
+use crate::config::Config;
+use crate::observation::{Counted, Observation};
+use crate::speed::SpeedOutcome;
+use linekeeper_contract::message::{self, Dimension, EventName, Evidence, Fact, Issue, Severity, Trigger};
+use linekeeper_contract::units::{LocalTime, Mono, Permille, Span};
+use policy::{Class, Judged, Loaded, Poor, Window};
+use serde_json::{Value, json};
 
-/// The least length of a window. A minute: a burst of losses, a change of routes, a page that loads are over.
-pub const WINDOW: Span = Span::minutes(1);
-/// Windows that are remembered, of each kind.
-pub const WINDOWS: usize = 10;
-/// So many of them decide. Eight of ten: two may have been good by chance while it lasts, and no burst of less than six
-/// whole windows reaches it.
-pub const ENOUGH: usize = 8;
-/// The share of the promised round trip at which a window is fine. Nine tenths, and not half as in mwan3 (1000 and 500 ms)
-/// or two fifths as in pfSense (500 and 200 ms): their limits are far above what a sound line does, a promise is not, and a
-/// sound line that always takes four fifths of it must be able to recover.
-pub const FINE_LATENCY: Permille = Permille(900);
-/// The share of the promised loss at which a window is fine. Half, as in pfSense (20 and 10 %); mwan3 takes a quarter (40
-/// and 10 %).
-pub const FINE_LOSS: Permille = Permille(500);
-/// Answers of each target in rotation after which a window of round trips may end.
-pub const ANSWERS: u32 = 30;
-/// Of so few answers of a target the 95th percentile is its longest one: none is told.
-const ANSWERS_LEAST: u16 = 20;
-/// Echoes after which a window of losses may end, however high the limit.
-pub const ECHOES: u32 = 60;
-/// How long an echo is put aside: the sensor gives one up after 5 s, and the counters may be a second late.
-pub const HOLD: Span = Span::seconds(6);
-/// How long after a disturbance echoes do not count: a modem's queue that was filled is empty after two seconds.
-pub const CALM: Span = Span::seconds(2);
-/// Echoes put aside at most. Ten a second (`probe.interval` is 100 ms at least) for [`HOLD`], and some more after losses.
-pub const YOUNG: usize = 96;
-/// Targets at most, as in `probe.targets`.
-const TARGETS: usize = 16;
-/// Where no rate was sold and next to nothing was seen: this fills no line.
-const LITTLE: Rate = Rate(64_000);
-/// Tenths of the limit, in which round trips are counted; the last step holds all that is longer.
-const STEPS: usize = 32;
-/// Echoes of the gateway, beside failing windows, from which its part can be told.
-const GATEWAY_ASKED: u32 = 20;
-
-/// What is judged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Measure {
-    /// Round trips.
-    Latency,
-    /// Losses.
-    Loss,
+/// The line's quality.
+#[derive(Debug, Clone, Default)]
+pub struct LineQuality {
+    quality: Quality,
 }
 
-impl Measure {
-    /// Both.
-    pub const ALL: [Measure; 2] = [Measure::Latency, Measure::Loss];
-
-    /// What is found when it is bad.
-    pub const fn finding(self) -> Finding {
-        match self {
-            Measure::Latency => Finding::HighLatency,
-            Measure::Loss => Finding::Loss,
-        }
-    }
-}
-
-/// What is to be said or done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
-    /// It is worse than was promised.
-    Found(Measure),
-    /// It still is, long after it was found.
-    Lasts(Measure),
-    /// It is over.
-    Over(Measure),
-}
-
-/// The rest of the judge's world, as far as it matters here.
-#[derive(Debug, Clone, Copy)]
-pub struct Scene {
-    /// Now.
-    pub now: Mono,
-    /// The line is up, for a while, and nothing of ours disturbs it.
-    pub fit: bool,
-    /// Bit/s towards and from the customer since the last counters; `None`: they told nothing.
-    pub traffic: Option<(u64, u64)>,
-    /// Up to which rates the line is quiet, where rates were sold.
-    pub quiet: Option<(Rate, Rate)>,
-    /// The same as a share of the most that was seen.
-    pub quiet_share: Permille,
-    /// Far targets in rotation.
-    pub targets: u32,
-    /// The promised round trip.
-    pub latency: Option<Span>,
-    /// The promised loss.
-    pub loss: Option<Permille>,
-    /// How long it lasts before the customer is to be called.
-    pub lasts: Span,
-}
-
-/// A steady echo whose worth is not known yet: when it was sent, to whom, and its round trip in microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Young(Mono, TargetId, Option<u32>);
-
-/// One target's round trips in tenths of the limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Trips {
-    answers: u16,
-    steps: [u16; STEPS],
-}
-
-impl Trips {
-    fn take(&mut self, rtt_us: u32, limit_us: u64) {
-        // Step n holds what is above n tenths of the limit, up to n + 1 tenths.
-        let step = (u64::from(rtt_us) * 10).div_ceil(limit_us.max(1)).max(1) - 1;
-        let step = usize::try_from(step).unwrap_or(STEPS).min(STEPS - 1);
-        self.answers = self.answers.saturating_add(1);
-        self.steps[step] = self.steps[step].saturating_add(1);
+impl Concern for LineQuality {
+    fn new(_config: &Config) -> LineQuality {
+        LineQuality::default()
     }
 
-    /// The step of the 95th percentile, by the nearest rank.
-    fn p95(&self) -> Option<u32> {
-        if self.answers < ANSWERS_LEAST {
-            return None;
-        }
-        let rank = (u32::from(self.answers) * 95).div_ceil(100);
-        let mut passed = 0;
-        for (step, count) in self.steps.iter().enumerate() {
-            passed += u32::from(*count);
-            if passed >= rank {
-                return u32::try_from(step).ok();
+    fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        match seen {
+            Observation::Started(_) => self.quality.started(cx.now),
+            Observation::SpeedEnded(ended) => {
+                if let SpeedOutcome::Measured(figures) = &ended.outcome {
+                    self.quality.tested(cx.now, ended.direction, figures);
+                }
             }
+            Observation::EchoAnswered { target, rtt_us, .. } => {
+                if let Some(sent) = cx.facts.line.steady.filter(|_| is_promised(cx.config)) {
+                    self.quality.saw(sent, *target, Some(*rtt_us));
+                }
+            }
+            Observation::EchoLost { target, .. } => {
+                if let Some(sent) = cx.facts.line.steady.filter(|_| is_promised(cx.config)) {
+                    self.quality.saw(sent, *target, None);
+                }
+            }
+            Observation::Counted(counted) => self.weigh(cx, counted, out),
+            _ => {}
         }
+    }
+
+    fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
         None
     }
-}
 
-/// One target's echoes, and how many of them were lost.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Drops {
-    asked: u16,
-    lost: u16,
-}
+    fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
+        let may = match quiet {
+            // It takes in each echo; when something comes of one it says so.
+            Quiet::Watched => true,
+            Quiet::Passed { longest_us } => !is_promised(cx.config) || self.quality.rests(longest_us),
+        };
+        may.then_some(NEVER)
+    }
 
-impl Drops {
-    /// Loses a larger share.
-    fn worse_than(&self, other: &Drops) -> bool {
-        u32::from(self.lost) * u32::from(other.asked) > u32::from(other.lost) * u32::from(self.asked)
+    fn keeps(seen: &Observation) -> bool {
+        matches!(
+            seen,
+            Observation::EchoAnswered { .. } | Observation::EchoLost { .. } | Observation::Counted(_)
+        )
+    }
+
+    fn rested(&mut self, _cx: &Context<'_>, rest: &Rest<'_>) {
+        self.quality.rested(rest.by);
+    }
+
+    fn fill_status(&self, cx: &Context<'_>, into: &mut super::status::Status) {
+        into.quality = self.status(cx);
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("quality", &self.quality);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.quality = kept.get("quality")?;
+        Ok(())
     }
 }
 
-/// What the operator's first router said in a window.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Gateway {
-    answered: u16,
-    lost: u16,
-    /// Answers above the promised round trip.
-    late: u16,
+/// The limits that were promised, as they are judged: microseconds, permille.
+fn promised(config: &Config, measure: Measure) -> Option<u64> {
+    match measure {
+        Measure::Latency => config.promise.latency.map(|span| span.0 * 1_000),
+        Measure::Loss => config.promise.loss.map(|share| share.0.into()),
+    }
 }
 
-impl Gateway {
-    fn take(&mut self, rtt_us: Option<u32>, limit_us: Option<u64>) {
-        let counted = match rtt_us {
-            Some(_) => &mut self.answered,
-            None => &mut self.lost,
-        };
-        *counted = counted.saturating_add(1);
-        if rtt_us.zip(limit_us).is_some_and(|(rtt, limit)| u64::from(rtt) > limit) {
-            self.late = self.late.saturating_add(1);
+/// Whether anything of it was promised.
+fn is_promised(config: &Config) -> bool {
+    Measure::ALL.into_iter().any(|measure| promised(config, measure).is_some())
+}
+
+fn public_poor(cx: &Context<'_>, measure: Measure, poor: &Poor) -> message::Incident {
+    aside::public(cx, &poor.id, measure.finding(), poor.domain, &poor.opened)
+}
+
+impl Window {
+    /// Microseconds, or permille.
+    fn value(&self, measure: Measure, limit: u64) -> u64 {
+        match measure {
+            Measure::Latency => u64::from(self.bad) * limit / 10,
+            Measure::Loss => u64::from(self.bad) * 1_000 / u64::from(self.of.max(1)),
         }
     }
-}
-
-/// How a window ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Class {
-    Failing,
-    Between,
-    Fine,
-}
-
-/// A window that ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Window {
-    began: Mono,
-    ended: Mono,
-    /// The 95th percentile in tenths of the limit (not above that), or the echoes lost.
-    bad: u32,
-    /// Of so many answers, or echoes.
-    of: u32,
-    class: Class,
-    gateway: Gateway,
-}
-
-/// The incident of one measure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Poor {
-    id: String,
-    domain: Domain,
-    /// When the first of its windows began.
-    opened: Stamp,
-    opened_at: Mono,
-    callback: Option<String>,
-}
-
-/// One measure's windows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct Judged {
-    /// The limit by which they were judged, microseconds or permille.
-    limit: u64,
-    /// When the window in course has begun.
-    began: Option<Mono>,
-    gateway: Gateway,
-    windows: VecDeque<Window>,
-    poor: Option<Poor>,
 }
 
 impl Judged {
-    fn count(&self, class: Class) -> usize {
-        self.windows.iter().filter(|w| w.class == class).count()
-    }
-
-    /// The window in course is old enough. What was sent within [`HOLD`] is not in it yet.
-    fn ripe(&self, now: Mono) -> bool {
-        self.began.is_some_and(|began| now.since(began) >= WINDOW + HOLD)
-    }
-
-    /// It ends.
-    fn end(&mut self, scene: &Scene, measure: Measure, bad: u32, of: u32, class: Class) -> Option<Turn> {
-        let began = self.began.take()?;
-        let gateway = std::mem::take(&mut self.gateway);
-        if self.windows.len() >= WINDOWS {
-            self.windows.pop_front();
-        }
-        self.windows.push_back(Window { began, ended: scene.now - HOLD, bad, of, class, gateway });
-        match &self.poor {
-            None if self.count(Class::Failing) >= ENOUGH => Some(Turn::Found(measure)),
-            None => None,
-            Some(_) if self.count(Class::Fine) >= ENOUGH => Some(Turn::Over(measure)),
-            Some(poor) => {
-                let lasts = class == Class::Failing && scene.now.since(poor.opened_at) >= scene.lasts;
-                (lasts && poor.callback.is_none()).then_some(Turn::Lasts(measure))
-            }
-        }
-    }
-
-    fn failing(&self) -> impl Iterator<Item = &Window> {
-        self.windows.iter().filter(|w| w.class == Class::Failing)
-    }
-
-    /// What the first router said in the windows that failed.
-    fn domain(&self, measure: Measure) -> Domain {
-        let sum = |of: fn(&Window) -> u32| self.failing().map(of).fold(0u64, |sum, n| sum + u64::from(n));
-        let answered = sum(|w| w.gateway.answered.into());
-        let asked = answered + sum(|w| w.gateway.lost.into());
-        if answered == 0 || asked < u64::from(GATEWAY_ASKED) {
-            return Domain::Unknown;
-        }
+    /// The figure that the failing windows show: the middle one of their percentiles, or their losses together.
+    fn figure(&self, measure: Measure) -> u64 {
         match measure {
-            Measure::Latency if sum(|w| w.gateway.late.into()) * 20 > answered => Domain::Access,
-            Measure::Latency => Domain::Upstream,
+            Measure::Latency => {
+                let mut all: Vec<u64> = self.failing().map(|w| w.value(measure, self.limit)).collect();
+                all.sort_unstable();
+                all.get(all.len() / 2).copied().unwrap_or_default()
+            }
             Measure::Loss => {
-                let (gone, lost, of) = (sum(|w| w.gateway.lost.into()), sum(|w| w.bad), sum(|w| w.of));
-                // Half of what the far ones lose is too much for chance; three that should be lost and are not as well.
-                if gone >= 2 && gone * of * 2 >= lost * asked {
-                    Domain::Access
-                } else if lost * asked >= 3 * of {
-                    Domain::Upstream
-                } else {
-                    Domain::Unknown
-                }
+                let sum = |of: fn(&Window) -> u32| self.failing().map(of).fold(0, |n, m| n + u64::from(m));
+                sum(|w| w.bad) * 1_000 / sum(|w| w.of).max(1)
             }
         }
     }
 }
 
-/// Round trips beside and under a speed test's load, microseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-struct Loaded {
-    at: Mono,
-    idle_us: Option<u32>,
-    loaded_us: u32,
+impl Measure {
+    /// A figure or a limit in words: `"52 ms"`, `"1.5 %"`.
+    fn words(self, value: u64) -> String {
+        match self {
+            Measure::Latency => Span(value / 1_000).to_string(),
+            Measure::Loss => Permille(u16::try_from(value).unwrap_or(1_000)).to_string(),
+        }
+    }
+
+    /// What the figure is.
+    const fn what(self) -> &'static str {
+        match self {
+            Measure::Latency => "the 95th percentile of round trips",
+            Measure::Loss => "the share of echoes lost",
+        }
+    }
 }
 
-/// All that is known of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Quality {
-    young: VecDeque<Young>,
-    /// Nothing that was sent before counts.
-    calm_from: Mono,
-    /// The most that was seen each way in a second.
-    most: (u64, u64),
-    trips: Vec<Trips>,
-    drops: Vec<Drops>,
-    latency: Judged,
-    loss: Judged,
-    /// Of the last test each way.
-    loaded: (Option<Loaded>, Option<Loaded>),
+impl LineQuality {
+    /// Weighs what the counters show together with the echoes.
+    fn weigh(&mut self, cx: &Context<'_>, counted: &Counted, out: &mut Outbox) {
+        let (facts, config) = (cx.facts, cx.config);
+        if !is_promised(config) && !self.quality.is_open() {
+            return;
+        }
+        let line = &facts.line;
+        let broken = facts.broken().is_some_and(|(i, _)| !i.finding.is_of_service());
+        let settled = line.state == LineState::Up && cx.now.since(line.since) >= UP_FOR;
+        let told = !counted.reset && counted.over > Span::ZERO;
+        let scene = Scene {
+            now: cx.now,
+            fit: settled && !broken && !line.loaded && facts.remedy.is_none(),
+            traffic: line.traffic.filter(|_| told),
+            quiet: Promise::sold(config).map(|_| quiet_most(config)),
+            quiet_share: config.speed.quiet.share,
+            targets: line.in_rotation,
+            latency: config.promise.latency,
+            loss: config.promise.loss,
+            lasts: config.callback.quality,
+        };
+        let mut turns = Vec::new();
+        self.quality.counted(&scene, &mut turns);
+        if !turns.is_empty() {
+            out.disturb();
+        }
+        for turn in turns {
+            match turn {
+                Turn::Found(measure) => self.poor(cx, measure, out),
+                Turn::Lasts(measure) => self.call(cx, measure, out),
+                Turn::Over(measure) => self.good_again(cx, measure, out),
+            }
+        }
+    }
+
+    /// Worse than was promised.
+    fn poor(&mut self, cx: &Context<'_>, measure: Measure, out: &mut Outbox) {
+        let judged = self.quality.of(measure);
+        let Some(opened_at) = judged.failing().map(|w| w.began).min() else { return };
+        let domain = judged.domain(measure);
+        let why = format!("{}; fault domain {}", self.why_poor(measure), domain.name());
+        let id = out.incident_id(cx, opened_at);
+        let opened = cx.stamp(opened_at);
+        let poor = Poor { id, domain, opened, opened_at, callback: None };
+        let public = public_poor(cx, measure, &poor);
+        self.quality.of_mut(measure).poor = Some(poor);
+        out.announce(cx, public, News::new(EventName::IncidentOpened, cx.now, &why));
+        if cx.now.since(opened_at) >= cx.config.callback.quality {
+            self.call(cx, measure, out);
+        }
+    }
+
+    /// It is over.
+    fn good_again(&mut self, cx: &Context<'_>, measure: Measure, out: &mut Outbox) {
+        let Some(poor) = self.quality.of_mut(measure).poor.take() else { return };
+        let judged = self.quality.of(measure);
+        let why = match judged.windows.back() {
+            Some(last) => format!(
+                "{} is {} in the last window, {} of {} were fine",
+                measure.what(),
+                measure.words(last.value(measure, judged.limit)),
+                judged.count(Class::Fine),
+                judged.windows.len()
+            ),
+            None => "it is not promised any more, or differently".into(),
+        };
+        let public = public_poor(cx, measure, &poor);
+        aside::close(cx, out, public, &why, poor.callback, poor.opened_at);
+    }
+
+    fn why_poor(&self, measure: Measure) -> String {
+        let judged = self.quality.of(measure);
+        format!(
+            "{} is {}, {} was promised; above it in {} of the last {} windows",
+            measure.what(),
+            measure.words(judged.figure(measure)),
+            measure.words(judged.limit),
+            judged.count(Class::Failing),
+            judged.windows.len()
+        )
+    }
+
+    /// Asks for the customer to be called about it.
+    fn call(&mut self, cx: &Context<'_>, measure: Measure, out: &mut Outbox) {
+        let Some(poor) = self.quality.of(measure).poor.clone() else { return };
+        if cx.facts.area.waits {
+            out.note(Level::Debug, format!("incident {}: a notice holds, no callback now", poor.id));
+            return;
+        }
+        let judged = self.quality.of(measure);
+        let (figure, limit) = (measure.words(judged.figure(measure)), measure.words(judged.limit));
+        let finding = measure.finding();
+        let issue = Issue {
+            kind: "quality".into(),
+            code: format!("{}.{}", finding.name(), poor.domain.name()),
+            description: words::quality(cx.config.device.language, measure, &figure, &limit),
+        };
+        let evidence = Evidence {
+            finding: Some(finding),
+            fault_domain: poor.domain,
+            facts: self.facts(cx, measure),
+            samples: judged.windows.iter().map(|w| self.sample(cx, measure, w)).collect(),
+            rule: self.why_poor(measure),
+            recorder: None,
+        };
+        let trigger = Trigger { dimension: Dimension::Data, name: finding.name().into() };
+        let callback_id = out.callback_id(cx);
+        out.signal(Signal::CallWanted(Box::new(CallWanted {
+            callback_id: callback_id.clone(),
+            trigger,
+            severity: Severity::Routine,
+            issue,
+            evidence,
+            opened: poor.opened,
+            opened_at: poor.opened_at,
+            incident_id: Some(poor.id),
+            remedies: Vec::new(),
+        })));
+        if let Some(poor) = &mut self.quality.of_mut(measure).poor {
+            poor.callback = Some(callback_id);
+        }
+    }
+
+    fn facts(&self, cx: &Context<'_>, measure: Measure) -> Vec<Fact> {
+        let quality = &self.quality;
+        let judged = quality.of(measure);
+        let mut facts = Vec::new();
+        let mut fact = |at: Mono, name: &str, subject: &str, detail: String| {
+            facts.push(Fact { at: cx.stamp(at), name: name.into(), subject: subject.into(), detail });
+        };
+        let sum = |of: fn(&Window) -> u32| judged.failing().map(of).fold(0, |n: u64, m| n + u64::from(m));
+        let (answered, lost) = (sum(|w| w.gateway.answered.into()), sum(|w| w.gateway.lost.into()));
+        let (name, asked, detail) = match measure {
+            Measure::Latency => {
+                let late = sum(|w| w.gateway.late.into());
+                (
+                    "latency.p95",
+                    "answers",
+                    format!("{late} of its {answered} answers took longer than was promised"),
+                )
+            }
+            Measure::Loss => {
+                let asked = answered + lost;
+                (
+                    "loss.share",
+                    "echoes",
+                    format!("{lost} of {asked} echoes to it were lost in the same windows"),
+                )
+            }
+        };
+        let of = sum(|w| w.of);
+        fact(
+            cx.now,
+            name,
+            "line",
+            format!("{}; in {of} {asked} of the failing windows", self.why_poor(measure)),
+        );
+        let detail = if answered == 0 { "it answers no echoes".to_string() } else { detail };
+        fact(cx.now, "gateway.quality", "gateway", detail);
+        for loaded in quality.loaded_status(cx.now) {
+            let idle = loaded.idle_us.map_or(String::new(), |us| format!(", {} ms before it", us / 1_000));
+            let detail = format!("{} ms under the load of our own test{idle}", loaded.loaded_us / 1_000);
+            fact(cx.now - Span(loaded.ms_ago), "latency.loaded", loaded.direction.name(), detail);
+        }
+        facts
+    }
+
+    fn sample(&self, cx: &Context<'_>, measure: Measure, window: &Window) -> Value {
+        let offset_minutes = cx.offset();
+        let at = |at: Mono| {
+            let wall = cx.clock.trusted(at)?;
+            Some(LocalTime { wall, offset_minutes })
+        };
+        let (from, to) = (at(window.began), at(window.ended));
+        let value = window.value(measure, self.quality.of(measure).limit);
+        let failing = window.class == Class::Failing;
+        match measure {
+            Measure::Latency => {
+                json!({ "from": from, "to": to, "p95_us": value, "answers": window.of, "failing": failing })
+            }
+            Measure::Loss => {
+                json!({ "from": from, "to": to, "lost": window.bad, "asked": window.of, "loss_permille": value, "failing": failing })
+            }
+        }
+    }
+
+    /// What may be told of it now; `None` where nothing was promised.
+    fn status(&self, cx: &Context<'_>) -> Option<Status> {
+        let quality = &self.quality;
+        let measure = |measure: Measure| {
+            let limit = promised(cx.config, measure)?;
+            let judged = quality.of(measure);
+            let last = judged.windows.back();
+            let value = |w: &Window| u32::try_from(w.value(measure, judged.limit)).unwrap_or(u32::MAX);
+            Some(MeasureStatus {
+                limit: u32::try_from(limit).unwrap_or(u32::MAX),
+                standing: match (&judged.poor, judged.windows.len() < WINDOWS) {
+                    (Some(_), _) => Standing::Broken,
+                    (None, true) => Standing::Unknown,
+                    (None, false) => Standing::Kept,
+                },
+                last: last.map(value),
+                last_ms_ago: last.map(|w| cx.now.since(w.ended).0),
+                failing: judged.count(Class::Failing),
+                windows: judged.windows.len(),
+                incident: judged.poor.as_ref().map(|poor| public_poor(cx, measure, poor)),
+            })
+        };
+        let (latency, loss) = (measure(Measure::Latency), measure(Measure::Loss));
+        if latency.is_none() && loss.is_none() {
+            return None;
+        }
+        Some(Status { latency, loss, loaded: quality.loaded_status(cx.now) })
+    }
 }
 
 impl Quality {
-    fn of(&self, measure: Measure) -> &Judged {
-        match measure {
-            Measure::Latency => &self.latency,
-            Measure::Loss => &self.loss,
-        }
+    fn is_open(&self) -> bool {
+        self.latency.poor.is_some() || self.loss.poor.is_some()
     }
 
-    fn of_mut(&mut self, measure: Measure) -> &mut Judged {
-        match measure {
-            Measure::Latency => &mut self.latency,
-            Measure::Loss => &mut self.loss,
-        }
-    }
-
-    /// A steady echo ended: the round trip in microseconds, or none: lost.
-    pub fn saw(&mut self, sent: Mono, target: TargetId, rtt_us: Option<u32>) {
-        if sent < self.calm_from {
-            return;
-        }
-        if self.young.len() >= YOUNG {
-            self.young.pop_front();
-        }
-        self.young.push_back(Young(sent, target, rtt_us));
-    }
-
-    /// Nothing that is known of the last seconds counts.
-    pub fn disturbed(&mut self, now: Mono) {
-        self.young.clear();
-        self.calm_from = now + CALM;
-    }
-
-    /// A new life of the process, perhaps with other targets: the windows in course are void.
-    pub fn started(&mut self, now: Mono) {
-        self.disturbed(now);
-        self.trips.clear();
-        self.drops.clear();
-        for judged in [&mut self.latency, &mut self.loss] {
-            (judged.began, judged.gateway) = (None, Gateway::default());
-        }
-    }
-
-    /// A speed test gave figures.
-    pub fn tested(&mut self, at: Mono, direction: Direction, figures: &Figures) {
-        let Some(loaded_us) = figures.loaded_rtt_us else { return };
-        let loaded = Some(Loaded { at, idle_us: figures.idle_rtt_us, loaded_us });
-        match direction {
-            Direction::Download => self.loaded.0 = loaded,
-            Direction::Upload => self.loaded.1 = loaded,
-        }
-    }
-
-    /// Whether the customer uses the line.
-    fn busy(&mut self, scene: &Scene) -> bool {
-        let Some((rx, tx)) = scene.traffic else { return true };
-        self.most = (self.most.0.max(rx), self.most.1.max(tx));
-        let part = |most: u64| {
-            let part = u128::from(most) * u128::from(scene.quiet_share.0) / 1_000;
-            u64::try_from(part).unwrap_or(u64::MAX).max(LITTLE.0)
+    fn loaded_status(&self, now: Mono) -> Vec<LoadedStatus> {
+        use linekeeper_contract::vocabulary::Direction;
+        let told = |(direction, loaded): (Direction, Option<Loaded>)| {
+            let Loaded { at, idle_us, loaded_us } = loaded?;
+            Some(LoadedStatus { direction, ms_ago: now.since(at).0, idle_us, loaded_us })
         };
-        let (down, up) = match scene.quiet {
-            Some((down, up)) => (down.0, up.0),
-            None => (part(self.most.0), part(self.most.1)),
-        };
-        rx > down || tx > up
+        [(Direction::Download, self.loaded.0), (Direction::Upload, self.loaded.1)]
+            .into_iter()
+            .filter_map(told)
+            .collect()
     }
-
-    /// The counters moved: about once a second. What the echoes of six seconds ago show can be told now.
-    pub fn counted(&mut self, scene: &Scene, turns: &mut Vec<Turn>) {
-        let now = scene.now;
-        let latency = scene.latency.map(|span| span.0.saturating_mul(1_000));
-        let loss = scene.loss.map(|share| u64::from(share.0));
-        for (measure, limit) in [(Measure::Latency, latency), (Measure::Loss, loss)] {
-            let judged = self.of_mut(measure);
-            if judged.limit != limit.unwrap_or(0) {
-                // Judged by another promise, or by none any more.
-                let poor = judged.poor.take();
-                *judged = Judged { limit: limit.unwrap_or(0), poor, ..Judged::default() };
-                if judged.poor.is_some() {
-                    turns.push(Turn::Over(measure));
-                }
-                match measure {
-                    Measure::Latency => self.trips.clear(),
-                    Measure::Loss => self.drops.clear(),
-                }
-            }
-        }
-        if latency.is_none() && loss.is_none() {
-            return;
-        }
-        if self.busy(scene) || !scene.fit {
-            self.disturbed(now);
-            return;
-        }
-        let Quality { young, trips, drops, latency: of_trips, loss: of_drops, .. } = self;
-        young.retain(|echo| {
-            let Young(sent, target, rtt_us) = *echo;
-            if now.since(sent) < HOLD {
-                return true;
-            }
-            if latency.is_some() {
-                let began = *of_trips.began.get_or_insert(sent);
-                of_trips.began = Some(began.min(sent));
-            }
-            if loss.is_some() {
-                let began = *of_drops.began.get_or_insert(sent);
-                of_drops.began = Some(began.min(sent));
-            }
-            if target == TargetId::GATEWAY {
-                of_trips.gateway.take(rtt_us, latency);
-                of_drops.gateway.take(rtt_us, latency);
-                return false;
-            }
-            if let (Some(rtt_us), Some(limit), Some(of)) = (rtt_us, latency, place(trips, target)) {
-                of.take(rtt_us, limit);
-            }
-            if let (Some(_), Some(of)) = (loss, place(drops, target)) {
-                of.asked = of.asked.saturating_add(1);
-                of.lost = of.lost.saturating_add(u16::from(rtt_us.is_none()));
-            }
-            false
-        });
-        if latency.is_some() && self.latency.ripe(now) {
-            turns.extend(self.end_trips(scene));
-        }
-        if loss.is_some() && self.loss.ripe(now) {
-            turns.extend(self.end_drops(scene));
-        }
-    }
-
-    /// Ends the window of round trips, if there are enough of them.
-    fn end_trips(&mut self, scene: &Scene) -> Option<Turn> {
-        let answers: u32 = self.trips.iter().map(|t| u32::from(t.answers)).sum();
-        if answers < ANSWERS * scene.targets.max(1) {
-            return None;
-        }
-        let (p95, of) = self.trips.iter().filter_map(|t| Some((t.p95()?, t.answers))).min()?;
-        self.trips.iter_mut().for_each(|t| *t = Trips::default());
-        // Step 9 reaches up to the limit.
-        let upto = p95 + 1;
-        let class = if upto > 10 {
-            Class::Failing
-        } else if upto * 100 <= u32::from(FINE_LATENCY.0) {
-            Class::Fine
-        } else {
-            Class::Between
-        };
-        self.latency.end(scene, Measure::Latency, upto, of.into(), class)
-    }
-
-    /// Ends the window of losses, if there are enough echoes without the worst target's.
-    fn end_drops(&mut self, scene: &Scene) -> Option<Turn> {
-        let limit = self.loss.limit.max(1);
-        let seen = || self.drops.iter().filter(|d| d.asked > 0);
-        let mut worst: Option<&Drops> = None;
-        if seen().count() > 1 {
-            for drops in seen() {
-                if worst.is_none_or(|worst| drops.worse_than(worst)) {
-                    worst = Some(drops);
-                }
-            }
-        }
-        let apart = worst.copied().unwrap_or_default();
-        let sum = |of: fn(&Drops) -> u16| seen().map(|d| u64::from(of(d))).sum::<u64>();
-        let asked = sum(|d| d.asked).saturating_sub(apart.asked.into());
-        let lost = sum(|d| d.lost).saturating_sub(apart.lost.into());
-        if asked < u64::from(ECHOES).max(1_000u64.div_ceil(limit)) {
-            return None;
-        }
-        self.drops.iter_mut().for_each(|d| *d = Drops::default());
-        let class = if lost * 1_000 > limit * asked {
-            Class::Failing
-        } else if lost * 1_000_000 <= limit * asked * u64::from(FINE_LOSS.0) {
-            Class::Fine
-        } else {
-            Class::Between
-        };
-        let whole = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
-        self.loss.end(scene, Measure::Loss, whole(lost), whole(asked), class)
-    }
-
-    /// A whole line, whose round trips are within this, changes nothing here: no window failed, nothing was lost.
-    pub fn rests(&self, longest_us: Option<u64>) -> bool {
-        let calm = |judged: &Judged| judged.poor.is_none() && judged.count(Class::Failing) == 0;
-        let limit = self.latency.limit;
-        let short = limit == 0
-            || longest_us.is_some_and(|us| us.saturating_mul(1_000) <= limit * u64::from(FINE_LATENCY.0));
-        let whole = self.drops.iter().all(|d| d.lost == 0) && self.young.iter().all(|y| y.2.is_some());
-        short && whole && calm(&self.latency) && calm(&self.loss)
-    }
-
-    /// So much time has passed in which everything was answered as before.
-    pub fn rested(&mut self, by: Span) {
-        let later = |at: &mut Mono| *at = *at + by;
-        self.young.iter_mut().for_each(|y| later(&mut y.0));
-        later(&mut self.calm_from);
-        for judged in [&mut self.latency, &mut self.loss] {
-            judged.began.iter_mut().for_each(later);
-        }
-    }
-}
-
-/// A target's place in a list that grows to it.
-fn place<T: Clone + Default>(list: &mut Vec<T>, target: TargetId) -> Option<&mut T> {
-    let at = usize::from(target.0);
-    if at >= TARGETS {
-        return None;
-    }
-    if list.len() <= at {
-        list.resize(at + 1, T::default());
-    }
-    list.get_mut(at)
 }

@@ -1,48 +1,8 @@
-//! Which repair, when, and how often.
-//!
-//! Policy, in prose:
-//!
-//! * A rung is taken only while the line is down for at least `outage.patience` (or names are dead, confirmed), only if it
-//!   makes sense in the fault domain and on this kind of line, and only one at a time.
-//! * A carrier that is away is left alone for [`CARRIER_PATIENCE`]: somebody plugs a cable in again, or a modem starts.
-//!   A link that is whole again is left alone for [`LINK_SETTLE`]: the line is about to come back.
-//! * While the carrier is away neither the modem's power is cut nor the gateway rebooted before it has been away for
-//!   `power-modem`'s settle time: a modem that starts, or trains anew after it lost synchronism, takes half a minute to
-//!   three and is then back by itself, and either rung would let it begin once more. It is given as long as it would be
-//!   given after its power was cut, and [`LINK_SETTLE`] once the carrier is back; all in all no longer than both from the
-//!   break on. What else the ladder has is tried meanwhile; the incident is not handed over before.
-//! * The order is the configured one, as the line's own record has it (`judge::record`): what healed before comes first,
-//!   what never did is left out.
-//! * After it the line has the rung's settle time to come back. If it does, the rung healed it; else the next rung
-//!   follows. A rung that could not be carried out costs no settle time. The proof is the same echoes, or the same
-//!   questions, that showed the fault.
-//! * Each rung is taken once in a pass. When none is left the incident is handed over; another pass comes after
-//!   `remedies.again`, doubled with each pass, up to [`AGAIN_MOST`].
-//! * A rung that a death of ours interrupted is put right by the next life and has its settle time too, as often as we
-//!   die; it counts as used but not as tried.
-//! * A line that broke again after a rung healed it may be healed by it again at once, within the budgets.
-//! * Each rung has a budget in any 24 hours, whatever the incidents, and one in each incident, however long it lasts.
-//! * **A memory that was lost costs no more than what is not known** ([`Ladder::forgot`]). How often each rung was taken
-//!   stands in a record of its own beside the snapshot too ([`crate::observation::Started::taken`]), written before the
-//!   remedy. By it each use counts as made at the loss, which is later than it was: what is left of the budgets can be
-//!   used at once, and no 24 hours ever see more than the budget. Only the reboot is barred for a day. A snapshot that is
-//!   older than the outbox counts as lost too.
-//! * Where that record is gone as well, all budgets count as spent: for 24 hours no rung is taken. An agent that loses all
-//!   every hour, or a gateway whose flash is full, would otherwise restart the customer's line for ever.
-//! * Without any memory, and without a sign that there ever was one, only the reboot is barred, and only if the gateway
-//!   booted less than [`FRESH_BOOT`] ago: that is how a reboot by us would look on a gateway whose store does not outlive
-//!   it. No reboot either while the store is in trouble.
-//! * A reboot is taken once in an incident at most, and not at all on a line where the last one that was carried out did
-//!   not help.
-//! * While somebody works on the gateway (an upgrade runs, an administrator is logged in) no rung is taken that would
-//!   disturb them; when nothing else is left the incident is handed over all the same, because a forgotten login must not
-//!   keep a customer waiting. When they are done the ladder goes on.
-//!
-//! All of it is in the snapshot: neither a crash nor our own reboot forgets what was tried.
+//! The ladder itself: which rung is next, and how often each was taken. The policy stands in [`super`].
 
-use super::diagnosis::{fits, makes_sense};
 use super::record::Records;
 use crate::config::Remedies;
+use crate::diagnosis::{fits, makes_sense};
 use crate::observation::{RemedyId, RemedyResult};
 use linekeeper_contract::message::Domain;
 use linekeeper_contract::units::{Mono, Span};
@@ -302,6 +262,11 @@ impl Ladder {
             self.again = Some(now + wait);
         }
         Next::Exhausted(self.again)
+    }
+
+    /// The number of the remedy that is taken next.
+    pub fn next_remedy(&self) -> RemedyId {
+        RemedyId(self.remedies + 1)
     }
 
     /// Takes a rung; gives its number.

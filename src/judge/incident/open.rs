@@ -1,10 +1,6 @@
-//! One finding's life, from its first evidence to its end. Short breaks do not make new ones.
-//!
-//! An incident opens when the line goes down and closes when it returns; if it breaks again within
-//! `outage.hold_down` the same incident opens again. With `outage.flapping` breaks in it it becomes `flapping`, and
-//! then it closes only after the line held for the hold-down.
+//! The incident in course, as every concern may see it.
 
-use super::outage::Cause;
+use crate::outage::line::Cause;
 use linekeeper_contract::message::{Domain, Fact, Finding, Remedy, Stamp};
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_contract::vocabulary::Rung;

@@ -1,36 +1,11 @@
-//! Which layers are asked, and when. What is asked costs others something: a DHCP server takes frequent questions for an
-//! attack, and a million gateways ask the same resolvers.
-//!
-//! Policy, in prose:
-//!
-//! * When the line is silent the gateway's address is asked at once ([`Ask::Neighbour`]), for a silence that lasts a
-//!   second even before it is an outage, so that its answer is there when the outage is declared. If the gateway answers
-//!   echoes nothing need be asked. If its address is answered, DHCP is asked next (on PPPoE lines the concentrator,
-//!   which has no address, first).
-//! * Without an address or a default route the giver of addresses is asked, and the concentrator when the session's device
-//!   is gone. Without a carrier nobody is.
-//! * All of it is asked again while the break lasts, each time twice as late as before ([`FIRST`], [`MOST`]). DHCP and
-//!   PPPoE are asked [`ACCESS_PER_HOUR`] times in any hour at most, whatever breaks.
-//! * The ladder waits for the first answer that may place a break or be its evidence, [`PLACE_MOST`] at most.
-//! * What is under way when a remedy begins is not believed: the remedy takes the line down itself. Nothing is asked
-//!   while it is carried out.
-//! * On a line that is up, names are asked every `name.every` and the web every `web.every`, at a moment that is
-//!   hashed from the device; on a metered line [`METERED`] times as seldom; [`AFTER_RETURN`] after each return. What is
-//!   wrong is asked again after [`CONFIRM`] and counts when it is wrong [`CONFIRMED`] times in a row. While it lasts it
-//!   is asked again, later and later; after a remedy for it at once.
-//! * Where names are wrong the web is asked at once, and waited for: a login page answers for every name.
-//! * Resolvers that never answered on this line are no fault of it: somebody configured them wrongly, or they are not to
-//!   be asked over it. Silence of theirs counts once one has answered, or where an independent one answers.
-//! * Who orders a diagnosis has each layer of the line asked at once that can be asked as the line is: not without a carrier,
-//!   names and the web on a line that is up, none while a remedy is carried out, none that answered within [`CONFIRM`]. Of DHCP's
-//!   and PPPoE's questions half are kept for a break.
-//! * A word that does not come within the check's time limit and [`WORD_LATE`] is taken for "not checked".
+//! What is asked of the layers, and what came back. The policy stands in [`super`].
 
-use super::diagnosis::{GatewayEcho, Seen};
-use super::outage::{Cause, LineState};
 use crate::action::Action;
 use crate::check::{Ask, CheckId, CheckOrder, Checked, REPLIES, Reply, Said};
 use crate::config::Config;
+use crate::diagnosis::{GatewayEcho, Seen};
+use crate::outage::line::{Cause, LineState};
+use crate::text::short;
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_contract::vocabulary::Protocol;
 use serde::{Deserialize, Serialize};
@@ -376,6 +351,11 @@ impl Checks {
         self.quiet = now;
     }
 
+    /// How often anything was asked, and what is under way: where neither differs, nobody was asked and nobody given up.
+    pub fn course(&self) -> (u64, usize) {
+        (self.number, self.layers.iter().filter(|l| l.asked.is_some()).count())
+    }
+
     /// Whether anything is under way.
     pub fn asks(&self) -> bool {
         self.layers.iter().any(|l| l.asked.is_some())
@@ -553,12 +533,12 @@ pub fn sum_up(checked: &Checked, asked: Mono) -> Verdict {
         Some(reply) => Verdict {
             asked,
             said: reply.said,
-            whom: super::short(&reply.whom).to_string(),
+            whom: short(&reply.whom).to_string(),
             detail: match reply.took_us {
                 Some(us) => {
-                    format!("{} ({} ms)", super::short(&reply.detail), us.div_ceil(1_000))
+                    format!("{} ({} ms)", short(&reply.detail), us.div_ceil(1_000))
                 }
-                None => super::short(&reply.detail).to_string(),
+                None => short(&reply.detail).to_string(),
             },
             resolver,
         },

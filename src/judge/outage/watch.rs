@@ -1,34 +1,13 @@
-//! Is the line up? Fast, from echoes, link events and counters.
-//!
-//! Policy, in prose:
-//!
-//! * In quiet times one far target after the other is asked, one echo per `probe.interval`. The gateway is asked now
-//!   and then, only to learn whether it answers echoes at all.
-//! * One silence starts a *suspicion*: every [`ROUND`] up to [`BURST`] far targets and the gateway are asked, one after
-//!   the other, not in one breath: losses come in bursts, and what is sent together is lost together. A single answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
-//! * Incoming traffic that is not our own echoes, at `outage.veto` or more in a window that began after the first
-//!   silence, ends it too: echoes may be filtered or drowned, but the line carries data. While counters come, such a
-//!   window is waited for, however short the patience.
-//! * The line is *down* when nothing ended the suspicion for `outage.patience` **and** a whole round that was sent
-//!   after that is silent as well. The patience counts from when the first silent echo should have been back: it may
-//!   have been lost on its last metre. A break shorter than the patience therefore can never be an outage: an echo
-//!   sent after its end is answered. A break of at least [`HICCUP`] is counted as a disconnect.
-//! * Loss of carrier or of the device is down at once; loss of the address or of the default route after [`RENUMBER`].
-//!   An answer to an echo that was sent after it is proof of life here too: then the link is shown wrongly (PPPoE over
-//!   the watched device, a driver that reports no carrier) and only silence counts.
-//! * It is *up* again on the first answer of a far target, confirmed by a second within [`CONFIRM`].
-//! * A target that misses [`BENCH_AFTER`] times in a row while others answer is a bad target: it leaves the rotation
-//!   and is asked again every [`BENCH_RETRY`].
-//! * While our own speed test fills the line ([`Watch::loaded`]), and for a moment after it, echoes are late or lost by
-//!   our own doing: they teach no round-trip time, no target is blamed and no disconnect is counted. Outages are still
-//!   found: what the test receives (data, or the acknowledgements of what it sends) comes from beyond the line and
-//!   vetoes as any traffic does, and stops with the line.
-//! * A gap in our own watching longer than [`GAP`] makes the state unknown, never down.
-//! * A line that was not yet up since boot is only waited for until `probe.grace` has passed.
+//! The fast view of the line: what was asked, what came back, and what follows for the line. The policy stands in
+//! [`super`].
 
+use super::line::{Cause, LineState, Turn};
+use super::silent::{FORGET, Flight, Silent};
+use super::target::{TargetState, quickest};
 use crate::action::Action;
 use crate::config::Config;
 use crate::observation::{Counted, Link, Obstacle, ProbeId, TargetId};
+use crate::text::phase;
 use linekeeper_contract::units::{Mono, Rate, Span};
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
@@ -69,14 +48,9 @@ pub const GAP: Span = Span::seconds(5);
 /// A tick is wanted at least this often, so that slow watching without counters is not taken for a gap. Less than half
 /// of [`GAP`].
 const WATCHED: Span = Span::seconds(2);
-/// Shortest limit after which an echo counts as silent, however quick the target: scheduling on a loaded router
-/// takes tens of milliseconds.
-pub const QUICKEST: Span = Span::millis(100);
 /// Echoes outstanding at most. 5 s of rounds at [`ROUND`] with [`BURST`] targets and the gateway are 100; twice that
 /// until they are forgotten without the sensor's word.
 const FLIGHTS: usize = 256;
-/// After this an echo is forgotten even if the sensor never told its end.
-const FORGET: Span = Span::seconds(10);
 /// A rotation longer than this is not worth resting in: ten minutes.
 const ROTATION_MOST: Span = Span::minutes(10);
 /// Without a reading for so long the counters are not waited for: they come every second.
@@ -87,229 +61,6 @@ const VETO_PACKETS: u64 = 5;
 const TRAFFIC_RETURN: u8 = 5;
 /// Bytes of one of our echo replies at the IP layer.
 const ECHO_BYTES: u64 = 60;
-
-/// Whether the line carries anything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LineState {
-    /// Not (or not any more) known.
-    Unknown,
-    /// Answers come.
-    Up,
-    /// Nothing comes.
-    Down,
-}
-
-/// A change that concerns the incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Turn {
-    /// The line went down; the first evidence was at `since`.
-    Broke {
-        /// When the first unanswered echo was sent, or the carrier went.
-        since: Mono,
-        /// How it shows.
-        cause: Cause,
-    },
-    /// The line is up, first proven at `at`.
-    Returned {
-        /// When the first answer came.
-        at: Mono,
-    },
-    /// A short break ended: a disconnect, counted and not acted on.
-    Hiccup {
-        /// From the first silent echo to the first that was answered.
-        length: Span,
-    },
-    /// One target alone stays silent and is out of the rotation, or answers again and returns to it.
-    BadTarget {
-        /// Which.
-        target: TargetId,
-        /// Leaves or returns.
-        bad: bool,
-    },
-    /// Echoes are silent, but this much comes in: no outage.
-    Vetoed {
-        /// Incoming traffic.
-        rate: Rate,
-    },
-}
-
-/// How a break shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// The device is gone.
-    NoDevice,
-    /// It was taken down by somebody.
-    AdminDown,
-    /// No carrier.
-    NoCarrier,
-    /// No address.
-    NoAddress,
-    /// No default route.
-    NoRoute,
-    /// Echoes are not answered.
-    Silence,
-}
-
-impl Cause {
-    /// What the link itself says, if it says anything is wrong.
-    pub fn of(link: &Link) -> Option<Cause> {
-        if !link.present {
-            Some(Cause::NoDevice)
-        } else if !link.admin_up {
-            Some(Cause::AdminDown)
-        } else if !link.carrier {
-            Some(Cause::NoCarrier)
-        } else if link.addresses.is_empty() {
-            Some(Cause::NoAddress)
-        } else if !link.default_route {
-            Some(Cause::NoRoute)
-        } else {
-            None
-        }
-    }
-
-    /// Whether it counts at once (nothing can pass), or may be a renumbering that passes.
-    pub const fn at_once(self) -> bool {
-        matches!(self, Cause::NoDevice | Cause::AdminDown | Cause::NoCarrier)
-    }
-
-    /// In words.
-    pub const fn words(self) -> &'static str {
-        match self {
-            Cause::NoDevice => "the WAN device is gone",
-            Cause::AdminDown => "the WAN device was taken down",
-            Cause::NoCarrier => "no carrier",
-            Cause::NoAddress => "no address",
-            Cause::NoRoute => "no default route",
-            Cause::Silence => "no echo is answered",
-        }
-    }
-}
-
-/// What is known of one target.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TargetState {
-    /// Smoothed round-trip time, microseconds; 0: none yet.
-    pub srtt_us: u32,
-    /// Its mean deviation (RFC 6298), microseconds.
-    pub var_us: u32,
-    /// Misses in a row while others answered.
-    misses: u8,
-    /// Answers in a row while benched.
-    returns: u8,
-    /// Its silence was said.
-    told: bool,
-    /// When it is asked again, if it is bad.
-    pub benched: Option<Mono>,
-    /// Last answer.
-    pub answered: Option<Mono>,
-    /// When the echo was sent that was last answered.
-    answered_sent: Option<Mono>,
-}
-
-/// No target's limit is less.
-fn quickest(config: &Config) -> Span {
-    QUICKEST.min(config.probe.timeout)
-}
-
-impl TargetState {
-    fn limit(&self, config: &Config) -> Span {
-        if self.srtt_us == 0 {
-            return config.probe.timeout;
-        }
-        let ms = u64::from(self.srtt_us) / 1_000 + u64::from(self.var_us) / 250 + 50;
-        Span(ms).max(QUICKEST).min(config.probe.timeout.max(QUICKEST))
-    }
-
-    /// The longest that its round trip usually takes (RFC 6298's four deviations); zero while it is not known.
-    fn longest(&self) -> Span {
-        Span((u64::from(self.srtt_us) + 4 * u64::from(self.var_us)).div_ceil(1_000))
-    }
-
-    fn took(&mut self, rtt_us: u32) {
-        // RFC 6298, section 2.
-        if self.srtt_us == 0 {
-            (self.srtt_us, self.var_us) = (rtt_us.max(1), rtt_us / 2);
-        } else {
-            let off = self.srtt_us.abs_diff(rtt_us);
-            self.var_us = self.var_us - self.var_us / 4 + off / 4;
-            self.srtt_us = (self.srtt_us - self.srtt_us / 8 + rtt_us / 8).max(1);
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Flight {
-    probe: ProbeId,
-    target: TargetId,
-    sent: Mono,
-    /// Its silence was weighed: a miss of its target, or part of a break of the line.
-    weighed: bool,
-    /// Of the steady rotation: not asked because something was silent.
-    #[serde(default)]
-    steady: bool,
-}
-
-/// Silent echoes in the order of sending, and how many of them are to be weighed still: on a lossy line there are a hundred,
-/// and almost always none to weigh.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "Vec<Flight>", into = "Vec<Flight>")]
-struct Silent {
-    flights: Vec<Flight>,
-    unweighed: usize,
-}
-
-impl From<Vec<Flight>> for Silent {
-    fn from(flights: Vec<Flight>) -> Silent {
-        let unweighed = flights.iter().filter(|f| !f.weighed).count();
-        Silent { flights, unweighed }
-    }
-}
-
-impl From<Silent> for Vec<Flight> {
-    fn from(silent: Silent) -> Vec<Flight> {
-        silent.flights
-    }
-}
-
-impl Silent {
-    fn insert(&mut self, flight: Flight) {
-        self.unweighed += usize::from(!flight.weighed);
-        let at = self.flights.partition_point(|f| f.sent <= flight.sent);
-        self.flights.insert(at, flight);
-    }
-
-    fn take(&mut self, probe: ProbeId) -> Option<Flight> {
-        let at = self.flights.iter().rposition(|f| f.probe == probe)?;
-        let flight = self.flights.remove(at);
-        self.unweighed -= usize::from(!flight.weighed);
-        Some(flight)
-    }
-
-    /// The place of the first that is to be weighed: looked for from the end, where they almost always are.
-    fn first_unweighed(&self) -> usize {
-        let places = self.flights.iter().enumerate().rev().filter(|(_, f)| !f.weighed);
-        places.take(self.unweighed).last().map_or(self.flights.len(), |(at, _)| at)
-    }
-
-    /// Those that were sent before `now` need not be weighed.
-    fn excuse(&mut self, now: Mono) {
-        if self.unweighed > 0 {
-            let excused = self.flights.iter_mut().filter(|f| !f.weighed && f.sent < now);
-            self.unweighed -= excused.map(|f| f.weighed = true).count();
-        }
-    }
-
-    /// Forgets what was sent so long ago.
-    fn forget(&mut self, now: Mono) {
-        if self.flights.first().is_some_and(|f| now.since(f.sent) >= FORGET) {
-            let old = self.flights.iter().take_while(|f| now.since(f.sent) >= FORGET).count();
-            self.unweighed -= self.flights.drain(..old).filter(|f| !f.weighed).count();
-        }
-    }
-}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Suspicion {
@@ -1027,9 +778,9 @@ impl Watch {
         far().map(move |t| (t.srtt_us, every)).chain(gateway.map(|g| (g.srtt_us, GATEWAY_EVERY)))
     }
 
-    /// Whether the gateway answered an echo that was sent at `from` or later.
-    pub fn gateway_answered_since(&self, from: Mono) -> bool {
-        self.gateway.answered_sent.is_some_and(|s| s >= from)
+    /// When the echo was sent that the gateway last answered.
+    pub fn gateway_answered(&self) -> Option<Mono> {
+        self.gateway.answered_sent
     }
 
     /// Whether the gateway is known to answer echoes at all.
@@ -1069,9 +820,4 @@ impl Watch {
     pub fn rtt_us(&self) -> Option<u32> {
         self.targets.iter().filter(|t| t.benched.is_none() && t.srtt_us > 0).map(|t| t.srtt_us).min()
     }
-}
-
-/// A stable number from a name (FNV-1a): spreads a fleet without randomness.
-pub fn phase(name: &str) -> u64 {
-    name.bytes().fold(0xcbf2_9ce4_8422_2325, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -23,8 +23,8 @@
 //!
 //! The parts always add up: `up` and all causes are the time since the books began, to the millisecond.
 
-use super::outage::LineState;
 use crate::observation::Charge;
+use crate::outage::line::LineState;
 use linekeeper_contract::json;
 use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
 use linekeeper_contract::vocabulary::Rung;

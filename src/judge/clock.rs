@@ -1,51 +1,27 @@
-//! Labels: what moment to print on a message, and what to call a new incident or callback.
+//! Labels: what moment to print on a message.
 //!
 //! Decisions never look at civil time. It is only an observation that labels what is sent.
 
 use linekeeper_contract::message::Stamp;
 use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
-use serde::{Deserialize, Serialize};
-
-/// Numbers passed over when a life ended unasked.
-///
-/// Its last step may have called something by a number and never got that to flash; from the next step on a life knows that
-/// its snapshots fail, and numbers in a series of its own. One step opens at most the twelve of the programme, eight
-/// re-checks and a handful of findings.
-const UNKNOWN: u64 = 32;
 
 /// What is known of boot and civil time.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Dates {
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Clock {
     /// The present boot.
     pub boot_id: String,
     /// Our clock at that boot's beginning.
-    boot_at: Mono,
+    pub(super) boot_at: Mono,
     /// Civil time at one moment, and whether it is to be trusted.
-    clock: Option<(Wall, Mono, bool)>,
-    /// Not empty once a snapshot was lost or could not be written: keeps new ids apart from those that flash does not know.
-    series: String,
-    incidents: u64,
-    callbacks: u64,
+    pub(super) clock: Option<(Wall, Mono, bool)>,
 }
 
-impl Dates {
+impl Clock {
     /// A new life of the process.
     pub fn started(&mut self, now: Mono, boot_id: &str, uptime: Span) {
         self.boot_id = boot_id.to_string();
         self.boot_at = now - uptime;
         self.clock = None;
-    }
-
-    /// The numbering begins anew and must not meet the old one.
-    pub fn forgot(&mut self, boot_id: &str, now: Mono) {
-        let mixed = super::outage::phase(boot_id) ^ now.0;
-        self.series = format!("{:04x}-", (mixed ^ (mixed >> 16) ^ (mixed >> 32)) & 0xffff);
-    }
-
-    /// The last life ended unasked: what its last step opened may not be in the snapshot.
-    pub fn pass_over(&mut self) {
-        self.incidents = self.incidents.saturating_add(UNKNOWN);
-        self.callbacks = self.callbacks.saturating_add(UNKNOWN);
     }
 
     /// Civil time became known.
@@ -94,7 +70,8 @@ impl Dates {
         Some(Mono(u64::try_from(at.max(0)).unwrap_or(u64::MAX)))
     }
 
-    fn day(&self, at: Mono, offset_minutes: i16) -> String {
+    /// The day of a moment, as ids write it: `20261120`.
+    pub fn day(&self, at: Mono, offset_minutes: i16) -> String {
         match self.wall(at) {
             Some(wall) => {
                 let (y, m, d) = LocalTime { wall, offset_minutes }.date();
@@ -102,22 +79,5 @@ impl Dates {
             }
             None => "00000000".into(),
         }
-    }
-
-    /// A new incident's id: `IN20261120-001`. The number never repeats, whatever the date does.
-    pub fn incident_id(&mut self, at: Mono, offset_minutes: i16) -> String {
-        self.incidents += 1;
-        format!("IN{}-{}{:03}", self.day(at, offset_minutes), self.series, self.incidents)
-    }
-
-    /// A new callback's id: `CB20261120-001`.
-    pub fn callback_id(&mut self, at: Mono, offset_minutes: i16) -> String {
-        self.callbacks += 1;
-        format!("CB{}-{}{:03}", self.day(at, offset_minutes), self.series, self.callbacks)
-    }
-
-    /// What the ids of this memory begin with, to keep event numbers apart too.
-    pub fn series(&self) -> &str {
-        &self.series
     }
 }

@@ -15,14 +15,21 @@
 //!   same again within [`AGAIN`] goes to log and status alone. Nobody is called for it but where `callback.warnings`
 //!   says so. It changes nothing else: what it warns of has not happened yet.
 
-use super::inform::{Call, Told};
-use super::lives::Ending;
-use super::{Judge, words};
+pub use super::status::Warning;
+
+use super::books::lives::Ending;
+use super::concern::{Concern, NEVER, Quiet};
+use super::context::Context;
+use super::inform::{self, Call, Told};
+use super::outbox::Outbox;
+use super::snapshot::{Kept, Parts};
+use super::status::Status;
+use super::words;
 use crate::action::Level;
 use crate::check::DeviceSeen;
-use crate::config::{Health, Limits};
+use crate::config::{Config, Health, Limits};
 use crate::observation::Observation;
-use linekeeper_contract::message::{Domain, Evidence, Fact, Finding, Issue};
+use linekeeper_contract::message::{Evidence, Fact, Finding, Issue};
 use linekeeper_contract::units::{Millicelsius, Mono, Permille, Rate, Span};
 use linekeeper_contract::vocabulary::Reading;
 use serde::{Deserialize, Serialize};
@@ -57,17 +64,6 @@ pub struct State {
     restarts: Vec<Mono>,
 }
 
-/// A warning that holds.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Warning {
-    /// `cpu`, `memory`, `flash`, `temperature`, `conntrack`, `port_errors`, `port_speed`, `restarts`, `port_duplex`.
-    pub name: String,
-    /// For people, with the last reading.
-    pub text: String,
-    /// For how long, milliseconds.
-    pub since_ms: u64,
-}
-
 /// One reading's history.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -95,31 +91,16 @@ struct Readings<'a> {
 
 /// What the judge knows of a reading.
 trait Judged {
-    /// Where it lies.
-    fn domain(self) -> Domain;
     /// Its value, where there is one, and its limits.
-    fn of(self, readings: &Readings<'_>, policy: &Health) -> (Option<i32>, Limits<i32>);
+    fn value_and_limits(self, readings: &Readings<'_>, policy: &Health) -> (Option<i32>, Limits<i32>);
     /// What a value says to people.
-    fn words(self, value: i32) -> String;
-    /// The value alone, as people read it.
+    fn describe(self, value: i32) -> String;
+    /// The value alone, for [`words::warning`].
     fn figure(self, value: i32) -> String;
 }
 
 impl Judged for Reading {
-    fn domain(self) -> Domain {
-        match self {
-            Reading::PortErrors | Reading::PortSpeed | Reading::PortDuplex => Domain::Link,
-            Reading::Cpu
-            | Reading::Memory
-            | Reading::Flash
-            | Reading::Temperature
-            | Reading::Conntrack
-            | Reading::Restarts => Domain::Device,
-        }
-    }
-
-    /// Its value, where there is one, and its limits.
-    fn of(self, readings: &Readings<'_>, policy: &Health) -> (Option<i32>, Limits<i32>) {
+    fn value_and_limits(self, readings: &Readings<'_>, policy: &Health) -> (Option<i32>, Limits<i32>) {
         let seen = readings.seen;
         let share = |value: Option<u16>, limits: Limits<Permille>| {
             let number = |share: Permille| i32::from(share.0);
@@ -148,8 +129,7 @@ impl Judged for Reading {
         }
     }
 
-    /// What a value says to people.
-    fn words(self, value: i32) -> String {
+    fn describe(self, value: i32) -> String {
         let share = Permille(u16::try_from(value).unwrap_or(0));
         let of: &dyn Display = match self {
             Reading::Temperature => &Millicelsius(value),
@@ -175,7 +155,6 @@ impl Judged for Reading {
         }
     }
 
-    /// Its value in the words of [`words::warning`].
     fn figure(self, value: i32) -> String {
         match self {
             Reading::Temperature => Millicelsius(value).to_string(),
@@ -205,7 +184,7 @@ impl State {
         self.gauges.resize(Reading::ALL.len(), Gauge::default());
         for (reading, gauge) in Reading::ALL.into_iter().zip(&mut self.gauges) {
             // What is not told now says nothing: neither that it is bad nor that it is well.
-            let (Some(value), limits) = reading.of(readings, policy) else { continue };
+            let (Some(value), limits) = reading.value_and_limits(readings, policy) else { continue };
             gauge.last = value;
             // Of memory, flash and the port's rate less is worse.
             let rising = limits.failing > limits.recovering;
@@ -271,7 +250,7 @@ impl State {
             .zip(&self.gauges)
             .filter_map(|(reading, gauge)| {
                 let since = gauge.since?;
-                let text = reading.words(gauge.last);
+                let text = reading.describe(gauge.last);
                 Some(Warning { name: reading.name().to_owned(), text, since_ms: now.since(since).0 })
             })
             .collect()
@@ -282,99 +261,140 @@ impl State {
 pub fn beyond(seen: &DeviceSeen, policy: &Health) -> Vec<String> {
     let readings = Readings { seen, port_errors: None, port_speed: None, half_duplex: None, restarts: None };
     let turns = State::default().seen(Mono(0), &readings, &Health { readings: 1, ..*policy });
-    turns.into_iter().map(|turn| turn.reading.words(turn.value)).collect()
+    turns.into_iter().map(|turn| turn.reading.describe(turn.value)).collect()
 }
 
-impl Judge {
-    /// A new life: what the last one saw does not join what this one sees.
-    pub(super) fn look_anew(&mut self) {
-        let device = &mut self.state.device;
-        device.port = (0, 0);
-        for gauge in &mut device.gauges {
-            gauge.beyond = 0;
+/// The gateway itself.
+#[derive(Debug, Clone, Default)]
+pub struct Device {
+    device: State,
+}
+
+impl Concern for Device {
+    fn new(_config: &Config) -> Device {
+        Device::default()
+    }
+
+    fn observe(&mut self, _cx: &Context<'_>, seen: &Observation, _out: &mut Outbox) {
+        if matches!(seen, Observation::Started(_)) {
+            self.device.look_anew();
         }
     }
 
-    /// What the gateway says of itself.
-    pub(super) fn device(&mut self, now: Mono, saw: &Observation) {
-        match saw {
+    fn advance(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        match seen {
             Observation::Started(_) => {
-                let how = self.state.lives.beginning.map(|b| b.how);
+                let how = cx.facts.beginning.map(|b| b.how);
                 if matches!(how, Some(Ending::Crashed | Ending::PowerCut)) {
-                    let restarts = &mut self.state.device.restarts;
+                    let restarts = &mut self.device.restarts;
                     let over = (restarts.len() + 1).saturating_sub(RESTARTS_KEPT);
                     restarts.drain(..over);
-                    restarts.push(now);
+                    restarts.push(cx.now);
                 }
             }
             Observation::LinkSeen(link) => {
                 if let Some(speed) = link.speed.filter(|_| link.carrier) {
-                    self.state.device.negotiated(now, speed);
+                    self.device.negotiated(cx.now, speed);
                 }
             }
             Observation::Counted(counted) if !counted.reset => {
-                let (packets, errors) = &mut self.state.device.port;
+                let (packets, errors) = &mut self.device.port;
                 *packets = packets.saturating_add(counted.rx_unicast);
                 *errors = errors.saturating_add(counted.rx_errors);
             }
-            Observation::DeviceSeen(seen) => self.read(now, seen),
+            Observation::DeviceSeen(seen) => self.read(cx, seen, out),
             _ => {}
         }
     }
 
-    fn read(&mut self, now: Mono, seen: &DeviceSeen) {
-        let link = self.state.watch.link.as_ref().filter(|link| link.carrier && link.speed.is_some());
-        let half_duplex = link.map(|link| link.half_duplex);
-        let device = &mut self.state.device;
+    fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
+        None
+    }
+
+    fn quiet_until(&self, _cx: &Context<'_>, _quiet: Quiet) -> Option<Mono> {
+        Some(NEVER)
+    }
+
+    fn keeps(seen: &Observation) -> bool {
+        matches!(seen, Observation::Counted(_))
+    }
+
+    fn fill_status(&self, cx: &Context<'_>, status: &mut Status) {
+        status.warnings = self.device.warnings(cx.now);
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("device", &self.device);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.device = kept.get("device")?;
+        Ok(())
+    }
+}
+
+impl State {
+    /// A new life: what the last one saw does not join what this one sees.
+    fn look_anew(&mut self) {
+        self.port = (0, 0);
+        for gauge in &mut self.gauges {
+            gauge.beyond = 0;
+        }
+    }
+}
+
+impl Device {
+    fn read(&mut self, cx: &Context<'_>, seen: &DeviceSeen, out: &mut Outbox) {
+        let link = cx.facts.line.link.filter(|link| link.carrier && link.speed.is_some());
+        let device = &mut self.device;
         let readings = Readings {
             seen,
-            half_duplex,
+            half_duplex: link.map(|link| link.half_duplex),
             port_errors: device.port_errors(),
-            port_speed: device.port_speed(now),
-            restarts: Some(device.restarts(now)),
+            port_speed: device.port_speed(cx.now),
+            restarts: Some(device.restarts(cx.now)),
         };
-        let readings = match self.state.promise.port_is_short() {
+        let readings = match cx.facts.tests.port_is_short {
             true => Readings { port_speed: None, ..readings },
             false => readings,
         };
-        for turn in self.state.device.seen(now, &readings, &self.config.health) {
-            let said = turn.reading.words(turn.value);
+        for turn in device.seen(cx.now, &readings, &cx.config.health) {
+            let said = turn.reading.describe(turn.value);
             if turn.begins {
-                self.note(Level::Warn, format!("this gateway: {said}"));
-                self.warn(now, turn.reading, turn.value, &said);
+                out.note(Level::Warn, format!("this gateway: {said}"));
+                self.warn(cx, turn.reading, turn.value, &said, out);
             } else {
-                self.note(Level::Info, format!("this gateway: {said}, well again"));
-                let open = self.state.device.gauges[turn.reading as usize].open.take();
-                if let Some(told) = open {
-                    self.informed(now, told, &format!("{said}, well again"));
+                out.note(Level::Info, format!("this gateway: {said}, well again"));
+                if let Some(told) = self.device.gauges[turn.reading as usize].open.take() {
+                    inform::close(cx, out, told, &format!("{said}, well again"));
                 }
             }
         }
     }
 
     /// Tells the platform of a warning that began.
-    fn warn(&mut self, now: Mono, reading: Reading, value: i32, said: &str) {
-        let gauge = &self.state.device.gauges[reading as usize];
-        if gauge.told.is_some_and(|at| now.since(at) < AGAIN) {
+    fn warn(&mut self, cx: &Context<'_>, reading: Reading, value: i32, said: &str, out: &mut Outbox) {
+        let gauge = &self.device.gauges[reading as usize];
+        if gauge.told.is_some_and(|at| cx.now.since(at) < AGAIN) {
             return;
         }
         let code = format!("device.{}", reading.name());
-        let figure = match (reading, self.state.device.speed) {
+        let figure = match (reading, self.device.speed) {
             (Reading::PortSpeed, Some((is, best))) => format!("{is} / {best}"),
             _ => reading.figure(value),
         };
-        let call = self.config.callback.warnings.contains(&reading).then(|| Call {
+        let call = cx.config.callback.warnings.contains(&reading).then(|| Call {
             trigger: "device_warning",
             issue: Issue {
                 kind: "device".into(),
                 code: code.clone(),
-                description: words::warning(self.config.device.language, reading, &figure),
+                description: words::warning(cx.config.device.language, reading, &figure),
             },
             evidence: Evidence {
                 finding: Some(Finding::Device),
                 fault_domain: reading.domain(),
                 facts: vec![Fact {
-                    at: self.stamp(now),
+                    at: cx.stamp(cx.now),
                     name: code,
                     subject: "gateway".into(),
                     detail: said.into(),
@@ -382,14 +402,14 @@ impl Judge {
                 samples: Vec::new(),
                 rule: format!(
                     "at its limit or beyond it in {} readings in a row, {} apart",
-                    self.config.health.readings, self.config.health.every
+                    cx.config.health.readings, cx.config.health.every
                 ),
                 recorder: None,
             },
         });
-        let told = self.inform(now, Finding::Device, reading.domain(), reading.name(), said, call);
-        let gauge = &mut self.state.device.gauges[reading as usize];
-        (gauge.open, gauge.told) = (Some(told), Some(now));
+        let told = inform::open(cx, out, Finding::Device, reading.domain(), reading.name(), said, call);
+        let gauge = &mut self.device.gauges[reading as usize];
+        (gauge.open, gauge.told) = (Some(told), Some(cx.now));
     }
 }
 
@@ -496,7 +516,7 @@ mod tests {
         let mut seen = |memory, flash| {
             let seen = DeviceSeen { memory_free: memory, flash_free: flash, ..DeviceSeen::default() };
             let turns = read(&mut state, 5, &seen, &policy);
-            turns.iter().map(|t| format!("{} {}", t.begins, t.reading.words(t.value))).collect::<Vec<_>>()
+            turns.iter().map(|t| format!("{} {}", t.begins, t.reading.describe(t.value))).collect::<Vec<_>>()
         };
         assert_eq!(seen(Some(81), Some(51)), Vec::<String>::new());
         let bad = ["true 8 % of the memory are available", "true 5 % of the flash are free"];
@@ -512,7 +532,7 @@ mod tests {
         let (mut state, policy) = (State::default(), Health { readings: 1, ..Health::default() });
         let hot = DeviceSeen { temperature: Some(95_500), conntrack: Some(1_000), ..DeviceSeen::default() };
         let words: Vec<String> =
-            read(&mut state, 1, &hot, &policy).iter().map(|t| t.reading.words(t.value)).collect();
+            read(&mut state, 1, &hot, &policy).iter().map(|t| t.reading.describe(t.value)).collect();
         assert_eq!(words, ["the hottest sensor shows 95.5 °C", "100 % of the connection table are in use"]);
         assert_eq!(beyond(&hot, &Health::default()), words);
     }

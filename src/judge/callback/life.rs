@@ -46,13 +46,7 @@ pub struct Callback {
 impl Callback {
     /// Whether somebody may still be about to call.
     pub fn is_live(&self) -> bool {
-        match self.last.state {
-            CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled => true,
-            CallbackState::Covered
-            | CallbackState::Closed
-            | CallbackState::Withdrawn
-            | CallbackState::Refused => false,
-        }
+        is_live(self.last.state)
     }
 
     /// The broker has it: from now on the receipt is awaited. (Or it would not have it: none will come.)
@@ -62,6 +56,36 @@ impl Callback {
                 wait.times(1u64.checked_shl(self.repeats.min(32)).unwrap_or(u64::MAX)).min(ASK_AGAIN_MOST);
             self.again = Some(now + wait);
         }
+    }
+}
+
+/// What the other concerns may know of a callback.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Its id.
+    pub callback_id: String,
+    /// Its incident.
+    pub incident_id: Option<String>,
+    /// Where it stands.
+    pub state: CallbackState,
+    /// How urgent it is.
+    pub severity: message::Severity,
+}
+
+impl Live {
+    /// Whether somebody may still be about to call.
+    pub fn is_live(&self) -> bool {
+        is_live(self.state)
+    }
+}
+
+fn is_live(state: CallbackState) -> bool {
+    match state {
+        CallbackState::Requested | CallbackState::Received | CallbackState::Scheduled => true,
+        CallbackState::Covered
+        | CallbackState::Closed
+        | CallbackState::Withdrawn
+        | CallbackState::Refused => false,
     }
 }
 

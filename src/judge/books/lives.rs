@@ -12,17 +12,19 @@
 //! A kernel that crashed and a watchdog that reset the gateway leave as little behind as a power cut, and count as one:
 //! that is not the line either.
 //!
-//! When the process lived last is known by the snapshot, which is on flash at least every [`super::SAVE_EVERY`], and
+//! When the process lived last is known by the snapshot, which is on flash at least every [`SAVE_EVERY`], and
 //! within the same boot by the heartbeat in memory ([`crate::observation::Beat`]). So after a crash the time away is known
-//! to [`BEAT_EVERY`], and after a power cut, once the clock is set, to [`super::SAVE_EVERY`]. Finer on flash would cost
+//! to [`BEAT_EVERY`], and after a power cut, once the clock is set, to [`SAVE_EVERY`]. Finer on flash would cost
 //! flash: twelve writes a day are half of what is allowed for everything.
 
-use super::SAVE_EVERY;
 use super::ledger::Ledger;
 use crate::observation::{Beat, Charge, Memory};
 use linekeeper_contract::units::{Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 
+/// How often the snapshot is stored when nothing happens: what a power cut may cost is three hours of the budgets'
+/// window, for eight flash writes a day of a page each.
+pub const SAVE_EVERY: Span = Span::hours(3);
 /// How often the heartbeat is written to memory. One minute: a crash is known to that, and a file of a hundred bytes on
 /// a tmpfs costs nothing that could be measured.
 pub const BEAT_EVERY: Span = Span::minutes(1);

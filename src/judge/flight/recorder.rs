@@ -8,7 +8,7 @@
 //! which each has one entry a second. It is cut out when that second minute is over, and sent as far as it goes when it
 //! is wanted before.
 
-use super::outage::LineState;
+use crate::outage::line::LineState;
 use linekeeper_contract::message::Stamp;
 use linekeeper_contract::recording::{Recording, Run};
 use linekeeper_contract::units::{Mono, Span};
@@ -53,27 +53,6 @@ const REMEDY: u8 = 0b1000;
 const TEST: u8 = 0b1_0000;
 /// Somebody watched in this second.
 const WATCHED: u8 = 0b10_0000;
-
-/// The part of an incident, once it is cut out.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cut(Option<(String, Recording)>);
-
-impl Cut {
-    /// What was cut out for this incident.
-    pub fn of(&self, incident: &str) -> Option<&Recording> {
-        self.0.as_ref().filter(|(id, _)| id == incident).map(|(_, recording)| recording)
-    }
-
-    /// Keeps it, in the place of another incident's.
-    pub fn keep(&mut self, incident: &str, recording: Recording) {
-        self.0 = Some((incident.to_string(), recording));
-    }
-
-    /// No incident is left that it could belong to.
-    pub fn clear(&mut self) {
-        self.0 = None;
-    }
-}
 
 /// How things stand in a second.
 #[derive(Debug, Clone, Copy)]

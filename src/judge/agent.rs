@@ -1,0 +1,100 @@
+//! Which parts of the agent do not work.
+//!
+//! Policy, in prose:
+//!
+//! * Each change is told once. A store that cannot be written begins a series of its own for what is numbered: the next life
+//!   may go on from the snapshot that is there, and what it opens must not be called as ours is.
+
+use super::concern::{Concern, Quiet, until};
+use super::context::{Context, Facts};
+use super::outbox::Outbox;
+use super::snapshot::{Kept, Parts};
+use super::status::Status;
+use super::text::short;
+use crate::action::Level;
+use crate::config::Config;
+use crate::observation::{Observation, Part};
+use linekeeper_contract::units::Mono;
+use std::collections::BTreeMap;
+
+/// The state of the agent's parts.
+#[derive(Debug, Clone, Default)]
+pub struct Agent {
+    troubles: BTreeMap<Part, String>,
+    broker: bool,
+}
+
+impl Concern for Agent {
+    fn new(_config: &Config) -> Agent {
+        Agent::default()
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        match seen {
+            Observation::Started(_) => {
+                self.broker = false;
+                self.troubles.clear();
+            }
+            Observation::BrokerSeen { connected } => self.broker = *connected,
+            Observation::PartSeen { part, trouble } => {
+                self.part(cx, *part, trouble.as_deref().map(short), out);
+            }
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, facts: &mut Facts) {
+        facts.stored = !self.troubles.contains_key(&Part::Store);
+    }
+
+    fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
+        None
+    }
+
+    fn quiet_until(&self, cx: &Context<'_>, _quiet: Quiet) -> Option<Mono> {
+        until(self.deadline(cx))
+    }
+
+    fn fill_status(&self, _cx: &Context<'_>, status: &mut Status) {
+        status.troubles.clone_from(&self.troubles);
+        status.broker = self.broker;
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("troubles", &self.troubles);
+        parts.put("broker", &self.broker);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.troubles = kept.need("troubles")?;
+        self.broker = kept.need("broker")?;
+        Ok(())
+    }
+}
+
+impl Agent {
+    /// What does not work, and why.
+    pub fn troubles(&self) -> &BTreeMap<Part, String> {
+        &self.troubles
+    }
+
+    fn part(&mut self, cx: &Context<'_>, part: Part, trouble: Option<&str>, out: &mut Outbox) {
+        let before = self.troubles.get(&part).map(String::as_str);
+        if before == trouble {
+            return;
+        }
+        match trouble {
+            Some(text) => {
+                if part == Part::Store && before.is_none() {
+                    out.numbers.forgot(&cx.clock.boot_id, cx.now);
+                }
+                out.note(Level::Warn, text.to_string());
+                self.troubles.insert(part, text.to_string());
+            }
+            None => {
+                out.note(Level::Info, format!("{part:?} works again").to_lowercase());
+                self.troubles.remove(&part);
+            }
+        }
+    }
+}

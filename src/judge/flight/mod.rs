@@ -1,0 +1,90 @@
+//! What of the flight recorder ([`recorder`]) goes with an incident.
+//!
+//! Policy, in prose:
+//!
+//! * An incident's part is cut out when the minute after its first break is over, or before our own reboot: the next life has
+//!   another clock to label it by.
+//! * The recorder itself is filled before any concern is asked; it is no concern's alone.
+
+pub mod recorder;
+
+pub use recorder::*;
+
+use super::concern::{Concern, Quiet, until};
+use super::context::{Context, Facts};
+use super::incident::open::Incident;
+use super::outbox::Outbox;
+use super::snapshot::{Kept, Parts};
+use crate::config::Config;
+use crate::observation::Observation;
+use linekeeper_contract::recording::Recording;
+use linekeeper_contract::units::{Mono, Span};
+use linekeeper_contract::vocabulary::Rung;
+use std::sync::Arc;
+
+/// How long after an incident opened its part of the flight recorder is cut out, with a second to spare.
+const RECORDED: Span = Span::seconds(AFTER + 1);
+
+/// The part of the present incident, once it is cut out.
+#[derive(Debug, Clone, Default)]
+pub struct Cut {
+    part: Option<Arc<(String, Recording)>>,
+}
+
+impl Concern for Cut {
+    fn new(_config: &Config) -> Cut {
+        Cut::default()
+    }
+
+    fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, _out: &mut Outbox) {
+        let Some(incident) = cx.facts.incident.as_deref() else {
+            // No incident is left that it could belong to.
+            self.part = None;
+            return;
+        };
+        let reboots = cx.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot);
+        let over = reboots || cx.now.0 / 1_000 >= incident.opened_at.0 / 1_000 + AFTER;
+        if over
+            && !self.is_of(incident)
+            && let Some(recording) = cx.flight.around(incident.opened_at, |at| cx.stamp(at))
+        {
+            self.part = Some(Arc::new((incident.id.clone(), recording)));
+        }
+    }
+
+    fn show(&mut self, facts: &mut Facts) {
+        match (&facts.cut, &self.part) {
+            (None, None) => {}
+            (Some(shown), Some(part)) if Arc::ptr_eq(shown, part) => {}
+            _ => facts.cut.clone_from(&self.part),
+        }
+    }
+
+    fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
+        None
+    }
+
+    fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
+        // A part is cut out at its moment.
+        let waits = |i: &Incident| cx.now.since(i.opened_at) <= RECORDED && !self.is_of(i);
+        match quiet {
+            Quiet::Passed { .. } if cx.facts.incident.as_deref().is_some_and(waits) => None,
+            Quiet::Watched | Quiet::Passed { .. } => until(self.deadline(cx)),
+        }
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("cut", &self.part.as_deref());
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.part = kept.get::<Option<(String, Recording)>>("cut")?.map(Arc::new);
+        Ok(())
+    }
+}
+
+impl Cut {
+    fn is_of(&self, incident: &Incident) -> bool {
+        self.part.as_ref().is_some_and(|part| part.0 == incident.id)
+    }
+}

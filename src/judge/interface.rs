@@ -1,0 +1,122 @@
+//! What people do to the gateway, and what netifd says of the WAN's interface.
+//!
+//! Policy, in prose:
+//!
+//! * While somebody works on the gateway nothing is done to it that disturbs.
+//! * An interface that somebody took down by hand is no fault, and is not taken up. Nothing is tried against what netifd says
+//!   cannot be: settings that it cannot use.
+
+use super::concern::{Concern, Quiet, until};
+use super::context::{Context, Facts};
+use super::outbox::Outbox;
+use super::signal::Signal;
+use super::snapshot::{Kept, Parts};
+use super::status::Status;
+use super::text::short;
+use crate::action::Level;
+use crate::config::Config;
+use crate::observation::{Interface, Observation};
+use linekeeper_contract::message::Fact;
+use linekeeper_contract::units::Mono;
+
+/// Who is at the gateway, and what became of the interface.
+#[derive(Debug, Clone, Default)]
+pub struct Hands {
+    /// Why nothing may be done to the gateway now.
+    hands_off: Option<String>,
+    /// OpenWrt's name of the WAN's interface, and how netifd sees it.
+    interface: Option<(String, Interface)>,
+    /// When somebody took the interface up that had been taken down by hand.
+    taken_up: Option<Mono>,
+    /// What is shown of it is out of date.
+    changed: bool,
+}
+
+impl Concern for Hands {
+    fn new(_config: &Config) -> Hands {
+        Hands::default()
+    }
+
+    fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        match seen {
+            Observation::Started(_) => (self.hands_off, self.interface, self.changed) = (None, None, true),
+            Observation::InterfaceSeen { name, is } => self.interface_seen(cx, name, is, out),
+            Observation::HandsOffSeen { why } => self.hands_off(why.as_deref().map(short), out),
+            _ => {}
+        }
+    }
+
+    fn show(&mut self, facts: &mut Facts) {
+        if std::mem::take(&mut self.changed) {
+            facts.hands_off.clone_from(&self.hands_off);
+            facts.interface.clone_from(&self.interface);
+            facts.taken_up = self.taken_up;
+        }
+    }
+
+    fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
+        None
+    }
+
+    fn quiet_until(&self, cx: &Context<'_>, _quiet: Quiet) -> Option<Mono> {
+        until(self.deadline(cx))
+    }
+
+    fn fill_status(&self, _cx: &Context<'_>, status: &mut Status) {
+        status.hands_off.clone_from(&self.hands_off);
+        status.interface.clone_from(&self.interface);
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("hands_off", &self.hands_off);
+        parts.put("interface", &self.interface);
+        parts.put("taken_up", &self.taken_up);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.hands_off = kept.get("hands_off")?;
+        self.interface = kept.get("interface")?;
+        self.taken_up = kept.get("taken_up")?;
+        self.changed = true;
+        Ok(())
+    }
+}
+
+impl Hands {
+    fn hands_off(&mut self, why: Option<&str>, out: &mut Outbox) {
+        if self.hands_off.as_deref() == why {
+            return;
+        }
+        match why {
+            Some(why) => {
+                out.note(Level::Info, format!("nothing that disturbs is done to the gateway now: {why}"));
+            }
+            None => {
+                out.note(Level::Info, "nobody works on the gateway any more".into());
+                out.signal(Signal::HandsFree);
+            }
+        }
+        (self.hands_off, self.changed) = (why.map(str::to_string), true);
+    }
+
+    fn interface_seen(&mut self, cx: &Context<'_>, name: &str, is: &Interface, out: &mut Outbox) {
+        let was = self.interface.replace((short(name).to_string(), is.clone())).map(|(_, was)| was);
+        self.changed = true;
+        if was == Some(Interface::TakenDown) && *is != Interface::TakenDown {
+            self.taken_up = Some(cx.now);
+        }
+        // While we take it down and up ourselves, that it is down says nothing.
+        if was.as_ref() == Some(is) || cx.facts.is_acted_upon() {
+            return;
+        }
+        let level = if *is == Interface::Up { Level::Debug } else { Level::Info };
+        out.note(level, format!("netifd: {name} {}", is.words()));
+        let fact = self.interface.as_ref().map(|(name, is)| Fact {
+            at: cx.stamp(cx.now),
+            name: format!("interface.{}", is.name()),
+            subject: name.clone(),
+            detail: format!("netifd: {name} {}", is.words()),
+        });
+        out.signal(Signal::InterfaceChanged { fact, taken_down: *is == Interface::TakenDown });
+    }
+}
