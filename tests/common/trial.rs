@@ -178,11 +178,14 @@ pub fn is_installed(need: &str) -> bool {
     }
 }
 
+/// A function by its name.
+type Named<T> = (&'static str, fn() -> T);
+
 /// A test program: its modules and the parts that its children play.
 pub struct Program {
     beside: usize,
-    modules: Vec<(&'static str, fn() -> Vec<Test>)>,
-    parts: Vec<(&'static str, fn() -> ExitCode)>,
+    modules: Vec<Named<Vec<Test>>>,
+    parts: Vec<Named<ExitCode>>,
 }
 
 impl Program {

@@ -977,7 +977,7 @@ mod samples {
     fn a_date_may_be_a_date_or_a_text() {
         let with = |date: &str| {
             let id = "id = \"gw-0001\"";
-            load_text(&&smallest().replace(id, &format!("{id}\ninstalled = {date}")), Format::Toml)
+            load_text(&smallest().replace(id, &format!("{id}\ninstalled = {date}")), Format::Toml)
         };
         let date = with("2026-11-20T09:00:00+08:00").unwrap().device.installed;
         assert_eq!(date, with("\"2026-11-20T09:00:00+08:00\"").unwrap().device.installed);

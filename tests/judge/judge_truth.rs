@@ -12,6 +12,7 @@
 
 use crate::common::judge::{config, seeds};
 use crate::common::proof;
+use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::Judge;
 use linekeeper_judge::action::Action;
 use linekeeper_judge::check::{Ask, Checked, Reply, Said};
@@ -19,7 +20,6 @@ use linekeeper_judge::config::Config;
 use linekeeper_judge::observation::{
     Counted, Link, Memory, Observation, Obstacle, ProbeId, RemedyId, RemedyResult, Started, TargetId,
 };
-use linekeeper_judge::outage::LineState;
 use linekeeper_judge::outage::LineState;
 use proptest::prelude::*;
 use proptest::test_runner::{RngSeed, TestCaseError, TestError, TestRunner};

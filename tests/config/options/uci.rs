@@ -66,14 +66,11 @@ pub fn options() -> String {
             }
         }
         for (entry, _) in section.entries() {
-            match &entry.form {
-                Form::Targets(roles) => {
-                    for role in roles {
-                        text += &format!("row {} {role} {} host role={role}\n", section.name(), entry.key);
-                    }
-                    text += &format!("record target {} {}\n", section.name(), entry.key);
+            if let Form::Targets(roles) = &entry.form {
+                for role in roles {
+                    text += &format!("row {} {role} {} host role={role}\n", section.name(), entry.key);
                 }
-                _ => {}
+                text += &format!("record target {} {}\n", section.name(), entry.key);
             }
         }
     }
