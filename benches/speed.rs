@@ -64,6 +64,10 @@ fn main() -> ExitCode {
         let mut words = std::env::args().skip(1).filter(|w| !w.starts_with('-')).peekable();
         words.peek().is_none() || words.any(|w| w == part)
     };
+    if !PARTS.iter().any(|(part, ..)| chosen(part)) {
+        eprintln!("benches/speed: not measured: there is no such part; there are iperf3, accuracy, verdicts");
+        return ExitCode::FAILURE;
+    }
     let mut lacking = Lacking::default();
     for (part, program, figures, run) in PARTS {
         if !chosen(part) {
