@@ -46,6 +46,16 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    let quiet = match std::env::var("LINEKEEPER_BENCH_SECONDS").map(|n| n.parse::<u64>()) {
+        Ok(Ok(seconds @ 1..)) => seconds,
+        Ok(_) => {
+            eprintln!(
+                "benches/idle: not measured: LINEKEEPER_BENCH_SECONDS must be a number of seconds above 0"
+            );
+            return ExitCode::FAILURE;
+        }
+        Err(_) => QUIET,
+    };
     if let Some(code) = measured_elsewhere() {
         return code;
     }
@@ -76,11 +86,10 @@ fn main() -> ExitCode {
     assert!(clock::wait_until(PATIENCE, ready), "the line is not up, or no broker is reached: {}", said());
     std::thread::sleep(SETTLED);
 
-    let asked = std::env::var("LINEKEEPER_BENCH_SECONDS").ok().and_then(|n| n.parse().ok());
     let id = agent.id();
     let (before, traffic, echoes) = (Spent::read(id), passed(), echoes(&world));
     let began = clock::uptime();
-    std::thread::sleep(Duration::from_secs(asked.unwrap_or(QUIET)));
+    std::thread::sleep(Duration::from_secs(quiet));
     let seconds = clock::since(began).as_secs_f64();
     let (after, traffic_after, echoes_after) = (Spent::read(id), passed(), self::echoes(&world));
     let mb_day = |bytes: f64| bytes / seconds * 86_400.0 / 1e6;

@@ -17,7 +17,9 @@
 //! there, are counted as ours, as iperf3's are as its own. On a router that is the hardware's and the driver's. With
 //! receive packet steering (RPS) to the second core and both programs on the first, what is left is the programs' own.
 //!
-//! The words `iperf3`, `accuracy` and `verdicts` choose a part. Those beside iperf3 are left out, with a word, where there is none.
+//! The words `iperf3`, `accuracy` and `verdicts` choose a part. A part whose program (iperf3, tc, taskset) is missing is left
+//! out and named; with `LINEKEEPER_REQUIRE_ALL=1` that is a failure. A part that was run and gave no figure is a failure
+//! always.
 
 #![allow(
     clippy::expect_used,
@@ -62,34 +64,70 @@ fn main() -> ExitCode {
         let mut words = std::env::args().skip(1).filter(|w| !w.starts_with('-')).peekable();
         words.peek().is_none() || words.any(|w| w == part)
     };
-    if !chosen("iperf3") {
-    } else if is_installed("iperf3") {
-        beside_iperf3(&line);
-    } else {
-        println!("speed.cpu_ratio and speed.rate_ratio were not measured: iperf3 is not installed");
+    if !PARTS.iter().any(|(part, ..)| chosen(part)) {
+        eprintln!("benches/speed: not measured: there is no such part; there are iperf3, accuracy, verdicts");
+        return ExitCode::FAILURE;
     }
-    if !chosen("accuracy") {
-    } else if is_installed("tc") {
-        accuracy(&line);
-    } else {
-        println!(
-            "speed.error_pct, speed.busy_error_pct and speed.kept_mb were not measured: tc is not installed"
-        );
+    let mut lacking = Lacking::default();
+    for (part, program, figures, run) in PARTS {
+        if !chosen(part) {
+        } else if is_installed(program) {
+            run(&line, &mut lacking);
+        } else {
+            lacking.left_out(figures, &format!("{program} is not installed"));
+        }
     }
-    if !chosen("verdicts") {
-    } else if is_installed("tc") {
-        verdicts(&line);
-    } else {
-        println!("speed.verdicts_right was not measured: tc is not installed");
+    lacking.exit_code()
+}
+
+type Part = (&'static str, &'static str, &'static str, fn(&Line, &mut Lacking));
+
+/// Each part, the program that it needs, its figures, and what runs it.
+const PARTS: [Part; 3] = [
+    ("iperf3", "iperf3", "speed.cpu_ratio and speed.rate_ratio", beside_iperf3),
+    ("accuracy", "tc", "speed.error_pct, speed.busy_error_pct and speed.kept_mb", accuracy),
+    ("verdicts", "tc", "speed.verdicts_right", verdicts),
+];
+
+/// The figures that were not measured.
+#[derive(Default)]
+struct Lacking {
+    /// This machine has not what they need.
+    left_out: usize,
+    /// They were tried.
+    failed: usize,
+}
+
+impl Lacking {
+    fn left_out(&mut self, figures: &str, why: &str) {
+        eprintln!("benches/speed: {figures} not measured: {why}");
+        self.left_out += 1;
     }
-    ExitCode::SUCCESS
+
+    fn failed(&mut self, figures: &str, why: &str) {
+        eprintln!("benches/speed: {figures} not measured: {why}");
+        self.failed += 1;
+    }
+
+    fn exit_code(&self) -> ExitCode {
+        let required = std::env::var("LINEKEEPER_REQUIRE_ALL").is_ok_and(|value| value == "1");
+        if self.failed > 0 {
+            eprintln!("benches/speed: {} figures could not be measured", self.failed);
+            return ExitCode::FAILURE;
+        }
+        if required && self.left_out > 0 {
+            eprintln!("benches/speed: LINEKEEPER_REQUIRE_ALL is set, and figures were left out");
+            return ExitCode::FAILURE;
+        }
+        ExitCode::SUCCESS
+    }
 }
 
 /// The real agent judges lines that keep their promise and lines that have six tenths of it, by tests of its own. The hours
 /// between them are leapt over.
-fn verdicts(line: &Line) {
+fn verdicts(line: &Line, lacking: &mut Lacking) {
     let world = &line.world;
-    let mut right = 0;
+    let (mut right, mut judged) = (0, 0);
     for n in 0..VERDICTS {
         let sold = [10, 20, 50, 100, 200][n % 5];
         let kept = n % 2 == 0;
@@ -106,9 +144,15 @@ fn verdicts(line: &Line) {
         let (verdict, tests) = verdict(&keeper);
         let wanted = if kept { "kept" } else { "broken" };
         right += usize::from(verdict == wanted);
+        judged += usize::from(["kept", "broken", "inconclusive"].contains(&verdict.as_str()));
         eprintln!("{direction:?}, {rate} of {sold} Mbit/s: {verdict} after {tests} tests");
     }
     world.unshape().expect("the line unshaped");
+    if judged < VERDICTS {
+        lacking
+            .failed("speed.verdicts_right", &format!("the daemon judged only {judged} of {VERDICTS} lines"));
+        return;
+    }
     println!("figure speed.verdicts_right {right} of_{VERDICTS}");
 }
 
@@ -139,19 +183,24 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     values
 }
 
-fn print(name: &str, values: &[f64], unit: &str, worst: bool) {
+/// Prints the figure of `runs` runs. A busy machine may spoil some of them, but not half.
+fn print(lacking: &mut Lacking, name: &str, values: &[f64], runs: usize, unit: &str, worst: bool) {
     let values = sorted(values);
-    let (Some(median), Some(last)) = (values.get(values.len() / 2), values.last()) else {
-        println!("{name} was not measured");
+    if values.len() * 2 <= runs {
+        lacking.failed(name, &format!("only {} of {runs} runs gave a result", values.len()));
         return;
-    };
+    }
+    let (median, last) = (values[values.len() / 2], values[values.len() - 1]);
+    if values.len() < runs {
+        println!("{name}: {} of {runs} runs gave a result", values.len());
+    }
     println!("figure {name} {median:.3} {unit}");
     if worst {
         println!("figure {name}.worst {last:.3} {unit}");
     }
 }
 
-fn accuracy(line: &Line) {
+fn accuracy(line: &Line, lacking: &mut Lacking) {
     let off = |got: f64, wanted: f64| ((got - wanted) / wanted * 100.0).abs();
     let (mut errors, mut kept, mut busy) = (Vec::new(), Vec::new(), Vec::new());
     for (down, up) in [(10, 2), (50, 10), (100, 20), (500, 100)] {
@@ -169,7 +218,7 @@ fn accuracy(line: &Line) {
                     Err(why) => eprintln!("{direction:?} at {rate} Mbit/s: {why}"),
                 }
             }
-            print(&format!("speed.error_pct.{}_{rate}", direction.name()), &here, "%", true);
+            print(lacking, &format!("speed.error_pct.{}_{rate}", direction.name()), &here, RUNS, "%", true);
         }
     }
     line.world.shape(mbit(50), mbit(10)).expect("a shaped line");
@@ -191,15 +240,16 @@ fn accuracy(line: &Line) {
             }
         }
     }
-    print("speed.error_pct", &errors, "%", true);
-    print("speed.busy_error_pct", &busy, "%", true);
-    print("speed.kept_mb", &kept, "MB", true);
+    // Four lines in both directions; three rates of two kinds.
+    print(lacking, "speed.error_pct", &errors, 8 * RUNS, "%", true);
+    print(lacking, "speed.busy_error_pct", &busy, 6, "%", true);
+    print(lacking, "speed.kept_mb", &kept, RUNS, "MB", true);
 }
 
 /// Seconds of processor, bytes received, seconds.
 type Cost = (f64, f64, f64);
 
-fn beside_iperf3(line: &Line) {
+fn beside_iperf3(line: &Line, lacking: &mut Lacking) {
     let world = &line.world;
     let mut server = Command::new("iperf3");
     server.args(["-s", "-p", "5201"]).stdin(Stdio::null()).stdout(Stdio::null());
@@ -218,7 +268,8 @@ fn beside_iperf3(line: &Line) {
             world.shape(rate, rate).expect("a shaped line");
         }
         if alone && !steer(world) {
-            println!("{name} was not measured: needs taskset, a second core, and a kernel with RPS");
+            lacking
+                .left_out(name, "it needs taskset, a second core, and a kernel with receive packet steering");
             continue;
         }
         let (mut cpu, mut rates) = (Vec::new(), Vec::new());
@@ -239,8 +290,8 @@ fn beside_iperf3(line: &Line) {
             cpu.push(our_cpu / their_cpu);
             rates.push(our_rate / their_rate);
         }
-        print(&format!("{name}.cpu_ratio"), &cpu, "ratio", false);
-        print(&format!("{name}.rate_ratio"), &rates, "ratio", false);
+        print(lacking, &format!("{name}.cpu_ratio"), &cpu, PAIRS, "ratio", false);
+        print(lacking, &format!("{name}.rate_ratio"), &rates, PAIRS, "ratio", false);
     }
     world.unshape().expect("the line unshaped");
 }
