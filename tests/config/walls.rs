@@ -1,5 +1,7 @@
 //! The pure crates stay pure: what a crate does not depend on it cannot touch.
 
+#![allow(clippy::unwrap_used, reason = "a test fails loudly")]
+
 use std::collections::BTreeSet;
 use std::process::Command;
 

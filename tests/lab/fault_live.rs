@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, read};
-use crate::common::proof;
+use crate::common::{agent_binary, field, proof};
 use libtest_mimic::Failed;
 use linekeeper::run::socket::{Request, ask};
 use linekeeper_judge::checks::ACCESS_PER_HOUR;
