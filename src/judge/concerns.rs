@@ -30,24 +30,19 @@ use crate::config::Config;
 use crate::observation::Observation;
 use linekeeper_contract::units::Mono;
 
-/// Which concerns take an observation in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Who {
-    /// All.
-    All,
-    /// Those that keep something of each such observation, in quiet time as well.
-    Keepers,
-    /// The others.
-    Others,
-}
+/// All concerns are asked.
+pub(super) const ALL: u8 = 0;
+/// Only those are asked that keep something of each such observation, in quiet time as well.
+pub(super) const KEEPERS: u8 = 1;
+/// Only the others are asked.
+pub(super) const OTHERS: u8 = 2;
 
-impl Who {
-    fn is(self, keeps: bool) -> bool {
-        match self {
-            Who::All => true,
-            Who::Keepers => keeps,
-            Who::Others => !keeps,
-        }
+/// Whether one is asked that keeps something of the observation (`keeps`), or does not.
+const fn asks(who: u8, keeps: bool) -> bool {
+    match who {
+        KEEPERS => keeps,
+        OTHERS => !keeps,
+        _ => true,
     }
 }
 
@@ -66,15 +61,14 @@ macro_rules! concerns {
             }
 
             /// Lets them take an observation in.
-            pub(super) fn observe(
+            pub(super) fn observe<const WHO: u8>(
                 &mut self,
                 core: &mut Core,
-                who: Who,
                 now: Mono,
                 seen: &Observation,
                 out: &mut Outbox,
             ) {
-                $(if who.is(<$concern as Concern>::keeps(seen)) {
+                $(if asks(WHO, <$concern as Concern>::keeps(seen)) {
                     self.$name.observe(&core.context(now), seen, out);
                     self.$name.show(&mut core.facts);
                     self.deliver(core, now, out);
@@ -82,15 +76,14 @@ macro_rules! concerns {
             }
 
             /// Lets them decide what is to be done.
-            pub(super) fn advance(
+            pub(super) fn advance<const WHO: u8>(
                 &mut self,
                 core: &mut Core,
-                who: Who,
                 now: Mono,
                 seen: &Observation,
                 out: &mut Outbox,
             ) {
-                $(if who.is(<$concern as Concern>::keeps(seen)) {
+                $(if asks(WHO, <$concern as Concern>::keeps(seen)) {
                     self.$name.advance(&core.context(now), seen, out);
                     self.$name.show(&mut core.facts);
                     self.deliver(core, now, out);
@@ -172,6 +165,7 @@ concerns! {
 impl Concerns {
     /// Delivers the signals that wait, and what follows from each before the next. Everybody hears a signal before anybody
     /// hears what came of it.
+    #[inline]
     pub(super) fn deliver(&mut self, core: &mut Core, now: Mono, out: &mut Outbox) {
         if out.is_waiting() {
             self.deliver_all(core, now, out);

@@ -60,7 +60,7 @@ use crate::config::Config;
 use crate::observation::{Beat, Observation};
 use ahead::Ahead;
 use concern::{Concern, Rest};
-use concerns::{Concerns, Who};
+use concerns::{ALL, Concerns, KEEPERS, OTHERS};
 use flight::recorder::Flight;
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_contract::vocabulary::Rung;
@@ -149,21 +149,29 @@ impl Judge {
         let quiet = self.ahead.is_some_and(|ahead| ahead.covers(now, saw));
         let Judge { core, concerns, out, .. } = self;
         core.observe(now, saw, out);
-        concerns.observe(core, if quiet { Who::Keepers } else { Who::All }, now, saw, out);
+        if quiet {
+            concerns.observe::<KEEPERS>(core, now, saw, out);
+        } else {
+            concerns.observe::<ALL>(core, now, saw, out);
+        }
         // The line first: what the others decide rests on it.
         let sent = concerns.line.judge(&core.context(now), out);
         core.flight.asked(sent);
         concerns.line.show(&mut core.facts);
         if quiet && !out.is_waiting() && !out.is_disturbed() && ahead::goes_on(core, now) {
-            concerns.advance(core, Who::Keepers, now, saw, out);
+            let said = out.said();
+            concerns.advance::<KEEPERS>(core, now, saw, out);
+            if out.said() != said || out.is_saving() {
+                out.disturb();
+            }
             self.end_step(now);
             return;
         }
         if quiet {
-            concerns.observe(core, Who::Others, now, saw, out);
+            concerns.observe::<OTHERS>(core, now, saw, out);
         }
         concerns.deliver(core, now, out);
-        concerns.advance(core, Who::All, now, saw, out);
+        concerns.advance::<ALL>(core, now, saw, out);
         concerns.close(core, now);
         if now.since(core.facts.saved) >= SAVE_EVERY {
             out.save();

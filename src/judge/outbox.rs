@@ -150,6 +150,10 @@ impl Outbox {
         std::mem::take(&mut self.disturbed)
     }
 
+    pub(super) fn is_saving(&self) -> bool {
+        self.save
+    }
+
     pub(super) fn take_save(&mut self) -> bool {
         std::mem::take(&mut self.save)
     }

@@ -3,7 +3,9 @@
 use super::books::ledger::Availability;
 use super::books::lives::{Beginning, Unasked};
 use super::outage::line::LineState;
-use super::{promise, quality, usage};
+use super::promise::status as promise;
+use super::quality::status as quality;
+use super::usage::status as usage;
 use crate::observation::{Interface, Part};
 use linekeeper_contract::message::{self, CallbackState, Domain};
 use linekeeper_contract::units::LocalTime;
@@ -52,10 +54,10 @@ pub struct Status {
     pub troubles: BTreeMap<Part, String>,
     /// Whether the line is as fast as was sold; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub promise: Option<promise::status::Status>,
+    pub promise: Option<promise::Status>,
     /// Whether round trips are as short, and losses as few, as was promised; absent where nothing was.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub quality: Option<quality::status::Status>,
+    pub quality: Option<quality::Status>,
     /// The follow-up callbacks of the installation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programme: Vec<DueStatus>,
@@ -64,7 +66,7 @@ pub struct Status {
     pub warnings: Vec<Warning>,
     /// How the traffic goes with the hour; absent where that is not looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub usage: Option<usage::status::Status>,
+    pub usage: Option<usage::Status>,
     /// How often lives ended unasked.
     #[serde(default)]
     pub unasked: Unasked,

@@ -26,6 +26,7 @@
 //! * A gap in our own watching longer than [`GAP`] makes the state unknown, never down.
 //! * A line that was not yet up since boot is only waited for until `probe.grace` has passed.
 
+mod ask;
 pub mod evidence;
 pub mod line;
 mod silent;
@@ -59,16 +60,33 @@ pub struct Outage {
     /// The echo that is observed now belongs to the steady rotation and was sent then.
     steady: Option<Mono>,
     link: Option<LinkFacts>,
+    /// What is shown of it is out of date.
+    stale: Stale,
+}
+
+/// How much of what is shown is out of date: each step shows the line several times.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stale {
+    Nothing,
+    /// What echoes and time change.
+    Echoes,
+    All,
 }
 
 impl Concern for Outage {
     fn new(config: &Config) -> Outage {
-        Outage { watch: Watch::new(config), turns: Vec::new(), steady: None, link: None }
+        Outage { watch: Watch::new(config), turns: Vec::new(), steady: None, link: None, stale: Stale::All }
     }
 
     fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
         let (now, watch, turns) = (cx.now, &mut self.watch, &mut self.turns);
         self.steady = None;
+        self.stale = match seen {
+            Observation::Ticked | Observation::EchoAnswered { .. } | Observation::EchoLost { .. } => {
+                self.stale.max(Stale::Echoes)
+            }
+            _ => Stale::All,
+        };
         if let Observation::Started(started) = seen {
             if let Some(others) = &cx.facts.life.other_hosts {
                 let hosts: Vec<String> = cx.config.probe.targets.iter().map(|t| t.host.clone()).collect();
@@ -77,6 +95,7 @@ impl Concern for Outage {
             watch.started(now, started.uptime, cx.config);
             self.link = None;
         } else if let Some(gap) = watch.gap(now) {
+            self.stale = Stale::All;
             out.signal(Signal::Unwatched { gap });
             out.note(
                 Level::Warn,
@@ -108,24 +127,11 @@ impl Concern for Outage {
         }
     }
 
+    #[inline]
     fn show(&mut self, facts: &mut Facts) {
-        let watch = &self.watch;
-        facts.line = Line {
-            state: watch.line,
-            since: watch.since,
-            suspected: watch.suspected(),
-            fault: watch.link_fault_since(),
-            link_mended: watch.link_mended,
-            carrier_back: watch.carrier_back,
-            link: self.link,
-            gateway_answers: watch.gateway_answers(),
-            gateway_answered: watch.gateway_answered(),
-            traffic: watch.traffic,
-            disconnects: watch.hiccups,
-            loaded: watch.loaded,
-            in_rotation: watch.in_rotation(),
-            steady: self.steady,
-        };
+        if self.stale != Stale::Nothing {
+            self.show_line(&mut facts.line);
+        }
     }
 
     /// What is next to be asked changes with each echo: that is told apart ([`Outage::next_question`]).
@@ -148,6 +154,7 @@ impl Concern for Outage {
 
     fn rested(&mut self, _cx: &Context<'_>, rest: &Rest<'_>) {
         self.watch.rested(rest.by);
+        self.stale = Stale::All;
     }
 
     fn fill_status(&self, cx: &Context<'_>, status: &mut Status) {
@@ -179,6 +186,7 @@ impl Concern for Outage {
     fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
         self.watch = kept.need("watch")?;
         self.link = self.watch.link.as_ref().map(LinkFacts::of);
+        self.stale = Stale::All;
         Ok(())
     }
 }
@@ -190,10 +198,35 @@ impl Outage {
         let before = actions.len();
         self.watch.advance(cx.now, cx.config, actions, &mut self.turns);
         let sent = actions.len() - before;
+        self.stale = self.stale.max(Stale::Echoes);
         for turn in self.turns.drain(..) {
             out.signal(Signal::LineTurned(turn));
         }
         sent
+    }
+
+    fn show_line(&mut self, line: &mut Line) {
+        let watch = &self.watch;
+        line.state = watch.line;
+        line.since = watch.since;
+        line.suspected = watch.suspected();
+        line.gateway_answers = watch.gateway_answers();
+        line.gateway_answered = watch.gateway_answered();
+        line.disconnects = watch.hiccups;
+        line.loaded = watch.loaded;
+        line.steady = self.steady;
+        // An answer may disprove what the link says.
+        if self.stale == Stale::All || line.fault.is_some() {
+            line.fault = watch.link_fault_since();
+        }
+        if self.stale == Stale::All {
+            line.link_mended = watch.link_mended;
+            line.carrier_back = watch.carrier_back;
+            line.link = self.link;
+            line.traffic = watch.traffic;
+            line.in_rotation = watch.in_rotation();
+        }
+        self.stale = Stale::Nothing;
     }
 
     /// When something is to be asked or judged at the latest.

@@ -47,27 +47,27 @@ pub const GATEWAY_EVERY: Span = Span::seconds(10);
 pub const GAP: Span = Span::seconds(5);
 /// A tick is wanted at least this often, so that slow watching without counters is not taken for a gap. Less than half
 /// of [`GAP`].
-const WATCHED: Span = Span::seconds(2);
+pub(super) const WATCHED: Span = Span::seconds(2);
 /// Echoes outstanding at most. 5 s of rounds at [`ROUND`] with [`BURST`] targets and the gateway are 100; twice that
 /// until they are forgotten without the sensor's word.
-const FLIGHTS: usize = 256;
+pub(super) const FLIGHTS: usize = 256;
 /// A rotation longer than this is not worth resting in: ten minutes.
-const ROTATION_MOST: Span = Span::minutes(10);
+pub(super) const ROTATION_MOST: Span = Span::minutes(10);
 /// Without a reading for so long the counters are not waited for: they come every second.
-const COUNTERS_LATE: Span = Span::millis(2_500);
+pub(super) const COUNTERS_LATE: Span = Span::millis(2_500);
 /// Packets per second, beside our own answers, below which incoming bytes are not traffic: ARP and stray scans.
-const VETO_PACKETS: u64 = 5;
+pub(super) const VETO_PACKETS: u64 = 5;
 /// Windows of traffic in a row that show a line up whose echoes are all silent (an ISP that begins to filter them).
-const TRAFFIC_RETURN: u8 = 5;
+pub(super) const TRAFFIC_RETURN: u8 = 5;
 /// Bytes of one of our echo replies at the IP layer.
-const ECHO_BYTES: u64 = 60;
+pub(super) const ECHO_BYTES: u64 = 60;
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Suspicion {
+pub(super) struct Suspicion {
     /// When the first silent echo was sent.
-    since: Mono,
+    pub(super) since: Mono,
     /// When the round was sent that may decide.
-    last_round: Option<Mono>,
+    pub(super) last_round: Option<Mono>,
 }
 
 /// The fast view of the line.
@@ -88,36 +88,36 @@ pub struct Watch {
     /// Incoming and outgoing bit/s of the last counter window.
     pub traffic: Option<(u64, u64)>,
     /// The address that `gateway` is about.
-    gateway_address: Option<IpAddr>,
+    pub(super) gateway_address: Option<IpAddr>,
     /// Beginning and end of the last counter window.
-    counted: Option<(Mono, Mono)>,
+    pub(super) counted: Option<(Mono, Mono)>,
     /// The last counter window that showed traffic while echoes were silent ended then.
-    carried: Option<Mono>,
-    faulty_link: Option<(Cause, Mono)>,
+    pub(super) carried: Option<Mono>,
+    pub(super) faulty_link: Option<(Cause, Mono)>,
     /// When a fault of the link last ended.
     pub link_mended: Option<Mono>,
     /// When a carrier that was away last came back.
     #[serde(default)]
     pub carrier_back: Option<Mono>,
-    suspicion: Option<Suspicion>,
-    confirming: Option<Mono>,
+    pub(super) suspicion: Option<Suspicion>,
+    pub(super) confirming: Option<Mono>,
     /// Echoes within their limit, in the order of sending.
-    flights: Vec<Flight>,
+    pub(super) flights: Vec<Flight>,
     /// Echoes whose limit has passed, or that could not be sent, in the order of sending. Beside the others, because on
     /// a lossy line there are a hundred of them and each step looks at those in flight.
     #[serde(default)]
-    silent: Silent,
-    probes: u64,
-    rotation: usize,
-    next_round: Mono,
-    next_gateway: Mono,
-    grace_until: Mono,
-    seen: Mono,
+    pub(super) silent: Silent,
+    pub(super) probes: u64,
+    pub(super) rotation: usize,
+    pub(super) next_round: Mono,
+    pub(super) next_gateway: Mono,
+    pub(super) grace_until: Mono,
+    pub(super) seen: Mono,
     /// Our own answers since the last counter window.
-    own_answers: u64,
-    busy_windows: u8,
-    vetoing: bool,
-    blind: bool,
+    pub(super) own_answers: u64,
+    pub(super) busy_windows: u8,
+    pub(super) vetoing: bool,
+    pub(super) blind: bool,
     /// Our own speed test fills the line, or just did.
     #[serde(default)]
     pub loaded: bool,
@@ -184,7 +184,7 @@ impl Watch {
     }
 
     /// Nobody watched for a while: nothing may be concluded from the silence.
-    fn forget(&mut self, now: Mono) {
+    pub(super) fn forget(&mut self, now: Mono) {
         self.line = LineState::Unknown;
         self.since = now;
         self.suspicion = None;
@@ -250,7 +250,7 @@ impl Watch {
     }
 
     /// Takes an echo out, whether it is late or not.
-    fn landed(&mut self, probe: ProbeId) -> Option<Flight> {
+    pub(super) fn landed(&mut self, probe: ProbeId) -> Option<Flight> {
         match self.flights.iter().position(|f| f.probe == probe) {
             Some(at) => Some(self.flights.remove(at)),
             None => self.silent.take(probe),
@@ -258,7 +258,7 @@ impl Watch {
     }
 
     /// Something that was sent (or a window that began) at `from` proves life.
-    fn life(&mut self, now: Mono, from: Mono, turns: &mut Vec<Turn>) {
+    pub(super) fn life(&mut self, now: Mono, from: Mono, turns: &mut Vec<Turn>) {
         match self.line {
             LineState::Up => {
                 if self.suspicion.as_ref().is_some_and(|s| from >= s.since) {
@@ -284,7 +284,7 @@ impl Watch {
         }
     }
 
-    fn up(&mut self, now: Mono, first: Mono, turns: &mut Vec<Turn>) {
+    pub(super) fn up(&mut self, now: Mono, first: Mono, turns: &mut Vec<Turn>) {
         self.line = LineState::Up;
         self.since = first;
         self.confirming = None;
@@ -297,7 +297,7 @@ impl Watch {
 
     /// What was sent at `from` was answered: until then the line may have been broken, from then on it was not. (By the
     /// moment of the answer, each late answer over a filled line would count as a break.)
-    fn end_suspicion(&mut self, now: Mono, from: Mono, turns: &mut Vec<Turn>) {
+    pub(super) fn end_suspicion(&mut self, now: Mono, from: Mono, turns: &mut Vec<Turn>) {
         let Some(suspicion) = self.suspicion.take() else { return };
         let length = from.since(suspicion.since);
         if length >= HICCUP && !self.loaded {
@@ -309,18 +309,18 @@ impl Watch {
     }
 
     /// What was asked before `now` and is silent says nothing about its target.
-    fn excuse(&mut self, now: Mono) {
+    pub(super) fn excuse(&mut self, now: Mono) {
         self.flights.iter_mut().filter(|f| f.sent < now).for_each(|f| f.weighed = true);
         self.silent.excuse(now);
     }
 
     /// When the latest of the echoes was sent that a far target answered.
-    fn last_life(&self) -> Option<Mono> {
+    pub(super) fn last_life(&self) -> Option<Mono> {
         self.targets.iter().filter_map(|t| t.answered_sent).max()
     }
 
     /// Charges silences to their targets where another target answered an echo sent no earlier.
-    fn weigh_targets(&mut self, now: Mono, turns: &mut Vec<Turn>) {
+    pub(super) fn weigh_targets(&mut self, now: Mono, turns: &mut Vec<Turn>) {
         if self.line != LineState::Up {
             return;
         }
@@ -477,7 +477,7 @@ impl Watch {
         self.ask(now, config, out);
     }
 
-    fn judge_link(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
+    pub(super) fn judge_link(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
         if self.line == LineState::Down {
             return;
         }
@@ -489,7 +489,7 @@ impl Watch {
     }
 
     /// When a fault of the link makes the line down.
-    fn link_decides(&self, cause: Cause, since: Mono, config: &Config) -> Mono {
+    pub(super) fn link_decides(&self, cause: Cause, since: Mono, config: &Config) -> Mono {
         let wait = match self.line {
             // Nobody was asked yet: an answer may still disprove it.
             LineState::Unknown => config.outage.patience,
@@ -499,7 +499,7 @@ impl Watch {
         (since + wait).max(self.grace_until)
     }
 
-    fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
+    pub(super) fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
         self.line = LineState::Down;
         self.since = since;
         self.suspicion = None;
@@ -509,7 +509,7 @@ impl Watch {
         turns.push(Turn::Broke { since, cause });
     }
 
-    fn judge_flights(&mut self, now: Mono, config: &Config) {
+    pub(super) fn judge_flights(&mut self, now: Mono, config: &Config) {
         let mut at = 0;
         // They are kept in the order in which they were sent: behind one that is younger than any limit are only such.
         let old = |f: &&Flight| now.since(f.sent) >= quickest(config);
@@ -554,7 +554,7 @@ impl Watch {
     }
 
     /// The first silent echo of a target in rotation that was sent after `life`.
-    fn silent_after(&self, life: Option<Mono>) -> Option<Mono> {
+    pub(super) fn silent_after(&self, life: Option<Mono>) -> Option<Mono> {
         let from = self.silent.flights.partition_point(|f| life.is_some_and(|l| f.sent <= l));
         self.silent.flights[from..]
             .iter()
@@ -562,7 +562,7 @@ impl Watch {
             .map(|f| f.sent)
     }
 
-    fn judge_suspicion(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
+    pub(super) fn judge_suspicion(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
         let decides = self.decides(config);
         let Some(suspicion) = &mut self.suspicion else { return };
         if decides.is_none_or(|at| now < at) {
@@ -593,103 +593,14 @@ impl Watch {
     }
 
     /// When the round may be sent that decides a suspicion.
-    fn decides(&self, config: &Config) -> Option<Mono> {
+    pub(super) fn decides(&self, config: &Config) -> Option<Mono> {
         let since = self.suspicion.as_ref()?.since;
         let rtt = self.targets.iter().filter(|t| t.benched.is_none()).map(TargetState::longest).max();
         let rtt = rtt.unwrap_or_default().min(config.probe.timeout);
         Some((since + rtt + config.outage.patience).max(self.grace_until))
     }
 
-    fn ask(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
-        if now >= self.next_round {
-            let every = match (self.line, self.suspicion.is_some()) {
-                (LineState::Up, false) => {
-                    self.ask_next(now, out);
-                    config.probe.interval
-                }
-                // In the grace after a boot nothing will be decided: a district that has its power back must not ask
-                // for minutes as if it were about to.
-                (LineState::Unknown, true) if now < self.grace_until => {
-                    self.ask_round(now, config, out);
-                    DOWN_ROUND
-                }
-                (LineState::Up | LineState::Unknown, true) => {
-                    let decides = self.suspicion.as_ref().is_some_and(|s| s.last_round == Some(now));
-                    let at_a_time = self.targets.len().clamp(1, BURST);
-                    if decides {
-                        self.ask_round(now, config, out);
-                    } else {
-                        let at = self.rotation % self.targets.len().max(1);
-                        self.rotation = at + 1;
-                        if at < self.targets.len() {
-                            self.send(now, TargetId(at as u8), false, out);
-                        }
-                        if at.is_multiple_of(at_a_time) {
-                            self.ask_gateway(now, config, false, out);
-                        }
-                    }
-                    Span(ROUND.0 / at_a_time as u64)
-                }
-                (LineState::Unknown | LineState::Down, _) => {
-                    self.ask_round(now, config, out);
-                    DOWN_ROUND
-                }
-            };
-            self.next_round = now + every;
-        }
-        if self.line == LineState::Up && self.suspicion.is_none() {
-            if now >= self.next_gateway {
-                self.next_gateway = now + GATEWAY_EVERY;
-                self.ask_gateway(now, config, true, out);
-            }
-            for at in 0..self.targets.len() {
-                if self.targets[at].benched.is_some_and(|b| now >= b) {
-                    self.targets[at].benched = Some(now + BENCH_RETRY);
-                    self.send(now, TargetId(at as u8), false, out);
-                }
-            }
-        }
-    }
-
-    /// Asks the next target in rotation.
-    fn ask_next(&mut self, now: Mono, out: &mut Vec<Action>) {
-        let n = self.targets.len();
-        let first = if self.rotation < n { self.rotation } else { 0 };
-        if let Some(at) = (first..n).chain(0..first).find(|&at| self.targets[at].benched.is_none()) {
-            self.rotation = at + 1;
-            self.send(now, TargetId(at as u8), true, out);
-        }
-    }
-
-    /// Asks up to [`BURST`] far targets, those in rotation first, and the gateway.
-    fn ask_round(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
-        let n = self.targets.len();
-        let mut order: Vec<usize> = (0..n).map(|step| (self.rotation + step) % n.max(1)).collect();
-        order.sort_by_key(|&at| self.targets[at].benched.is_some());
-        self.rotation = (self.rotation + BURST) % n.max(1);
-        for at in order.into_iter().take(BURST) {
-            self.send(now, TargetId(at as u8), false, out);
-        }
-        self.ask_gateway(now, config, false, out);
-    }
-
-    fn ask_gateway(&mut self, now: Mono, config: &Config, steady: bool, out: &mut Vec<Action>) {
-        if config.probe.gateway && self.link.as_ref().is_some_and(|l| l.gateway.is_some()) {
-            self.send(now, TargetId::GATEWAY, steady, out);
-        }
-    }
-
-    fn send(&mut self, now: Mono, target: TargetId, steady: bool, out: &mut Vec<Action>) {
-        if self.flights.len() + self.silent.flights.len() >= FLIGHTS {
-            return;
-        }
-        self.probes += 1;
-        let probe = ProbeId(self.probes);
-        self.flights.push(Flight { probe, target, sent: now, weighed: false, steady });
-        out.push(Action::Probe { probe, target });
-    }
-
-    fn known(&self, target: TargetId) -> Option<&TargetState> {
+    pub(super) fn known(&self, target: TargetId) -> Option<&TargetState> {
         if target == TargetId::GATEWAY {
             Some(&self.gateway)
         } else {
@@ -697,77 +608,12 @@ impl Watch {
         }
     }
 
-    fn state_of(&mut self, target: TargetId) -> Option<&mut TargetState> {
+    pub(super) fn state_of(&mut self, target: TargetId) -> Option<&mut TargetState> {
         if target == TargetId::GATEWAY {
             Some(&mut self.gateway)
         } else {
             self.targets.get_mut(usize::from(target.0))
         }
-    }
-
-    /// When time must pass at the latest for something to be judged or asked.
-    pub fn wake(&self, config: &Config) -> Mono {
-        let mut at = self.next_round.min(self.seen + WATCHED);
-        for flight in &self.flights {
-            if flight.sent + quickest(config) >= at {
-                break;
-            }
-            if let Some(state) = self.known(flight.target) {
-                at = at.min(flight.sent + state.limit(config));
-            }
-        }
-        let mut sooner = |m: Mono| at = at.min(m);
-        if self.line != LineState::Down
-            && let Some((cause, since)) = self.link_fault_since()
-        {
-            sooner(self.link_decides(cause, since, config));
-        }
-        if self.suspicion.as_ref().is_some_and(|s| s.last_round.is_none()) {
-            self.decides(config).into_iter().for_each(&mut sooner);
-        }
-        if self.line == LineState::Up && self.suspicion.is_none() {
-            sooner(self.next_gateway);
-            self.targets.iter().filter_map(|t| t.benched).for_each(sooner);
-        }
-        at
-    }
-
-    /// How long it takes until every target in the quiet rotation was asked once. `None`: it is not the quiet
-    /// rotation, something may come of what is seen.
-    pub fn rotation(&self, config: &Config) -> Option<Span> {
-        let told = |t: &TargetState| t.benched.is_none() || t.told;
-        let blamed = |f: &Flight| {
-            let of = self.targets.get(usize::from(f.target.0));
-            of.is_none_or(|t| t.benched.is_some())
-        };
-        let quiet = self.line == LineState::Up
-            && self.suspicion.is_none()
-            && self.confirming.is_none()
-            && self.faulty_link.is_none()
-            && !self.blind
-            && !self.loaded
-            && self.targets.iter().all(told)
-            && self.silent.flights.iter().all(blamed);
-        let asked = self.targets.iter().filter(|t| t.benched.is_none()).count() as u64;
-        let round = config.probe.interval.times(asked);
-        (quiet && asked > 0 && round <= ROTATION_MOST).then_some(round)
-    }
-
-    /// So much time has passed in the quiet rotation, with nothing but answers: what was seen, was seen so much later.
-    pub fn rested(&mut self, by: Span) {
-        let later = |at: &mut Mono| *at = *at + by;
-        for target in self.targets.iter_mut().chain([&mut self.gateway]) {
-            if target.benched.is_none() {
-                target.answered.iter_mut().chain(&mut target.answered_sent).for_each(later);
-            }
-            target.benched.iter_mut().for_each(later);
-        }
-        self.flights.iter_mut().chain(&mut self.silent.flights).for_each(|f| later(&mut f.sent));
-        if let Some((began, ended)) = &mut self.counted {
-            later(began);
-            later(ended);
-        }
-        [&mut self.next_round, &mut self.next_gateway, &mut self.seen].into_iter().for_each(later);
     }
 
     /// Whom the quiet rotation asks: the usual round trip, microseconds, and from one question to the next.

@@ -43,6 +43,7 @@ pub mod ctu;
 pub mod fcc;
 pub mod guard;
 pub mod policy;
+mod rounds;
 pub mod rule;
 pub mod sequential;
 pub mod server;

@@ -144,7 +144,7 @@ fn promised(config: &Config, measure: Measure) -> Option<u64> {
 
 /// Whether anything of it was promised.
 fn is_promised(config: &Config) -> bool {
-    Measure::ALL.into_iter().any(|measure| promised(config, measure).is_some())
+    config.promise.latency.is_some() || config.promise.loss.is_some()
 }
 
 fn public_poor(cx: &Context<'_>, measure: Measure, poor: &Poor) -> message::Incident {
