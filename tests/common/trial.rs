@@ -170,10 +170,20 @@ pub fn path() -> String {
     format!("{}:/usr/sbin:/sbin", std::env::var("PATH").unwrap_or_default())
 }
 
+/// What a trial needs that reads logs of real lines.
+pub const TRACES: &str = "the logs of real lines in ../shared/traces, or where LINEKEEPER_TRACES points";
+
+/// Where the logs of real lines are, if they are there.
+pub fn traces() -> Option<std::path::PathBuf> {
+    let named = std::env::var_os("LINEKEEPER_TRACES").map(std::path::PathBuf::from);
+    Some(named.unwrap_or_else(|| super::repository_path("../shared/traces"))).filter(|place| place.is_dir())
+}
+
 /// Whether a program, or a module of Python by Debian's name, is to be had.
 pub fn is_installed(need: &str) -> bool {
     match need {
         super::validator::PACKAGE => super::validator::python().is_some(),
+        TRACES => traces().is_some(),
         program => std::env::split_paths(&path()).any(|directory| directory.join(program).exists()),
     }
 }

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
-use crate::common::{agent_binary, repository_path};
+use crate::common::agent_binary;
+use crate::common::trial::{Outcome, TRACES, Test, here, traces};
 use linekeeper::config_text::parse_tree;
 use linekeeper_contract::units::{LocalTime, Rate, Span};
 use linekeeper_proving::backtest::log::{Kind, Log};
@@ -12,7 +13,31 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-type Outcome = Result<(), Box<dyn std::error::Error>>;
+/// All of them.
+pub fn tests() -> Vec<Test> {
+    let mut tests = here![
+        wrong_logs_are_refused_with_line_and_column,
+        the_command_line_tells_what_is_wrong,
+        holes_are_holes_and_single_losses_are_losses,
+        states_are_outages_and_unknown_ones_are_not,
+        one_logged_test_answers_once,
+        two_configurations_stand_side_by_side,
+        a_trace_of_our_own_is_a_log
+    ];
+    tests.extend([
+        Test::here("the_cable_line_keeps_its_promise", the_cable_line_keeps_its_promise).needs(&[TRACES]),
+        Test::here("the_upgraded_line_had_one_slow_time", the_upgraded_line_had_one_slow_time)
+            .needs(&[TRACES]),
+        Test::here(
+            "the_laptops_pings_are_no_more_outages_than_there_were",
+            the_laptops_pings_are_no_more_outages_than_there_were,
+        )
+        .needs(&[TRACES]),
+        Test::here("the_moving_car_and_the_server_are_read", the_moving_car_and_the_server_are_read)
+            .needs(&[TRACES]),
+    ]);
+    tests
+}
 
 fn file(folder: &Path, name: &str, text: &str) -> PathBuf {
     let path = folder.join(name);
@@ -33,7 +58,6 @@ fn judge(text: &str, promise: Option<(u64, Option<u64>)>) -> (Log, Judged) {
 }
 
 /// Nothing is half-read: a wrong line anywhere refuses the whole log, with the place of each fault.
-#[test]
 fn wrong_logs_are_refused_with_line_and_column() -> Outcome {
     let good = "time,target,rtt_ms\n2026-01-01T00:00:00Z,a,1.5\n2026-01-01T00:01:00Z,a,\n1767225720,a,2\n";
     assert_eq!(Log::read(good).unwrap().rows, 3);
@@ -129,7 +153,6 @@ fn wrong_logs_are_refused_with_line_and_column() -> Outcome {
     Ok(())
 }
 
-#[test]
 fn the_command_line_tells_what_is_wrong() -> Outcome {
     let folder = tempfile::tempdir()?;
     let run = |words: &[&str]| {
@@ -157,7 +180,6 @@ fn the_command_line_tells_what_is_wrong() -> Outcome {
 }
 
 /// A ping a minute: three lost in a row are an outage, two are not, and what nobody looked at is neither.
-#[test]
 fn holes_are_holes_and_single_losses_are_losses() -> Outcome {
     let mut text = String::from("time,target,rtt_ms\n");
     for minute in 0..600u64 {
@@ -179,7 +201,6 @@ fn holes_are_holes_and_single_losses_are_losses() -> Outcome {
     Ok(())
 }
 
-#[test]
 fn states_are_outages_and_unknown_ones_are_not() -> Outcome {
     let (_, judged) = judge("time,up\n0,1\n1000,0\n1030,1\n2000,\n5000,1\n9000,0\n9001,1\n9600,1\n", None);
     let found: Vec<(u64, u64)> =
@@ -189,7 +210,6 @@ fn states_are_outages_and_unknown_ones_are_not() -> Outcome {
 }
 
 /// A single low test is never a finding, however often the judge asks meanwhile: it answers once.
-#[test]
 fn one_logged_test_answers_once() -> Outcome {
     let log = |low: std::ops::Range<u64>| {
         (0..24 * 14).fold(String::from("time,download_mbps\n"), |text, hour| {
@@ -208,7 +228,6 @@ fn one_logged_test_answers_once() -> Outcome {
 }
 
 /// Two configurations on one log, the pictures and the JSON.
-#[test]
 fn two_configurations_stand_side_by_side() -> Outcome {
     let folder = tempfile::tempdir()?;
     let mut text = String::from("time,up\n0,1\n");
@@ -237,7 +256,6 @@ fn two_configurations_stand_side_by_side() -> Outcome {
 }
 
 /// What our own agent records is judged like what others log.
-#[test]
 fn a_trace_of_our_own_is_a_log() -> Outcome {
     use linekeeper_judge::config::{Places, read};
     use linekeeper_judge::observation::{Entry, Observation};
@@ -301,10 +319,8 @@ fn real(folder: &Path, name: &str, promise: Option<(f64, Option<f64>)>) -> (Log,
     (log, judged.remove(0))
 }
 
-#[test]
-#[ignore = "needs the logs that LINEKEEPER_TRACES points to"]
 fn the_cable_line_keeps_its_promise() -> Outcome {
-    let folder = &traces();
+    let folder = &traces().ok_or("no logs")?;
     let (_, judged) = real(folder, "netrics_gig_hyde_park/ookla-speeds.csv", Some((940.0, Some(40.0))));
     assert!(judged.incidents.is_empty(), "{:?}", judged.incidents);
     let (log, judged) = real(folder, "netrics_gig_hyde_park/ndt7-speeds.csv", Some((850.0, None)));
@@ -313,10 +329,8 @@ fn the_cable_line_keeps_its_promise() -> Outcome {
     Ok(())
 }
 
-#[test]
-#[ignore = "needs the logs that LINEKEEPER_TRACES points to"]
 fn the_upgraded_line_had_one_slow_time() -> Outcome {
-    let folder = &traces();
+    let folder = &traces().ok_or("no logs")?;
     let name = "speed_us_chicago_upgrade_30_to_85/speed-speeds.csv";
     let (log, judged) = real(folder, name, Some((30.0, Some(5.8))));
     assert_eq!(judged.incidents.len(), 1, "{:?}", judged.incidents);
@@ -332,10 +346,8 @@ fn the_upgraded_line_had_one_slow_time() -> Outcome {
     Ok(())
 }
 
-#[test]
-#[ignore = "needs the logs that LINEKEEPER_TRACES points to"]
 fn the_laptops_pings_are_no_more_outages_than_there_were() -> Outcome {
-    let folder = &traces();
+    let folder = &traces().ok_or("no logs")?;
     let (log, judged) = real(folder, "ping_il_1m_first8weeks/pings.csv", None);
     assert!(judged.changed.is_some());
     // 103 runs of three and more, 5 of thirty and more; runs that follow within the hold-down are one.
@@ -350,10 +362,8 @@ fn the_laptops_pings_are_no_more_outages_than_there_were() -> Outcome {
     Ok(())
 }
 
-#[test]
-#[ignore = "needs the logs that LINEKEEPER_TRACES points to"]
 fn the_moving_car_and_the_server_are_read() -> Outcome {
-    let folder = &traces();
+    let folder = &traces().ok_or("no logs")?;
     let (log, judged) = real(folder, "starlink_road_1s/seconds.csv", Some((100.0, None)));
     assert!(
         log.holes.len() > 10 && !judged.tests.is_empty() && judged.incidents.is_empty(),
@@ -363,9 +373,4 @@ fn the_moving_car_and_the_server_are_read() -> Outcome {
     let (log, judged) = real(folder, "usage_donut_eth1out_6/usage.csv", None);
     assert_eq!((log.kind, log.rows, judged.incidents.len()), (Kind::Usage, 17_568, 0));
     Ok(())
-}
-
-/// Where the logs are: they belong to their authors, and no clone brings them along.
-fn traces() -> PathBuf {
-    std::env::var_os("LINEKEEPER_TRACES").map_or_else(|| repository_path("../shared/traces"), PathBuf::from)
 }

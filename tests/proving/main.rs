@@ -5,3 +5,15 @@ mod backtest;
 mod common;
 mod simulate;
 mod story;
+
+use common::trial::Program;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // They compute: as many as there are cores here.
+    Program::beside(2)
+        .module("backtest", backtest::tests)
+        .module("simulate", simulate::tests)
+        .module("story", story::tests)
+        .run()
+}

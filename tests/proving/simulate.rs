@@ -3,6 +3,7 @@
 
 use crate::common::judge::seeds;
 use crate::common::proof;
+use crate::common::trial::{Test, here};
 use linekeeper_contract::message::{EventName, Message};
 use linekeeper_contract::units::Span;
 use linekeeper_contract::vocabulary::Rung;
@@ -12,6 +13,18 @@ use linekeeper_judge::observation::Observation;
 use linekeeper_proving::simulate::plan::{Plan, YEAR};
 use linekeeper_proving::simulate::{Moment, Report, Simulation, Spectator};
 use serde_json::{Value, json};
+
+/// All of them.
+pub fn tests() -> Vec<Test> {
+    here![
+        passing_over_quiet_time_changes_nothing,
+        every_shipped_world_is_read,
+        faults_come_as_often_as_they_are_described,
+        a_wrong_world_is_told_with_every_fault,
+        a_bad_year_is_remembered_in_little,
+        nobody_is_called_falsely_and_nothing_long_is_missed
+    ]
+}
 
 fn plan(tree: &Value) -> Plan {
     Plan::read(tree, &Places::none()).unwrap_or_else(|faults| panic!("{faults}"))
@@ -102,7 +115,6 @@ fn told(report: &Report) -> Vec<(u64, String)> {
     new.map(|d| (d.published.0, word(&d.message.message))).collect()
 }
 
-#[test]
 fn passing_over_quiet_time_changes_nothing() {
     let plan = eventful();
     let lasts = Span::days(30);
@@ -166,7 +178,6 @@ fn passing_over_quiet_time_changes_nothing() {
 }
 
 /// Every shipped world is read, differs from seed to seed, and equal seeds give equal worlds.
-#[test]
 fn every_shipped_world_is_read() {
     use linekeeper_proving::simulate::runs::SHIPPED;
     let folder = crate::common::repository_path("config/worlds");
@@ -183,7 +194,6 @@ fn every_shipped_world_is_read() {
 }
 
 /// As often as they were asked for, whatever the hours and the growth.
-#[test]
 fn faults_come_as_often_as_they_are_described() {
     for over in [json!({}), json!({ "hours": [18, 23] }), json!({ "grows": 20 }), json!({ "hours": [22, 4] })]
     {
@@ -213,7 +223,6 @@ fn faults_come_as_often_as_they_are_described() {
 }
 
 /// All faults of a description at once, with their places.
-#[test]
 fn a_wrong_world_is_told_with_every_fault() {
     let tree = json!({
         "world": { "about": "" },
@@ -250,7 +259,6 @@ fn a_wrong_world_is_told_with_every_fault() {
 
 /// A year in which everything befalls the line: what the judge remembers stays small. (That it may be cut anywhere is
 /// held in `judge_scenarios`.)
-#[test]
 fn a_bad_year_is_remembered_in_little() {
     let plan = eventful();
     let world = plan.world(6, YEAR);
@@ -272,7 +280,6 @@ fn a_bad_year_is_remembered_in_little() {
 
 /// What is published of the shipped worlds, on a part of each: nobody is called falsely, nothing long is missed, and a
 /// sound or merely lossy line is never declared down.
-#[test]
 fn nobody_is_called_falsely_and_nothing_long_is_missed() {
     use linekeeper_proving::simulate::runs::{SHIPPED, one};
     for (name, text) in SHIPPED {

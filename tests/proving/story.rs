@@ -1,7 +1,13 @@
 //! The demo's story: what must be in it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
+use crate::common::trial::{Test, here};
 use linekeeper_proving::simulate::story::{ACTS, Item, Voice, tell};
+
+/// All of them.
+pub fn tests() -> Vec<Test> {
+    here![the_story_tells_its_seven_acts_in_order, a_line_of_the_story_survives_json]
+}
 
 fn told() -> Vec<Item> {
     let mut items = Vec::new();
@@ -9,7 +15,6 @@ fn told() -> Vec<Item> {
     items
 }
 
-#[test]
 fn the_story_tells_its_seven_acts_in_order() {
     let items = told();
     assert!(items.windows(2).all(|w| w[0].at_ms <= w[1].at_ms || w[1].text.starts_with("act ")));
@@ -47,7 +52,6 @@ fn shown(items: &[Item], act: u8) -> String {
     lines.map(|i| format!("{:>8} {:?}: {}\n", i.at_ms.0, i.voice, i.text)).collect()
 }
 
-#[test]
 fn a_line_of_the_story_survives_json() {
     for item in told() {
         let text = serde_json::to_string(&item).unwrap();
