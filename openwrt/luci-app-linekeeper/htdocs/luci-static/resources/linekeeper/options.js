@@ -1,7 +1,7 @@
 'use strict';
 'require baseclass';
 
-/* Every option, as the form shows it. Generated from the table of options: LINEKEEPER_WRITE=1 cargo test --test options */
+/* Every option, as the form shows it. Generated from the table of options: LINEKEEPER_WRITE=1 cargo test --test config options */
 
 return baseclass.extend({
 	sections: [
