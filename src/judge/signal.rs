@@ -165,6 +165,11 @@ pub enum Signal {
         change: Box<Change>,
     },
 
+    /// A warning began or ended (to the device, which tells one after the other: how many callbacks live may change).
+    WarningTurned,
+    /// Unusual usage began or ended (to the usage, in the same way).
+    UsageTurned,
+
     // ---- commands
     /// Another life is known by the ladder: commands and callbacks of the last one go on.
     LifeResumed,

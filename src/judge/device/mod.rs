@@ -22,6 +22,7 @@ use super::concern::{Concern, NEVER, Quiet};
 use super::context::Context;
 use super::inform::{self, Call, Told};
 use super::outbox::Outbox;
+use super::signal::Signal;
 use super::snapshot::{Kept, Parts};
 use super::status::Status;
 use super::words;
@@ -33,6 +34,7 @@ use linekeeper_contract::message::{Evidence, Fact, Finding, Issue};
 use linekeeper_contract::units::{Millicelsius, Mono, Permille, Rate, Span};
 use linekeeper_contract::vocabulary::Reading;
 use serde::{Deserialize, Serialize};
+use std::collections::VecDeque;
 use std::fmt::Display;
 
 /// Packets in which the port's errors are counted: one damaged in a thousand is the least that is told apart.
@@ -268,6 +270,8 @@ pub fn beyond(seen: &DeviceSeen, policy: &Health) -> Vec<String> {
 #[derive(Debug, Clone, Default)]
 pub struct Device {
     device: State,
+    /// What began and ended in this step, and is not told yet.
+    turns: VecDeque<Turn>,
 }
 
 impl Concern for Device {
@@ -278,6 +282,14 @@ impl Concern for Device {
     fn observe(&mut self, _cx: &Context<'_>, seen: &Observation, _out: &mut Outbox) {
         if matches!(seen, Observation::Started(_)) {
             self.device.look_anew();
+        }
+    }
+
+    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+        if let Signal::WarningTurned = signal
+            && let Some(turn) = self.turns.pop_front()
+        {
+            self.turned(cx, &turn, out);
         }
     }
 
@@ -358,16 +370,19 @@ impl Device {
             true => Readings { port_speed: None, ..readings },
             false => readings,
         };
-        for turn in device.seen(cx.now, &readings, &cx.config.health) {
-            let said = turn.reading.describe(turn.value);
-            if turn.begins {
-                out.note(Level::Warn, format!("this gateway: {said}"));
-                self.warn(cx, turn.reading, turn.value, &said, out);
-            } else {
-                out.note(Level::Info, format!("this gateway: {said}, well again"));
-                if let Some(told) = self.device.gauges[turn.reading as usize].open.take() {
-                    inform::close(cx, out, told, &format!("{said}, well again"));
-                }
+        self.turns.extend(device.seen(cx.now, &readings, &cx.config.health));
+        self.turns.iter().for_each(|_| out.signal(Signal::WarningTurned));
+    }
+
+    fn turned(&mut self, cx: &Context<'_>, turn: &Turn, out: &mut Outbox) {
+        let said = turn.reading.describe(turn.value);
+        if turn.begins {
+            out.note(Level::Warn, format!("this gateway: {said}"));
+            self.warn(cx, turn.reading, turn.value, &said, out);
+        } else {
+            out.note(Level::Info, format!("this gateway: {said}, well again"));
+            if let Some(told) = self.device.gauges[turn.reading as usize].open.take() {
+                inform::close(cx, out, told, &format!("{said}, well again"));
             }
         }
     }

@@ -4,7 +4,7 @@
 //!
 //! * Each direction is judged by the configured rule (`sequential`, `bnetza-2021`, `ctu-2021`, `fcc-80-80`, `share`;
 //!   a file each). Never is it broken on one test.
-//! * A result at or above what is to be shown ([`rule::enough`]) is good whatever held it back. One below is short
+//! * A result at or above what is to be shown ([`enough`]) is good whatever held it back. One below is short
 //!   only if it was the line that was full, for most of the time ordered; else it shows nothing, with its reason, and
 //!   moves no score.
 //! * What the customer's own traffic shows ([`guard`]) counts like a test, at most once where a test would have been,
@@ -40,6 +40,7 @@ pub mod bnetza;
 pub mod budget;
 pub mod commanded;
 pub mod ctu;
+pub mod enough;
 pub mod fcc;
 pub mod guard;
 pub mod policy;
@@ -58,7 +59,6 @@ pub use status::{ResultStatus, ServerStatus, SideStatus, Status};
 
 use super::aside;
 use super::callback::change::{CallWanted, Change};
-use super::callback::life::Live;
 use super::concern::{Concern, Quiet, Rest, until};
 use super::context::{Context, Facts, Tests};
 use super::outage::line::LineState;
@@ -534,9 +534,6 @@ impl SpeedPromise {
         let Some(callback_id) = self.promise.shortfall.as_ref().and_then(|s| s.callback.clone()) else {
             return;
         };
-        if !cx.facts.callback(&callback_id).is_some_and(Live::is_live) {
-            return;
-        }
         let (issues, evidence) = self.shown(cx);
         let change = Box::new(Change::Shown { issues, evidence });
         out.signal(Signal::CallChanged { callback_id, change });

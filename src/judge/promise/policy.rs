@@ -1,6 +1,7 @@
 //! What the judge knows of the promise, and when it tests. The policy stands in [`super`].
 
 use super::budget::{Budget, Reserve};
+use super::enough::enough;
 use super::guard::Guard;
 use super::rule::{self, Reason, Sample, Source, Verdict};
 use super::server::{self, Server};
@@ -145,7 +146,7 @@ pub fn rates(config: &Config, direction: Direction) -> &Rates {
 }
 
 pub(super) fn bar(config: &Config, direction: Direction) -> Option<Rate> {
-    rule::enough(&config.promise, rates(config, direction))
+    enough(&config.promise, rates(config, direction))
 }
 
 /// There is something to test, somewhere to test it, and leave to do it.

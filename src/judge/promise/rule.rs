@@ -1,6 +1,6 @@
 //! What every rule of promise reads, and what it says.
 
-use crate::config::{Promise, Rates, Rule};
+use crate::config::Rates;
 use linekeeper_contract::units::{Mono, Permille, Rate};
 use serde::{Deserialize, Serialize};
 
@@ -153,19 +153,6 @@ pub fn share(rate: Rate, of: Rate) -> Permille {
 /// follows from that.
 pub fn normal(rates: &Rates) -> Option<Rate> {
     rates.normal.or_else(|| rates.maximum.map(|m| part(m, NORMAL_OF_MAXIMUM))).or(rates.minimum)
-}
-
-/// At this line rate, sustained, a test has shown all that the rule asks of one; below it the test is short.
-/// `None`: nothing was sold in this direction.
-pub fn enough(promise: &Promise, rates: &Rates) -> Option<Rate> {
-    let usual = normal(rates)?;
-    let bar = match promise.rule {
-        Rule::Sequential | Rule::Share { .. } => Some(part(usual, promise.threshold)),
-        Rule::Bnetza2021 => rates.maximum.map(|m| part(m, super::bnetza::OF_MAXIMUM)).max(rates.normal),
-        Rule::Ctu2021 => Some(super::ctu::normal(rates)?),
-        Rule::Fcc8080 => Some(part(super::fcc::sold(rates)?, super::fcc::OF_RATE)),
-    };
-    bar.max(rates.minimum)
 }
 
 /// What a rule says.

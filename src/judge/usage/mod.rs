@@ -44,6 +44,7 @@ use super::context::Context;
 use super::inform::{self, Call};
 use super::outage::line::LineState;
 use super::outbox::Outbox;
+use super::signal::Signal;
 use super::snapshot::{Kept, Parts};
 use super::words;
 use crate::config::Config;
@@ -51,16 +52,33 @@ use crate::observation::{Counted, Observation};
 use linekeeper_contract::message::{Domain, Evidence, Fact, Finding, Issue};
 use linekeeper_contract::units::{Mono, Span};
 use serde_json::json;
+use std::collections::VecDeque;
 
 /// The customer's usage.
 #[derive(Debug, Clone, Default)]
 pub struct UnusualUsage {
     usage: Usage,
+    /// What began and ended in this step, and is not told yet.
+    turns: VecDeque<Turn>,
 }
 
 impl Concern for UnusualUsage {
     fn new(_config: &Config) -> UnusualUsage {
         UnusualUsage::default()
+    }
+
+    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+        if let Signal::UsageTurned = signal
+            && let Some(turn) = self.turns.pop_front()
+        {
+            match turn {
+                Turn::Began { .. } => self.unusual(cx, turn, out),
+                Turn::Ended(kind) => self.as_usual(cx, kind, "as usual again", out),
+                Turn::Lost(kind) => {
+                    self.as_usual(cx, kind, "not seen any more: the line could not be watched", out);
+                }
+            }
+        }
     }
 
     fn advance(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
@@ -154,15 +172,9 @@ impl UnusualUsage {
             received: counted.rx_bytes,
             sent: counted.tx_bytes,
         });
-        for turn in self.usage.passed(cx.now, cx.local(cx.now), passed, &cx.config.usage) {
-            match turn {
-                Turn::Began { .. } => self.unusual(cx, turn, out),
-                Turn::Ended(kind) => self.as_usual(cx, kind, "as usual again", out),
-                Turn::Lost(kind) => {
-                    self.as_usual(cx, kind, "not seen any more: the line could not be watched", out);
-                }
-            }
-        }
+        let turns = self.usage.passed(cx.now, cx.local(cx.now), passed, &cx.config.usage);
+        turns.iter().for_each(|_| out.signal(Signal::UsageTurned));
+        self.turns.extend(turns);
     }
 
     fn unusual(&mut self, cx: &Context<'_>, turn: Turn, out: &mut Outbox) {
