@@ -907,9 +907,10 @@ fn remedy_storms_are_impossible() {
         boots += report.boots;
         lives += report.lives;
     }
-    let enough = |of_24: u64, n: u64| n * 24 > of_24 * seeds;
+    // What the seeds give, less a fifth: fewer would show that nothing was tried.
+    let least = proof((40, 60, 290), (300, 48, 500));
     assert!(
-        enough(300, taken as u64) && enough(48, boots.into()) && enough(500, lives.into()),
+        taken > least.0 && boots > least.1 && lives > least.2,
         "{taken} remedies, {boots} boots, {lives} lives"
     );
 }

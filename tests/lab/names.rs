@@ -101,7 +101,7 @@ fn resolvers() -> Outcome {
         (Manner::Refusing, &[(Refused, "REFUSED for www.isp.example")]),
         (Manner::Failing, &[(Refused, "SERVFAIL for www.isp.example")]),
         (Manner::Hijacking, &[(Forged, ".invalid, which does not exist")]),
-        (Manner::Truncating, &[(Answered, "cut off"), (Answered, "www.isp.example is 203.0.113.53")]),
+        (Manner::Truncating, &[(Answered, "truncated"), (Answered, "www.isp.example is 203.0.113.53")]),
         (Manner::TcpOnly, &[(Silent, "no answer"), (Answered, "www.isp.example is 203.0.113.53")]),
         (Manner::Dead, &[(Silent, "no answer"), (Silent, "no answer")]),
     ] {
