@@ -6,7 +6,7 @@ use linekeeper_contract::json;
 use linekeeper_contract::units::{Bytes, Rate, Span};
 use linekeeper_contract::vocabulary::{Direction, Limit};
 use linekeeper_judge::config::{Promise, Rates};
-use linekeeper_judge::promise::rule;
+use linekeeper_judge::promise::enough::enough;
 use linekeeper_judge::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -162,7 +162,7 @@ fn rates(promise: &Promise, direction: Direction) -> &Rates {
 /// What was sold, and what of it one test has to show by the configured rule and threshold, as for the daemon.
 fn promised(promise: &Promise, direction: Direction) -> Option<(Rate, Rate)> {
     let Rates { minimum, normal, maximum } = *rates(promise, direction);
-    Some((normal.or(minimum).or(maximum)?, rule::enough(promise, rates(promise, direction))?))
+    Some((normal.or(minimum).or(maximum)?, enough(promise, rates(promise, direction))?))
 }
 
 fn verdict(ended: &SpeedEnded, promised: Option<(Rate, Rate)>) -> Verdict {

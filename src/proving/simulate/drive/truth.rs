@@ -5,7 +5,7 @@ use crate::simulate::report::Break;
 use linekeeper_contract::message::Finding;
 use linekeeper_contract::units::{Rate, Span};
 use linekeeper_contract::vocabulary::Direction;
-use linekeeper_judge::promise::rule;
+use linekeeper_judge::promise::enough::enough;
 
 /// How long after its end a report of bad quality still counts as true, milliseconds. The judge evaluates windows of some
 /// minutes, and quality has recovered only when equally many of them are good.
@@ -62,7 +62,7 @@ impl Simulation {
                     Direction::Upload => &promise.upload,
                 };
                 let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
-                rule::enough(promise, rates).is_some_and(|bar| gives < bar)
+                enough(promise, rates).is_some_and(|bar| gives < bar)
             };
             let (down, up) = self.world.rates;
             let sold = self.config.promise.download.highest().max(self.config.promise.upload.highest());
