@@ -92,7 +92,7 @@ fn the_containers_file_builds_what_the_script_builds() {
     assert!(script.contains(&format!("-Zbuild-std={} ", crates.join(","))), "{crates:?}");
     let passed: Vec<_> = build["env"]["passthrough"].as_array().unwrap().iter().map(|v| v.as_str()).collect();
     assert_eq!(passed, [Some("RUSTFLAGS")]);
-    for word in ["--profile", "--features"] {
+    for word in ["--profile", "-p"] {
         let (ours, theirs) =
             (option(&script, "cargo zigbuild", word), option(&text, "cross +nightly build", word));
         assert_eq!(ours, theirs, "{word}");
