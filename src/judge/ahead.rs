@@ -20,7 +20,7 @@ use linekeeper_contract::units::{Mono, Span};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ahead {
     /// Until when.
-    until: Mono,
+    pub(super) until: Mono,
     /// [`due`], which does not change meanwhile.
     pub(super) due: Mono,
 }
@@ -33,18 +33,17 @@ impl Ahead {
         let until = until.min(due);
         (until > now).then_some(Ahead { until, due })
     }
+}
 
-    /// Whether an observation is of the ordinary course, at a time for which that was worked out.
-    pub(super) fn covers(&self, now: Mono, seen: &Observation) -> bool {
-        let routine = matches!(
-            seen,
-            Observation::Ticked
-                | Observation::EchoAnswered { .. }
-                | Observation::EchoLost { .. }
-                | Observation::Counted(_)
-        );
-        routine && now < self.until
-    }
+/// Whether an observation is of the ordinary course of watching.
+pub(super) const fn is_ordinary(seen: &Observation) -> bool {
+    matches!(
+        seen,
+        Observation::Ticked
+            | Observation::EchoAnswered { .. }
+            | Observation::EchoLost { .. }
+            | Observation::Counted(_)
+    )
 }
 
 /// Whether the ordinary course goes on, now that the line was judged.

@@ -41,12 +41,10 @@ impl Concern for Handover {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        let Some((incident, since)) = cx.facts.broken() else { return };
-        let ripe = cx.now >= calls_from(cx, since);
-        let idle = cx.facts.remedy.is_none() && cx.facts.lasts(incident);
-        if ripe && idle && handed_over(cx.facts, incident) && may_call(cx.facts, incident) {
-            call(cx, out);
+        if let Some((incident, since)) = cx.facts.broken() {
+            hand_over(cx, incident, since, out);
         }
     }
 
@@ -65,6 +63,15 @@ impl Concern for Handover {
 
     fn load(&mut self, _kept: &Kept<'_>) -> Result<(), String> {
         Ok(())
+    }
+}
+
+/// Hands the incident over when nothing is left to try and it has lasted.
+fn hand_over(cx: &Context<'_>, incident: &Incident, since: Mono, out: &mut Outbox) {
+    let ripe = cx.now >= calls_from(cx, since);
+    let idle = cx.facts.remedy.is_none() && cx.facts.lasts(incident);
+    if ripe && idle && handed_over(cx.facts, incident) && may_call(cx.facts, incident) {
+        call(cx, out);
     }
 }
 

@@ -60,7 +60,7 @@ use crate::config::Config;
 use crate::observation::{Beat, Observation};
 use ahead::Ahead;
 use concern::{Concern, Rest};
-use concerns::{ALL, Concerns, KEEPERS, OTHERS};
+use concerns::{ALL, Concerns, KEEPERS};
 use flight::recorder::Flight;
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_contract::vocabulary::Rung;
@@ -146,10 +146,11 @@ impl Judge {
     }
 
     fn steps(&mut self, now: Mono, saw: &Observation) {
-        let quiet = self.ahead.is_some_and(|ahead| ahead.covers(now, saw));
+        let ordinary = ahead::is_ordinary(saw);
+        let quiet = ordinary && self.ahead.is_some_and(|ahead| now < ahead.until);
         let Judge { core, concerns, out, .. } = self;
         core.observe(now, saw, out);
-        if quiet {
+        if ordinary {
             concerns.observe::<KEEPERS>(core, now, saw, out);
         } else {
             concerns.observe::<ALL>(core, now, saw, out);
@@ -166,9 +167,6 @@ impl Judge {
             }
             self.end_step(now);
             return;
-        }
-        if quiet {
-            concerns.observe::<OTHERS>(core, now, saw, out);
         }
         concerns.deliver(core, now, out);
         concerns.advance::<ALL>(core, now, saw, out);

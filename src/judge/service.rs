@@ -39,6 +39,7 @@ impl Concern for Service {
         self.answered |= matches!(signal, Signal::LayerAnswered { .. });
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
         if std::mem::take(&mut self.answered) && cx.facts.line.state == LineState::Up {
             serve(cx, out);

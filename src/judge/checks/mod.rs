@@ -79,6 +79,7 @@ impl Concern for LayerChecks {
         self.changed = true;
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
         let line = &cx.facts.line;
         // The ordinary course, without looking at anything else.
@@ -86,14 +87,7 @@ impl Concern for LayerChecks {
         if line.state == LineState::Up && !suspected && self.checks.is_quiet(cx.now) {
             return;
         }
-        let (before, course) = (out.actions().len(), self.checks.course());
-        self.checks.advance(cx.now, &cx.scene(), out.actions());
-        self.changed |= self.checks.course() != course;
-        let of_access = |a: &Action| matches!(a, Action::Check(o) if matches!(o.ask, Ask::Dhcp | Ask::Pppoe));
-        if out.actions()[before..].iter().any(of_access) {
-            // How often the access was asked must not be forgotten by a death of ours.
-            out.save();
-        }
+        self.look(cx, out);
     }
 
     fn show(&mut self, facts: &mut Facts) {
@@ -135,6 +129,18 @@ impl Concern for LayerChecks {
 }
 
 impl LayerChecks {
+    /// Orders the checks that make sense now.
+    fn look(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let (before, course) = (out.actions().len(), self.checks.course());
+        self.checks.advance(cx.now, &cx.scene(), out.actions());
+        self.changed |= self.checks.course() != course;
+        let of_access = |a: &Action| matches!(a, Action::Check(o) if matches!(o.ask, Ask::Dhcp | Ask::Pppoe));
+        if out.actions()[before..].iter().any(of_access) {
+            // How often the access was asked must not be forgotten by a death of ours.
+            out.save();
+        }
+    }
+
     /// Takes in what came back, if it was awaited.
     fn checked(&mut self, cx: &Context<'_>, checked: &Checked, out: &mut Outbox) {
         let Some(differs) = self.checks.checked(cx.now, checked) else { return };

@@ -96,18 +96,12 @@ impl Concern for Incidents {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
         let answered = self.answered.take();
-        if self.open.is_none() {
-            return;
+        if self.open.is_some() {
+            self.go_on(cx, answered, out);
         }
-        let of_access = matches!(answered, Some(Ask::Neighbour | Ask::Dhcp | Ask::Pppoe));
-        // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
-        // or the line itself, may be on its way.
-        let line = &cx.facts.line;
-        let settled = line.link_mended.is_none_or(|at| cx.now.since(at) >= LINK_SETTLE);
-        self.revise(cx, of_access && settled && line.fault.is_none(), out);
-        self.hold(cx, out);
     }
 
     fn show(&mut self, facts: &mut Facts) {
@@ -160,6 +154,17 @@ impl Concern for Incidents {
 }
 
 impl Incidents {
+    /// Revises it, or lets it go. `answered`: a layer answered in this step.
+    fn go_on(&mut self, cx: &Context<'_>, answered: Option<Ask>, out: &mut Outbox) {
+        let of_access = matches!(answered, Some(Ask::Neighbour | Ask::Dhcp | Ask::Pppoe));
+        // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
+        // or the line itself, may be on its way.
+        let line = &cx.facts.line;
+        let settled = line.link_mended.is_none_or(|at| cx.now.since(at) >= LINK_SETTLE);
+        self.revise(cx, of_access && settled && line.fault.is_none(), out);
+        self.hold(cx, out);
+    }
+
     fn open(&mut self) -> Option<&mut Incident> {
         self.open.as_mut().map(Arc::make_mut)
     }

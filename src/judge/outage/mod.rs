@@ -68,6 +68,8 @@ pub struct Outage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stale {
     Nothing,
+    /// Whether the echo belongs to the steady rotation: the line itself is judged, and shown, later in the step.
+    Steady,
     /// What echoes and time change.
     Echoes,
     All,
@@ -83,7 +85,7 @@ impl Concern for Outage {
         self.steady = None;
         self.stale = match seen {
             Observation::Ticked | Observation::EchoAnswered { .. } | Observation::EchoLost { .. } => {
-                self.stale.max(Stale::Echoes)
+                self.stale.max(Stale::Steady)
             }
             _ => Stale::All,
         };
@@ -129,8 +131,10 @@ impl Concern for Outage {
 
     #[inline]
     fn show(&mut self, facts: &mut Facts) {
-        if self.stale != Stale::Nothing {
-            self.show_line(&mut facts.line);
+        match self.stale {
+            Stale::Nothing => {}
+            Stale::Steady => facts.line.steady = self.steady,
+            Stale::Echoes | Stale::All => self.show_line(&mut facts.line),
         }
     }
 
