@@ -44,6 +44,8 @@ pub struct Facts {
     pub line: Line,
     /// What the layers answered.
     pub layers: Checks,
+    /// In this step a layer answered that was asked.
+    pub answered: Option<Ask>,
     /// The incident in course or in its hold-down.
     pub incident: Option<Arc<Incident>>,
     /// The remedy in course.
@@ -138,6 +140,7 @@ impl Facts {
             was: LineState::Unknown,
             line: Line::UNKNOWN,
             layers: Checks::default(),
+            answered: None,
             incident: None,
             remedy: None,
             hands_off: None,

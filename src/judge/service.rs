@@ -23,25 +23,18 @@ use crate::observation::Observation;
 use linekeeper_contract::message::{Fact, Finding};
 use linekeeper_contract::units::Mono;
 
-/// Whether the line serves names and the web.
+/// Whether the line serves names and the web. It keeps nothing: what was answered stands with the checks.
 #[derive(Debug, Clone, Default)]
-pub struct Service {
-    /// In this step a layer answered.
-    answered: bool,
-}
+pub struct Service;
 
 impl Concern for Service {
     fn new(_config: &Config) -> Service {
-        Service::default()
-    }
-
-    fn hear(&mut self, _cx: &Context<'_>, signal: &Signal, _out: &mut Outbox) {
-        self.answered |= matches!(signal, Signal::LayerAnswered { .. });
+        Service
     }
 
     #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        if std::mem::take(&mut self.answered) && cx.facts.line.state == LineState::Up {
+        if cx.facts.answered.is_some() && cx.facts.line.state == LineState::Up {
             serve(cx, out);
         }
     }

@@ -47,6 +47,8 @@ use linekeeper_contract::units::Mono;
 #[derive(Debug, Clone, Default)]
 pub struct LayerChecks {
     checks: Checks,
+    /// In this step a layer answered that was asked.
+    answered: Option<Ask>,
     /// What is shown of it is out of date.
     changed: bool,
 }
@@ -81,6 +83,7 @@ impl Concern for LayerChecks {
 
     #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
+        self.answered = None;
         let line = &cx.facts.line;
         // The ordinary course, without looking at anything else.
         let suspected = line.suspected.is_some_and(|since| cx.now.since(since) >= SUSPECTED_FOR);
@@ -91,6 +94,7 @@ impl Concern for LayerChecks {
     }
 
     fn show(&mut self, facts: &mut Facts) {
+        facts.answered = self.answered;
         if std::mem::take(&mut self.changed) {
             facts.layers.clone_from(&self.checks);
         }
@@ -146,7 +150,7 @@ impl LayerChecks {
         let Some(differs) = self.checks.checked(cx.now, checked) else { return };
         self.changed = true;
         let ask = checked.ask;
-        out.signal(Signal::LayerAnswered { ask });
+        self.answered = Some(ask);
         let Some(verdict) = self.checks.since(ask, Mono(0)).filter(|_| differs) else { return };
         let routine = verdict.said == Said::Answered && matches!(ask, Ask::Name | Ask::Web);
         let fact = cx.check_fact(ask, verdict);

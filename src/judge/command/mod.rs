@@ -121,7 +121,7 @@ impl Concern for Orderly {
     }
 
     fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
-        self.commands.wake()
+        if self.commands.is_empty() { None } else { self.commands.wake() }
     }
 
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {

@@ -41,8 +41,6 @@ const RECENT: usize = 8;
 pub struct Incidents {
     open: Option<Arc<Incident>>,
     recent: VecDeque<message::Incident>,
-    /// In this step a layer answered that may place a fault.
-    answered: Option<Ask>,
 }
 
 impl Concern for Incidents {
@@ -66,7 +64,6 @@ impl Concern for Incidents {
                     incident.note_fact(fact.clone());
                 }
             }
-            Signal::LayerAnswered { ask } => self.answered = Some(*ask),
             Signal::RemedyBegins { rung, why } => self.remedy_begins(cx, *rung, why, out),
             Signal::RemedyEnded(end) => self.remedy_ended(cx, end, out),
             Signal::LadderExhausted(text) => self.exhausted(text, out),
@@ -98,9 +95,8 @@ impl Concern for Incidents {
 
     #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        let answered = self.answered.take();
         if self.open.is_some() {
-            self.go_on(cx, answered, out);
+            self.go_on(cx, out);
         }
     }
 
@@ -154,9 +150,9 @@ impl Concern for Incidents {
 }
 
 impl Incidents {
-    /// Revises it, or lets it go. `answered`: a layer answered in this step.
-    fn go_on(&mut self, cx: &Context<'_>, answered: Option<Ask>, out: &mut Outbox) {
-        let of_access = matches!(answered, Some(Ask::Neighbour | Ask::Dhcp | Ask::Pppoe));
+    /// Revises it, or lets it go.
+    fn go_on(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let of_access = matches!(cx.facts.answered, Some(Ask::Neighbour | Ask::Dhcp | Ask::Pppoe));
         // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
         // or the line itself, may be on its way.
         let line = &cx.facts.line;

@@ -147,7 +147,8 @@ impl Concern for Outage {
         let watch = &self.watch;
         let may = match quiet {
             Quiet::Watched => watch.line == LineState::Up && !watch.loaded,
-            Quiet::Passed { .. } => cx.now.since(watch.since) > UP_FOR && watch.rotation(cx.config).is_some(),
+            // And only in the steps that the quiet rotation allows: that is asked apart ([`Outage::rotation`]).
+            Quiet::Passed { .. } => cx.now.since(watch.since) > UP_FOR,
         };
         may.then_some(NEVER)
     }
