@@ -91,6 +91,11 @@ fn due(installed: Wall, after: Span) -> Wall {
 }
 
 impl Programme {
+    /// Whether there is anything to call for, now or later.
+    fn is_wanted(&self, config: &Config) -> bool {
+        config.device.installed.is_some() || !self.rechecks.is_empty()
+    }
+
     /// A new life: trust in the clock begins anew.
     pub fn started(&mut self, started: &Started) {
         self.trusted = None;
@@ -263,30 +268,17 @@ impl Concern for FollowUps {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        let wall = cx.wall();
-        if let Some(wall) = wall {
-            let (ripe, over) = self.programme.ripe(cx.now, wall, cx.config);
-            for after in over {
-                out.save();
-                let text = format!(
-                    "the callback due {after} after the installation is passed over: it was due over {UNKNOWN_PAST} ago, and \
-                     whether it was called is not known here"
-                );
-                out.note(Level::Warn, text);
-            }
-            self.calls.extend(ripe.into_iter().map(|after| Call::Due(wall, after)));
-        }
-        for ordered in self.programme.rechecks_due(cx.now, wall) {
-            out.save();
-            self.calls.push(Call::Ordered(ordered));
-        }
-        if !self.calls.is_empty() {
-            out.signal(Signal::StatusWanted);
+        if self.programme.is_wanted(cx.config) {
+            self.call(cx, out);
         }
     }
 
     fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
+        if !self.programme.is_wanted(cx.config) {
+            return None;
+        }
         self.programme.wake(cx.config, |wall| cx.clock.at(wall))
     }
 
@@ -309,6 +301,32 @@ impl Concern for FollowUps {
     fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
         self.programme = kept.get("programme")?;
         Ok(())
+    }
+}
+
+impl FollowUps {
+    /// Asks for what is due.
+    fn call(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let wall = cx.wall();
+        if let Some(wall) = wall {
+            let (ripe, over) = self.programme.ripe(cx.now, wall, cx.config);
+            for after in over {
+                out.save();
+                let text = format!(
+                    "the callback due {after} after the installation is passed over: it was due over {UNKNOWN_PAST} ago, and \
+                     whether it was called is not known here"
+                );
+                out.note(Level::Warn, text);
+            }
+            self.calls.extend(ripe.into_iter().map(|after| Call::Due(wall, after)));
+        }
+        for ordered in self.programme.rechecks_due(cx.now, wall) {
+            out.save();
+            self.calls.push(Call::Ordered(ordered));
+        }
+        if !self.calls.is_empty() {
+            out.signal(Signal::StatusWanted);
+        }
     }
 }
 
