@@ -59,7 +59,7 @@ macro_rules! concerns {
             ) {
                 $(if WHO == ALL || <$concern as Concern>::keeps(seen) {
                     self.$name.observe(&core.context(now), seen, out);
-                    self.$name.show(&mut core.facts);
+                    self.$name.show(&mut core.shared.facts);
                     self.deliver(core, now, out);
                 })+
             }
@@ -74,7 +74,7 @@ macro_rules! concerns {
             ) {
                 $(if WHO == ALL || <$concern as Concern>::keeps(seen) {
                     self.$name.advance(&core.context(now), seen, out);
-                    self.$name.show(&mut core.facts);
+                    self.$name.show(&mut core.shared.facts);
                     self.deliver(core, now, out);
                 })+
             }
@@ -87,7 +87,7 @@ macro_rules! concerns {
             /// Lets them hear a signal.
             fn hear(&mut self, core: &mut Core, now: Mono, signal: &Signal, out: &mut Outbox) {
                 $(self.$name.hear(&core.context(now), signal, out);
-                self.$name.show(&mut core.facts);)+
+                self.$name.show(&mut core.shared.facts);)+
             }
 
             /// Lets them show what the others may know of them.

@@ -270,28 +270,28 @@ impl Concern for FollowUps {
 
     #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        if self.programme.is_wanted(cx.config) {
+        if self.programme.is_wanted(&cx.config) {
             self.call(cx, out);
         }
     }
 
     fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
-        if !self.programme.is_wanted(cx.config) {
+        if !self.programme.is_wanted(&cx.config) {
             return None;
         }
-        self.programme.wake(cx.config, |wall| cx.clock.at(wall))
+        self.programme.wake(&cx.config, |wall| cx.clock.at(wall))
     }
 
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
         let settles = match quiet {
-            Quiet::Watched => self.programme.settles(cx.now, cx.config),
+            Quiet::Watched => self.programme.settles(cx.now, &cx.config),
             Quiet::Passed { .. } => None,
         };
         until(self.deadline(cx).into_iter().chain(settles).min())
     }
 
     fn fill_status(&self, cx: &Context<'_>, status: &mut Status) {
-        status.programme = self.programme.status(cx.config);
+        status.programme = self.programme.status(&cx.config);
     }
 
     fn save(&self, parts: &mut Parts) {
@@ -309,7 +309,7 @@ impl FollowUps {
     fn call(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         let wall = cx.wall();
         if let Some(wall) = wall {
-            let (ripe, over) = self.programme.ripe(cx.now, wall, cx.config);
+            let (ripe, over) = self.programme.ripe(cx.now, wall, &cx.config);
             for after in over {
                 out.save();
                 let text = format!(

@@ -65,7 +65,7 @@ pub fn reach(cx: &Context<'_>) -> Option<(Finding, Placed)> {
 
 /// Opens, revises and ends the incidents of the service.
 fn serve(cx: &Context<'_>, out: &mut Outbox) {
-    let facts = cx.facts;
+    let facts = &cx.facts;
     let open = facts.broken().map(|(i, _)| (i.finding, i.finding.is_of_service()));
     match (open, reach(cx)) {
         (Some((was, true)), Some((finding, placed))) => {

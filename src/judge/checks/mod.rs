@@ -117,7 +117,7 @@ impl Concern for LayerChecks {
 
     fn rested(&mut self, cx: &Context<'_>, rest: &Rest<'_>) {
         let course = self.checks.course();
-        self.checks.rested(rest.from + rest.by, cx.config);
+        self.checks.rested(rest.from + rest.by, &cx.config);
         self.changed |= self.checks.course() != course;
     }
 

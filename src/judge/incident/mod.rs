@@ -510,7 +510,7 @@ impl Incidents {
         let Some(incident) = self.open.as_deref().filter(|i| i.broken.is_some()) else { return };
         let Some(callback_id) = incident.callback.clone() else { return };
         let change = Box::new(Change::Current {
-            issue: issue(cx.config, incident),
+            issue: issue(&cx.config, incident),
             flapping: incident.finding == Finding::Flapping,
             facts: incident.facts.clone(),
             domain: incident.domain,

@@ -257,7 +257,7 @@ impl Remedies {
 
     /// Takes the next rung, where one may be taken now.
     fn next_rung(&mut self, cx: &Context<'_>, out: &mut Outbox) {
-        let facts = cx.facts;
+        let facts = &cx.facts;
         let Some((incident, since)) = facts.broken() else { return };
         let domain = incident.domain;
         let (ripe, lasts) = (ripe(cx, since), facts.lasts(incident));
