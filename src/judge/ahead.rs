@@ -20,7 +20,7 @@ use linekeeper_contract::units::{Mono, Span};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Ahead {
     /// Until when.
-    until: Mono,
+    pub(super) until: Mono,
     /// [`due`], which does not change meanwhile.
     pub(super) due: Mono,
 }
@@ -33,23 +33,22 @@ impl Ahead {
         let until = until.min(due);
         (until > now).then_some(Ahead { until, due })
     }
+}
 
-    /// Whether an observation is of the ordinary course, at a time for which that was worked out.
-    pub(super) fn covers(&self, now: Mono, seen: &Observation) -> bool {
-        let routine = matches!(
-            seen,
-            Observation::Ticked
-                | Observation::EchoAnswered { .. }
-                | Observation::EchoLost { .. }
-                | Observation::Counted(_)
-        );
-        routine && now < self.until
-    }
+/// Whether an observation is of the ordinary course of watching.
+pub(super) const fn is_ordinary(seen: &Observation) -> bool {
+    matches!(
+        seen,
+        Observation::Ticked
+            | Observation::EchoAnswered { .. }
+            | Observation::EchoLost { .. }
+            | Observation::Counted(_)
+    )
 }
 
 /// Whether the ordinary course goes on, now that the line was judged.
 pub(super) fn goes_on(core: &Core, now: Mono) -> bool {
-    let line = &core.facts.line;
+    let line = &core.shared.facts.line;
     // Checks look at a silence that lasts.
     let suspected = line.suspected.is_some_and(|since| now.since(since) >= SUSPECTED_FOR);
     line.state == LineState::Up && !suspected
@@ -57,15 +56,15 @@ pub(super) fn goes_on(core: &Core, now: Mono) -> bool {
 
 /// When something is to be done that time alone brings, beside the watching of the line.
 pub(super) fn due(core: &Core, concerns: &Concerns) -> Mono {
-    let save = core.facts.saved + SAVE_EVERY;
+    let save = core.shared.facts.saved + SAVE_EVERY;
     concerns.deadline(&core.context(core.now)).map_or(save, |at| at.min(save))
 }
 
 /// Until when, and in which steps of time, a simulator may pass over a whole line.
 pub(super) fn passes_until(core: &Core, concerns: &Concerns, now: Mono) -> Option<(Mono, Span)> {
-    let step = concerns.line.rotation(&core.config)?;
+    let step = concerns.line.rotation(&core.shared.config)?;
     let quiet = Quiet::Passed { longest_us: concerns.line.longest_us() };
     let until = concerns.quiet_until(&core.context(now), quiet)?;
-    let until = until.min(core.facts.saved + SAVE_EVERY);
+    let until = until.min(core.shared.facts.saved + SAVE_EVERY);
     Some((until, step)).filter(|(until, _)| *until > now)
 }

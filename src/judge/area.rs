@@ -211,6 +211,7 @@ impl Concern for AreaNotices {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
         if self.area.waits() {
             let change = self.area.advance(cx.now, &cx.config.device.id);
@@ -221,7 +222,11 @@ impl Concern for AreaNotices {
         }
     }
 
+    #[inline]
     fn show(&mut self, facts: &mut Facts) {
+        if self.area.notice.is_none() && !self.area.waits() && !facts.area.waits {
+            return;
+        }
         facts.area.waits = self.area.waits();
         let covers = self.area.covers().map(|n| &n.id);
         if facts.area.covers.as_ref() != covers {

@@ -52,7 +52,7 @@ pub trait Concern {
     where
         Self: Sized;
 
-    /// Takes an observation in.
+    /// Takes an observation in: one of the ordinary course only if it keeps something of it ([`Concern::keeps`]).
     fn observe(&mut self, _cx: &Context<'_>, _seen: &Observation, _out: &mut Outbox) {}
 
     /// Another concern has something to tell.
@@ -73,7 +73,8 @@ pub trait Concern {
     /// Until when it may be passed over: not later than its deadline. `None`: what is observed next may matter to it.
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono>;
 
-    /// Which ordinary observations it keeps something of, in quiet time as well.
+    /// Which ordinary observations (echoes answered or lost, counters, ticks) it takes in: in quiet time it is asked with these
+    /// alone.
     fn keeps(_seen: &Observation) -> bool
     where
         Self: Sized,

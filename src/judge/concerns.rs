@@ -32,19 +32,8 @@ use linekeeper_contract::units::Mono;
 
 /// All concerns are asked.
 pub(super) const ALL: u8 = 0;
-/// Only those are asked that keep something of each such observation, in quiet time as well.
+/// Only those are asked that keep something of such an observation.
 pub(super) const KEEPERS: u8 = 1;
-/// Only the others are asked.
-pub(super) const OTHERS: u8 = 2;
-
-/// Whether one is asked that keeps something of the observation (`keeps`), or does not.
-const fn asks(who: u8, keeps: bool) -> bool {
-    match who {
-        KEEPERS => keeps,
-        OTHERS => !keeps,
-        _ => true,
-    }
-}
 
 /// Declares the concerns in the order in which they are asked.
 macro_rules! concerns {
@@ -68,9 +57,9 @@ macro_rules! concerns {
                 seen: &Observation,
                 out: &mut Outbox,
             ) {
-                $(if asks(WHO, <$concern as Concern>::keeps(seen)) {
+                $(if WHO == ALL || <$concern as Concern>::keeps(seen) {
                     self.$name.observe(&core.context(now), seen, out);
-                    self.$name.show(&mut core.facts);
+                    self.$name.show(&mut core.shared.facts);
                     self.deliver(core, now, out);
                 })+
             }
@@ -83,9 +72,9 @@ macro_rules! concerns {
                 seen: &Observation,
                 out: &mut Outbox,
             ) {
-                $(if asks(WHO, <$concern as Concern>::keeps(seen)) {
+                $(if WHO == ALL || <$concern as Concern>::keeps(seen) {
                     self.$name.advance(&core.context(now), seen, out);
-                    self.$name.show(&mut core.facts);
+                    self.$name.show(&mut core.shared.facts);
                     self.deliver(core, now, out);
                 })+
             }
@@ -98,7 +87,7 @@ macro_rules! concerns {
             /// Lets them hear a signal.
             fn hear(&mut self, core: &mut Core, now: Mono, signal: &Signal, out: &mut Outbox) {
                 $(self.$name.hear(&core.context(now), signal, out);
-                self.$name.show(&mut core.facts);)+
+                self.$name.show(&mut core.shared.facts);)+
             }
 
             /// Lets them show what the others may know of them.
@@ -108,7 +97,11 @@ macro_rules! concerns {
 
             /// When one of them must be asked again at the latest.
             pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
-                [$(self.$name.deadline(cx)),+].into_iter().flatten().min()
+                let mut at = super::concern::NEVER;
+                $(if let Some(deadline) = self.$name.deadline(cx) {
+                    at = at.min(deadline);
+                })+
+                (at < super::concern::NEVER).then_some(at)
             }
 
             /// Until when all of them may be passed over: the one answer of which the quiet times are made.

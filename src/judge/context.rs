@@ -18,21 +18,37 @@ use linekeeper_contract::recording::Recording;
 use linekeeper_contract::units::{Mono, Wall};
 use linekeeper_contract::vocabulary::Rung;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 
-/// What a concern is asked with.
+/// What a concern is asked with: the time, and all that [`Shared`] has.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
     /// When it is.
     pub now: Mono,
+    /// What is no concern's alone.
+    pub shared: &'a Shared,
+}
+
+/// What is no concern's alone.
+#[derive(Debug, Clone)]
+pub struct Shared {
     /// The configuration.
-    pub config: &'a Config,
+    pub config: Config,
     /// What is known of boot and civil time.
-    pub clock: &'a Clock,
+    pub clock: Clock,
     /// What the concerns show.
-    pub facts: &'a Facts,
-    /// The last quarter of an hour.
-    pub flight: &'a Flight,
+    pub facts: Facts,
+    /// The last quarter of an hour. Not in the usual snapshot: see there.
+    pub flight: Flight,
+}
+
+impl Deref for Context<'_> {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        self.shared
+    }
 }
 
 /// What the concerns show each other; each part is one concern's, who alone writes it.
@@ -44,6 +60,8 @@ pub struct Facts {
     pub line: Line,
     /// What the layers answered.
     pub layers: Checks,
+    /// In this step a layer answered that was asked.
+    pub answered: Option<Ask>,
     /// The incident in course or in its hold-down.
     pub incident: Option<Arc<Incident>>,
     /// The remedy in course.
@@ -138,6 +156,7 @@ impl Facts {
             was: LineState::Unknown,
             line: Line::UNKNOWN,
             layers: Checks::default(),
+            answered: None,
             incident: None,
             remedy: None,
             hands_off: None,

@@ -41,19 +41,17 @@ impl Concern for Handover {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        let Some((incident, since)) = cx.facts.broken() else { return };
-        let ripe = cx.now >= calls_from(cx, since);
-        let idle = cx.facts.remedy.is_none() && cx.facts.lasts(incident);
-        if ripe && idle && handed_over(cx.facts, incident) && may_call(cx.facts, incident) {
-            call(cx, out);
+        if let Some((incident, since)) = cx.facts.broken() {
+            hand_over(cx, incident, since, out);
         }
     }
 
     fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
         let (incident, since) = cx.facts.broken()?;
         let idle = cx.facts.remedy.is_none() && cx.facts.lasts(incident);
-        let calls = idle && handed_over(cx.facts, incident) && may_call(cx.facts, incident);
+        let calls = idle && handed_over(&cx.facts, incident) && may_call(&cx.facts, incident);
         calls.then(|| calls_from(cx, since))
     }
 
@@ -65,6 +63,15 @@ impl Concern for Handover {
 
     fn load(&mut self, _kept: &Kept<'_>) -> Result<(), String> {
         Ok(())
+    }
+}
+
+/// Hands the incident over when nothing is left to try and it has lasted.
+fn hand_over(cx: &Context<'_>, incident: &Incident, since: Mono, out: &mut Outbox) {
+    let ripe = cx.now >= calls_from(cx, since);
+    let idle = cx.facts.remedy.is_none() && cx.facts.lasts(incident);
+    if ripe && idle && handed_over(&cx.facts, incident) && may_call(&cx.facts, incident) {
+        call(cx, out);
     }
 }
 
@@ -97,10 +104,10 @@ fn calls_from(cx: &Context<'_>, since: Mono) -> Mono {
 /// Asks the platform to call the customer about the present incident.
 fn call(cx: &Context<'_>, out: &mut Outbox) {
     let Some(incident) = cx.facts.incident.as_deref() else { return };
-    if !may_call(cx.facts, incident) {
+    if !may_call(&cx.facts, incident) {
         return;
     }
-    let issue = issue(cx.config, incident);
+    let issue = issue(&cx.config, incident);
     let finding = incident.finding;
     let patience = cx.config.outage.patience;
     let rule = match (finding, incident.cause) {

@@ -24,8 +24,8 @@ pub(super) fn write(
     concerns.save(&mut state);
     let mut parts = Parts::default();
     parts.put("version", &SNAPSHOT_VERSION);
-    if flight && !core.flight.is_empty() {
-        parts.put("flight", &core.flight);
+    if flight && !core.shared.flight.is_empty() {
+        parts.put("flight", &core.shared.flight);
     }
     if let Some(usual) = usual {
         parts.put("usual", usual);
@@ -67,6 +67,6 @@ fn parts(
     let state = kept.part("state")?;
     core.load(&state, numbers)?;
     concerns.load(&state)?;
-    core.flight = kept.get::<Option<Flight>>("flight")?.unwrap_or_default();
+    core.shared.flight = kept.get::<Option<Flight>>("flight")?.unwrap_or_default();
     Ok(kept.get::<Option<Usual>>("usual")?.unwrap_or_default())
 }

@@ -60,7 +60,7 @@ use crate::config::Config;
 use crate::observation::{Beat, Observation};
 use ahead::Ahead;
 use concern::{Concern, Rest};
-use concerns::{ALL, Concerns, KEEPERS, OTHERS};
+use concerns::{ALL, Concerns, KEEPERS};
 use flight::recorder::Flight;
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_contract::vocabulary::Rung;
@@ -90,7 +90,7 @@ impl Judge {
             out: Outbox::default(),
             ahead: None,
         };
-        judge.concerns.show(&mut judge.core.facts);
+        judge.concerns.show(&mut judge.core.shared.facts);
         judge
     }
 
@@ -99,7 +99,7 @@ impl Judge {
     /// # Errors
     /// In words, should it not be writable as JSON. No value of the state is known for which that happens.
     pub fn snapshot(&self) -> Result<Value, String> {
-        self.written(self.core.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot), false)
+        self.written(self.core.shared.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot), false)
     }
 
     /// The same with the flight recorder: all that decides what comes out. A trace begins with it.
@@ -123,7 +123,7 @@ impl Judge {
         let mut judge = Judge::new(config);
         let usual = keep::read(snapshot, &mut judge.core, &mut judge.concerns, &mut judge.out.numbers)?;
         judge.know(usual);
-        judge.concerns.show(&mut judge.core.facts);
+        judge.concerns.show(&mut judge.core.shared.facts);
         Ok(judge)
     }
 
@@ -146,18 +146,19 @@ impl Judge {
     }
 
     fn steps(&mut self, now: Mono, saw: &Observation) {
-        let quiet = self.ahead.is_some_and(|ahead| ahead.covers(now, saw));
+        let ordinary = ahead::is_ordinary(saw);
+        let quiet = ordinary && self.ahead.is_some_and(|ahead| now < ahead.until);
         let Judge { core, concerns, out, .. } = self;
         core.observe(now, saw, out);
-        if quiet {
+        if ordinary {
             concerns.observe::<KEEPERS>(core, now, saw, out);
         } else {
             concerns.observe::<ALL>(core, now, saw, out);
         }
         // The line first: what the others decide rests on it.
-        let sent = concerns.line.judge(&core.context(now), out);
-        core.flight.asked(sent);
-        concerns.line.show(&mut core.facts);
+        let sent = concerns.line.judge(&core.context(now), quiet, out);
+        core.shared.flight.asked(sent);
+        concerns.line.show(&mut core.shared.facts);
         if quiet && !out.is_waiting() && !out.is_disturbed() && ahead::goes_on(core, now) {
             let said = out.said();
             concerns.advance::<KEEPERS>(core, now, saw, out);
@@ -168,12 +169,13 @@ impl Judge {
             return;
         }
         if quiet {
-            concerns.observe::<OTHERS>(core, now, saw, out);
+            concerns.line.unquiet();
+            concerns.line.show(&mut core.shared.facts);
         }
         concerns.deliver(core, now, out);
         concerns.advance::<ALL>(core, now, saw, out);
         concerns.close(core, now);
-        if now.since(core.facts.saved) >= SAVE_EVERY {
+        if now.since(core.shared.facts.saved) >= SAVE_EVERY {
             out.save();
         }
         self.end_step(now);
@@ -182,7 +184,7 @@ impl Judge {
 
     fn end_step(&mut self, now: Mono) {
         if self.out.take_save() {
-            self.core.facts.saved = now;
+            self.core.shared.facts.saved = now;
             self.out.actions().insert(0, Action::Save);
         }
         if self.out.take_disturbed() {
@@ -198,7 +200,7 @@ impl Judge {
     /// When a [`Observation::Ticked`] is wanted at the latest.
     pub fn wake(&self) -> Mono {
         let due = self.ahead.map_or_else(|| ahead::due(&self.core, &self.concerns), |ahead| ahead.due);
-        self.concerns.line.next_question(&self.core.config).min(due)
+        self.concerns.line.next_question(&self.core.shared.config).min(due)
     }
 
     /// For simulators: until when a whole line changes nothing here but how late it is, and in which steps of time
@@ -217,14 +219,14 @@ impl Judge {
         self.ahead = None;
         let Judge { core, concerns, .. } = self;
         core.now = from + by;
-        let asked = concerns.line.asked(&core.config);
+        let asked = concerns.line.asked(&core.shared.config);
         concerns.rested(&core.context(from + by), &Rest { from, by, asked: &asked });
-        concerns.show(&mut core.facts);
+        concerns.show(&mut core.shared.facts);
     }
 
     /// Whether the line carries anything, as far as is known.
     pub fn line(&self) -> LineState {
-        self.core.facts.line.state
+        self.core.shared.facts.line.state
     }
 
     /// How often each rung was taken in the last 24 hours, where it was: to be kept beside the snapshot, and given back with
@@ -266,12 +268,12 @@ impl Judge {
 
     /// Something is being done to the line: not the moment to begin anew.
     pub fn is_acting(&self) -> bool {
-        self.core.facts.remedy.is_some() || self.concerns.promise.is_running()
+        self.core.shared.facts.remedy.is_some() || self.concerns.promise.is_running()
     }
 
     /// What the retained `state` message tells of the line: only what changes seldom.
     pub fn brief(&self) -> Value {
-        let facts = &self.core.facts;
+        let facts = &self.core.shared.facts;
         let incident = facts.incident.as_ref().filter(|i| i.closed.is_none());
         serde_json::json!({
             "line": facts.line.state,
@@ -284,7 +286,7 @@ impl Judge {
 
     /// The configuration it judges by.
     pub fn config(&self) -> &Config {
-        &self.core.config
+        &self.core.shared.config
     }
 
     /// What may be told of the line now.

@@ -91,12 +91,12 @@ impl Outbox {
 
     /// A new incident's id.
     pub fn incident_id(&mut self, cx: &Context<'_>, at: Mono) -> String {
-        self.numbers.incident_id(cx.clock, at, cx.offset())
+        self.numbers.incident_id(&cx.clock, at, cx.offset())
     }
 
     /// A new callback's id.
     pub fn callback_id(&mut self, cx: &Context<'_>) -> String {
-        self.numbers.callback_id(cx.clock, cx.now, cx.offset())
+        self.numbers.callback_id(&cx.clock, cx.now, cx.offset())
     }
 
     /// Publishes what became of an incident.

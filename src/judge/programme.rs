@@ -91,6 +91,11 @@ fn due(installed: Wall, after: Span) -> Wall {
 }
 
 impl Programme {
+    /// Whether there is anything to call for, now or later.
+    fn is_wanted(&self, config: &Config) -> bool {
+        config.device.installed.is_some() || !self.rechecks.is_empty()
+    }
+
     /// A new life: trust in the clock begins anew.
     pub fn started(&mut self, started: &Started) {
         self.trusted = None;
@@ -263,10 +268,48 @@ impl Concern for FollowUps {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
+        if self.programme.is_wanted(&cx.config) {
+            self.call(cx, out);
+        }
+    }
+
+    fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
+        if !self.programme.is_wanted(&cx.config) {
+            return None;
+        }
+        self.programme.wake(&cx.config, |wall| cx.clock.at(wall))
+    }
+
+    fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
+        let settles = match quiet {
+            Quiet::Watched => self.programme.settles(cx.now, &cx.config),
+            Quiet::Passed { .. } => None,
+        };
+        until(self.deadline(cx).into_iter().chain(settles).min())
+    }
+
+    fn fill_status(&self, cx: &Context<'_>, status: &mut Status) {
+        status.programme = self.programme.status(&cx.config);
+    }
+
+    fn save(&self, parts: &mut Parts) {
+        parts.put("programme", &self.programme);
+    }
+
+    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
+        self.programme = kept.get("programme")?;
+        Ok(())
+    }
+}
+
+impl FollowUps {
+    /// Asks for what is due.
+    fn call(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         let wall = cx.wall();
         if let Some(wall) = wall {
-            let (ripe, over) = self.programme.ripe(cx.now, wall, cx.config);
+            let (ripe, over) = self.programme.ripe(cx.now, wall, &cx.config);
             for after in over {
                 out.save();
                 let text = format!(
@@ -284,31 +327,6 @@ impl Concern for FollowUps {
         if !self.calls.is_empty() {
             out.signal(Signal::StatusWanted);
         }
-    }
-
-    fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
-        self.programme.wake(cx.config, |wall| cx.clock.at(wall))
-    }
-
-    fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
-        let settles = match quiet {
-            Quiet::Watched => self.programme.settles(cx.now, cx.config),
-            Quiet::Passed { .. } => None,
-        };
-        until(self.deadline(cx).into_iter().chain(settles).min())
-    }
-
-    fn fill_status(&self, cx: &Context<'_>, status: &mut Status) {
-        status.programme = self.programme.status(cx.config);
-    }
-
-    fn save(&self, parts: &mut Parts) {
-        parts.put("programme", &self.programme);
-    }
-
-    fn load(&mut self, kept: &Kept<'_>) -> Result<(), String> {
-        self.programme = kept.get("programme")?;
-        Ok(())
     }
 }
 

@@ -23,24 +23,18 @@ use crate::observation::Observation;
 use linekeeper_contract::message::{Fact, Finding};
 use linekeeper_contract::units::Mono;
 
-/// Whether the line serves names and the web.
+/// Whether the line serves names and the web. It keeps nothing: what was answered stands with the checks.
 #[derive(Debug, Clone, Default)]
-pub struct Service {
-    /// In this step a layer answered.
-    answered: bool,
-}
+pub struct Service;
 
 impl Concern for Service {
     fn new(_config: &Config) -> Service {
-        Service::default()
+        Service
     }
 
-    fn hear(&mut self, _cx: &Context<'_>, signal: &Signal, _out: &mut Outbox) {
-        self.answered |= matches!(signal, Signal::LayerAnswered { .. });
-    }
-
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        if std::mem::take(&mut self.answered) && cx.facts.line.state == LineState::Up {
+        if cx.facts.answered.is_some() && cx.facts.line.state == LineState::Up {
             serve(cx, out);
         }
     }
@@ -71,7 +65,7 @@ pub fn reach(cx: &Context<'_>) -> Option<(Finding, Placed)> {
 
 /// Opens, revises and ends the incidents of the service.
 fn serve(cx: &Context<'_>, out: &mut Outbox) {
-    let facts = cx.facts;
+    let facts = &cx.facts;
     let open = facts.broken().map(|(i, _)| (i.finding, i.finding.is_of_service()));
     match (open, reach(cx)) {
         (Some((was, true)), Some((finding, placed))) => {

@@ -5,7 +5,6 @@ use super::diagnosis::Placed;
 use super::outage::line::{Cause, Turn};
 use super::promise::commanded::Asked;
 use super::status::Status;
-use crate::check::Ask;
 use crate::observation::RemedyId;
 use linekeeper_contract::message::{self, Fact, Finding, Outcome, VerdictSummary};
 use linekeeper_contract::units::{Mono, Span, Wall};
@@ -75,11 +74,6 @@ pub enum Signal {
     EndedAside(Box<message::Incident>),
 
     // ---- names and the web
-    /// A check's answer came that was awaited.
-    LayerAnswered {
-        /// Of which layer.
-        ask: Ask,
-    },
     /// It is confirmed that there is no service.
     ServiceBroke {
         /// What is found.

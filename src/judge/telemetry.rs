@@ -78,11 +78,16 @@ impl From<Histogram> for BTreeMap<u16, u32> {
 }
 
 impl Histogram {
+    #[cold]
+    fn insert(&mut self, at: usize, step: u16, times: u32) {
+        self.0.insert(at, (step, times));
+    }
+
     fn add(&mut self, step: u16, times: u32) {
         let at = self.0.partition_point(|(other, _)| *other < step);
         match self.0.get_mut(at) {
             Some((other, count)) if *other == step => *count = count.saturating_add(times),
-            Some(_) | None => self.0.insert(at, (step, times)),
+            Some(_) | None => self.insert(at, step, times),
         }
     }
 }
@@ -139,10 +144,15 @@ impl Telemetry {
                 self.rx_most = self.rx_most.max(bps(counted.rx_bytes));
                 self.tx_most = self.tx_most.max(bps(counted.tx_bytes));
             }
-            Observation::SpeedEnded(ended) if self.tests.len() < TESTS => {
-                self.tests.push(summary(ended, servers));
-            }
+            Observation::SpeedEnded(ended) => self.tested(ended, servers),
             _ => {}
+        }
+    }
+
+    #[cold]
+    fn tested(&mut self, ended: &SpeedEnded, servers: &[String]) {
+        if self.tests.len() < TESTS {
+            self.tests.push(summary(ended, servers));
         }
     }
 
@@ -234,8 +244,7 @@ impl Concern for Summaries {
         self.telemetry.pass(cx.now, cx.facts.was);
         self.telemetry.saw(seen, &cx.config.speed.servers);
         if self.telemetry.due.is_some_and(|due| cx.now >= due) {
-            self.ripe = true;
-            out.signal(Signal::VerdictsWanted);
+            self.fall_due(out);
         }
     }
 
@@ -268,6 +277,13 @@ impl Concern for Summaries {
 }
 
 impl Summaries {
+    #[cold]
+    fn fall_due(&mut self, out: &mut Outbox) {
+        self.ripe = true;
+        out.signal(Signal::VerdictsWanted);
+    }
+
+    #[cold]
     fn begin(&mut self, cx: &Context<'_>) {
         if let Some(every) = cx.config.telemetry.every {
             self.telemetry.begin(cx.now, every, &cx.config.device.id, cx.facts.line.disconnects);

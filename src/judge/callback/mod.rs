@@ -82,17 +82,11 @@ impl Concern for Callbacks {
         self.ask_again(cx, out);
     }
 
+    #[inline]
     fn show(&mut self, facts: &mut Facts) {
-        if !std::mem::take(&mut self.changed) {
-            return;
+        if std::mem::take(&mut self.changed) {
+            self.show_all(facts);
         }
-        facts.callbacks.clear();
-        facts.callbacks.extend(self.callbacks.iter().map(|c| Live {
-            callback_id: c.last.callback_id.clone(),
-            incident_id: c.last.incident_id.clone(),
-            state: c.last.state,
-            severity: c.last.severity,
-        }));
     }
 
     fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
@@ -133,6 +127,16 @@ impl Callbacks {
     pub fn asked_callback(&self) -> Option<&str> {
         let asked = |c: &&Callback| c.is_live() && c.last.issues.iter().any(|i| i.code == ASKED);
         self.callbacks.iter().rev().find(asked).map(|c| c.last.callback_id.as_str())
+    }
+
+    fn show_all(&self, facts: &mut Facts) {
+        facts.callbacks.clear();
+        facts.callbacks.extend(self.callbacks.iter().map(|c| Live {
+            callback_id: c.last.callback_id.clone(),
+            incident_id: c.last.incident_id.clone(),
+            state: c.last.state,
+            severity: c.last.severity,
+        }));
     }
 
     fn open(&mut self, cx: &Context<'_>, wanted: CallWanted, out: &mut Outbox) {

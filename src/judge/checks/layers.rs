@@ -53,7 +53,7 @@ const LIMIT: [Span; 5] =
     [Span::millis(1_500), Span::seconds(4), Span::seconds(4), Span::seconds(5), Span::seconds(8)];
 
 /// What came back of one layer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verdict {
     /// When it was asked.
     pub asked: Mono,
@@ -68,7 +68,7 @@ pub struct Verdict {
     pub resolver: Option<IpAddr>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Layer {
     last: Option<Verdict>,
     /// Under way: its number, when it was asked, until when its word is waited for.
@@ -81,7 +81,7 @@ struct Layer {
 }
 
 /// What is asked, and what came back.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Checks {
     number: u64,
     layers: [Layer; 5],
@@ -97,6 +97,54 @@ pub struct Checks {
     pub awaited: bool,
     /// Before this nothing is to be done on a line that is up.
     quiet: Mono,
+}
+
+// It is shown to the other concerns whenever it changes: what is there already is overwritten, and nothing allocated.
+impl Clone for Verdict {
+    fn clone(&self) -> Verdict {
+        let Verdict { asked, said, whom, detail, resolver } = self;
+        Verdict {
+            asked: *asked,
+            said: *said,
+            whom: whom.clone(),
+            detail: detail.clone(),
+            resolver: *resolver,
+        }
+    }
+
+    fn clone_from(&mut self, from: &Verdict) {
+        let Verdict { asked, said, whom, detail, resolver } = from;
+        (self.asked, self.said, self.resolver) = (*asked, *said, *resolver);
+        self.whom.clone_from(whom);
+        self.detail.clone_from(detail);
+    }
+}
+
+impl Clone for Layer {
+    fn clone(&self) -> Layer {
+        Layer { last: self.last.clone(), ..*self }
+    }
+
+    fn clone_from(&mut self, from: &Layer) {
+        let Layer { last, asked, next, wait, wrong, wrong_since } = from;
+        self.last.clone_from(last);
+        (self.asked, self.next, self.wait) = (*asked, *next, *wait);
+        (self.wrong, self.wrong_since) = (*wrong, *wrong_since);
+    }
+}
+
+impl Clone for Checks {
+    fn clone(&self) -> Checks {
+        Checks { layers: self.layers.clone(), access: self.access.clone(), ..*self }
+    }
+
+    fn clone_from(&mut self, from: &Checks) {
+        let Checks { number, layers, access, named, of, awaited, quiet } = from;
+        self.layers.clone_from(layers);
+        self.access.clone_from(access);
+        (self.number, self.named, self.of) = (*number, *named, *of);
+        (self.awaited, self.quiet) = (*awaited, *quiet);
+    }
 }
 
 /// The rest of the judge's world, as far as it matters here.

@@ -47,6 +47,8 @@ use linekeeper_contract::units::Mono;
 #[derive(Debug, Clone, Default)]
 pub struct LayerChecks {
     checks: Checks,
+    /// In this step a layer answered that was asked.
+    answered: Option<Ask>,
     /// What is shown of it is out of date.
     changed: bool,
 }
@@ -79,24 +81,20 @@ impl Concern for LayerChecks {
         self.changed = true;
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
+        self.answered = None;
         let line = &cx.facts.line;
         // The ordinary course, without looking at anything else.
         let suspected = line.suspected.is_some_and(|since| cx.now.since(since) >= SUSPECTED_FOR);
         if line.state == LineState::Up && !suspected && self.checks.is_quiet(cx.now) {
             return;
         }
-        let (before, course) = (out.actions().len(), self.checks.course());
-        self.checks.advance(cx.now, &cx.scene(), out.actions());
-        self.changed |= self.checks.course() != course;
-        let of_access = |a: &Action| matches!(a, Action::Check(o) if matches!(o.ask, Ask::Dhcp | Ask::Pppoe));
-        if out.actions()[before..].iter().any(of_access) {
-            // How often the access was asked must not be forgotten by a death of ours.
-            out.save();
-        }
+        self.look(cx, out);
     }
 
     fn show(&mut self, facts: &mut Facts) {
+        facts.answered = self.answered;
         if std::mem::take(&mut self.changed) {
             facts.layers.clone_from(&self.checks);
         }
@@ -119,7 +117,7 @@ impl Concern for LayerChecks {
 
     fn rested(&mut self, cx: &Context<'_>, rest: &Rest<'_>) {
         let course = self.checks.course();
-        self.checks.rested(rest.from + rest.by, cx.config);
+        self.checks.rested(rest.from + rest.by, &cx.config);
         self.changed |= self.checks.course() != course;
     }
 
@@ -135,12 +133,24 @@ impl Concern for LayerChecks {
 }
 
 impl LayerChecks {
+    /// Orders the checks that make sense now.
+    fn look(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let (before, course) = (out.actions().len(), self.checks.course());
+        self.checks.advance(cx.now, &cx.scene(), out.actions());
+        self.changed |= self.checks.course() != course;
+        let of_access = |a: &Action| matches!(a, Action::Check(o) if matches!(o.ask, Ask::Dhcp | Ask::Pppoe));
+        if out.actions()[before..].iter().any(of_access) {
+            // How often the access was asked must not be forgotten by a death of ours.
+            out.save();
+        }
+    }
+
     /// Takes in what came back, if it was awaited.
     fn checked(&mut self, cx: &Context<'_>, checked: &Checked, out: &mut Outbox) {
         let Some(differs) = self.checks.checked(cx.now, checked) else { return };
         self.changed = true;
         let ask = checked.ask;
-        out.signal(Signal::LayerAnswered { ask });
+        self.answered = Some(ask);
         let Some(verdict) = self.checks.since(ask, Mono(0)).filter(|_| differs) else { return };
         let routine = verdict.said == Said::Answered && matches!(ask, Ask::Name | Ask::Web);
         let fact = cx.check_fact(ask, verdict);

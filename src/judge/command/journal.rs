@@ -145,6 +145,11 @@ impl Commands {
         self.owed.is_empty() && self.on_whole_line.is_none() && self.journal.iter().all(over)
     }
 
+    /// No command is remembered.
+    pub(super) fn is_empty(&self) -> bool {
+        self.journal.is_empty()
+    }
+
     /// A new life: what was in course in the last one.
     pub(super) fn started(&mut self) {
         self.shielded = None;

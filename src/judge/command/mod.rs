@@ -104,24 +104,10 @@ impl Concern for Orderly {
         }
     }
 
-    /// What becomes of the commands in course.
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
-        self.ended = None;
-        self.stopping = matches!(seen, Observation::Stopping);
-        for id in std::mem::take(&mut self.commands.owed) {
-            self.tell(cx, &id, out);
-        }
-        self.diagnosed(cx, out);
-        self.expire(cx, out);
-        // Our own reboot is over when the line is back.
-        if let Some(remedy) = self.commands.on_whole_line
-            && self.ordered(remedy).is_none()
-            && cx.facts.line.state == LineState::Up
-        {
-            out.signal(Signal::EndRemedy { outcome: Outcome::NoEffect });
-            out.signal(Signal::OrdersGoOn);
-        } else {
-            self.take_next(cx, out);
+        if !self.commands.is_empty() {
+            self.go_on(cx, seen, out);
         }
     }
 
@@ -135,7 +121,7 @@ impl Concern for Orderly {
     }
 
     fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
-        self.commands.wake()
+        if self.commands.is_empty() { None } else { self.commands.wake() }
     }
 
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
@@ -156,6 +142,27 @@ impl Concern for Orderly {
 }
 
 impl Orderly {
+    /// What becomes of the commands in course.
+    fn go_on(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+        self.ended = None;
+        self.stopping = matches!(seen, Observation::Stopping);
+        for id in std::mem::take(&mut self.commands.owed) {
+            self.tell(cx, &id, out);
+        }
+        self.diagnosed(cx, out);
+        self.expire(cx, out);
+        // Our own reboot is over when the line is back.
+        if let Some(remedy) = self.commands.on_whole_line
+            && self.ordered(remedy).is_none()
+            && cx.facts.line.state == LineState::Up
+        {
+            out.signal(Signal::EndRemedy { outcome: Outcome::NoEffect });
+            out.signal(Signal::OrdersGoOn);
+        } else {
+            self.take_next(cx, out);
+        }
+    }
+
     /// A command came.
     fn commanded(&mut self, cx: &Context<'_>, came: &Commanded, out: &mut Outbox) {
         let command = &came.command;

@@ -36,19 +36,13 @@ impl Concern for Cut {
         Cut::default()
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, _out: &mut Outbox) {
-        let Some(incident) = cx.facts.incident.as_deref() else {
+        match cx.facts.incident.as_deref() {
+            Some(incident) => self.cut(cx, incident),
             // No incident is left that it could belong to.
-            self.part = None;
-            return;
-        };
-        let reboots = cx.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot);
-        let over = reboots || cx.now.0 / 1_000 >= incident.opened_at.0 / 1_000 + AFTER;
-        if over
-            && !self.is_of(incident)
-            && let Some(recording) = cx.flight.around(incident.opened_at, |at| cx.stamp(at))
-        {
-            self.part = Some(Arc::new((incident.id.clone(), recording)));
+            None if self.part.is_some() => self.part = None,
+            None => {}
         }
     }
 
@@ -84,6 +78,17 @@ impl Concern for Cut {
 }
 
 impl Cut {
+    fn cut(&mut self, cx: &Context<'_>, incident: &Incident) {
+        let reboots = cx.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot);
+        let over = reboots || cx.now.0 / 1_000 >= incident.opened_at.0 / 1_000 + AFTER;
+        if over
+            && !self.is_of(incident)
+            && let Some(recording) = cx.flight.around(incident.opened_at, |at| cx.stamp(at))
+        {
+            self.part = Some(Arc::new((incident.id.clone(), recording)));
+        }
+    }
+
     fn is_of(&self, incident: &Incident) -> bool {
         self.part.as_ref().is_some_and(|part| part.0 == incident.id)
     }

@@ -79,13 +79,17 @@ pub struct Flight {
 
 impl Flight {
     /// Time has come to `now`; in what is over, things stood as `seen` when it ended.
+    #[inline]
     pub fn passes(&mut self, now: Mono, seen: impl FnOnce() -> Seen) {
         let second = now.0 / 1_000;
-        if second == self.second {
-            return;
+        if second != self.second {
+            self.end_second(second, seen());
         }
+    }
+
+    #[inline(never)]
+    fn end_second(&mut self, second: u64, seen: Seen) {
         if self.second > 0 {
-            let seen = seen();
             self.now.flags = WATCHED
                 | match seen.line {
                     LineState::Unknown => 0,
@@ -138,7 +142,7 @@ impl Flight {
     /// Bytes of a window of the counters.
     pub fn counted(&mut self, over: Span, rx_bytes: u64, tx_bytes: u64) {
         let kbps = |bytes: u64| {
-            let kilobits = u128::from(bytes) * 8 / u128::from(over.0.max(1));
+            let kilobits = bytes.saturating_mul(8) / over.0.max(1);
             u32::try_from(kilobits).unwrap_or(u32::MAX)
         };
         (self.now.rx_kbps, self.now.tx_kbps) = (kbps(rx_bytes), kbps(tx_bytes));

@@ -41,8 +41,6 @@ const RECENT: usize = 8;
 pub struct Incidents {
     open: Option<Arc<Incident>>,
     recent: VecDeque<message::Incident>,
-    /// In this step a layer answered that may place a fault.
-    answered: Option<Ask>,
 }
 
 impl Concern for Incidents {
@@ -66,7 +64,6 @@ impl Concern for Incidents {
                     incident.note_fact(fact.clone());
                 }
             }
-            Signal::LayerAnswered { ask } => self.answered = Some(*ask),
             Signal::RemedyBegins { rung, why } => self.remedy_begins(cx, *rung, why, out),
             Signal::RemedyEnded(end) => self.remedy_ended(cx, end, out),
             Signal::LadderExhausted(text) => self.exhausted(text, out),
@@ -96,18 +93,11 @@ impl Concern for Incidents {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        let answered = self.answered.take();
-        if self.open.is_none() {
-            return;
+        if self.open.is_some() {
+            self.go_on(cx, out);
         }
-        let of_access = matches!(answered, Some(Ask::Neighbour | Ask::Dhcp | Ask::Pppoe));
-        // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
-        // or the line itself, may be on its way.
-        let line = &cx.facts.line;
-        let settled = line.link_mended.is_none_or(|at| cx.now.since(at) >= LINK_SETTLE);
-        self.revise(cx, of_access && settled && line.fault.is_none(), out);
-        self.hold(cx, out);
     }
 
     fn show(&mut self, facts: &mut Facts) {
@@ -160,6 +150,17 @@ impl Concern for Incidents {
 }
 
 impl Incidents {
+    /// Revises it, or lets it go.
+    fn go_on(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let of_access = matches!(cx.facts.answered, Some(Ask::Neighbour | Ask::Dhcp | Ask::Pppoe));
+        // What the kernel says of the link is not placed by an answer, nor is a link that just became whole: an address,
+        // or the line itself, may be on its way.
+        let line = &cx.facts.line;
+        let settled = line.link_mended.is_none_or(|at| cx.now.since(at) >= LINK_SETTLE);
+        self.revise(cx, of_access && settled && line.fault.is_none(), out);
+        self.hold(cx, out);
+    }
+
     fn open(&mut self) -> Option<&mut Incident> {
         self.open.as_mut().map(Arc::make_mut)
     }
@@ -509,7 +510,7 @@ impl Incidents {
         let Some(incident) = self.open.as_deref().filter(|i| i.broken.is_some()) else { return };
         let Some(callback_id) = incident.callback.clone() else { return };
         let change = Box::new(Change::Current {
-            issue: issue(cx.config, incident),
+            issue: issue(&cx.config, incident),
             flapping: incident.finding == Finding::Flapping,
             facts: incident.facts.clone(),
             domain: incident.domain,

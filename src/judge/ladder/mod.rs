@@ -112,24 +112,13 @@ impl Concern for Remedies {
         }
     }
 
+    #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        let Some(running) = &self.ladder.running else {
-            self.next_rung(cx, out);
-            return;
-        };
-        let limit = cx.config.remedies.limits(running.rung).limit;
-        let of_service = cx.facts.incident.as_ref().is_some_and(|i| i.finding.is_of_service());
-        let outcome = match running.settles {
-            // A resolver cannot be proven on a line that broke meanwhile.
-            Some(_) if running.rung == Rung::OtherResolver && !of_service => Outcome::Interrupted,
-            Some(at) if cx.now >= at && running.interrupted => Outcome::Interrupted,
-            Some(at) if cx.now >= at => Outcome::NoEffect,
-            None if cx.now >= running.began + limit + WORD_LATE => Outcome::Failed,
-            Some(_) | None => return,
-        };
-        self.conclude(cx, outcome, out);
-        line_stands(cx, out);
-        out.signal(Signal::NextRung);
+        match &self.ladder.running {
+            Some(_) => self.end_in_time(cx, out),
+            None if cx.facts.incident.is_some() => self.next_rung(cx, out),
+            None => {}
+        }
     }
 
     fn show(&mut self, facts: &mut Facts) {
@@ -248,9 +237,27 @@ impl Remedies {
         }
     }
 
+    /// Ends the remedy in course when its time is over.
+    fn end_in_time(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+        let Some(running) = &self.ladder.running else { return };
+        let limit = cx.config.remedies.limits(running.rung).limit;
+        let of_service = cx.facts.incident.as_ref().is_some_and(|i| i.finding.is_of_service());
+        let outcome = match running.settles {
+            // A resolver cannot be proven on a line that broke meanwhile.
+            Some(_) if running.rung == Rung::OtherResolver && !of_service => Outcome::Interrupted,
+            Some(at) if cx.now >= at && running.interrupted => Outcome::Interrupted,
+            Some(at) if cx.now >= at => Outcome::NoEffect,
+            None if cx.now >= running.began + limit + WORD_LATE => Outcome::Failed,
+            Some(_) | None => return,
+        };
+        self.conclude(cx, outcome, out);
+        line_stands(cx, out);
+        out.signal(Signal::NextRung);
+    }
+
     /// Takes the next rung, where one may be taken now.
     fn next_rung(&mut self, cx: &Context<'_>, out: &mut Outbox) {
-        let facts = cx.facts;
+        let facts = &cx.facts;
         let Some((incident, since)) = facts.broken() else { return };
         let domain = incident.domain;
         let (ripe, lasts) = (ripe(cx, since), facts.lasts(incident));

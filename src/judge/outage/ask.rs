@@ -54,11 +54,19 @@ impl Watch {
                 self.next_gateway = now + GATEWAY_EVERY;
                 self.ask_gateway(now, config, true, out);
             }
-            for at in 0..self.targets.len() {
-                if self.targets[at].benched.is_some_and(|b| now >= b) {
-                    self.targets[at].benched = Some(now + BENCH_RETRY);
-                    self.send(now, TargetId(at as u8), false, out);
-                }
+            if self.targets.iter().any(|t| t.benched.is_some_and(|b| now >= b)) {
+                self.ask_benched(now, out);
+            }
+        }
+    }
+
+    /// Asks the bad targets whose turn it is.
+    #[cold]
+    fn ask_benched(&mut self, now: Mono, out: &mut Vec<Action>) {
+        for at in 0..self.targets.len() {
+            if self.targets[at].benched.is_some_and(|b| now >= b) {
+                self.targets[at].benched = Some(now + BENCH_RETRY);
+                self.send(now, TargetId(at as u8), false, out);
             }
         }
     }
@@ -74,6 +82,7 @@ impl Watch {
     }
 
     /// Asks up to [`BURST`] far targets, those in rotation first, and the gateway.
+    #[cold]
     pub(super) fn ask_round(&mut self, now: Mono, config: &Config, out: &mut Vec<Action>) {
         let n = self.targets.len();
         let mut order: Vec<usize> = (0..n).map(|step| (self.rotation + step) % n.max(1)).collect();

@@ -68,6 +68,10 @@ pub struct Outage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stale {
     Nothing,
+    /// Whether the echo belongs to the steady rotation: the line itself is judged, and shown, later in the step.
+    Steady,
+    /// Whether it is up: in quiet time nobody asks for more.
+    Verdict,
     /// What echoes and time change.
     Echoes,
     All,
@@ -78,12 +82,13 @@ impl Concern for Outage {
         Outage { watch: Watch::new(config), turns: Vec::new(), steady: None, link: None, stale: Stale::All }
     }
 
+    #[inline]
     fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
         let (now, watch, turns) = (cx.now, &mut self.watch, &mut self.turns);
         self.steady = None;
         self.stale = match seen {
             Observation::Ticked | Observation::EchoAnswered { .. } | Observation::EchoLost { .. } => {
-                self.stale.max(Stale::Echoes)
+                self.stale.max(Stale::Steady)
             }
             _ => Stale::All,
         };
@@ -92,15 +97,11 @@ impl Concern for Outage {
                 let hosts: Vec<String> = cx.config.probe.targets.iter().map(|t| t.host.clone()).collect();
                 watch.retarget(others, &hosts);
             }
-            watch.started(now, started.uptime, cx.config);
+            watch.started(now, started.uptime, &cx.config);
             self.link = None;
         } else if let Some(gap) = watch.gap(now) {
             self.stale = Stale::All;
-            out.signal(Signal::Unwatched { gap });
-            out.note(
-                Level::Warn,
-                format!("nobody watched for {gap} (suspended or overloaded): the line is unknown"),
-            );
+            tell_gap(gap, out);
         }
         watch.loaded = cx.is_loaded();
         match seen {
@@ -113,7 +114,7 @@ impl Concern for Outage {
                 watch.link_seen(now, link);
                 self.link = Some(LinkFacts::of(link));
             }
-            Observation::Counted(counted) => watch.counted(now, counted, cx.config, turns),
+            Observation::Counted(counted) => watch.counted(now, counted, &cx.config, turns),
             _ => {}
         }
     }
@@ -129,8 +130,11 @@ impl Concern for Outage {
 
     #[inline]
     fn show(&mut self, facts: &mut Facts) {
-        if self.stale != Stale::Nothing {
-            self.show_line(&mut facts.line);
+        match self.stale {
+            Stale::Nothing => {}
+            Stale::Steady => facts.line.steady = self.steady,
+            Stale::Verdict => self.show_verdict(&mut facts.line),
+            Stale::Echoes | Stale::All => self.show_line(&mut facts.line),
         }
     }
 
@@ -143,7 +147,8 @@ impl Concern for Outage {
         let watch = &self.watch;
         let may = match quiet {
             Quiet::Watched => watch.line == LineState::Up && !watch.loaded,
-            Quiet::Passed { .. } => cx.now.since(watch.since) > UP_FOR && watch.rotation(cx.config).is_some(),
+            // And only in the steps that the quiet rotation allows: that is asked apart ([`Outage::rotation`]).
+            Quiet::Passed { .. } => cx.now.since(watch.since) > UP_FOR,
         };
         may.then_some(NEVER)
     }
@@ -192,41 +197,60 @@ impl Concern for Outage {
 }
 
 impl Outage {
-    /// Judges the line, and asks what is to be asked: the first that is decided in a step. How many echoes are sent.
-    pub(super) fn judge(&mut self, cx: &Context<'_>, out: &mut Outbox) -> usize {
+    /// Judges the line, and asks what is to be asked: the first that is decided in a step. How many echoes are sent. `quiet`: it
+    /// is a quiet time so far.
+    pub(super) fn judge(&mut self, cx: &Context<'_>, quiet: bool, out: &mut Outbox) -> usize {
         let actions = out.actions();
         let before = actions.len();
-        self.watch.advance(cx.now, cx.config, actions, &mut self.turns);
+        self.watch.advance(cx.now, &cx.config, actions, &mut self.turns);
         let sent = actions.len() - before;
-        self.stale = self.stale.max(Stale::Echoes);
-        for turn in self.turns.drain(..) {
-            out.signal(Signal::LineTurned(turn));
+        self.stale = self.stale.max(if quiet { Stale::Verdict } else { Stale::Echoes });
+        if !self.turns.is_empty() {
+            self.tell_turns(out);
         }
         sent
     }
 
+    #[cold]
+    fn tell_turns(&mut self, out: &mut Outbox) {
+        for turn in self.turns.drain(..) {
+            out.signal(Signal::LineTurned(turn));
+        }
+    }
+
+    #[inline]
+    fn show_verdict(&mut self, line: &mut Line) {
+        line.state = self.watch.line;
+        line.since = self.watch.since;
+        line.suspected = self.watch.suspected();
+        line.steady = self.steady;
+        self.stale = Stale::Nothing;
+    }
+
     fn show_line(&mut self, line: &mut Line) {
+        let stale = self.stale;
+        self.show_verdict(line);
         let watch = &self.watch;
-        line.state = watch.line;
-        line.since = watch.since;
-        line.suspected = watch.suspected();
         line.gateway_answers = watch.gateway_answers();
         line.gateway_answered = watch.gateway_answered();
         line.disconnects = watch.hiccups;
         line.loaded = watch.loaded;
-        line.steady = self.steady;
         // An answer may disprove what the link says.
-        if self.stale == Stale::All || line.fault.is_some() {
+        if stale == Stale::All || line.fault.is_some() {
             line.fault = watch.link_fault_since();
         }
-        if self.stale == Stale::All {
+        if stale == Stale::All {
             line.link_mended = watch.link_mended;
             line.carrier_back = watch.carrier_back;
             line.link = self.link;
             line.traffic = watch.traffic;
             line.in_rotation = watch.in_rotation();
         }
-        self.stale = Stale::Nothing;
+    }
+
+    /// The time is not quiet any more: the others may ask for all of the line.
+    pub(super) fn unquiet(&mut self) {
+        self.stale = self.stale.max(Stale::Echoes);
     }
 
     /// When something is to be asked or judged at the latest.
@@ -264,7 +288,7 @@ impl Outage {
                 );
             }
             Turn::BadTarget { target, bad } => {
-                let host = host(cx.config, *target);
+                let host = host(&cx.config, *target);
                 let text = if *bad {
                     format!(
                         "{host} alone stays silent: a bad target, out of rotation and asked every {BENCH_RETRY}",
@@ -289,6 +313,12 @@ impl Outage {
         let facts = evidence::of_line(cx, since, cause, targets);
         out.signal(Signal::LineBroke { since, cause, facts });
     }
+}
+
+#[cold]
+fn tell_gap(gap: Span, out: &mut Outbox) {
+    out.signal(Signal::Unwatched { gap });
+    out.note(Level::Warn, format!("nobody watched for {gap} (suspended or overloaded): the line is unknown"));
 }
 
 fn host(config: &Config, target: TargetId) -> &str {

@@ -309,6 +309,7 @@ impl Watch {
     }
 
     /// What was asked before `now` and is silent says nothing about its target.
+    #[cold]
     pub(super) fn excuse(&mut self, now: Mono) {
         self.flights.iter_mut().filter(|f| f.sent < now).for_each(|f| f.weighed = true);
         self.silent.excuse(now);
@@ -331,6 +332,11 @@ impl Watch {
         if self.silent.unweighed == 0 {
             return;
         }
+        self.weigh_silent(now, turns);
+    }
+
+    #[inline(never)]
+    fn weigh_silent(&mut self, now: Mono, turns: &mut Vec<Turn>) {
         let mut active = self.targets.iter().filter(|t| t.benched.is_none()).count();
         // Whom nobody outlived is not weighed yet: in a long silence those are all of them.
         let Some(life) = self.last_life() else { return };
@@ -499,6 +505,7 @@ impl Watch {
         (since + wait).max(self.grace_until)
     }
 
+    #[cold]
     pub(super) fn down(&mut self, now: Mono, since: Mono, cause: Cause, turns: &mut Vec<Turn>) {
         self.line = LineState::Down;
         self.since = since;
@@ -555,13 +562,17 @@ impl Watch {
 
     /// The first silent echo of a target in rotation that was sent after `life`.
     pub(super) fn silent_after(&self, life: Option<Mono>) -> Option<Mono> {
-        let from = self.silent.flights.partition_point(|f| life.is_some_and(|l| f.sent <= l));
-        self.silent.flights[from..]
+        // Looked for from the end: on a line that lives almost always none was sent later.
+        let later = |f: &&Flight| life.is_none_or(|l| f.sent > l);
+        let from = self.silent.flights.iter().rev().take_while(later).count();
+        let flights = &self.silent.flights;
+        flights[flights.len() - from..]
             .iter()
             .find(|f| self.targets.get(usize::from(f.target.0)).is_some_and(|t| t.benched.is_none()))
             .map(|f| f.sent)
     }
 
+    #[cold]
     pub(super) fn judge_suspicion(&mut self, now: Mono, config: &Config, turns: &mut Vec<Turn>) {
         let decides = self.decides(config);
         let Some(suspicion) = &mut self.suspicion else { return };

@@ -128,7 +128,7 @@ impl Concern for SpeedPromise {
         let orders = !cx.facts.orders.are_over;
         let promise = &mut self.promise;
         // Most steps of a line in trouble: nothing is due, nothing that was seen concerns it.
-        if passing && !orders && promise.is_idle(cx.now, cx.config) && !promise.is_due(cx.now, cx.config) {
+        if passing && !orders && promise.is_idle(cx.now, &cx.config) && !promise.is_due(cx.now, &cx.config) {
             return;
         }
         self.moments = promise.moments();
@@ -143,7 +143,7 @@ impl Concern for SpeedPromise {
                     Memory::None => started.watermark > 0,
                     Memory::Restored => false,
                 };
-                promise.started(cx.now, cx.config, lost, turns);
+                promise.started(cx.now, &cx.config, lost, turns);
             }
             Observation::Counted(counted) => promise.counted(&scene, counted, turns),
             Observation::EchoAnswered { rtt_us, .. } => promise.answered(&scene, *rtt_us),
@@ -173,10 +173,10 @@ impl Concern for SpeedPromise {
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
         let (promise, deadline) = (&self.promise, self.deadline(cx));
         match quiet {
-            Quiet::Watched if promise.is_idle(cx.now, cx.config) => {
+            Quiet::Watched if promise.is_idle(cx.now, &cx.config) => {
                 until(deadline.into_iter().chain(promise.wanted()).min())
             }
-            Quiet::Passed { .. } if promise.rests(cx.now, cx.config, cx.facts.incident.is_some()) => {
+            Quiet::Passed { .. } if promise.rests(cx.now, &cx.config, cx.facts.incident.is_some()) => {
                 until(deadline)
             }
             Quiet::Watched | Quiet::Passed { .. } => None,
@@ -192,9 +192,9 @@ impl Concern for SpeedPromise {
     }
 
     fn fill_status(&self, cx: &Context<'_>, status: &mut super::status::Status) {
-        if Promise::sold(cx.config).is_some() {
+        if Promise::sold(&cx.config).is_some() {
             let incident = self.promise.shortfall.as_ref().map(|s| public_shortfall(cx, s));
-            status.promise = Some(self.promise.status(cx.now, cx.config, incident));
+            status.promise = Some(self.promise.status(cx.now, &cx.config, incident));
         }
     }
 
@@ -214,7 +214,7 @@ fn scene<'a>(cx: &Context<'a>, goes_on: bool) -> Scene<'a> {
     let quiet = goes_on && cx.facts.incident.is_none() && cx.facts.remedy.is_none();
     Scene {
         now: cx.now,
-        config: cx.config,
+        config: &cx.shared.config,
         local: cx.local(cx.now),
         free: quiet && line.state == LineState::Up && cx.now.since(line.since) >= UP_FOR,
         calm: quiet && line.state != LineState::Down,
@@ -301,11 +301,11 @@ impl SpeedPromise {
     }
 
     fn verdicts(&self, cx: &Context<'_>) -> Vec<VerdictSummary> {
-        if Promise::sold(cx.config).is_none() {
+        if Promise::sold(&cx.config).is_none() {
             return Vec::new();
         }
         let verdict = |direction| {
-            let (verdict, reason) = match self.promise.verdict(cx.now, cx.config, direction)?.verdict {
+            let (verdict, reason) = match self.promise.verdict(cx.now, &cx.config, direction)?.verdict {
                 Verdict::Kept => ("kept", None),
                 Verdict::Broken => ("broken", None),
                 Verdict::Inconclusive(reason) => ("inconclusive", Some(reason.words().to_string())),
@@ -389,13 +389,13 @@ impl SpeedPromise {
         let direction = match cause {
             Cause::Port => {
                 let speed = self.promise.port.speed.unwrap_or_default();
-                let sold = Promise::sold(cx.config).unwrap_or_default();
+                let sold = Promise::sold(&cx.config).unwrap_or_default();
                 return format!("the port negotiated {speed}, {sold} were promised; fault domain link");
             }
             Cause::Download => Direction::Download,
             Cause::Upload => Direction::Upload,
         };
-        let words = self.promise.verdict(cx.now, cx.config, direction).map_or(String::new(), |j| j.words);
+        let words = self.promise.verdict(cx.now, &cx.config, direction).map_or(String::new(), |j| j.words);
         format!(
             "{} is short of the promise by rule {}: {words}",
             direction.name(),
@@ -427,7 +427,7 @@ impl SpeedPromise {
             let direction = match cause {
                 Cause::Port => {
                     let speed = promise.port.speed.unwrap_or_default();
-                    let sold = Promise::sold(cx.config).unwrap_or_default();
+                    let sold = Promise::sold(&cx.config).unwrap_or_default();
                     let device = cx.config.line.device.as_deref().unwrap_or("wan");
                     fact("link.speed", device, format!("negotiated {speed}, {sold} were promised"));
                     rules.push("the port's negotiated rate is below the highest promised one".to_string());
@@ -438,13 +438,13 @@ impl SpeedPromise {
                 Cause::Download => Direction::Download,
                 Cause::Upload => Direction::Upload,
             };
-            let Some(judged) = promise.verdict(cx.now, cx.config, direction) else { continue };
+            let Some(judged) = promise.verdict(cx.now, &cx.config, direction) else { continue };
             let side = promise.side(direction);
             // Those that are short carry it; should a port hide them, the last ones do.
             let carried: Vec<usize> =
                 judged.carried.iter().copied().filter(|&at| side.samples[at].short).collect();
             let median = side.median(&carried).unwrap_or_default();
-            let usual = reference(rates(cx.config, direction)).unwrap_or_default();
+            let usual = reference(rates(&cx.config, direction)).unwrap_or_default();
             let share = rule::share(median, usual);
             let name = direction.name();
             let detail = format!(

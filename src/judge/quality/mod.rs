@@ -73,6 +73,7 @@ impl Concern for LineQuality {
         LineQuality::default()
     }
 
+    #[inline]
     fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
         match seen {
             Observation::Started(_) => self.quality.started(cx.now),
@@ -82,12 +83,12 @@ impl Concern for LineQuality {
                 }
             }
             Observation::EchoAnswered { target, rtt_us, .. } => {
-                if let Some(sent) = cx.facts.line.steady.filter(|_| is_promised(cx.config)) {
+                if let Some(sent) = cx.facts.line.steady.filter(|_| is_promised(&cx.config)) {
                     self.quality.saw(sent, *target, Some(*rtt_us));
                 }
             }
             Observation::EchoLost { target, .. } => {
-                if let Some(sent) = cx.facts.line.steady.filter(|_| is_promised(cx.config)) {
+                if let Some(sent) = cx.facts.line.steady.filter(|_| is_promised(&cx.config)) {
                     self.quality.saw(sent, *target, None);
                 }
             }
@@ -104,7 +105,7 @@ impl Concern for LineQuality {
         let may = match quiet {
             // It takes in each echo; when something comes of one it says so.
             Quiet::Watched => true,
-            Quiet::Passed { longest_us } => !is_promised(cx.config) || self.quality.rests(longest_us),
+            Quiet::Passed { longest_us } => !is_promised(&cx.config) || self.quality.rests(longest_us),
         };
         may.then_some(NEVER)
     }
@@ -199,7 +200,7 @@ impl Measure {
 impl LineQuality {
     /// Weighs what the counters show together with the echoes.
     fn weigh(&mut self, cx: &Context<'_>, counted: &Counted, out: &mut Outbox) {
-        let (facts, config) = (cx.facts, cx.config);
+        let (facts, config) = (&cx.facts, &cx.config);
         if !is_promised(config) && !self.quality.is_open() {
             return;
         }
@@ -387,7 +388,7 @@ impl LineQuality {
     fn status(&self, cx: &Context<'_>) -> Option<Status> {
         let quality = &self.quality;
         let measure = |measure: Measure| {
-            let limit = promised(cx.config, measure)?;
+            let limit = promised(&cx.config, measure)?;
             let judged = quality.of(measure);
             let last = judged.windows.back();
             let value = |w: &Window| u32::try_from(w.value(measure, judged.limit)).unwrap_or(u32::MAX);
