@@ -219,7 +219,7 @@ impl Bench {
             let Some(healed) = self.platform.wait_for(place, PATIENCE, healed) else {
                 return Err(in_run("the line is back, and no remedy reports that it repaired it".into()));
             };
-            let by = ended(&healed).map(|remedy| remedy.name.name()).unwrap_or_default();
+            let by = ended(&healed).map(|remedy| remedy.name.as_str()).unwrap_or_default();
             if !self.world.has_lease() {
                 return Err(in_run(format!("{by} reports a repair, and the interface has no address")));
             }

@@ -138,7 +138,7 @@ fn verdicts(line: &Line, lacking: &mut Lacking) {
         let configuration = agent::configuration(world)
             + &format!(
                 "[promise]\n{} = {{ normal = \"{sold} Mbit/s\" }}\n[speed]\nservers = [\"http://{ANCHOR}/\"]\nseconds = \"3 s\"\nper_day = 48\n",
-                direction.name()
+                direction.as_str()
             );
         let keeper = Agent::start(world, Path::new(agent_binary()), &configuration).expect("the agent");
         let (verdict, tests) = verdict(&keeper);
@@ -218,7 +218,7 @@ fn accuracy(line: &Line, lacking: &mut Lacking) {
                     Err(why) => eprintln!("{direction:?} at {rate} Mbit/s: {why}"),
                 }
             }
-            print(lacking, &format!("speed.error_pct.{}_{rate}", direction.name()), &here, RUNS, "%", true);
+            print(lacking, &format!("speed.error_pct.{}_{rate}", direction.as_str()), &here, RUNS, "%", true);
         }
     }
     line.world.shape(mbit(50), mbit(10)).expect("a shaped line");

@@ -35,7 +35,7 @@ impl Rung {
     ];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Rung::Renew => "renew",
             Rung::OtherResolver => "other-resolver",
@@ -91,7 +91,7 @@ impl Direction {
     pub const ALL: [Direction; 2] = [Direction::Download, Direction::Upload];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Direction::Download => "download",
             Direction::Upload => "upload",
@@ -175,7 +175,7 @@ impl Reading {
     ];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Reading::Cpu => "cpu",
             Reading::Memory => "memory",
@@ -229,7 +229,7 @@ pub enum Finding {
 
 impl Finding {
     /// Its spelling in messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Finding::Outage => "outage",
             Finding::Flapping => "flapping",
@@ -286,7 +286,7 @@ pub enum Domain {
 
 impl Domain {
     /// Its spelling in messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Domain::Device => "device",
             Domain::Lan => "lan",
@@ -332,7 +332,7 @@ impl CommandName {
     ];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             CommandName::Check => "check",
             CommandName::Speedtest => "speedtest",

@@ -69,7 +69,10 @@ impl Replay {
         let fault = |column: usize, what: String| Fault { line, column, what };
         if self.judge.is_none() || text.starts_with("{\"schema\":") {
             let header: Header = json::read(text.as_bytes()).map_err(|e| {
-                fault(e.column(), format!("not the header of a trace ({TRACE_SCHEMA}): {}", e.bare()))
+                fault(
+                    e.column(),
+                    format!("not the header of a trace ({TRACE_SCHEMA}): {}", e.without_position()),
+                )
             })?;
             if header.schema != TRACE_SCHEMA {
                 return Err(fault(
@@ -87,7 +90,7 @@ impl Replay {
             return Ok(Vec::new());
         }
         let entry: Entry = json::read(text.as_bytes())
-            .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", e.bare())))?;
+            .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", e.without_position())))?;
         if let Some(last) = self.last.filter(|last| entry.at < *last) {
             return Err(fault(1, format!("time runs back: {} ms after {} ms", entry.at.0, last.0)));
         }

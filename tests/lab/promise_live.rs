@@ -285,7 +285,7 @@ fn gives_way() -> Outcome {
         (Direction::Upload, 6, "is ended: the customer uses the line"),
     ] {
         let promise = "download = { normal = \"60 Mbit/s\" }\nupload = { normal = \"10 Mbit/s\" }";
-        let s = scene(&[Host::Anchor], |w| sold(w, direction.name(), promise, &speed))?;
+        let s = scene(&[Host::Anchor], |w| sold(w, direction.as_str(), promise, &speed))?;
         // Short, so that the test would take its whole time.
         s.world.shape(mbit(30), mbit(10))?;
         let before = received()?;

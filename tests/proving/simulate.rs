@@ -100,7 +100,7 @@ fn told(report: &Report) -> Vec<(u64, String)> {
     let word = |m: &Message| match m {
         Message::Event(e) => match (&e.event, &e.remedy) {
             (EventName::RemedyBegun | EventName::RemedyEnded, Some(r)) => {
-                format!("{} {:?} {} {:?}", e.incident.id, e.event, r.name.name(), r.outcome)
+                format!("{} {:?} {} {:?}", e.incident.id, e.event, r.name.as_str(), r.outcome)
             }
             (name, _) => {
                 format!("{} {name:?} {:?} {:?}", e.incident.id, e.incident.finding, e.incident.fault_domain)

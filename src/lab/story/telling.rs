@@ -97,7 +97,7 @@ impl Story {
         let domain = event.incident.fault_domain;
         act.require(
             domains.contains(&domain),
-            &format!("the fault was placed in {}, not in {}", domain.name(), domains[0].name()),
+            &format!("the fault was placed in {}, not in {}", domain.as_str(), domains[0].as_str()),
         );
     }
 
@@ -161,7 +161,7 @@ impl Story {
                 }
             }
             Some(Message::CommandResult(result)) => {
-                let words = format!("command {} is {}, {arrival}", result.command_id, result.state.name());
+                let words = format!("command {} is {}, {arrival}", result.command_id, result.state.as_str());
                 self.stage.say(Speaker::Platform, &words, &data);
             }
             None if received.kind == "state" => {
@@ -191,7 +191,7 @@ impl Story {
         {
             let outcome = remedy.outcome.and_then(|o| serde_json::to_value(o).ok());
             let outcome = outcome.as_ref().and_then(Value::as_str).unwrap_or("?").replace('_', " ");
-            tried.push(format!("{}: {outcome}", remedy.name.name()));
+            tried.push(format!("{}: {outcome}", remedy.name.as_str()));
         }
         let events = act.events().len();
         let mut received = vec![match events {

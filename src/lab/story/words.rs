@@ -90,7 +90,7 @@ pub(super) fn describe_event(event: &Event, act: &Act) -> String {
         EventName::IncidentUpdated => format!("{} ({})", event.why, event.incident.id),
         EventName::IncidentClosed => format!("the line is UP: {}", event.why),
         EventName::RemedyBegun => {
-            let name = event.remedy.as_ref().map_or("remedy", |r| r.name.name());
+            let name = event.remedy.as_ref().map_or("remedy", |r| r.name.as_str());
             format!("tries {name}: {}", event.why)
         }
         EventName::RemedyEnded => event.why.clone(),

@@ -96,14 +96,14 @@ impl Spectator for Watcher {
                     let ends = incident.closed.as_ref().map(|s| self.since(s).unwrap_or(at.world));
                     if let Some(found) = self.found.iter_mut().find(|f| f.id == incident.id) {
                         (found.finding, found.domain) =
-                            (incident.finding.name(), incident.fault_domain.name());
+                            (incident.finding.as_str(), incident.fault_domain.as_str());
                         (found.ends_ms, found.breaks) = (ends, incident.breaks);
                     } else if e.event == EventName::IncidentOpened {
                         self.found.push(Found {
                             id: incident.id.clone(),
-                            finding: incident.finding.name(),
+                            finding: incident.finding.as_str(),
                             about: incident.about.clone(),
-                            domain: incident.fault_domain.name(),
+                            domain: incident.fault_domain.as_str(),
                             begins_ms: begins,
                             ends_ms: ends,
                             known_ms: at.world,

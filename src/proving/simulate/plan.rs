@@ -298,7 +298,7 @@ fn base(reader: &mut Reader<'_>, root: &Section<'_>) -> World {
     let cannot = reader.section(root, "cannot");
     reader.unknown(&cannot, RUNGS);
     for rung in Rung::ALL {
-        if let Some(words) = reader.text(&cannot, rung.name(), Show::Open, |_| Ok(())) {
+        if let Some(words) = reader.text(&cannot, rung.as_str(), Show::Open, |_| Ok(())) {
             world.cannot.insert(rung, words.to_string());
         }
     }
@@ -473,7 +473,7 @@ fn healed_by(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Rung> {
     let Some(items) = reader.list(section, "healed_by", Bounds::new(1, 4), "remedies", Show::Open) else {
         return Vec::new();
     };
-    let names: BTreeMap<&str, Rung> = Rung::ALL.into_iter().map(|rung| (rung.name(), rung)).collect();
+    let names: BTreeMap<&str, Rung> = Rung::ALL.into_iter().map(|rung| (rung.as_str(), rung)).collect();
     let mut rungs = Vec::new();
     for (path, item) in items {
         match item.as_str().and_then(|name| names.get(name)) {

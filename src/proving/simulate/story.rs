@@ -156,11 +156,11 @@ impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
                 let name = serde_json::to_value(e.event).ok();
                 let name = name.as_ref().and_then(|n| n.as_str()).unwrap_or_default().replace('_', " ");
                 match (&e.remedy, e.event) {
-                    (Some(remedy), _) => format!("{name}: {} ({})", remedy.name.name(), e.incident.id),
+                    (Some(remedy), _) => format!("{name}: {} ({})", remedy.name.as_str(), e.incident.id),
                     (None, _) => format!("{name}: {}", e.incident.id),
                 }
             }
-            Message::CommandResult(r) => format!("command {} {}", r.command_id, r.state.name()),
+            Message::CommandResult(r) => format!("command {} {}", r.command_id, r.state.as_str()),
             Message::Callback(c) => {
                 let words = c.issues.last().map_or("", |i| &i.description);
                 match c.state {

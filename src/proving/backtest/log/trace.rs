@@ -35,7 +35,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
                 Ok(header) => {
                     tell(12, format!("the schema is {:?}, this program reads {TRACE_SCHEMA}", header.schema))
                 }
-                Err(e) => tell(e.column(), format!("not the header of a trace: {}", e.bare())),
+                Err(e) => tell(e.column(), format!("not the header of a trace: {}", e.without_position())),
             }
         } else {
             match json::read::<Entry>(line.as_bytes()) {
@@ -46,7 +46,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
                     last = entry.at;
                     taken(&entry, &mut rows, &mut speeds, &mut links, &mut traffic, &mut clock);
                 }
-                Err(e) => tell(e.column(), format!("not an entry of a trace: {}", e.bare())),
+                Err(e) => tell(e.column(), format!("not an entry of a trace: {}", e.without_position())),
             }
         }
         if wrong.len() >= FAULTS_REPORTED {
