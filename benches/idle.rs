@@ -171,7 +171,7 @@ fn part(world: &World, host: Host, place: Place, name: &str, words: &[&str]) -> 
 
 fn listens(world: &World, host: Host, place: Place) {
     let listens = || TcpStream::connect(place).is_ok();
-    let ready = world.within(host, || clock::wait_until(PATIENCE, listens)).expect("the namespace");
+    let ready = world.run_in(host, || clock::wait_until(PATIENCE, listens)).expect("the namespace");
     assert!(ready, "nothing listens at {place:?}");
 }
 
@@ -209,7 +209,7 @@ fn line(path: &Path, name: &str) -> u64 {
 /// Echoes that the gateway sent and answers that it got, as its kernel counted them. Nobody but the agent sends any.
 fn echoes(world: &World) -> u64 {
     let read = || fs::read_to_string("/proc/thread-self/net/snmp").expect("the kernel's counts");
-    let text = world.within(Host::Gateway, read).expect("the namespace");
+    let text = world.run_in(Host::Gateway, read).expect("the namespace");
     let mut icmp = text.lines().filter_map(|l| l.strip_prefix("Icmp: "));
     let (names, counts) = (icmp.next().expect("names"), icmp.next().expect("counts"));
     let count = |wanted: &str| {

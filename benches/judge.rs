@@ -75,7 +75,7 @@ impl Spectator for Quiet {}
 #[derive(Default)]
 struct Keep(Vec<(Mono, Observation)>);
 impl Spectator for Keep {
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         self.0.push((at.agent, saw.clone()));
     }
 }
@@ -108,7 +108,7 @@ fn main() {
     let (second, _, _) = watch(&World::quiet(), days, false, "1 s");
     let (quiet, report, snapshot) = watch(&World::quiet(), days, false, "500 ms");
     let (promised, _, _) = watch(&World::quiet(), days, true, "500 ms");
-    let lossy = World::quiet().with(Span::ZERO, Span::days(days), Trouble::Loss(Permille(200)));
+    let lossy = World::quiet().with_trouble(Span::ZERO, Span::days(days), Trouble::Loss(Permille(200)));
     let (lossy, _, _) = watch(&lossy, days, false, "500 ms");
     println!("{days} days watched, {} observations; CPU time of one core", report.observations);
     println!("figure judge.line_year_s {:.1} s", year(second));

@@ -127,7 +127,7 @@ fn rates() -> Measured<()> {
     let mut server = Command::new("iperf3");
     server.args(["-s", "-p", "5201"]).stdin(Stdio::null()).stdout(Stdio::null());
     let _server = world.spawn_in(Host::Anchor, &mut server).expect("iperf3's server");
-    let there = || world.within(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
+    let there = || world.run_in(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
     assert!(clock::wait_until(PATIENCE, || there().unwrap_or(false)), "iperf3 does not listen");
     world.shape(mbit(100), mbit(20)).expect("a shaped line");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -162,9 +162,9 @@ fn verdict(keeper: &Agent) -> (String, usize) {
     clock::wait_until(Duration::from_secs(20), || status()["status"]["line"] == "up");
     let mut said = String::new();
     for n in 1..=TESTS_MOST {
-        let ended = keeper.traced("speed_ended");
+        let ended = keeper.count_in_trace("speed_ended");
         if ask(&keeper.socket(), &Request::Hasten).is_err()
-            || !clock::wait_until(Duration::from_secs(60), || keeper.traced("speed_ended") > ended)
+            || !clock::wait_until(Duration::from_secs(60), || keeper.count_in_trace("speed_ended") > ended)
         {
             return (format!("no test was made; {}", keeper.log()), n);
         }
@@ -254,7 +254,7 @@ fn beside_iperf3(line: &Line, lacking: &mut Lacking) {
     let mut server = Command::new("iperf3");
     server.args(["-s", "-p", "5201"]).stdin(Stdio::null()).stdout(Stdio::null());
     let _server = world.spawn_in(Host::Anchor, &mut server).expect("iperf3's server");
-    let there = || world.within(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
+    let there = || world.run_in(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
     assert!(
         clock::wait_until(Duration::from_secs(20), || there().unwrap_or(false)),
         "iperf3 does not listen"

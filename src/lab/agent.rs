@@ -54,8 +54,8 @@ impl Agent {
     }
 
     /// Stops the agent; returns whether it ended by itself.
-    pub fn end(&mut self) -> bool {
-        self.process.end(GOODBYE)
+    pub fn stop(&mut self) -> bool {
+        self.process.stop(GOODBYE)
     }
 
     /// The socket on which it answers `linekeeper status`.
@@ -69,7 +69,7 @@ impl Agent {
     }
 
     /// How often `word` occurs in its trace so far.
-    pub fn traced(&self, word: &str) -> usize {
+    pub fn count_in_trace(&self, word: &str) -> usize {
         read(&self.directory.join("record/trace.jsonl")).matches(word).count()
     }
 
@@ -77,7 +77,7 @@ impl Agent {
     ///
     /// # Errors
     /// The copies cannot be written.
-    pub fn keep(&self, to: &Path) -> Result<(), Error> {
+    pub fn copy_to(&self, to: &Path) -> Result<(), Error> {
         copy(&self.directory, to)
             .map_err(|e| Error::new(format!("keeping the agent's files in {}", to.display()), e))
     }

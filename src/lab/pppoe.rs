@@ -11,7 +11,7 @@ pub const NAME: &str = "lab-bng-1";
 /// The service name that it offers.
 pub const SERVICE: &str = "internet";
 /// The error text when it refuses.
-pub const WORDS: &str = "no session to be had";
+pub const REFUSAL: &str = "no session to be had";
 
 const HEADER: usize = 20;
 const PADI: u8 = 0x09;
@@ -31,7 +31,7 @@ pub enum Manner {
 
 impl Manner {
     /// `good`, `silent`, `refusing`.
-    pub fn named(name: &str) -> Option<Manner> {
+    pub fn from_name(name: &str) -> Option<Manner> {
         match name {
             "good" => Some(Manner::Good),
             "silent" => Some(Manner::Silent),
@@ -92,7 +92,7 @@ fn answer(asked: &[u8], manner: Manner, mac: [u8; 6]) -> Option<Vec<u8>> {
     match manner {
         Manner::Silent => return None,
         Manner::Good => tag(0x0101, SERVICE),
-        Manner::Refusing => tag(0x0202, WORDS),
+        Manner::Refusing => tag(0x0202, REFUSAL),
     }
     let mut frame = asked.get(6..12)?.to_vec();
     frame.extend(mac);

@@ -43,7 +43,7 @@ pub enum Speaker {
 }
 
 impl Speaker {
-    const fn name(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Speaker::World => "world",
             Speaker::Gateway => "gateway",
@@ -102,14 +102,14 @@ impl Stage {
     pub fn say(&self, who: Speaker, words: &str, data: &Value) {
         match self.voice {
             Voice::Json => {
-                let mut object = json!({ "what": "said", "voice": who.name(), "words": words });
+                let mut object = json!({ "what": "said", "voice": who.as_str(), "words": words });
                 if !data.is_null() {
                     object["data"] = data.clone();
                 }
                 self.object(object);
             }
             Voice::Text { .. } => {
-                let name = self.painted(who.colour(), &format!("{:<8}", who.name()));
+                let name = self.painted(who.colour(), &format!("{:<8}", who.as_str()));
                 let mut lines = wrapped(words, COLUMNS - MARGIN).into_iter();
                 let first = lines.next().unwrap_or_default();
                 self.line(&format!("{:>6.1} s  {name}  {first}", self.seconds()));

@@ -56,7 +56,7 @@ pub fn play(words: &[String]) -> ExitCode {
             let (seconds, manner) = match rest {
                 [] => (Some(server::LEASE_SECONDS), Some(server::Manner::Good)),
                 ["--lease", seconds] => (seconds.parse().ok(), Some(server::Manner::Good)),
-                ["--manner", manner] => (Some(server::LEASE_SECONDS), server::Manner::named(manner)),
+                ["--manner", manner] => (Some(server::LEASE_SECONDS), server::Manner::from_name(manner)),
                 _ => (None, None),
             };
             match (seconds, manner) {
@@ -64,7 +64,7 @@ pub fn play(words: &[String]) -> ExitCode {
                 _ => misused("dhcp-server takes --device NAME and --lease SECONDS or --manner good|refusing"),
             }
         }
-        ["pppoe-server", "--device", device, "--manner", manner] => match pppoe::Manner::named(manner) {
+        ["pppoe-server", "--device", device, "--manner", manner] => match pppoe::Manner::from_name(manner) {
             Some(manner) => ended(block_on(pppoe::serve(device, manner))),
             None => misused("pppoe-server takes --device NAME and --manner good|silent|refusing"),
         },
@@ -74,20 +74,20 @@ pub fn play(words: &[String]) -> ExitCode {
         }
         ["broker"] => ended(broker::serve()),
         ["dns-server", "--listen", place, "--manner", manner, "--address", address] => {
-            match (place.parse(), dns_server::Manner::named(manner), address.parse()) {
+            match (place.parse(), dns_server::Manner::from_name(manner), address.parse()) {
                 (Ok(place), Some(manner), Ok(address)) => ended(dns_server::serve(place, manner, address)),
                 _ => misused("dns-server takes --listen ADDRESS:PORT --manner NAME --address ADDRESS"),
             }
         }
         ["web-server", "--listen", place, "--manner", manner] => {
-            match (place.parse(), web_server::Manner::named(manner)) {
+            match (place.parse(), web_server::Manner::from_name(manner)) {
                 (Ok(place), Some(manner)) => ended(web_server::serve(place, manner)),
                 _ => misused("web-server takes --listen ADDRESS:PORT --manner NAME"),
             }
         }
         ["speed-server", "--listen", place, rest @ ..] => {
             let manner = match rest {
-                ["--manner", manner] => speed_server::Manner::named(manner),
+                ["--manner", manner] => speed_server::Manner::from_name(manner),
                 [] => Some(speed_server::Manner::Good),
                 _ => None,
             };
@@ -136,7 +136,7 @@ impl Options {
 fn perform(options: &Options) -> ExitCode {
     let voice = if options.json { Voice::Json } else { Voice::for_people() };
     let told = match enter() {
-        Ok(Entered::Inside) => story::tell(voice, options.keep.as_deref(), options.agent.as_deref()),
+        Ok(Entered::Inside) => story::play(voice, options.keep.as_deref(), options.agent.as_deref()),
         Ok(Entered::Ended(code)) => return ExitCode::from(code),
         Ok(Entered::Refused(why)) => {
             eprintln!(
@@ -157,7 +157,7 @@ fn perform(options: &Options) -> ExitCode {
 fn tell_instead(voice: Voice) -> ExitCode {
     let mut stage = Stage::new(voice);
     let mut act = 0;
-    let told = simulated::tell(1, &mut |item| {
+    let told = simulated::play(1, &mut |item| {
         stage.tell_at(item.at_ms.into());
         if item.act != act {
             act = item.act;

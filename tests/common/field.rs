@@ -178,7 +178,7 @@ pub fn exec(world: &World, host: Host, words: &[&str]) -> Result<String, Failed>
 /// Writes to `/proc/sys/KEY` in `host`.
 pub fn sysctl(world: &World, host: Host, key: &str, value: &str) -> Outcome {
     let path = format!("/proc/sys/{key}");
-    Ok(world.within(host, || fs::write(path, value))??)
+    Ok(world.run_in(host, || fs::write(path, value))??)
 }
 
 pub fn build() -> Result<World, Failed> {
@@ -228,14 +228,14 @@ impl Mosquitto {
         command.arg("-c").arg(&self.file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.process = Some(world.spawn_in(Host::Platform, &mut command)?);
         let listens = || std::net::TcpStream::connect((PLATFORM, 1883)).is_ok();
-        let ready = world.within(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
+        let ready = world.run_in(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
         must(ready, || "mosquitto does not come to listen".into())
     }
 
     /// Ends it as its service would; it writes down its sessions.
     pub fn down(&mut self) -> Outcome {
         let mut process = self.process.take().ok_or("mosquitto does not run")?;
-        must(process.end(PATIENCE), || "mosquitto does not end".into())
+        must(process.stop(PATIENCE), || "mosquitto does not end".into())
     }
 
     /// It stands still, its connections open: takes nothing, acknowledges nothing.

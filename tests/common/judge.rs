@@ -96,13 +96,13 @@ pub struct Keeper {
 }
 
 impl Spectator for Keeper {
-    fn begins(&mut self, _at: Moment, snapshot: Option<&Value>) {
+    fn on_start(&mut self, _at: Moment, snapshot: Option<&Value>) {
         self.lives.push((snapshot.cloned(), Vec::new()));
     }
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         self.lives.last_mut().unwrap().1.push(Entry { at: at.agent, observation: saw.clone() });
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         self.done.push(Done { at: at.agent, action: action.clone() });
         self.acted.push((at, action.clone()));
     }
@@ -206,17 +206,17 @@ impl Referee {
 }
 
 impl Spectator for Referee {
-    fn begins(&mut self, at: Moment, snapshot: Option<&Value>) {
+    fn on_start(&mut self, at: Moment, snapshot: Option<&Value>) {
         if snapshot.is_none() {
             // What was begun is forgotten, and the incident with it.
             (self.repairing, self.open) = (None, None);
         }
-        self.keeper.begins(at, snapshot);
+        self.keeper.on_start(at, snapshot);
     }
-    fn saw(&mut self, at: Moment, saw: &Observation) {
-        self.keeper.saw(at, saw);
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
+        self.keeper.on_observation(at, saw);
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         match action {
             Action::Repair(repair) => self.repair(at, repair),
             Action::Publish(critical) => self.publish(at, critical),
@@ -229,7 +229,7 @@ impl Spectator for Referee {
             | Action::MeasureSpeed(_)
             | Action::AbortSpeed { .. } => {}
         }
-        self.keeper.does(at, action);
+        self.keeper.on_action(at, action);
     }
 }
 

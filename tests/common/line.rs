@@ -54,7 +54,7 @@ impl Line {
 
     pub fn wait_for_server(&self) {
         let place = SocketAddr::new(ANCHOR.into(), PORT);
-        let there = || self.world.within(Host::Anchor, || TcpStream::connect(place).is_ok()).unwrap_or(false);
+        let there = || self.world.run_in(Host::Anchor, || TcpStream::connect(place).is_ok()).unwrap_or(false);
         assert!(clock::wait_until(Duration::from_secs(20), there), "the test server does not listen");
     }
 
@@ -86,7 +86,7 @@ impl Line {
         self.server = None;
         let place = format!("0.0.0.0:{PORT}");
         let mut command = Command::new(agent_binary());
-        command.args(["lab", "speed-server", "--listen", &place, "--manner", manner.name()]);
+        command.args(["lab", "speed-server", "--listen", &place, "--manner", manner.as_str()]);
         self.server = Some(self.world.spawn_in(Host::Anchor, &mut command).expect("the lab's server"));
         self.server_name = "the lab's server";
         self.wait_for_server();
@@ -120,7 +120,7 @@ impl Line {
         };
         let url = test.url.clone().unwrap_or_else(|| format!("http://{ANCHOR}/"));
         let server = Server { url: Url::parse(&url).expect("a URL"), ca: test.ca.clone() };
-        let run = self.world.within(Host::Gateway, move || {
+        let run = self.world.run_in(Host::Gateway, move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let run = runtime.block_on(async {
@@ -234,13 +234,13 @@ impl Customer {
             let (world, end, arrived, listening) =
                 (world.clone(), end.clone(), arrived.clone(), listening.clone());
             std::thread::spawn(move || {
-                world.within(to, || swallow(kind, address, &end, &arrived, &listening))
+                world.run_in(to, || swallow(kind, address, &end, &arrived, &listening))
             })
         };
         assert!(clock::wait_until(Duration::from_secs(10), || listening.load(Ordering::SeqCst)));
         let source = {
             let (world, end) = (world.clone(), end.clone());
-            std::thread::spawn(move || world.within(from, || pour(kind, address, rate, &end)))
+            std::thread::spawn(move || world.run_in(from, || pour(kind, address, rate, &end)))
         };
         Customer { end, arrived, threads: vec![sink, source], kind }
     }

@@ -104,7 +104,7 @@ impl Flash {
 }
 
 impl Spectator for Flash {
-    fn saves(&mut self, at: Moment, judge: &Judge, messages: &[Critical]) {
+    fn on_save(&mut self, at: Moment, judge: &Judge, messages: &[Critical]) {
         let now: Mono = at.agent;
         let taken = judge.taken(now);
         self.count(|flash| flash.store.keep_taken(taken.as_deref()).unwrap());
@@ -121,7 +121,7 @@ impl Spectator for Flash {
         self.snapshot = self.snapshot.max(size);
     }
 
-    fn does(&mut self, _at: Moment, action: &Action) {
+    fn on_action(&mut self, _at: Moment, action: &Action) {
         if let Action::Publish(message) = action {
             self.count(|flash| flash.outbox.append(std::slice::from_ref(message)).unwrap());
             while let Some((place, _)) = self.outbox.after(None) {

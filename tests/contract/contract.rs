@@ -90,7 +90,7 @@ impl Broker {
         self.process = Some(world.spawn_in(Host::Platform, &mut command)?);
         let at = |host, port| std::net::TcpStream::connect((host, port)).is_ok();
         let listens = || at(PLATFORM, 8883) && at(Ipv4Addr::LOCALHOST, 8884);
-        let ready = world.within(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
+        let ready = world.run_in(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
         must(ready, || {
             format!("mosquitto does not listen: {}", field::read(&self.room.join("mosquitto.log")))
         })
@@ -98,7 +98,7 @@ impl Broker {
 
     fn down(&mut self) -> Outcome {
         let mut process = self.process.take().ok_or("mosquitto does not run")?;
-        must(process.end(PATIENCE), || "mosquitto does not end".into())
+        must(process.stop(PATIENCE), || "mosquitto does not end".into())
     }
 
     fn at(&self, file: &str) -> String {
@@ -581,7 +581,7 @@ fn refusals() -> Outcome {
     let is_end = |h: &&Heard| h.is_event("incident_closed");
     let all = clock::wait_until(PATIENCE, || tap.heard().iter().filter(is_end).count() >= 3);
     must(all, || "not all that waited came".into())?;
-    must(agent.is_some_and(|mut agent| agent.end(PATIENCE)), || "it does not end".into())
+    must(agent.is_some_and(|mut agent| agent.stop(PATIENCE)), || "it does not end".into())
 }
 
 /// A gateway that shows another's certificate is that one at the broker: its own topics are closed to it.
@@ -598,7 +598,7 @@ fn other_gateway() -> Outcome {
     plan.line_becomes("down")?;
     world.restore_upstream()?;
     plan.line_becomes("up")?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     // What the broker sends itself, the will, is held to the list as well.
     must(tap.heard().is_empty(), || format!("something got through: {:?}", tap.heard()))?;
     let told: Vec<String> =

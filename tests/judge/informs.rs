@@ -313,10 +313,10 @@ fn shop(loud: bool) -> World {
         if n % 7 == 1 || n % 7 == 2 {
             continue;
         }
-        world = world.with(Span(n * day + 9 * hour), Span(9 * hour), Trouble::Uses(Rate(10_000_000)));
+        world = world.with_trouble(Span(n * day + 9 * hour), Span(9 * hour), Trouble::Uses(Rate(10_000_000)));
     }
     // Memory is kept over both.
-    world = world.with(Span(20 * day + 3 * hour), Span::minutes(10), Trouble::PowerCut).with(
+    world = world.with_trouble(Span(20 * day + 3 * hour), Span::minutes(10), Trouble::PowerCut).with_trouble(
         Span(33 * day + 4 * hour),
         Span::seconds(2),
         Trouble::Killed(Memory::Restored),
@@ -324,12 +324,12 @@ fn shop(loud: bool) -> World {
     if loud {
         world = world
             // A big download of ten minutes, and an hour of one, and the same beside an outage.
-            .with(Span(35 * day + 2 * hour), Span::minutes(10), Trouble::Uses(Rate(50_000_000)))
-            .with(Span(36 * day + 2 * hour), Span::hours(1), Trouble::Uses(Rate(50_000_000)))
-            .with(Span(39 * day + 2 * hour), Span::minutes(100), Trouble::Uses(Rate(50_000_000)));
+            .with_trouble(Span(35 * day + 2 * hour), Span::minutes(10), Trouble::Uses(Rate(50_000_000)))
+            .with_trouble(Span(36 * day + 2 * hour), Span::hours(1), Trouble::Uses(Rate(50_000_000)))
+            .with_trouble(Span(39 * day + 2 * hour), Span::minutes(100), Trouble::Uses(Rate(50_000_000)));
         for n in 0..10 {
             let at = Span(39 * day + 2 * hour + n * 600_000);
-            world = world.with(at, Span::minutes(2), Trouble::Access);
+            world = world.with_trouble(at, Span::minutes(2), Trouble::Access);
         }
     }
     world
@@ -338,12 +338,12 @@ fn shop(loud: bool) -> World {
 fn informed(world: &World) -> Vec<(EventName, Option<String>, u64)> {
     let config = config(json!({ "remedies": { "ladder": [] } }));
     let mut keeper = Keeper::default();
-    let mut simulation = Simulation::new(&config, world, 1).forgetting().resting();
+    let mut simulation = Simulation::new(&config, world, 1).without_deliveries().skipping_quiet_time();
     struct Only<'a>(&'a mut Keeper);
     impl linekeeper_proving::simulate::Spectator for Only<'_> {
-        fn does(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
+        fn on_action(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
             if matches!(action, Action::Publish(_)) {
-                self.0.does(at, action);
+                self.0.on_action(at, action);
             }
         }
     }

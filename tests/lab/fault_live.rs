@@ -161,7 +161,7 @@ fn part(world: &World, host: Host, words: &[&str], place: SocketAddr) -> Result<
     let mut command = Command::new(agent_binary());
     command.arg("lab").args(words).stdin(Stdio::null()).stdout(Stdio::null());
     let process = world.spawn_in(host, &mut command)?;
-    let ready = world.within(host, || clock::wait_until(PATIENCE, || TcpStream::connect(place).is_ok()))?;
+    let ready = world.run_in(host, || clock::wait_until(PATIENCE, || TcpStream::connect(place).is_ok()))?;
     must(ready, || format!("{words:?} does not come to listen"))?;
     Ok(process)
 }
@@ -172,7 +172,7 @@ fn resolver(world: &World, host: Host, at: Ipv4Addr, manner: dns_server::Manner)
     part(
         world,
         host,
-        &["dns-server", "--listen", &listen, "--manner", manner.name(), "--address", &address],
+        &["dns-server", "--listen", &listen, "--manner", manner.as_str(), "--address", &address],
         place,
     )
 }
@@ -182,7 +182,7 @@ fn page(world: &World, manner: web_server::Manner) -> Result<Process, Failed> {
     part(
         world,
         Host::World,
-        &["web-server", "--listen", &place.to_string(), "--manner", manner.name()],
+        &["web-server", "--listen", &place.to_string(), "--manner", manner.as_str()],
         place,
     )
 }
@@ -569,7 +569,7 @@ fn names(manner: dns_server::Manner, healed: bool) -> Outcome {
         rungs: &["other-resolver"],
         called: !healed,
     };
-    s.suffers(&format!("names {}, IP fine", manner.name()), break_names, &wanted)?;
+    s.suffers(&format!("names {}, IP fine", manner.as_str()), break_names, &wanted)?;
     if healed {
         let file = read(&s.world.directory().join("resolv.conf"));
         return must(file == format!("nameserver {WORLD2}\n"), || format!("resolvers now: {file}"));

@@ -108,7 +108,7 @@ fn reload() -> Outcome {
     must(anew() == began, || "it began anew for nothing".into())?;
     // It is the process that was started, and it ends in order.
     must(agent.child().try_wait()?.is_none(), || "the process has ended".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn summary() -> Outcome {
@@ -277,7 +277,7 @@ fn openwrt() -> Outcome {
     let log = plan.log();
     must(!log.contains("netifd does not tell"), || "netifd could not be asked".into())?;
     // One listener, and it goes with the daemon.
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     let listeners = || {
         fs::read_dir("/proc").into_iter().flatten().flatten().filter(|process| {
             let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
@@ -290,7 +290,7 @@ fn openwrt() -> Outcome {
 fn by_hand() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    world.backup(true)?;
+    world.set_backup(true)?;
     let ear = Ear::start(&world)?;
     let (plan, folder) = on_openwrt(&world)?;
     let _agent = plan.start(&world)?;

@@ -231,7 +231,7 @@ fn round_of(
     }
     // What waits behind it comes before the goodbye.
     for life in lives.iter_mut().flatten() {
-        must(life.end(PATIENCE), || "an agent does not end".into())?;
+        must(life.stop(PATIENCE), || "an agent does not end".into())?;
     }
     for device in devices {
         ear.expect("the goodbye", place, PATIENCE, |h| {

@@ -206,7 +206,7 @@ fn backup() -> Outcome {
         ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP),
         "not over the backup",
     )?;
-    world.backup(false)?;
+    world.set_backup(false)?;
     must(is_silent(&world, PLATFORM), "the platform is reached although all is dead")?;
     world.restore_access()?;
     must(
@@ -214,7 +214,7 @@ fn backup() -> Outcome {
         "the platform is not reached over the WAN",
     )?;
     must(ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(WAN), "not over the WAN")?;
-    world.backup(true)?;
+    world.set_backup(true)?;
     must(
         ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP),
         "the backup is not back",
@@ -367,7 +367,7 @@ fn refusal() -> Outcome {
 fn within<T: Send>(world: &World, work: impl FnOnce() -> Result<T, Failed> + Send) -> Result<T, Failed> {
     // `Failed` is not `Send` in all versions: its words are.
     world
-        .within(Host::Gateway, || work().map_err(|e| e.message().unwrap_or("failed").to_owned()))?
+        .run_in(Host::Gateway, || work().map_err(|e| e.message().unwrap_or("failed").to_owned()))?
         .map_err(Into::into)
 }
 

@@ -43,7 +43,7 @@ fn part(world: &World, host: Host, words: &[&str], place: SocketAddr) -> Result<
     command.arg("lab").args(words).stdin(Stdio::null()).stdout(Stdio::null());
     let process = world.spawn_in(host, &mut command)?;
     let listens = || TcpStream::connect(place).is_ok();
-    let ready = world.within(host, || clock::wait_until(PATIENCE, listens))?;
+    let ready = world.run_in(host, || clock::wait_until(PATIENCE, listens))?;
     must(ready, || format!("{words:?} does not come to listen"))?;
     Ok(process)
 }
@@ -51,13 +51,13 @@ fn part(world: &World, host: Host, words: &[&str], place: SocketAddr) -> Result<
 fn resolver(world: &World, host: Host, at: IpAddr, manner: dns_server::Manner) -> Result<Process, Failed> {
     let place = SocketAddr::new(at, 53);
     let (listen, address) = (place.to_string(), WORLD.to_string());
-    let words = ["dns-server", "--listen", &listen, "--manner", manner.name(), "--address", &address];
+    let words = ["dns-server", "--listen", &listen, "--manner", manner.as_str(), "--address", &address];
     part(world, host, &words, place)
 }
 
 fn web_server(world: &World, host: Host, at: IpAddr, manner: web_server::Manner) -> Result<Process, Failed> {
     let place = SocketAddr::new(at, 80);
-    part(world, host, &["web-server", "--listen", &place.to_string(), "--manner", manner.name()], place)
+    part(world, host, &["web-server", "--listen", &place.to_string(), "--manner", manner.as_str()], place)
 }
 
 /// The WAN device, as the namespace of this thread numbers it.
@@ -80,7 +80,7 @@ fn asked(resolvers: &[IpAddr], independent: Option<IpAddr>) -> Name {
 
 /// Asks from the gateway.
 fn names(world: &World, config: &Name, limit: Span) -> Result<Vec<Reply>, Failed> {
-    let replies = world.within(Host::Gateway, || {
+    let replies = world.run_in(Host::Gateway, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async { name::names(&wan(), config, limit).await })
     })?;
@@ -108,10 +108,10 @@ fn resolvers() -> Outcome {
         let server = resolver(&world, Host::Anchor, ANCHOR.into(), manner)?;
         let limit = if manner == Manner::Dead { Span::seconds(2) } else { LIMIT };
         let replies = names(&world, &config, limit)?;
-        told(manner.name(), &replies, wanted)?;
+        told(manner.as_str(), &replies, wanted)?;
         let timed =
             replies.iter().all(|r| r.took_us.is_some() == matches!(r.said, Answered | Forged | Refused));
-        must(timed, || format!("{}: {replies:?}", manner.name()))?;
+        must(timed, || format!("{}: {replies:?}", manner.as_str()))?;
         must(replies[0].whom == "198.51.100.1", || replies[0].whom.clone())?;
         if let Some(tcp) = replies.get(1) {
             must(tcp.whom == "198.51.100.1 (TCP)", || tcp.whom.clone())?;
@@ -159,7 +159,7 @@ fn over_the_line() -> Outcome {
     let config = asked(&[PLATFORM.into()], None);
     told("while the line carries", &names(&world, &config, LIMIT)?, &[(Said::Answered, "")])?;
     world.silence_upstream()?;
-    let by_any_way = world.within(Host::Gateway, || {
+    let by_any_way = world.run_in(Host::Gateway, || {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
         socket
@@ -205,7 +205,7 @@ fn pages() -> Outcome {
         let config =
             Web { url: Some(url.into()), status, body: body.map(str::to_owned), every: Span::minutes(15) };
         let names = asked(&[ANCHOR.into()], None);
-        world.within(Host::Gateway, || {
+        world.run_in(Host::Gateway, || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async { web::page(&wan(), &config, &names, limit).await })
@@ -226,8 +226,10 @@ fn pages() -> Outcome {
         let _server = web_server(&world, Host::World, WORLD.into(), manner)?;
         let limit = if manner == Manner::Dead { Span::seconds(1) } else { LIMIT };
         let reply = page(url, body, limit)?;
-        println!("{}: {reply:?}", manner.name());
-        must(reply.said == said && reply.detail.contains(words), || format!("{}: {reply:?}", manner.name()))?;
+        println!("{}: {reply:?}", manner.as_str());
+        must(reply.said == said && reply.detail.contains(words), || {
+            format!("{}: {reply:?}", manner.as_str())
+        })?;
         must(reply.whom == url, || reply.whom.clone())?;
     }
     let reply = page(&by_address, None, LIMIT)?;
@@ -361,9 +363,11 @@ fn beside_the_daemon() -> Outcome {
         exec(&world, Host::Gateway, &[agent_binary(), "status", "--socket", &socket]).is_ok()
     });
     must(up, || format!("the line does not come up:\n{}", agent.log()))?;
-    must(agent.traced("\"saw\":\"device_seen\"") >= 1, || "the gateway was not read at the start".into())?;
+    must(agent.count_in_trace("\"saw\":\"device_seen\"") >= 1, || {
+        "the gateway was not read at the start".into()
+    })?;
     let (_, json, text) = diagnose(&world, &file)?;
     must(text.contains("the daemon runs: line up"), || text.clone())?;
     must(json.pointer("/daemon/line") == Some(&"up".into()), || json.to_string())?;
-    must(agent.end(), || "the agent does not end".into())
+    must(agent.stop(), || "the agent does not end".into())
 }

@@ -225,11 +225,11 @@ impl Load {
     /// From one host to the other; the UDP with as many packets of 1200 bytes a second.
     fn start(world: &World, from: Host, to: Host, address: SocketAddr, packets: u64) -> Result<Load, Failed> {
         let stop = Arc::new(AtomicBool::new(false));
-        let listener = world.within(to, || TcpListener::bind(address))??;
-        let stream = world.within(from, || TcpStream::connect(address))??;
+        let listener = world.run_in(to, || TcpListener::bind(address))??;
+        let stream = world.run_in(from, || TcpStream::connect(address))??;
         let (mut taker, _) = listener.accept()?;
-        let sink = world.within(to, || UdpSocket::bind(address))??;
-        let source = world.within(from, || UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))))??;
+        let sink = world.run_in(to, || UdpSocket::bind(address))??;
+        let source = world.run_in(from, || UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))))??;
         let mut threads = Vec::new();
         let mut giver = stream.try_clone()?;
         threads.push(std::thread::spawn(move || while giver.write_all(&[0; 16 * 1024]).is_ok() {}));

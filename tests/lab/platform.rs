@@ -180,7 +180,7 @@ fn commands() -> Outcome {
     println!("S4: {}", done.text("/detail"));
     let events = ear.critical(0);
     must(events.is_empty(), || format!("an ordered remedy on a whole line is no incident: {events:?}"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn outage_and_reboot() -> Outcome {
@@ -236,7 +236,7 @@ fn outage_and_reboot() -> Outcome {
     let again = ear.expect("the same answer", place, PATIENCE, |h| is_result(h, "B1", "done"))?;
     must(again.id() == done.id(), || "another answer".into())?;
     must(!marker.exists(), || "the gateway was rebooted twice by one command".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn desire(world: &World, version: &str, config: Value) -> Outcome {
@@ -294,7 +294,7 @@ fn in_part() -> Outcome {
             must(callback.text("/customer_id") == "CUST2002", || callback.json.to_string())?;
         }
         if life == "this" {
-            must(agent.end(PATIENCE), || "it does not end".into())?;
+            must(agent.stop(PATIENCE), || "it does not end".into())?;
             agent = plan.start(&world)?;
             plan.line_becomes("up")?;
         }
@@ -316,7 +316,7 @@ fn in_part() -> Outcome {
     ear.expect("the gateway's own", place, PATIENCE * 2, |h| {
         h.kind == "config/reported" && h.text("/state") == "local" && h.json["version"].is_null()
     })?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn cut_off() -> Outcome {
@@ -362,14 +362,14 @@ fn cut_off() -> Outcome {
     let calls = ear.heard(0).iter().filter(|h| h.kind == "callback").count();
     must(calls == 0, || format!("{calls} callbacks about a configuration"))?;
     // What was returned from is not tried again with the next connection, nor in the next life.
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     let trials = plan.log().matches("goes on trial").count();
     let place = ear.place();
     agent = plan.start(&world)?;
     reported(&ear, place, "no-line", "returned")?;
     plan.line_becomes("up")?;
     must(plan.log().matches("goes on trial").count() == trials, || "it was tried again".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn death() -> Outcome {
@@ -386,5 +386,5 @@ fn death() -> Outcome {
     let returned = reported(&ear, 0, "deadly", "returned")?;
     must(returned.text("/reason").contains("ended while it was on trial"), || returned.json.to_string())?;
     must(returned.json["version"].is_null(), || returned.json.to_string())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }

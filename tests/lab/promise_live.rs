@@ -64,7 +64,7 @@ fn serve(world: &World, host: Host) -> Result<Process, Failed> {
     let mut command = Command::new(agent_binary());
     command.args(["lab", "speed-server", "--listen", "0.0.0.0:80"]).stdin(Stdio::null());
     let server = world.spawn_in(host, &mut command)?;
-    let listens = || world.within(host, || std::net::TcpStream::connect("127.0.0.1:80").is_ok());
+    let listens = || world.run_in(host, || std::net::TcpStream::connect("127.0.0.1:80").is_ok());
     must(clock::wait_until(PATIENCE, || listens().unwrap_or(false)), || "no speed server".into())?;
     Ok(server)
 }
@@ -348,7 +348,7 @@ fn port() -> Outcome {
         "the port was not read again".into()
     })?;
     if let Some(agent) = &mut s.agent {
-        must(agent.end(PATIENCE), || "the agent does not end".into())?;
+        must(agent.stop(PATIENCE), || "the agent does not end".into())?;
     }
     let short = s
         .ear

@@ -43,7 +43,7 @@ fn record() -> Result<PathBuf, Failed> {
     plan.line_becomes("up")?;
     world.silence_upstream()?;
     ear.expect("the first callback", 0, PATIENCE, |h| h.is_callback("received"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     world.restore_upstream()?;
     let mut agent = plan.start(&world)?;
     plan.incident_is_over()?;
@@ -60,7 +60,7 @@ fn record() -> Result<PathBuf, Failed> {
     ear.expect("the customer's callback", place, PATIENCE, |h| {
         h.is_callback("received") && h.text("/trigger/name") == "customer"
     })?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     drop(platform);
     Ok(plan.record.clone().unwrap())
 }

@@ -143,10 +143,10 @@ fn outlives() -> Outcome {
     plan.line_becomes("up")?;
     world.silence_upstream()?;
     let opened = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     agent = plan.start(&world)?;
     plan.line_becomes("down")?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     // Healed while nobody looked.
     world.restore_upstream()?;
     agent = plan.start(&world)?;
@@ -157,7 +157,7 @@ fn outlives() -> Outcome {
     let count = ear.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
     must(count == 1, || format!("{count} incidents were opened by one fault"))?;
     // Broken while nobody looked: a new life finds it.
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     let place = ear.place();
     world.silence_upstream()?;
     let _agent = plan.start(&world)?;
@@ -209,7 +209,7 @@ fn told_apart() -> Outcome {
     plan.says("the process died unasked")?;
     let most = plan.status()?.pointer("/status/beginning/away_most_ms").and_then(|v| v.as_u64());
     must(most.is_some_and(|ms| ms < 60_000), || format!("away for {most:?} ms at most, by the heartbeat"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     must(!alive.exists(), || "an orderly end leaves its heartbeat".into())?;
     agent = plan.start(&world)?;
     how("restarted")?;
@@ -220,7 +220,7 @@ fn told_apart() -> Outcome {
     how("power_cut")?;
     plan.says("the gateway lost its power without warning")?;
     must(ear.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     boots(&plan, "third")?;
     agent = plan.start(&world)?;
     how("rebooted")?;
@@ -274,5 +274,5 @@ fn hooked() -> Outcome {
         "the killed hook is not run again".into()
     })?;
     plan.says("did not end within 2 s and was killed")?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }

@@ -383,13 +383,13 @@ fn bad_servers() -> Outcome {
             };
             println!(
                 "{} {direction:?}: {said}; cost {}, took {}",
-                manner.name(),
+                manner.as_str(),
                 run.ended.cost,
                 run.ended.took
             );
             if run.ended.cost > Bytes(20_000_000) || run.ended.took > Span::millis(6_500) {
                 return Err(
-                    format!("{}: cost {}, took {}", manner.name(), run.ended.cost, run.ended.took).into()
+                    format!("{}: cost {}, took {}", manner.as_str(), run.ended.cost, run.ended.took).into()
                 );
             }
             let right = match (&run.ended.outcome, wanted) {
@@ -404,7 +404,7 @@ fn bad_servers() -> Outcome {
                 _ => false,
             };
             if !right {
-                return Err(format!("{} {direction:?}: {said}", manner.name()).into());
+                return Err(format!("{} {direction:?}: {said}", manner.as_str()).into());
             }
         }
     }
@@ -472,7 +472,7 @@ fn certificates() -> Outcome {
     let _server = line.nginx(&lines, 443);
     let there = || {
         let connect = || std::net::TcpStream::connect((ANCHOR, 443)).is_ok();
-        line.world.within(Host::Anchor, connect).unwrap_or(false)
+        line.world.run_in(Host::Anchor, connect).unwrap_or(false)
     };
     assert!(clock::wait_until(Duration::from_secs(20), there));
     line.world.shape(mbit(50), mbit(10))?;
@@ -520,7 +520,7 @@ fn ipv6() -> Outcome {
         }
         if matches!(host, Host::Isp | Host::Core) {
             line.world
-                .within(host, || std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1"))?
+                .run_in(host, || std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1"))?
                 .map_err(|e| e.to_string())?;
         }
     }

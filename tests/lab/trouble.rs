@@ -313,7 +313,7 @@ fn rubbish() -> Outcome {
     let mut agent = plan.start(&world)?;
     watches(&world, &plan)?;
     ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     let mut snapshot = fs::read(plan.store().join("state.json"))?;
     let middle = snapshot.len() / 2;
     snapshot[middle] ^= 1;
@@ -361,7 +361,7 @@ fn no_socket() -> Outcome {
     ear.expect("opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     let out = Command::new(agent_binary()).args(["status", "--socket"]).arg(&socket).output()?;
     must(out.status.code() == Some(69), || format!("status ended with {}", out.status))?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 /// Two at one store would write over each other's messages.
@@ -378,7 +378,9 @@ fn another() -> Outcome {
         Ok(world.spawn_in(Host::Gateway, &mut command)?)
     };
     let mut second = run(&[])?;
-    must(clock::wait_until(PATIENCE, || !second.alive()), || "a second one works beside the first".into())?;
+    must(clock::wait_until(PATIENCE, || !second.is_alive()), || {
+        "a second one works beside the first".into()
+    })?;
     let status = second.child().wait()?;
     let said = read(&plan.directory.join("second.log"));
     must(status.code() == Some(69), || format!("{status}: {said}"))?;
@@ -388,7 +390,7 @@ fn another() -> Outcome {
     let up =
         clock::wait_until(PATIENCE, || read(&plan.directory.join("second.log")).contains("the line is up"));
     must(up, || "a dry run does not watch".into())?;
-    must(dry.end(PATIENCE), || "the dry run does not end".into())?;
+    must(dry.stop(PATIENCE), || "the dry run does not end".into())?;
     let status = plan.status()?;
     must(status["status"]["line"] == "up", || status.to_string())
 }
@@ -406,7 +408,7 @@ fn full_record() -> Outcome {
     )?;
     is_troubled(&plan, "recorder", "recording ends")?;
     watches(&world, &plan)?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     // What is there replays up to where the disk ended.
     let out = Command::new(agent_binary()).arg("replay").arg(record.join("trace.jsonl")).output()?;
     let said = String::from_utf8_lossy(&out.stderr);

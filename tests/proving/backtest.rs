@@ -262,7 +262,7 @@ fn a_trace_of_our_own_is_a_log() -> Outcome {
     use linekeeper_proving::simulate::{Moment, Spectator, Trouble, World, run};
     struct Writer(String);
     impl Spectator for Writer {
-        fn saw(&mut self, at: Moment, saw: &Observation) {
+        fn on_observation(&mut self, at: Moment, saw: &Observation) {
             let entry = Entry { at: at.agent, observation: saw.clone() };
             self.0 += &(serde_json::to_string(&entry).unwrap() + "\n");
         }
@@ -276,11 +276,9 @@ fn a_trace_of_our_own_is_a_log() -> Outcome {
     let header = serde_json::json!({
         "schema": "linekeeper.trace.v1", "version": "x", "config": tree, "snapshot": null
     });
-    let world = World::quiet().with(Span::minutes(10), Span::seconds(40), Trouble::Upstream).with(
-        Span::minutes(30),
-        Span::seconds(20),
-        Trouble::Carrier,
-    );
+    let world = World::quiet()
+        .with_trouble(Span::minutes(10), Span::seconds(40), Trouble::Upstream)
+        .with_trouble(Span::minutes(30), Span::seconds(20), Trouble::Carrier);
     // The header's members are sorted in a `Value`: the recorder writes the schema first.
     let rest = header.to_string().replace("\"schema\":\"linekeeper.trace.v1\",", "");
     let mut writer = Writer(format!("{{\"schema\":\"linekeeper.trace.v1\",{}\n", &rest[1..]));

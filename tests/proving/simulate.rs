@@ -75,12 +75,12 @@ struct Tests {
 }
 
 impl Spectator for Tests {
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         if let Observation::SpeedEnded(_) = saw {
             self.ran.extend(self.begun.take().map(|from| (from, at.world.0)));
         }
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         if let Action::MeasureSpeed(_) = action {
             self.begun.get_or_insert(at.world.0);
         }
@@ -124,7 +124,7 @@ fn passing_over_quiet_time_changes_nothing() {
         let world = plan.world(seed, lasts);
         let run = |rests: bool| {
             let simulation = Simulation::new(&plan.config, &world, seed);
-            let mut simulation = if rests { simulation.resting() } else { simulation };
+            let mut simulation = if rests { simulation.skipping_quiet_time() } else { simulation };
             let mut tests = Tests::default();
             simulation.run(lasts, &mut tests);
             (simulation.into_report(), tests)
@@ -262,7 +262,7 @@ fn a_wrong_world_is_told_with_every_fault() {
 fn a_bad_year_is_remembered_in_little() {
     let plan = eventful();
     let world = plan.world(6, YEAR);
-    let mut simulation = Simulation::new(&plan.config, &world, 6).forgetting().resting();
+    let mut simulation = Simulation::new(&plan.config, &world, 6).without_deliveries().skipping_quiet_time();
     let mut sizes = Vec::new();
     for day in (5..=proof(120, 365)).step_by(5) {
         simulation.run(Span::days(day), &mut ());
@@ -281,11 +281,11 @@ fn a_bad_year_is_remembered_in_little() {
 /// What is published of the shipped worlds, on a part of each: nobody is called falsely, nothing long is missed, and a
 /// sound or merely lossy line is never declared down.
 fn nobody_is_called_falsely_and_nothing_long_is_missed() {
-    use linekeeper_proving::simulate::runs::{SHIPPED, one};
+    use linekeeper_proving::simulate::runs::{SHIPPED, run_seed};
     for (name, text) in SHIPPED {
         let (tree, places) = linekeeper::config_text::toml::parse(text).unwrap();
         let plan = Plan::read(&tree, &places).unwrap();
-        let tally = one(&plan, 3, Span::days(proof(15, 60)), false);
+        let tally = run_seed(&plan, 3, Span::days(proof(15, 60)), false);
         assert_eq!(tally.calls.wrong, 0, "{name}: callbacks that were not so");
         assert_eq!(tally.false_outages, 0, "{name}: declared down while whole");
         assert_eq!(tally.long.0, tally.long.1, "{name}: outages longer than 10 s, and found");

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::trial::{Test, here};
-use linekeeper_proving::simulate::story::{ACTS, Item, Voice, tell};
+use linekeeper_proving::simulate::story::{ACTS, Item, Voice, play};
 
 /// All of them.
 pub fn tests() -> Vec<Test> {
@@ -11,7 +11,7 @@ pub fn tests() -> Vec<Test> {
 
 fn told() -> Vec<Item> {
     let mut items = Vec::new();
-    tell(1, &mut |item: &Item| items.push(item.clone())).unwrap();
+    play(1, &mut |item: &Item| items.push(item.clone())).unwrap();
     items
 }
 

@@ -28,7 +28,7 @@ pub enum Manner {
 
 impl Manner {
     /// `good`, `refusing`.
-    pub fn named(name: &str) -> Option<Manner> {
+    pub fn from_name(name: &str) -> Option<Manner> {
         match name {
             "good" => Some(Manner::Good),
             "refusing" => Some(Manner::Refusing),
@@ -38,7 +38,7 @@ impl Manner {
 }
 
 /// Its words with a NAK when it behaves so.
-pub const WORDS: &str = "no lease to be had";
+pub const REFUSAL: &str = "no lease to be had";
 
 /// Serves `device` for ever. Says `ACK` on standard output for each lease that it gives or renews.
 ///
@@ -73,7 +73,7 @@ fn refusal(asked: &Message) -> Option<Message> {
     asked.opts().msg_type()?;
     let mut no = message(Opcode::BootReply, MessageType::Nak, asked.xid(), asked.chaddr());
     no.opts_mut().insert(DhcpOption::ServerIdentifier(ISP));
-    no.opts_mut().insert(DhcpOption::Message(WORDS.into()));
+    no.opts_mut().insert(DhcpOption::Message(REFUSAL.into()));
     Some(no)
 }
 

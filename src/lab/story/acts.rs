@@ -53,7 +53,7 @@ impl Story {
         ];
         for act in acts {
             act(self)?;
-            if self.agent.process().alive() {
+            if self.agent.process().is_alive() {
                 // What an act that failed left broken must not break the next one too.
                 self.world.restore_all()?;
             } else if self.rows.len() < acts.len() {
@@ -71,7 +71,7 @@ impl Story {
         act.require(online, "the agent did not say that it is online");
         // Answered echoes are no message: the trace has them.
         let agent = &self.agent;
-        let answered = online && clock::wait_until(SOON, || agent.traced("echo_answered") >= 4);
+        let answered = online && clock::wait_until(SOON, || agent.count_in_trace("echo_answered") >= 4);
         act.require(answered, "no echo was answered");
         if answered {
             self.stage.say(
@@ -125,7 +125,7 @@ impl Story {
     pub(super) fn hiccup(&mut self) -> Result<(), Error> {
         self.stage.act("a hiccup of 1.7 s");
         let mut act = Act { title: "hiccup", broke: "forwarding, for 1.7 s", ..Act::default() };
-        let lost = self.agent.traced("echo_lost");
+        let lost = self.agent.count_in_trace("echo_lost");
         self.break_line(&mut act, "the access router stops forwarding", World::silence_upstream)?;
         self.show_for(&mut act, HICCUP);
         self.mend_line("it forwards again, 1.7 s later", World::restore_upstream)?;
@@ -136,8 +136,9 @@ impl Story {
         let agent = &self.agent;
         let counted =
             |log: &str| log.lines().rev().find_map(|line| line.find(COUNTED).map(|at| line[at..].to_owned()));
-        let noticed =
-            clock::wait_until(SOON, || agent.traced("echo_lost") > lost || counted(&agent.log()).is_some());
+        let noticed = clock::wait_until(SOON, || {
+            agent.count_in_trace("echo_lost") > lost || counted(&agent.log()).is_some()
+        });
         act.require(noticed, "the agent did not even notice");
         if act.faults.is_empty() {
             let said = counted(&self.agent.log()).unwrap_or_else(|| "echoes were lost".to_owned());
@@ -188,12 +189,12 @@ impl Story {
         );
         self.show_for(&mut act, HELD);
         act.messages.clear();
-        let ended = self.agent.traced("remedy_ended");
+        let ended = self.agent.count_in_trace("remedy_ended");
         self.break_line(
             &mut act,
             "the access router falls silent, DHCP and all, and the backup is off",
             |world| {
-                world.backup(false)?;
+                world.set_backup(false)?;
                 world.silence_access()
             },
         )?;
@@ -204,7 +205,7 @@ impl Story {
         );
         // Nothing comes through by which we could know, but the trace is at hand.
         let agent = &self.agent;
-        let tried = clock::wait_until(SOON, || agent.traced("remedy_ended") > ended);
+        let tried = clock::wait_until(SOON, || agent.count_in_trace("remedy_ended") > ended);
         act.require(tried, "no remedy was tried");
         let left = ALL_DEAD.saturating_sub(clock::since(act.at));
         self.show_for(&mut act, left);
@@ -234,9 +235,9 @@ impl Story {
         act.require(stamps.is_sorted(), "the messages did not come in the order of what they tell");
         let late = act.messages.iter().filter(|m| is_late(m, dead_until)).count();
         act.outcome = format!("{late} messages waited, came in order");
-        self.world.backup(true)?;
+        self.world.set_backup(true)?;
         self.show_for(&mut act, BREATH);
-        act.require(self.agent.process().alive(), "the agent is not alive any more");
+        act.require(self.agent.process().is_alive(), "the agent is not alive any more");
         self.finish_act(act);
         Ok(())
     }
@@ -259,7 +260,7 @@ impl Story {
             }
         }
         drop(server);
-        act.require(self.agent.end(), "the agent did not end when asked to");
+        act.require(self.agent.stop(), "the agent did not end when asked to");
         // Its goodbye is with the broker already.
         let offline = self.watch_until(&mut act, SOON, |r| r.kind == "state" && is_online(r) == Some(false));
         act.require(offline, "the agent did not say goodbye");
@@ -309,13 +310,13 @@ impl Story {
     ) -> Option<usize> {
         let (mut shown, mut void) = (0, 0);
         for n in 1..=TESTS_MOST {
-            let ended = self.agent.traced("speed_ended");
+            let ended = self.agent.count_in_trace("speed_ended");
             if let Err(why) = ask(&self.agent.socket(), &Request::Hasten) {
                 act.require(false, &format!("its clock does not leap: {why}"));
                 return None;
             }
             let agent = &self.agent;
-            if !clock::wait_until(SOON, || agent.traced("speed_ended") > ended) {
+            if !clock::wait_until(SOON, || agent.count_in_trace("speed_ended") > ended) {
                 act.require(false, "it made no speed test");
                 return None;
             }

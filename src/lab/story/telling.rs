@@ -113,7 +113,7 @@ impl Story {
             let left = patience.saturating_sub(clock::since(began));
             let Some(next) = self.platform.wait_for(self.place, left.min(LOOK), |_| true) else {
                 // A dead agent says nothing more; its last words are heard before we look.
-                if left <= LOOK || !self.agent.process().alive() {
+                if left <= LOOK || !self.agent.process().is_alive() {
                     return false;
                 }
                 continue;

@@ -62,7 +62,7 @@ impl World {
             world.sysctl(host, "net/ipv4/ip_forward", if host.forwards() { "1" } else { "0" })?;
             batch(Some(host), &host.setup())?;
         }
-        world.backup(true)?;
+        world.set_backup(true)?;
         world.start_dhcp()?;
         world.start_dhcp_client()?;
         if !clock::wait_until(FIRST_LEASE, || world.has_lease()) {
@@ -90,7 +90,7 @@ impl World {
     ///
     /// # Errors
     /// When the namespace cannot be entered, or `work` panicked.
-    pub fn within<T: Send>(&self, host: Host, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    pub fn run_in<T: Send>(&self, host: Host, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         let entering = || format!("entering network namespace {}", host.name());
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| enter_namespace(host).map(|()| work()));
@@ -103,7 +103,7 @@ impl World {
     /// # Errors
     /// When it cannot be run at all.
     pub fn exec_in(&self, host: Host, command: &mut Command) -> Result<Output, Error> {
-        self.within(host, || command.output().map_err(|e| Error::new(format!("running {command:?}"), e)))?
+        self.run_in(host, || command.output().map_err(|e| Error::new(format!("running {command:?}"), e)))?
     }
 
     /// Starts a command in `host`.
@@ -113,12 +113,12 @@ impl World {
     pub fn spawn_in(&self, host: Host, command: &mut Command) -> Result<Process, Error> {
         let spawn =
             || command.spawn().map(Process).map_err(|e| Error::new(format!("starting {command:?}"), e));
-        self.within(host, spawn)?
+        self.run_in(host, spawn)?
     }
 
     /// One echo from `host` to `to`; how long it took, or `None` when none came back or none could be sent.
     pub fn ping(&self, host: Host, to: Ipv4Addr, patience: Duration) -> Option<Duration> {
-        self.within(host, || echo::ping(to, patience)).ok()?.ok()?
+        self.run_in(host, || echo::ping(to, patience)).ok()?.ok()?
     }
 
     /// What the gateway's `ip addr` says of its WAN device.
@@ -178,7 +178,7 @@ impl World {
 
     pub(super) fn sysctl(&self, host: Host, key: &str, value: &str) -> Result<(), Error> {
         let path = format!("/proc/sys/{key}");
-        self.within(host, || std::fs::write(&path, value))?
+        self.run_in(host, || std::fs::write(&path, value))?
             .map_err(|e| Error::new(format!("writing {value} to {path} in {}", host.name()), e))
     }
 }

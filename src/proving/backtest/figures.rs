@@ -23,7 +23,7 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
     let mut text = format!(
         "{}: {}, {} rows from {} over {}, one each {}; {} {bad}; {} holes, {} in all\n",
         path.display(),
-        log.kind.name(),
+        log.kind.as_str(),
         log.rows,
         log.moment(Span::ZERO),
         log.lasts,
@@ -103,7 +103,7 @@ pub fn json(path: &Path, log: &Log, judged: &[Judged]) -> Value {
     json!({
         "schema": "linekeeper.backtest.v1",
         "log": path.display().to_string(),
-        "kind": log.kind.name(),
+        "kind": log.kind.as_str(),
         "rows": log.rows,
         "bad": log.bad,
         "from_ms": log.from,

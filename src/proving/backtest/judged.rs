@@ -79,14 +79,14 @@ impl Watcher {
 }
 
 impl Spectator for Watcher {
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         if let Observation::SpeedEnded(ended) = saw
             && matches!(ended.outcome, SpeedOutcome::Measured(_))
         {
             self.tests.push(at.world);
         }
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         match action {
             Action::Note { text, .. } if text.contains(": counted, not acted on") => self.hiccups += 1,
             Action::Publish(critical) => match &critical.message {

@@ -109,7 +109,7 @@ fn config(
 fn judge(name: String, mut config: Config, log: &Log) -> Judged {
     let (world, changed) = log.world(&mut config);
     let mut watcher = Watcher { clock: world.clock.map_or(0, |w| w.0), ..Watcher::default() };
-    let mut simulation = Simulation::new(&config, &world, 1).forgetting().resting();
+    let mut simulation = Simulation::new(&config, &world, 1).without_deliveries().skipping_quiet_time();
     simulation.run(log.lasts, &mut watcher);
     let report: Report = simulation.into_report();
     let mut incidents = watcher.found;

@@ -85,12 +85,12 @@ pub fn config() -> Result<Config, Faults> {
 pub fn world() -> World {
     let mut world = World::quiet()
         .until_healed(ACTS[1].0, Trouble::Address, &[Rung::RestartInterface])
-        .with(ACTS[2].0, Span::seconds(3), Trouble::Carrier)
-        .with(ACTS[3].0, Span::millis(1_200), Trouble::Upstream)
-        .with(ACTS[4].0, Span::seconds(40), Trouble::Upstream)
-        .with(ACTS[5].0, Span::seconds(60), Trouble::BackupLost)
-        .with(ACTS[5].0, Span::seconds(60), Trouble::Access)
-        .with(ACTS[6].0, SLOW, Trouble::Slow(Permille(500)));
+        .with_trouble(ACTS[2].0, Span::seconds(3), Trouble::Carrier)
+        .with_trouble(ACTS[3].0, Span::millis(1_200), Trouble::Upstream)
+        .with_trouble(ACTS[4].0, Span::seconds(40), Trouble::Upstream)
+        .with_trouble(ACTS[5].0, Span::seconds(60), Trouble::BackupLost)
+        .with_trouble(ACTS[5].0, Span::seconds(60), Trouble::Access)
+        .with_trouble(ACTS[6].0, SLOW, Trouble::Slow(Permille(500)));
     world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
     world.failover = true;
     world
@@ -100,7 +100,7 @@ pub fn world() -> World {
 ///
 /// # Errors
 /// As [`config`].
-pub fn tell(seed: u64, told: &mut impl FnMut(&Item)) -> Result<(), Faults> {
+pub fn play(seed: u64, told: &mut impl FnMut(&Item)) -> Result<(), Faults> {
     let config = config()?;
     let mut teller = Teller { told, act: 0 };
     run(&config, &world(), seed, ENDS, &mut teller);
@@ -124,7 +124,7 @@ impl<F: FnMut(&Item)> Teller<'_, F> {
 }
 
 impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
-    fn befalls(&mut self, at: Moment, trouble: &Trouble, begins: bool) {
+    fn on_fault(&mut self, at: Moment, trouble: &Trouble, begins: bool) {
         let text = match (trouble, begins) {
             (Trouble::Upstream, true) => "everything beyond the access router is lost, without a word",
             (Trouble::Upstream, false) => "the way beyond the access router is whole again",
@@ -144,13 +144,13 @@ impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
         self.say(at.world, Voice::World, text.into());
     }
 
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         if let Action::Note { level: Level::Info | Level::Warn, text } = action {
             self.say(at.world, Voice::Gateway, text.clone());
         }
     }
 
-    fn delivered(&mut self, delivery: &Delivery) {
+    fn on_delivery(&mut self, delivery: &Delivery) {
         let what = match &delivery.message.message {
             Message::Event(e) => {
                 let name = serde_json::to_value(e.event).ok();

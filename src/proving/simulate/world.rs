@@ -222,7 +222,7 @@ impl World {
 
     /// Adds a fault of a fixed duration.
     #[must_use]
-    pub fn with(self, at: Span, lasts: Span, trouble: Trouble) -> World {
+    pub fn with_trouble(self, at: Span, lasts: Span, trouble: Trouble) -> World {
         self.with_fault(Fault { at, lasts: Some(lasts), healed_by: Vec::new(), trouble })
     }
 

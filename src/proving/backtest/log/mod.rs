@@ -18,14 +18,14 @@ mod world;
 
 pub use model::{Kind, Log};
 
-use crate::replay::Fault;
+use crate::replay::LineError;
 
 impl Log {
     /// Reads a log.
     ///
     /// # Errors
     /// The faults with line and column, at most the first twenty.
-    pub fn read(text: &str) -> Result<Log, Vec<Fault>> {
+    pub fn read(text: &str) -> Result<Log, Vec<LineError>> {
         if text.starts_with('{') { trace::read(text) } else { csv::read(text) }
     }
 }

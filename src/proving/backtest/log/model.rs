@@ -28,7 +28,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its name in reports.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Speeds => "speeds",
             Kind::Pings => "pings",

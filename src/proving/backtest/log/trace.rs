@@ -2,7 +2,7 @@
 
 use super::model::{FAULTS_REPORTED, Kind, Log, Row};
 use super::world::build;
-use crate::replay::{Fault as Wrong, Header, TRACE_SCHEMA};
+use crate::replay::{Header, LineError, TRACE_SCHEMA};
 use crate::simulate::{Fault, Recorded, Trouble};
 use linekeeper_contract::json;
 use linekeeper_contract::units::{Mono, Rate, Span, Wall};
@@ -14,7 +14,7 @@ use linekeeper_judge::speed::SpeedOutcome;
 const USED: Rate = Rate(50_000);
 
 /// Reads a trace. The effects of the remedies that ran while it was recorded appear as faults of the line.
-pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
+pub(super) fn read(text: &str) -> Result<Log, Vec<LineError>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut speeds: Vec<(Mono, Direction, Option<Rate>)> = Vec::new();
     let mut links: Vec<(Mono, Option<Trouble>)> = Vec::new();
@@ -28,7 +28,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
         if line.is_empty() && lines.peek().is_none() {
             break;
         }
-        let mut tell = |column: usize, what: String| wrong.push(Wrong { line: at + 1, column, what });
+        let mut tell = |column: usize, what: String| wrong.push(LineError { line: at + 1, column, what });
         if line.starts_with("{\"schema\":") {
             match json::read::<Header>(line.as_bytes()) {
                 Ok(header) if header.schema == TRACE_SCHEMA => config = Some(header.config),
@@ -58,7 +58,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
     }
     if rows.len() < 2 {
         let what = "holds fewer than two echoes: nothing can be judged by it".into();
-        return Err(vec![Wrong { line: 1, column: 1, what }]);
+        return Err(vec![LineError { line: 1, column: 1, what }]);
     }
     // They come back in another order than they were sent.
     rows.sort_by_key(|row| row.at);
