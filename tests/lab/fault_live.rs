@@ -26,22 +26,22 @@ const DNSMASQ: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "dnsma
 pub fn tests() -> Vec<Test> {
     vec![
         // First: it takes longest.
-        Test::lab("a_dhcp_server_is_spared_in_an_outage", DNSMASQ, dnsmasq).longer(field::outage()),
+        Test::lab("dhcp_server_gets_few_requests_during_an_outage", DNSMASQ, dnsmasq).longer(field::outage()),
         Test::lab("cable_out", NEEDS, cable_out),
         Test::lab("port_at_100_below_the_promise", NEEDS, || port("100", "100 Mbit/s")),
         Test::lab("port_at_10_below_the_promise", NEEDS, || port("10", "10 Mbit/s")),
         Test::lab("address_lost", NEEDS, address_lost),
-        Test::lab("address_lost_and_its_client_dead", NEEDS, wedged),
+        Test::lab("address_lost_and_dhcp_client_dead", NEEDS, wedged),
         Test::lab("dhcp_server_dead", NEEDS, dhcp_dead),
         Test::lab("dhcp_server_refuses", NEEDS, dhcp_refuses),
         Test::lab("pppoe_concentrator_silent", NEEDS, || pppoe("silent")),
         Test::lab("pppoe_concentrator_refuses", NEEDS, || pppoe("refusing")),
-        Test::lab("pppoe_session_lost_at_a_living_concentrator", NEEDS, || pppoe("good")),
+        Test::lab("pppoe_session_lost_while_the_concentrator_answers", NEEDS, || pppoe("good")),
         Test::lab("cable_out_below_a_pppoe_session", NEEDS, pppoe_cable),
         Test::lab("gateway_dead", NEEDS, gateway_dead),
         Test::lab("gateway_filters_echoes", FILTERS, gateway_filters),
-        Test::lab("gateway_filters_echoes_and_all_beyond_it_dead", FILTERS, filters_and_dead),
-        Test::lab("all_beyond_the_access_dead", NEEDS, upstream_dead),
+        Test::lab("gateway_filters_echoes_and_upstream_dead", FILTERS, filters_and_dead),
+        Test::lab("upstream_dead", NEEDS, upstream_dead),
         Test::lab("names_dead", NEEDS, || names(dns_server::Manner::Dead, true)),
         Test::lab("names_refused", NEEDS, || names(dns_server::Manner::Refusing, true)),
         Test::lab("names_hijacked", NEEDS, || names(dns_server::Manner::Hijacking, false)),
@@ -49,11 +49,11 @@ pub fn tests() -> Vec<Test> {
         Test::lab("login_page_for_every_name", NEEDS, || login_page(true)),
         Test::lab("one_independent_target_dead", NEEDS, target_dead),
         Test::lab("test_server_dead", NEEDS, test_server_dead),
-        Test::lab("broker_alone_dead", NEEDS, broker_dead),
+        Test::lab("only_the_broker_dead", NEEDS, broker_dead),
         Test::lab("default_route_lost", NEEDS, route_lost),
-        Test::lab("a_second_uplink_beside_a_good_line", NEEDS, second_path),
-        Test::lab("a_second_uplink_beside_a_dead_line", NEEDS, second_path_and_dead),
-        Test::lab("trouble_of_the_lan_alone", NEEDS, lan_alone),
+        Test::lab("second_uplink_with_a_working_line", NEEDS, second_path),
+        Test::lab("second_uplink_with_a_dead_line", NEEDS, second_path_and_dead),
+        Test::lab("lan_trouble_is_no_line_fault", NEEDS, lan_alone),
     ]
 }
 

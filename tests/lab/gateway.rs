@@ -21,12 +21,12 @@ const DEVICE: &str = "gw-0001";
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("a_reload_puts_another_configuration_in_force_and_keeps_the_incident", MQTT, reload),
-        Test::lab("a_summary_that_waits_outlives_a_reload", MQTT, summary),
-        Test::lab("a_wrong_configuration_is_refused_with_every_fault_and_the_old_one_stays", &[], refused),
-        Test::lab("a_loop_that_hangs_is_ended_and_the_incident_goes_on_in_the_next_life", MQTT, wedged),
-        Test::lab("the_story_of_an_outage_on_openwrt", MQTT, openwrt),
-        Test::lab("an_interface_taken_down_by_hand_is_left_down", MQTT, by_hand),
+        Test::lab("reload_applies_the_new_configuration_and_keeps_the_incident", MQTT, reload),
+        Test::lab("unsent_telemetry_survives_a_reload", MQTT, summary),
+        Test::lab("reload_of_an_invalid_configuration_lists_every_error_and_keeps_the_old_one", &[], refused),
+        Test::lab("watchdog_ends_a_hanging_loop_and_the_incident_continues_after_the_restart", MQTT, wedged),
+        Test::lab("outage_on_openwrt_from_start_to_end", MQTT, openwrt),
+        Test::lab("interface_taken_down_by_hand_stays_down", MQTT, by_hand),
     ]
 }
 

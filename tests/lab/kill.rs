@@ -22,7 +22,7 @@ use std::time::Duration;
 const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 pub fn tests() -> Vec<Test> {
-    vec![Test::lab("killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice", NEEDS, kills).alone()]
+    vec![Test::lab("kills_at_any_moment_lose_and_duplicate_nothing", NEEDS, kills).alone()]
 }
 
 /// Agents in one round.

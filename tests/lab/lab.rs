@@ -30,21 +30,21 @@ const FAR: [Ipv4Addr; 3] = [ANCHOR, WORLD, WORLD2];
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("the_world_stands_within_three_seconds_and_leaves_nothing", &[], stands),
-        Test::lab("a_cut_cable_takes_the_carrier_and_gives_it_back", &[], carrier),
-        Test::lab("a_silent_upstream_leaves_the_access_router_answering", &[], upstream),
-        Test::lab("a_silent_access_router_keeps_the_carrier_and_gives_no_lease", &[], access),
-        Test::lab("a_wedged_interface_has_no_address_and_a_new_client_mends_it", &[], wedge),
-        Test::lab("without_dhcp_server_there_is_no_lease_and_with_it_again", &[], dhcp_server),
-        Test::lab("the_dhcp_client_renews_on_usr1", &[], renew),
-        Test::lab("the_dhcp_client_releases_on_term", &[], release),
-        Test::lab("the_backup_reaches_the_platform_and_nothing_else", &[], backup),
-        Test::lab("messages_reach_the_platform_once_and_callbacks_get_receipts", &[], platform),
-        Test::lab("a_session_of_the_embedded_broker_outlives_its_connection", &[], session),
-        Test::lab("a_will_and_a_retained_state_come_over_the_embedded_broker", &[], wills),
-        Test::lab("a_signal_outside_ends_all_inside", &[], signals),
-        Test::lab("a_system_that_refuses_namespaces_is_told_of_in_words", &[], refusal),
-        Test::lab("the_platform_works_with_mosquitto_too", &["mosquitto"], mosquitto),
+        Test::lab("world_is_built_and_removed_completely", &[], stands),
+        Test::lab("cut_cable_removes_the_carrier_until_it_is_restored", &[], carrier),
+        Test::lab("silent_upstream_leaves_the_access_router_answering", &[], upstream),
+        Test::lab("silent_access_router_keeps_the_carrier_but_gives_no_lease", &[], access),
+        Test::lab("wedged_interface_has_no_address_until_a_new_dhcp_client_starts", &[], wedge),
+        Test::lab("lease_needs_a_running_dhcp_server", &[], dhcp_server),
+        Test::lab("dhcp_client_renews_on_sigusr1", &[], renew),
+        Test::lab("dhcp_client_releases_on_sigterm", &[], release),
+        Test::lab("backup_uplink_reaches_only_the_platform", &[], backup),
+        Test::lab("platform_marks_repetitions_and_answers_callbacks", &[], platform),
+        Test::lab("embedded_broker_keeps_the_session_of_a_lost_connection", &[], session),
+        Test::lab("embedded_broker_delivers_wills_and_retained_messages", &[], wills),
+        Test::lab("signal_to_the_demo_ends_all_processes_in_its_namespaces", &[], signals),
+        Test::lab("without_namespaces_the_demo_says_so_and_plays_in_virtual_time", &[], refusal),
+        Test::lab("platform_works_with_mosquitto", &["mosquitto"], mosquitto),
     ]
 }
 

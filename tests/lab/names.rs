@@ -21,13 +21,13 @@ use std::time::Duration;
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("resolvers_that_live_die_refuse_and_lie", &[], resolvers),
-        Test::lab("all_resolvers_are_asked_at_once_and_told_in_order", &[], several),
-        Test::lab("resolvers_are_asked_over_the_line_alone", &[], over_the_line),
-        Test::lab("resolvers_by_ipv6", &[], by_ipv6),
-        Test::lab("pages_that_are_right_forged_refused_and_silent", &[], pages),
-        Test::lab("diagnose_places_what_was_broken", &[], diagnosed),
-        Test::lab("the_daemon_reads_the_gateway_and_is_named_by_diagnose", &[], beside_the_daemon),
+        Test::lab("resolver_check_recognizes_every_behaviour", &[], resolvers),
+        Test::lab("resolvers_are_queried_in_parallel_and_reported_in_order", &[], several),
+        Test::lab("resolvers_are_queried_over_the_wan_device_only", &[], over_the_line),
+        Test::lab("resolvers_over_ipv6", &[], by_ipv6),
+        Test::lab("web_check_recognizes_every_behaviour", &[], pages),
+        Test::lab("diagnose_locates_the_fault", &[], diagnosed),
+        Test::lab("diagnose_shows_the_running_daemon", &[], beside_the_daemon),
     ]
 }
 

@@ -19,12 +19,12 @@ pub fn tests() -> Vec<Test> {
     const NFT: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "nft"];
     const TC: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "tc"];
     vec![
-        Test::lab("a_fifth_of_all_packets_lost_is_no_outage", NFT, loss),
-        Test::lab("breaks_of_just_under_the_patience_are_counted_and_not_acted_on", MQTT, breaks),
-        Test::lab("a_filled_download_is_no_outage", TC, download),
-        Test::lab("a_filled_upload_is_no_outage", TC, upload),
+        Test::lab("twenty_percent_loss_is_no_outage", NFT, loss),
+        Test::lab("breaks_shorter_than_the_patience_are_only_counted", MQTT, breaks),
+        Test::lab("full_download_is_no_outage", TC, download),
+        Test::lab("full_upload_is_no_outage", TC, upload),
         Test::lab("one_dead_target_of_four_is_no_outage", NFT, dead_target),
-        Test::lab("a_gateway_that_filters_echoes_is_no_fault", MQTT, filtered),
+        Test::lab("gateway_that_filters_echoes_is_no_fault", MQTT, filtered),
     ]
 }
 

@@ -17,11 +17,11 @@ const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("silence_beyond_the_gateway_is_told_and_its_end_too", NEEDS, upstream),
-        Test::lab("a_lost_carrier_is_told_at_once", NEEDS, carrier),
-        Test::lab("a_wedged_interface_is_mended_without_a_callback", NEEDS, wedge),
-        Test::lab("an_access_that_stays_dead_makes_one_callback", NEEDS, dead_access),
-        Test::lab("a_callback_that_nobody_receipts_is_asked_again_under_the_same_id", NEEDS, unreceipted),
+        Test::lab("upstream_outage_and_its_end_are_reported", NEEDS, upstream),
+        Test::lab("lost_carrier_is_reported_at_once", NEEDS, carrier),
+        Test::lab("wedged_interface_is_repaired_without_a_callback", NEEDS, wedge),
+        Test::lab("dead_access_leads_to_one_callback", NEEDS, dead_access),
+        Test::lab("callback_without_a_receipt_is_repeated_with_the_same_id", NEEDS, unreceipted),
     ]
 }
 

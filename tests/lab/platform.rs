@@ -24,11 +24,11 @@ const WITHIN: Duration = Duration::from_secs(10);
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("each_command_as_specified", NEEDS, commands),
+        Test::lab("every_command_behaves_as_specified", NEEDS, commands),
         Test::lab("commands_during_an_outage_and_across_a_reboot", NEEDS, outage_and_reboot),
-        Test::lab("a_desired_configuration_is_taken_in_part", NEEDS, in_part),
-        Test::lab("one_that_cuts_the_gateway_off_is_returned_from", NEEDS, cut_off),
-        Test::lab("a_death_on_trial_returns", NEEDS, death),
+        Test::lab("desired_configuration_is_applied_in_part", NEEDS, in_part),
+        Test::lab("configuration_that_cuts_the_gateway_off_is_rolled_back", NEEDS, cut_off),
+        Test::lab("crash_during_the_trial_rolls_the_configuration_back", NEEDS, death),
     ]
 }
 

@@ -24,12 +24,11 @@ const NEEDS: &[&str] = &["tc", "mosquitto", "mosquitto_sub", "mosquitto_pub"];
 // Alone: side by side they would take each other's processor.
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("a_short_line_makes_one_callback_and_its_return_withdraws_it", NEEDS, short_and_back)
-            .alone(),
+        Test::lab("slow_line_leads_to_one_callback_and_recovery_withdraws_it", NEEDS, short_and_back).alone(),
         Test::lab("two_servers_confirm_each_other", NEEDS, two_servers).alone(),
-        Test::lab("killed_in_a_test_what_it_may_have_cost_is_spent", NEEDS, killed).alone(),
-        Test::lab("a_test_gives_way_to_the_customer", NEEDS, gives_way).alone(),
-        Test::lab("a_port_below_the_promise_is_told_at_once", NEEDS, port).alone(),
+        Test::lab("kill_during_a_speed_test_charges_its_possible_cost", NEEDS, killed).alone(),
+        Test::lab("speed_test_gives_way_to_the_customer", NEEDS, gives_way).alone(),
+        Test::lab("port_below_the_promise_is_reported_at_once", NEEDS, port).alone(),
     ]
 }
 

@@ -17,12 +17,12 @@ pub fn tests() -> Vec<Test> {
     const MQTT: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
     const CARGO: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "cargo"];
     let mut tests = vec![
-        Test::lab("a_recorded_outage_replays_byte_for_byte", MQTT, whole),
-        Test::lab("a_trace_that_a_death_ended_replays_up_to_its_end", MQTT, cut),
+        Test::lab("recorded_outage_replays_byte_for_byte", MQTT, whole),
+        Test::lab("trace_cut_off_by_a_crash_replays_to_its_end", MQTT, cut),
     ];
     if proof(false, true) {
         // It builds the program once more.
-        tests.push(Test::lab("a_build_with_a_routers_features_replays_it_too", CARGO, router));
+        tests.push(Test::lab("router_build_replays_the_same_trace", CARGO, router));
     }
     tests
 }

@@ -15,12 +15,12 @@ const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("killed_while_it_restarts_the_interface_the_next_life_puts_it_right", NEEDS, killed),
-        Test::lab("asked_to_end_in_the_middle_of_a_repair_it_leaves_the_interface_up", NEEDS, asked),
-        Test::lab("an_incident_outlives_the_process", NEEDS, outlives),
-        Test::lab("a_hook_that_hangs_is_run_and_holds_nothing_up", NEEDS, hooked),
+        Test::lab("after_a_kill_during_an_interface_restart_the_next_process_brings_it_up", NEEDS, killed),
+        Test::lab("sigterm_during_a_repair_leaves_the_interface_up", NEEDS, asked),
+        Test::lab("incident_survives_a_restart_of_the_process", NEEDS, outlives),
+        Test::lab("hanging_hook_delays_nothing", NEEDS, hooked),
         Test::lab(
-            "a_crash_a_restart_a_reboot_and_a_power_cut_are_told_apart",
+            "crash_restart_reboot_and_power_cut_are_distinguished",
             &["mosquitto", "mosquitto_sub", "mosquitto_pub", "mount"],
             told_apart,
         ),

@@ -25,20 +25,19 @@ pub fn tests() -> Vec<Test> {
     const NGINX: &[&str] = &["nginx"];
     vec![
         measured("line_rates_of_shaped_lines", &["tc"], shaped_lines).prefers(NGINX),
-        measured("the_customers_traffic_counts_for_the_line", &["tc"], busy_lines).prefers(NGINX),
-        measured("kept_is_cheap", &["tc"], kept_is_cheap).prefers(NGINX),
-        measured("a_busy_line_is_kept_when_it_is_and_short_when_it_is", &["tc"], busy_verdicts)
-            .prefers(NGINX),
-        measured("a_test_gives_way_in_its_own_direction", &["tc"], gives_way).prefers(NGINX),
-        measured("without_inet_diag_the_counters_do", &["tc"], without_diag).prefers(NGINX),
-        measured("a_body_is_fetched_by_the_clock_and_asked_for_again", &["tc"], asked_again),
+        measured("customer_traffic_counts_towards_the_line_rate", &["tc"], busy_lines).prefers(NGINX),
+        measured("kept_verdict_costs_little_data", &["tc"], kept_verdict_costs_little_data).prefers(NGINX),
+        measured("verdicts_are_right_on_a_busy_line", &["tc"], busy_verdicts).prefers(NGINX),
+        measured("test_gives_way_to_traffic_in_its_direction", &["tc"], gives_way).prefers(NGINX),
+        measured("without_inet_diag_the_device_counters_are_used", &["tc"], without_diag).prefers(NGINX),
+        measured("download_repeats_the_request_until_time_is_up", &["tc"], asked_again),
         measured("limits_of_bytes_and_seconds_hold", &["tc"], limits_hold).prefers(NGINX),
-        said("bad_servers_are_told_apart", &[], bad_servers),
-        said("what_is_not_there_is_told_apart", &[], nothing_there),
+        said("bad_servers_are_distinguished", &[], bad_servers),
+        said("missing_servers_are_distinguished", &[], nothing_there),
         measured("certificates", &["nginx", "openssl"], certificates),
         measured("ipv6", &["nginx"], ipv6),
-        measured("a_busy_processor_is_no_slow_line", &["tc", "taskset"], busy_processor),
-        measured("speedtest_says_it_by_words_json_and_exit_code", &["tc"], command_line),
+        measured("busy_processor_is_not_reported_as_a_slow_line", &["tc", "taskset"], busy_processor),
+        measured("speedtest_reports_in_text_json_and_exit_code", &["tc"], command_line),
     ]
 }
 
@@ -291,7 +290,7 @@ fn asked_again() -> Outcome {
     Ok(())
 }
 
-fn kept_is_cheap() -> Outcome {
+fn kept_verdict_costs_little_data() -> Outcome {
     let mut line = Line::new();
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;

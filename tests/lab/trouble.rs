@@ -20,19 +20,19 @@ pub fn tests() -> Vec<Test> {
     const NFT: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "nft"];
     const PASSWORD: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "mosquitto_passwd"];
     vec![
-        Test::lab("without_the_right_to_send_echoes", &["setpriv"], no_rights),
+        Test::lab("without_permission_to_send_echoes", &["setpriv"], no_rights),
         Test::lab("with_a_wan_device_that_does_not_exist", &[], unknown_device),
-        Test::lab("with_nobody_listening_where_the_broker_should_be", MQTT, no_broker),
+        Test::lab("with_nothing_listening_at_the_broker_address", MQTT, no_broker),
         Test::lab("with_a_broker_behind_a_firewall", NFT, unreachable_broker),
-        Test::lab("with_a_broker_that_does_not_know_us", PASSWORD, unknown_to_the_broker),
+        Test::lab("with_a_broker_that_rejects_the_login", PASSWORD, unknown_to_the_broker),
         Test::lab("with_a_broker_that_forbids_callbacks", MQTT, forbidden),
         Test::lab("with_a_store_that_is_read_only", MQTT, read_only_store),
         Test::lab("with_a_store_that_is_full", MQTT, full_store),
-        Test::lab("with_a_snapshot_and_an_outbox_that_are_rubbish", MQTT, rubbish),
-        Test::lab("with_a_socket_that_cannot_be_made", MQTT, no_socket),
-        Test::lab("with_another_linekeeper_at_work", &[], another),
-        Test::lab("with_a_full_disk_for_the_record", &[], full_record),
-        Test::lab("the_customer_asks_by_command_line", MQTT, asks),
+        Test::lab("with_a_corrupt_snapshot_and_outbox", MQTT, rubbish),
+        Test::lab("with_a_status_socket_that_cannot_be_created", MQTT, no_socket),
+        Test::lab("with_another_linekeeper_running", &[], another),
+        Test::lab("with_a_full_disk_for_the_trace", &[], full_record),
+        Test::lab("callback_requested_on_the_command_line", MQTT, asks),
     ]
 }
 

@@ -16,25 +16,19 @@ use std::process::Command;
 /// All of them.
 pub fn tests() -> Vec<Test> {
     let mut tests = here![
-        wrong_logs_are_refused_with_line_and_column,
-        the_command_line_tells_what_is_wrong,
-        holes_are_holes_and_single_losses_are_losses,
-        states_are_outages_and_unknown_ones_are_not,
-        one_logged_test_answers_once,
-        two_configurations_stand_side_by_side,
-        a_trace_of_our_own_is_a_log
+        invalid_logs_are_refused_with_line_and_column,
+        command_line_reports_errors_with_exit_codes,
+        holes_and_single_lost_pings_are_no_outages,
+        down_states_are_outages_and_unknown_states_are_not,
+        each_logged_test_is_used_once,
+        two_configurations_are_compared,
+        recorded_trace_is_a_valid_log
     ];
     tests.extend([
-        Test::here("the_cable_line_keeps_its_promise", the_cable_line_keeps_its_promise).needs(&[TRACES]),
-        Test::here("the_upgraded_line_had_one_slow_time", the_upgraded_line_had_one_slow_time)
-            .needs(&[TRACES]),
-        Test::here(
-            "the_laptops_pings_are_no_more_outages_than_there_were",
-            the_laptops_pings_are_no_more_outages_than_there_were,
-        )
-        .needs(&[TRACES]),
-        Test::here("the_moving_car_and_the_server_are_read", the_moving_car_and_the_server_are_read)
-            .needs(&[TRACES]),
+        Test::here("cable_line_keeps_its_promise", cable_line_keeps_its_promise).needs(&[TRACES]),
+        Test::here("upgraded_line_has_one_slow_period", upgraded_line_has_one_slow_period).needs(&[TRACES]),
+        Test::here("laptop_pings_give_no_false_outages", laptop_pings_give_no_false_outages).needs(&[TRACES]),
+        Test::here("car_and_server_logs_are_read", car_and_server_logs_are_read).needs(&[TRACES]),
     ]);
     tests
 }
@@ -58,7 +52,7 @@ fn judge(text: &str, promise: Option<(u64, Option<u64>)>) -> (Log, Judged) {
 }
 
 /// Nothing is half-read: a wrong line anywhere refuses the whole log, with the place of each fault.
-fn wrong_logs_are_refused_with_line_and_column() -> Outcome {
+fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
     let good = "time,target,rtt_ms\n2026-01-01T00:00:00Z,a,1.5\n2026-01-01T00:01:00Z,a,\n1767225720,a,2\n";
     assert_eq!(Log::read(good).unwrap().rows, 3);
     let cases: &[(&str, &str)] = &[
@@ -153,7 +147,7 @@ fn wrong_logs_are_refused_with_line_and_column() -> Outcome {
     Ok(())
 }
 
-fn the_command_line_tells_what_is_wrong() -> Outcome {
+fn command_line_reports_errors_with_exit_codes() -> Outcome {
     let folder = tempfile::tempdir()?;
     let run = |words: &[&str]| {
         let out = Command::new(agent_binary()).arg("backtest").args(words).output().unwrap();
@@ -180,7 +174,7 @@ fn the_command_line_tells_what_is_wrong() -> Outcome {
 }
 
 /// A ping a minute: three lost in a row are an outage, two are not, and what nobody looked at is neither.
-fn holes_are_holes_and_single_losses_are_losses() -> Outcome {
+fn holes_and_single_lost_pings_are_no_outages() -> Outcome {
     let mut text = String::from("time,target,rtt_ms\n");
     for minute in 0..600u64 {
         let lost = matches!(minute, 100 | 150 | 151 | 200..=206);
@@ -201,7 +195,7 @@ fn holes_are_holes_and_single_losses_are_losses() -> Outcome {
     Ok(())
 }
 
-fn states_are_outages_and_unknown_ones_are_not() -> Outcome {
+fn down_states_are_outages_and_unknown_states_are_not() -> Outcome {
     let (_, judged) = judge("time,up\n0,1\n1000,0\n1030,1\n2000,\n5000,1\n9000,0\n9001,1\n9600,1\n", None);
     let found: Vec<(u64, u64)> =
         judged.incidents.iter().map(|f| (f.begins_ms.0 / 1_000, f.ends_ms.unwrap().0 / 1_000)).collect();
@@ -210,7 +204,7 @@ fn states_are_outages_and_unknown_ones_are_not() -> Outcome {
 }
 
 /// A single low test is never a finding, however often the judge asks meanwhile: it answers once.
-fn one_logged_test_answers_once() -> Outcome {
+fn each_logged_test_is_used_once() -> Outcome {
     let log = |low: std::ops::Range<u64>| {
         (0..24 * 14).fold(String::from("time,download_mbps\n"), |text, hour| {
             text + &format!("{},{}\n", hour * 3_600, if low.contains(&hour) { 9 } else { 48 })
@@ -228,7 +222,7 @@ fn one_logged_test_answers_once() -> Outcome {
 }
 
 /// Two configurations on one log, the pictures and the JSON.
-fn two_configurations_stand_side_by_side() -> Outcome {
+fn two_configurations_are_compared() -> Outcome {
     let folder = tempfile::tempdir()?;
     let mut text = String::from("time,up\n0,1\n");
     for n in 1..40u64 {
@@ -256,7 +250,7 @@ fn two_configurations_stand_side_by_side() -> Outcome {
 }
 
 /// What our own agent records is judged like what others log.
-fn a_trace_of_our_own_is_a_log() -> Outcome {
+fn recorded_trace_is_a_valid_log() -> Outcome {
     use linekeeper_judge::config::{Places, read};
     use linekeeper_judge::observation::{Entry, Observation};
     use linekeeper_proving::simulate::{Moment, Spectator, Trouble, World, run};
@@ -317,7 +311,7 @@ fn real(folder: &Path, name: &str, promise: Option<(f64, Option<f64>)>) -> (Log,
     (log, judged.remove(0))
 }
 
-fn the_cable_line_keeps_its_promise() -> Outcome {
+fn cable_line_keeps_its_promise() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let (_, judged) = real(folder, "netrics_gig_hyde_park/ookla-speeds.csv", Some((940.0, Some(40.0))));
     assert!(judged.incidents.is_empty(), "{:?}", judged.incidents);
@@ -327,7 +321,7 @@ fn the_cable_line_keeps_its_promise() -> Outcome {
     Ok(())
 }
 
-fn the_upgraded_line_had_one_slow_time() -> Outcome {
+fn upgraded_line_has_one_slow_period() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let name = "speed_us_chicago_upgrade_30_to_85/speed-speeds.csv";
     let (log, judged) = real(folder, name, Some((30.0, Some(5.8))));
@@ -344,7 +338,7 @@ fn the_upgraded_line_had_one_slow_time() -> Outcome {
     Ok(())
 }
 
-fn the_laptops_pings_are_no_more_outages_than_there_were() -> Outcome {
+fn laptop_pings_give_no_false_outages() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let (log, judged) = real(folder, "ping_il_1m_first8weeks/pings.csv", None);
     assert!(judged.changed.is_some());
@@ -360,7 +354,7 @@ fn the_laptops_pings_are_no_more_outages_than_there_were() -> Outcome {
     Ok(())
 }
 
-fn the_moving_car_and_the_server_are_read() -> Outcome {
+fn car_and_server_logs_are_read() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let (log, judged) = real(folder, "starlink_road_1s/seconds.csv", Some((100.0, None)));
     assert!(

@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 /// All of them.
 pub fn tests() -> Vec<Test> {
     here![
-        passing_over_quiet_time_changes_nothing,
-        every_shipped_world_is_read,
-        faults_come_as_often_as_they_are_described,
-        a_wrong_world_is_told_with_every_fault,
-        a_bad_year_is_remembered_in_little,
-        nobody_is_called_falsely_and_nothing_long_is_missed
+        skipping_quiet_time_changes_nothing,
+        every_shipped_world_is_valid,
+        faults_occur_as_often_as_described,
+        invalid_world_is_refused_with_every_error,
+        memory_stays_small_after_a_bad_year,
+        no_false_callback_and_no_missed_long_outage
     ]
 }
 
@@ -115,7 +115,7 @@ fn told(report: &Report) -> Vec<(u64, String)> {
     new.map(|d| (d.published.0, word(&d.message.message))).collect()
 }
 
-fn passing_over_quiet_time_changes_nothing() {
+fn skipping_quiet_time_changes_nothing() {
     let plan = eventful();
     let lasts = Span::days(30);
     let (mut messages, seeds) = (0, seeds(1..=proof(1, 3)));
@@ -178,7 +178,7 @@ fn passing_over_quiet_time_changes_nothing() {
 }
 
 /// Every shipped world is read, differs from seed to seed, and equal seeds give equal worlds.
-fn every_shipped_world_is_read() {
+fn every_shipped_world_is_valid() {
     use linekeeper_proving::simulate::runs::SHIPPED;
     let folder = crate::common::repository_path("config/worlds");
     let files = std::fs::read_dir(folder).unwrap().count();
@@ -194,7 +194,7 @@ fn every_shipped_world_is_read() {
 }
 
 /// As often as they were asked for, whatever the hours and the growth.
-fn faults_come_as_often_as_they_are_described() {
+fn faults_occur_as_often_as_described() {
     for over in [json!({}), json!({ "hours": [18, 23] }), json!({ "grows": 20 }), json!({ "hours": [22, 4] })]
     {
         let mut fault = json!({ "what": "upstream", "per_year": 200, "lasts": ["5 s", "1 h"] });
@@ -223,7 +223,7 @@ fn faults_come_as_often_as_they_are_described() {
 }
 
 /// All faults of a description at once, with their places.
-fn a_wrong_world_is_told_with_every_fault() {
+fn invalid_world_is_refused_with_every_error() {
     let tree = json!({
         "world": { "about": "" },
         "line": { "downlod": "5 Mbit/s", "round_trip": "9 s" },
@@ -259,7 +259,7 @@ fn a_wrong_world_is_told_with_every_fault() {
 
 /// A year in which everything befalls the line: what the judge remembers stays small. (That it may be cut anywhere is
 /// held in `judge_scenarios`.)
-fn a_bad_year_is_remembered_in_little() {
+fn memory_stays_small_after_a_bad_year() {
     let plan = eventful();
     let world = plan.world(6, YEAR);
     let mut simulation = Simulation::new(&plan.config, &world, 6).without_deliveries().skipping_quiet_time();
@@ -280,7 +280,7 @@ fn a_bad_year_is_remembered_in_little() {
 
 /// What is published of the shipped worlds, on a part of each: nobody is called falsely, nothing long is missed, and a
 /// sound or merely lossy line is never declared down.
-fn nobody_is_called_falsely_and_nothing_long_is_missed() {
+fn no_false_callback_and_no_missed_long_outage() {
     use linekeeper_proving::simulate::runs::{SHIPPED, run_seed};
     for (name, text) in SHIPPED {
         let (tree, places) = linekeeper::config_text::toml::parse(text).unwrap();

@@ -6,7 +6,7 @@ use linekeeper_proving::simulate::story::{ACTS, Item, Voice, play};
 
 /// All of them.
 pub fn tests() -> Vec<Test> {
-    here![the_story_tells_its_seven_acts_in_order, a_line_of_the_story_survives_json]
+    here![story_plays_its_seven_acts_in_order, story_item_survives_json]
 }
 
 fn told() -> Vec<Item> {
@@ -15,7 +15,7 @@ fn told() -> Vec<Item> {
     items
 }
 
-fn the_story_tells_its_seven_acts_in_order() {
+fn story_plays_its_seven_acts_in_order() {
     let items = told();
     assert!(items.windows(2).all(|w| w[0].at_ms <= w[1].at_ms || w[1].text.starts_with("act ")));
     let acts: Vec<u8> = items.iter().filter(|i| i.text.starts_with("act ")).map(|i| i.act).collect();
@@ -52,7 +52,7 @@ fn shown(items: &[Item], act: u8) -> String {
     lines.map(|i| format!("{:>8} {:?}: {}\n", i.at_ms.0, i.voice, i.text)).collect()
 }
 
-fn a_line_of_the_story_survives_json() {
+fn story_item_survives_json() {
     for item in told() {
         let text = serde_json::to_string(&item).unwrap();
         assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item);
