@@ -14,9 +14,9 @@ pub(super) struct Act {
     pub(super) seen_after: Option<Duration>,
     pub(super) messages: Vec<Received>,
     pub(super) outcome: String,
-    /// The agent's clock has jumped ahead, so its stamps cannot be compared with ours.
-    pub(super) leapt: bool,
-    /// What was missing or unexpected.
+    /// The agent's clock has jumped ahead, so its stamps cannot be compared with the lab's clock.
+    pub(super) clock_jumped: bool,
+    /// What was missing or unexpected; empty if the act succeeded.
     pub(super) faults: Vec<String>,
 }
 
