@@ -27,7 +27,7 @@ pub struct Header {
     pub snapshot: Option<Value>,
 }
 
-/// Why a line of a trace cannot be replayed.
+/// An error in one line of a trace or log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LineError {
     /// Line number, from 1.
@@ -92,7 +92,7 @@ impl Replay {
         let entry: Entry = json::read(text.as_bytes())
             .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", e.without_position())))?;
         if let Some(last) = self.last.filter(|last| entry.at < *last) {
-            return Err(fault(1, format!("time runs back: {} ms after {} ms", entry.at.0, last.0)));
+            return Err(fault(1, format!("time runs backwards: {} ms after {} ms", entry.at.0, last.0)));
         }
         self.last = Some(entry.at);
         let Some(judge) = &mut self.judge else { return Ok(Vec::new()) };

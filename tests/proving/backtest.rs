@@ -59,13 +59,13 @@ fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
         ("", "line 1, column 1: the first line must be time,download_mbps"),
         ("time;up\n1;1\n", "line 1, column 1: the first line must be"),
         ("time,download_mbps,latency_ms\n", "line 1, column 1: the columns of speeds are time,download_mbps"),
-        ("time,up\n100,1\n", "line 1, column 1: holds fewer than two rows"),
-        ("time,up\n100,1\n90,1\n", "line 3, column 1: time runs back, by 10 s"),
+        ("time,up\n100,1\n", "line 1, column 1: has fewer than two rows"),
+        ("time,up\n100,1\n90,1\n", "line 3, column 1: time runs backwards by 10 s"),
         ("time,up\n100,1\n110,yes\n", "line 3, column 5: up must be 1 or 0, or empty, is \"yes\""),
         ("time,up\n100,1\n110\n", "line 3, column 1: has 1 fields, the first line has 2"),
         ("time,up\n100,1\n110,1,1\n", "line 3, column 1: has 3 fields"),
         ("time,up\nyesterday,1\n110,1\n", "line 2, column 1: time must be a time: \"yesterday\""),
-        ("time,up\n1767225720000,1\n110,1\n", "milliseconds are not read"),
+        ("time,up\n1767225720000,1\n110,1\n", "milliseconds are not accepted"),
         (
             "time,target,rtt_ms\n1,\u{5ba2}\u{6237},1\n2,a,-3\n",
             "line 3, column 5: rtt_ms must be a number of 0 to 60000",
@@ -95,24 +95,21 @@ fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
             "line 3, column 3: value must be a number of 0 to 1000000, or empty, is \"half\"",
         ),
         ("time,value,label\n1,0.5,a\n2,0.5\n", "line 3, column 1: has 2 fields, the first line has 3"),
-        ("time,value\n1,0.5\n0,0.5\n", "line 3, column 1: time runs back, by 1 s"),
-        ("time,target,rtt_ms\n5,a,1\n4,a,1\n", "line 3, column 1: time runs back, by 1 s"),
-        ("time,download_mbps\n5,1\n4,1\n", "line 3, column 1: time runs back, by 1 s"),
+        ("time,value\n1,0.5\n0,0.5\n", "line 3, column 1: time runs backwards by 1 s"),
+        ("time,target,rtt_ms\n5,a,1\n4,a,1\n", "line 3, column 1: time runs backwards by 1 s"),
+        ("time,download_mbps\n5,1\n4,1\n", "line 3, column 1: time runs backwards by 1 s"),
         ("time,up\n2026-02-30T00:00:00Z,1\n110,1\n", "line 2, column 1: time must be a time"),
         ("{\"schema\":\"x\"}\n", "line 1, column 1: not the header of a trace: missing field"),
         ("{\"at\":5}\n", "line 1, column 1: not an entry of a trace: missing field"),
         (
             "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n{\"at\":4,\"observation\":{\"saw\":\"ticked\"}}\n",
-            "line 2, column 1: time runs back",
+            "line 2, column 1: time runs backwards",
         ),
         (
             "{\"schema\":\"linekeeper.trace.v9\",\"version\":\"1\",\"config\":{},\"snapshot\":null}\n",
             "line 1, column 12: the schema is \"linekeeper.trace.v9\", this program reads linekeeper.trace.v1",
         ),
-        (
-            "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n",
-            "line 1, column 1: holds fewer than two echoes",
-        ),
+        ("{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n", "line 1, column 1: has fewer than two echoes"),
         (
             "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n{\"at\":6,\"obser",
             "line 2, column 14: not an entry of a trace: EOF",
@@ -278,7 +275,10 @@ fn recorded_trace_is_a_valid_log() -> Outcome {
     let mut writer = Writer(format!("{{\"schema\":\"linekeeper.trace.v1\",{}\n", &rest[1..]));
     run(&read(&tree, &Places::none()).unwrap(), &world, 1, Span::hours(1), &mut writer);
     let (log, judged) = judge(&writer.0, None);
-    assert_eq!((log.kind, judged.config.as_str(), &judged.changed), (Kind::Trace, "the trace's own", &None));
+    assert_eq!(
+        (log.kind, judged.config.as_str(), &judged.changed),
+        (Kind::Trace, "the trace's configuration", &None)
+    );
     let found: Vec<(u64, u64)> =
         judged.incidents.iter().map(|f| (f.begins_ms.0 / 1_000, f.ends_ms.unwrap().0 / 1_000)).collect();
     assert_eq!(found.len(), 2, "{found:?}");

@@ -245,9 +245,9 @@ fn invalid_world_is_refused_with_every_error() {
         "fault[1].share is missing",
         "fault[1].per_year must be a whole number of 1 to 105120",
         "fault[1].lasts must have the shorter length first",
-        "fault[2].per_year is needed, or every; not both",
+        "fault[2].per_year or every is required, not both",
         "fault[2].healed_by[0] must be renew",
-        "fault[3].lasts is needed here",
+        "fault[3].lasts is required",
         "fault[4] must be a table, written [[fault]], is 7",
     ] {
         assert!(told.contains(words), "{words:?} is not in:\n{told}");

@@ -62,7 +62,7 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
     type Figure = fn(&Judged) -> String;
     let figures: [(&str, Figure); 9] = [
         ("outages and flapping", |j| count(j, Found::is_without_line)),
-        ("without a line", |j| j.down_ms.to_string()),
+        ("downtime", |j| j.down_ms.to_string()),
         ("short of the promise", |j| count(j, |f| f.finding == "short_rate")),
         ("unusual usage", |j| count(j, |f| f.finding == "usage")),
         ("callbacks", |j| count(j, |f| f.callback.is_some())),

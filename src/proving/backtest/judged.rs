@@ -121,7 +121,7 @@ impl Spectator for Watcher {
                         found.told = c.issues.last().map(|i| i.description.clone());
                     }
                 }
-                // A log gives no orders.
+                // A log contains no commands.
                 Message::CommandResult(_) => {}
             },
             _ => {}

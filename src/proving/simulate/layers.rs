@@ -19,7 +19,7 @@ pub(super) fn check_layer(line: &Line, world: &World, order: &CheckOrder) -> (u6
         Reply { whom: whom.into(), said, took_us, independent: false, detail: detail.into() }
     };
     if world.unasked {
-        let unknown = one(order.ask.name(), Said::NotChecked, 0, "a log knows nothing of it");
+        let unknown = one(order.ask.name(), Said::NotChecked, 0, "a log does not contain it");
         return (1, Checked { check: order.check, ask: order.ask, replies: vec![unknown] });
     }
     let way = line.carrier && line.admin_up && line.access;

@@ -34,7 +34,7 @@ fn time(text: &str) -> Result<i64, String> {
     if seconds {
         // Seconds until the year 2286.
         return thousandths(text, 9_999_999_999).map(|ms| ms as i64).map_err(|_| {
-            format!("must be RFC 3339 or seconds since 1970, is {text:.40?}; milliseconds are not read")
+            format!("must be RFC 3339 or seconds since 1970, is {text:.40?}; milliseconds are not accepted")
         });
     }
     LocalTime::parse(text).map(|t| t.wall.0).map_err(|why| format!("must be a time: {text:.40?} is {why}"))
@@ -72,10 +72,10 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<LineError>> {
         if line.is_empty() {
             continue;
         }
-        let mut tell = |column: usize, what: String| wrong.push(LineError { line: at + 1, column, what });
+        let mut report = |column: usize, what: String| wrong.push(LineError { line: at + 1, column, what });
         let n = line.split(',').count();
         if n != names.len() {
-            tell(1, format!("has {n} fields, the first line has {}", names.len()));
+            report(1, format!("has {n} fields, the first line has {}", names.len()));
         } else {
             let mut row = Row { at: 0, first: None, second: None, target: 0 };
             for ((column, field), name) in fields(line).zip(&names) {
@@ -107,11 +107,11 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<LineError>> {
                     _ => Ok(()),
                 };
                 if let Err(what) = read {
-                    tell(column, format!("{name} {what}"));
+                    report(column, format!("{name} {what}"));
                 }
             }
             if let Some(last) = rows.last().filter(|last| row.at < last.at) {
-                tell(1, format!("time runs back, by {}", Span((last.at - row.at).unsigned_abs())));
+                report(1, format!("time runs backwards by {}", Span((last.at - row.at).unsigned_abs())));
             }
             rows.push(row);
         }
@@ -123,7 +123,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<LineError>> {
         return Err(wrong);
     }
     if rows.len() < 2 {
-        return Err(whole(1, 1, "holds fewer than two rows: nothing can be judged by it".into()));
+        return Err(whole(1, 1, "has fewer than two rows, too few to judge".into()));
     }
     let mut log = build(kind, &rows);
     latencies.sort_unstable();
