@@ -247,7 +247,7 @@ fn story(full: bool) -> Outcome {
         field::addresses_are_sent();
     }
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     tap.expect("the birth", |h| h.kind == "state" && h.json["online"] == true)?;
     let to = |topic: &str| format!("{DEVICE}/{topic}");
 
@@ -276,7 +276,7 @@ fn story(full: bool) -> Outcome {
     signal(agent.id(), Signal::CONT);
     tap.expect("it is applied", |h| h.kind == "config/reported" && h.text("/state") == "applied")?;
     result("C0", "done")?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
 
     // Commands.
     order("C1", json!({ "command": "check" }))?;
@@ -302,7 +302,7 @@ fn story(full: bool) -> Outcome {
     result("C3", "done")?;
     world.start_dhcp_client()?;
     tap.callback(&id, "withdrawn")?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
 
     // The customer asks, in their own words.
     let words = format!("{NAME}, please ring {PHONE}: nothing works since {ADMINISTRATOR} was here");
@@ -327,12 +327,12 @@ fn story(full: bool) -> Outcome {
         "issued": "2026-11-21T08:00:00+08:00", "expires": "2026-11-21T12:00:00+08:00", "text": "Fibre cut",
     });
     broker.publish(&world, "area/north-3/notice", &notice.to_string(), &["-r"])?;
-    plan.says("the operator's notice D-4711 covers this area")?;
+    plan.expect_log("the operator's notice D-4711 covers this area")?;
     world.silence_access()?;
     tap.expect("the covered callback", |h| h.is_callback("covered"))?;
     world.restore_access()?;
     broker.publish(&world, "area/north-3/notice", "", &["-r"])?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
 
     // A day after the installation, and a summary.
     ask(&plan.socket(), &Request::Hasten)?;
@@ -348,7 +348,7 @@ fn story(full: bool) -> Outcome {
     let is_will = |h: &Heard| h.kind == "state" && h.text("/reason") == "connection lost";
     tap.expect("the will", is_will)?;
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     field::signal(agent.id(), Signal::TERM);
     agent.child().wait()?;
     tap.expect("the goodbye", |h| h.kind == "state" && h.text("/reason") == "stopped")?;
@@ -368,7 +368,7 @@ fn around(tap: &Tap) -> Outcome {
         };
         topics.insert(kind.to_owned());
         must(message["qos"] == 1, || format!("{topic} comes at QoS {}", message["qos"]))?;
-        if field::is_a_gateways(kind) {
+        if field::is_from_gateway(kind) {
             let about = &message["properties"];
             must(about["content-type"] == "application/json", || format!("{topic}: {message}"))?;
             must(about["payload-format-indicator"] == 1, || format!("{topic}: {message}"))?;
@@ -556,14 +556,14 @@ fn refusals() -> Outcome {
         broker.up(&world)?;
         if agent.is_none() {
             agent = Some(plan.start(&world)?);
-            plan.line_becomes("up")?;
+            plan.expect_line("up")?;
         }
-        plan.says(words)?;
+        plan.expect_log(words)?;
         // Watching goes on: a break is seen, and its end.
         world.silence_upstream()?;
-        plan.line_becomes("down")?;
+        plan.expect_line("down")?;
         world.restore_upstream()?;
-        plan.line_becomes("up")?;
+        plan.expect_line("up")?;
         let status = plan.status()?;
         must(status["status"]["broker"] == false, || format!("{what}: it is connected: {status}"))?;
         must(status["waiting"].as_u64() >= Some(2), || format!("{what}: nothing waits: {status}"))?;
@@ -591,13 +591,13 @@ fn other_gateway() -> Outcome {
     let tap = Tap::start(&world, &broker)?;
     let plan = plan(&world, &broker, "gw-0002");
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let told = clock::wait_until(PATIENCE, || plan.log().contains("access list"));
     must(told, || "the log does not say what to look at".into())?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     // What the broker sends itself, the will, is held to the list as well.
     must(tap.heard().is_empty(), || format!("something got through: {:?}", tap.heard()))?;

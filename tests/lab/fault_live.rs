@@ -26,7 +26,8 @@ const DNSMASQ: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "dnsma
 pub fn tests() -> Vec<Test> {
     vec![
         // First: it takes longest.
-        Test::lab("dhcp_server_gets_few_requests_during_an_outage", DNSMASQ, dnsmasq).longer(field::outage()),
+        Test::lab("dhcp_server_gets_few_requests_during_an_outage", DNSMASQ, dnsmasq)
+            .longer(field::outage_duration()),
         Test::lab("cable_out", NEEDS, cable_out),
         Test::lab("port_at_100_below_the_promise", NEEDS, || port("100", "100 Mbit/s")),
         Test::lab("port_at_10_below_the_promise", NEEDS, || port("10", "10 Mbit/s")),
@@ -152,7 +153,7 @@ fn scene(change: impl FnOnce(&World, Plan) -> Plan) -> Result<Scene, Failed> {
 /// The agent has asked names and web at least once, and the gateway has answered (or not) several echoes.
 fn settled(s: &Scene) -> Outcome {
     let came = clock::wait_until(PATIENCE * 2, || {
-        s.plan.traced("\"ask\":\"name\"") > 0 && s.plan.traced("\"ask\":\"web\"") > 0
+        s.plan.count_in_trace("\"ask\":\"name\"") > 0 && s.plan.count_in_trace("\"ask\":\"web\"") > 0
     });
     must(came, || "names and web are never asked".into())
 }
@@ -273,18 +274,18 @@ impl Scene {
         // Whatever was under way may come first.
         let found = self.ear.wait(place, calm(), |h| matches!(h.kind.as_str(), "event" | "callback"));
         must(found.is_none(), || format!("told: {}", field::brief(&found.unwrap())))?;
-        let deeds = self.plan.deeds();
+        let deeds = self.plan.effective_actions();
         must(
             deeds.iter().all(|d| !matches!(d["action"]["do"].as_str(), Some("repair" | "publish"))),
             || format!("done: {deeds:?}"),
         )?;
-        self.plan.line_becomes("up")?;
+        self.plan.expect_line("up")?;
         println!("row | {what} | no fault | | | rungs none | watched for {} s", calm().as_secs());
         Ok(())
     }
 
     fn asked(&self, ask: &str) -> usize {
-        let all = self.plan.deeds();
+        let all = self.plan.effective_actions();
         all.iter()
             .filter(|d| {
                 d["action"]["do"] == "check" && d["action"].to_string().contains(&format!("\"{ask}\""))
@@ -623,7 +624,7 @@ fn target_dead() -> Outcome {
         ip(Host::World, &["link", "set", "eth0", "down"])?;
         must(s.world.ping(Host::Gateway, WORLD, Duration::from_secs(1)).is_none(), || "it answers".into())
     })?;
-    must(s.plan.traced("echo_lost") >= 3, || "its silence was not even seen".into())
+    must(s.plan.count_in_trace("echo_lost") >= 3, || "its silence was not even seen".into())
 }
 
 fn test_server_dead() -> Outcome {
@@ -640,7 +641,7 @@ fn test_server_dead() -> Outcome {
     s.stays_calm("test server dead", |s| {
         for n in 1..=3 {
             ask(&s.plan.socket(), &Request::Hasten)?;
-            let ended = clock::wait_until(PATIENCE * 2, || s.plan.traced("speed_ended") >= n);
+            let ended = clock::wait_until(PATIENCE * 2, || s.plan.count_in_trace("speed_ended") >= n);
             must(ended, || format!("speed test {n} did not end"))?;
         }
         Ok(())
@@ -651,11 +652,11 @@ fn broker_dead() -> Outcome {
     let s = scene(|_, plan| plan)?;
     s.broker.borrow_mut().down()?;
     s.stays_calm("broker alone dead", |s| {
-        let noticed = clock::wait_until(PATIENCE, || s.plan.traced("\"connected\":false") > 0);
+        let noticed = clock::wait_until(PATIENCE, || s.plan.count_in_trace("\"connected\":false") > 0);
         must(noticed, || "its end was not noticed".into())
     })?;
     s.broker.borrow_mut().up(&s.world)?;
-    let back = clock::wait_until(PATIENCE, || s.plan.traced("\"connected\":true") > 1);
+    let back = clock::wait_until(PATIENCE, || s.plan.count_in_trace("\"connected\":true") > 1);
     must(back, || "it does not come back to the broker".into())?;
     must(s.ear.critical(0).is_empty(), || "something was told afterwards".into())
 }
@@ -725,13 +726,13 @@ fn dnsmasq() -> Outcome {
     let wanted = outage("access", &["dhcp.answered"], &["renew", "restart-network", "power-modem"]);
     s.suffers("address lost, dnsmasq serves, nobody asks", |s| Ok(s.world.wedge()?), &wanted)?;
     // It goes on: within a minute and a quarter every question of the burst is made.
-    clock::wait_until(field::outage(), || read(&log).matches("DHCPDISCOVER").count() > 24);
+    clock::wait_until(field::outage_duration(), || read(&log).matches("DHCPDISCOVER").count() > 24);
     let said = read(&log);
     let count = |word: &str| said.matches(&format!("{word}(acc0)")).count();
     let (asked, offered) = (count("DHCPDISCOVER"), count("DHCPOFFER"));
     println!(
         "dnsmasq in {:?} of outage: {asked} DISCOVERs, {offered} OFFERs, {} REQUESTs",
-        field::outage(),
+        field::outage_duration(),
         count("DHCPREQUEST")
     );
     // In no hour more than the judge allows. The log tells whole seconds.

@@ -1,7 +1,9 @@
 //! The daemon as procd runs it: told to reload, wedged, and on OpenWrt, where netifd has the interface.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
+use crate::common::field::{
+    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, print_duration, wan_is_up,
+};
 use crate::common::{agent_binary, field, repository_path};
 use libtest_mimic::Failed;
 use linekeeper::run::socket::{Request, ask};
@@ -48,7 +50,7 @@ fn reload() -> Outcome {
     let ear = Ear::start(&world)?;
     let mut plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     // A remedy on the books, which must be there afterwards.
     world.wedge()?;
     let healed = ear.expect("the repair", 0, PATIENCE, |h| {
@@ -73,10 +75,10 @@ fn reload() -> Outcome {
     }
     let at = clock::uptime();
     reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
-    plan.says("store.directory is taken at a start only")?;
-    plan.says("beginning anew with another configuration")?;
+    plan.expect_log("store.directory is taken at a start only")?;
+    plan.expect_log("beginning anew with another configuration")?;
     ear.expect("its birth", place, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
-    tell("SIGHUP → connected with the other configuration", clock::since(at));
+    print_duration("SIGHUP → connected with the other configuration", clock::since(at));
     let after = plan.status()?;
     must(plan.store().join("state.json").exists() && !Path::new("/run/elsewhere").exists(), || {
         "it keeps its memory elsewhere".into()
@@ -104,7 +106,7 @@ fn reload() -> Outcome {
     let anew = || plan.log().matches("beginning anew").count();
     let began = anew();
     field::signal(agent.id(), Signal::HUP);
-    plan.says("is the one in force")?;
+    plan.expect_log("is the one in force")?;
     must(anew() == began, || "it began anew for nothing".into())?;
     // It is the process that was started, and it ends in order.
     must(agent.child().try_wait()?.is_none(), || "the process has ended".into())?;
@@ -118,14 +120,14 @@ fn summary() -> Outcome {
     let mut plan = Plan::new(&world, DEVICE);
     plan.configuration += "\n[telemetry]\nevery = \"5 min\"\n";
     let agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     broker.down()?;
     let place = ear.place();
     ask(&plan.socket(), &Request::Hasten)?;
     let running = || plan.status().ok().and_then(|s| s["running_ms"].as_u64()).unwrap_or(0);
     must(clock::wait_until(PATIENCE, || running() > 6 * 60_000), || format!("{} ms ran", running()))?;
     reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
-    plan.says("beginning anew with another configuration")?;
+    plan.expect_log("beginning anew with another configuration")?;
     broker.up(&world)?;
     ear.expect("the summary", place, PATIENCE, |h| h.kind == "telemetry" && h.text("/id").ends_with("/T1"))?;
     Ok(())
@@ -135,19 +137,19 @@ fn refused() -> Outcome {
     let world = build()?;
     let mut plan = Plan::new(&world, DEVICE);
     let agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let good = plan.configuration.clone();
     let running = plan.status()?["running_ms"].as_u64();
     plan.configuration = field::edit(&plan.configuration, "flapping = 20", "flapping = 2000\nnonsense = 1");
     reloads(&mut plan, agent.id(), "keep_alive = \"5 s\"", "keep_alive = \"5 parsecs\"")?;
     for fault in ["outage.flapping", "outage.nonsense", "mqtt.keep_alive"] {
-        plan.says(fault)?;
+        plan.expect_log(fault)?;
     }
-    plan.says("is refused; the old one stays in force")?;
+    plan.expect_log("is refused; the old one stays in force")?;
     // Not even text, and nothing at all.
     fs::write(plan.directory.join("linekeeper.toml"), b"\xff\xfe")?;
     field::signal(agent.id(), Signal::HUP);
-    plan.says("cannot read the configuration")?;
+    plan.expect_log("cannot read the configuration")?;
     let refusals = || plan.log().matches("stays in force").count();
     must(clock::wait_until(PATIENCE, || refusals() == 2), || "the second is not refused".into())?;
     fs::remove_file(plan.directory.join("linekeeper.toml"))?;
@@ -157,13 +159,13 @@ fn refused() -> Outcome {
     must(!plan.log().contains("beginning anew"), || "it began anew".into())?;
     // It still watches, and takes a right one.
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     plan.configuration = good;
     reloads(&mut plan, agent.id(), "flapping = 20", "flapping = 19")?;
-    plan.says("beginning anew with another configuration")?;
-    plan.line_becomes("up")
+    plan.expect_log("beginning anew with another configuration")?;
+    plan.expect_line("up")
 }
 
 fn wedged() -> Outcome {
@@ -172,7 +174,7 @@ fn wedged() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
     let opened_at = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     // The lab's hook: the loop hangs while it answers, with a watchdog that looks ten times a second.
@@ -180,17 +182,17 @@ fn wedged() -> Outcome {
     socket.write_all(b"{\"request\":\"wedge\"}\n")?;
     let at = clock::uptime();
     let status = agent.child().wait()?;
-    tell("wedged → ended by its watchdog, which looks every 0.1 s here", clock::since(at));
+    print_duration("wedged → ended by its watchdog, which looks every 0.1 s here", clock::since(at));
     let mut answer = String::new();
     let _ = socket.read_to_string(&mut answer);
     must(answer.is_empty(), || format!("it was not wedged: {answer}"))?;
     must(status.signal() == Some(6), || format!("it ended with {status}"))?;
-    plan.says("the loop has not turned for 1.2 s: ending at once")?;
+    plan.expect_log("the loop has not turned for 1.2 s: ending at once")?;
     // As procd does.
     let place = ear.place();
     let _agent = plan.start(&world)?;
-    plan.says("the process died unasked")?;
-    plan.line_becomes("down")?;
+    plan.expect_log("the process died unasked")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
     let closed = ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/incident/id") == opened_at.text("/incident/id"), || "another incident".into())?;
@@ -237,7 +239,7 @@ fn openwrt() -> Outcome {
     let ear = Ear::start(&world)?;
     let (plan, folder) = on_openwrt(&world)?;
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let watched = plan.status()?;
     must(watched.pointer("/status/interface/1").is_some_and(|is| is == "up"), || watched.to_string())?;
 
@@ -254,7 +256,7 @@ fn openwrt() -> Outcome {
         .collect();
     must(remedies == ["renew no_effect", "restart-interface healed"], || format!("{remedies:?}"))?;
     must(wan_is_up() && world.has_lease(), || "the WAN is left down".into())?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
 
     // The cable out: nothing is tried, it comes back with the cable.
     let (place, begun) = (ear.place(), ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count());
@@ -266,7 +268,7 @@ fn openwrt() -> Outcome {
     ear.expect("its end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     let tried = ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count();
     must(tried == begun, || "something was tried about a cable".into())?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
 
     // Silent loss beyond the gateway: nothing on this side helps, the customer is to be called, and then need not be.
     let place = ear.place();
@@ -294,14 +296,14 @@ fn by_hand() -> Outcome {
     let ear = Ear::start(&world)?;
     let (plan, folder) = on_openwrt(&world)?;
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let calls = || field::read(&folder.join("calls"));
     let at = clock::uptime();
     ubus(&world, &plan, "down")?;
     ear.expect("what is known of it", 0, PATIENCE, |h| {
         h.is_event("incident_updated") && h.text("/why").contains("somebody took the interface down")
     })?;
-    tell("taken down by hand → told", clock::since(at));
+    print_duration("taken down by hand → told", clock::since(at));
     // The carrier's ten seconds and the callback's eight are over.
     std::thread::sleep(Duration::from_secs(16));
     must(!wan_is_up(), || "it was taken up against somebody's will".into())?;
@@ -315,5 +317,5 @@ fn by_hand() -> Outcome {
     // A reload of the network does not bring it back, nor does ours: whoever took it down takes it up.
     ubus(&world, &plan, "up")?;
     ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    plan.line_becomes("up")
+    plan.expect_line("up")
 }

@@ -7,7 +7,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, must, read, tell,
+    Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, must, print_duration, read,
 };
 use crate::common::{field, proof};
 use libtest_mimic::Failed;
@@ -78,7 +78,7 @@ struct Death {
 fn plan(world: &World, device: &str) -> Plan {
     let mut plan = Plan::new(world, device)
         .edit("[probe]\n", "[probe]\ninterval = \"100 ms\"\ntimeout = \"200 ms\"\n")
-        .impatient()
+        .with_short_patience()
         // Each takes the others' answers from the access router for the customer's traffic.
         .edit("[outage]\n", "[outage]\nveto = \"10 Mbit/s\"\n")
         .edit("after = \"8 s\"", "after = \"0 s\"");
@@ -122,7 +122,7 @@ fn kills() -> Outcome {
         println!("  {:<8} {:<26} {n}", format!("{away:?}"), format!("{phase:?}"));
     }
     println!("  {resent} devices sent a message of an earlier life once more, under the same id");
-    tell("all rounds", clock::since(began));
+    print_duration("all rounds", clock::since(began));
     must(points >= rounds() * DEATHS, || format!("only {points} deaths"))?;
     for phase in
         [Phase::BeforeSnapshot, Phase::BetweenSnapshotAndOutbox, Phase::Waiting, Phase::Unacknowledged]

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // They wait for real time: each takes a fraction of a second of the processor.
-    Program::beside(12)
+    Program::with_parallel_tests(12)
         .module("fault_live", fault_live::tests)
         .module("no_alarm", no_alarm::tests)
         .module("kill", kill::tests)

@@ -49,7 +49,7 @@ fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, Failed> {
     let agent = plan.start(&world)?;
     ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     // Some rotations, so that round-trip times are known: that makes the limits short.
-    clock::wait_until(PATIENCE, || plan.traced("echo_answered") >= 8);
+    clock::wait_until(PATIENCE, || plan.count_in_trace("echo_answered") >= 8);
     Ok(Scene { _agent: agent, ear, _broker: broker, plan, world })
 }
 
@@ -58,19 +58,19 @@ impl Scene {
     fn calm(&self) -> Outcome {
         // Whatever was being judged at the end of the condition is decided within the patience and a round.
         std::thread::sleep(Duration::from_secs(4));
-        self.plan.line_becomes("up")?;
+        self.plan.expect_line("up")?;
         let critical = self.ear.critical(0);
         must(critical.is_empty(), || {
             format!("the platform was told {:?}", critical.iter().map(brief).collect::<Vec<_>>())
         })?;
-        let deeds = self.plan.deeds();
+        let deeds = self.plan.effective_actions();
         must(deeds.is_empty(), || format!("the agent did {deeds:?}"))?;
         let down = self.ear.heard(0).into_iter().find(|h| h.kind == "state" && h.text("/line") == "down");
         must(down.is_none(), || "the line was called down".into())?;
         println!(
             "{} echoes answered, {} lost, {} breaks counted, {} vetoes, slowest {} ms",
-            self.plan.traced("echo_answered"),
-            self.plan.traced("echo_lost"),
+            self.plan.count_in_trace("echo_answered"),
+            self.plan.count_in_trace("echo_lost"),
             self.plan.status()?["status"]["disconnects"],
             self.plan.log().matches("carries traffic, no outage").count(),
             self.slowest() / 1_000,
@@ -111,8 +111,8 @@ fn loss() -> Outcome {
     // Each way loses a fifth, so a third of two echoes a second: less than half of that, and the test would have tested
     // nothing.
     let least = lasting().as_secs() as usize / 4;
-    let lost = clock::wait_until(PATIENCE, || s.plan.traced("echo_lost") >= least);
-    must(lost, || format!("only {} echoes were lost", s.plan.traced("echo_lost")))?;
+    let lost = clock::wait_until(PATIENCE, || s.plan.count_in_trace("echo_lost") >= least);
+    must(lost, || format!("only {} echoes were lost", s.plan.count_in_trace("echo_lost")))?;
     s.calm()
 }
 
@@ -190,7 +190,7 @@ fn download() -> Outcome {
     std::thread::sleep(lasting() * 3 / 4);
     load.end();
     not_broken(&s)?;
-    must(s.slowest() > 500_000 || s.plan.traced("echo_lost") > 10, || {
+    must(s.slowest() > 500_000 || s.plan.count_in_trace("echo_lost") > 10, || {
         format!("the line was not filled: slowest echo {} us", s.slowest())
     })?;
     s.calm()
@@ -203,7 +203,7 @@ fn upload() -> Outcome {
     std::thread::sleep(lasting() * 3 / 4);
     load.end();
     not_broken(&s)?;
-    must(s.slowest() > 500_000 || s.plan.traced("echo_lost") > 10, || {
+    must(s.slowest() > 500_000 || s.plan.count_in_trace("echo_lost") > 10, || {
         format!("the line was not filled: slowest echo {} us", s.slowest())
     })?;
     s.calm()

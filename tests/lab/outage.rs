@@ -4,7 +4,7 @@
 
 use crate::common::field;
 use crate::common::field::{
-    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, retained_state, state_becomes, tell,
+    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, print_duration, retained_state, state_becomes,
 };
 use linekeeper_lab::clock;
 use linekeeper_lab::platform::{Platform, Receipts};
@@ -62,7 +62,7 @@ fn upstream() -> Outcome {
         let at = clock::uptime();
         s.world.silence_upstream()?;
         let opened = s.ear.expect(name, place, OPENED_WITHIN, |h| h.is_event(name))?;
-        tell(&format!("silence beyond the gateway {} → told", n + 1), opened.at.saturating_sub(at));
+        print_duration(&format!("silence beyond the gateway {} → told", n + 1), opened.at.saturating_sub(at));
         must(opened.text("/incident/fault_domain") == "upstream", || {
             format!("fault domain {}", opened.text("/incident/fault_domain"))
         })?;
@@ -75,7 +75,7 @@ fn upstream() -> Outcome {
         s.world.restore_upstream()?;
         let closed =
             s.ear.expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
-        tell("its end → told", closed.at.saturating_sub(at));
+        print_duration("its end → told", closed.at.saturating_sub(at));
         must(closed.text("/incident/id") == opened.text("/incident/id"), || {
             "another incident was closed".into()
         })?;
@@ -83,7 +83,7 @@ fn upstream() -> Outcome {
             v["line"] == "up" && v["incident_id"] == Value::Null && v["fault_domain"] == Value::Null
         })?;
     }
-    must(s.plan.deeds().iter().all(|d| d["action"]["do"] != "repair"), || {
+    must(s.plan.effective_actions().iter().all(|d| d["action"]["do"] != "repair"), || {
         "a remedy was taken for a fault beyond the operator's first router".into()
     })?;
     let status = s.plan.status()?;
@@ -96,12 +96,12 @@ fn carrier() -> Outcome {
     let at = clock::uptime();
     s.world.cut_carrier()?;
     let opened = s.ear.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
-    tell("carrier lost → told", opened.at.saturating_sub(at));
+    print_duration("carrier lost → told", opened.at.saturating_sub(at));
     must(opened.text("/incident/fault_domain") == "link", || format!("{}", opened.json["incident"]))?;
     let at = clock::uptime();
     s.world.restore_carrier()?;
     let closed = s.ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-    tell("cable back → told", closed.at.saturating_sub(at));
+    print_duration("cable back → told", closed.at.saturating_sub(at));
     Ok(())
 }
 
@@ -111,7 +111,7 @@ fn wedge() -> Outcome {
     let at = clock::uptime();
     s.world.wedge()?;
     let closed = s.ear.expect("incident_closed", place, HEALED_WITHIN, |h| h.is_event("incident_closed"))?;
-    tell("interface wedged → line back", closed.at.saturating_sub(at));
+    print_duration("interface wedged → line back", closed.at.saturating_sub(at));
     must(s.world.has_lease(), || "it is said to be healed and has no lease".into())?;
     let healed = s.ear.expect("remedy_ended", place, PATIENCE, |h| {
         h.is_event("remedy_ended") && h.text("/remedy/outcome") == "healed"
@@ -177,7 +177,7 @@ fn dead_access() -> Outcome {
     let at = clock::uptime();
     s.agent.kill();
     let dead = state_becomes(&s.world, DEVICE, "the will", |v| v["online"] == false)?;
-    tell("SIGKILL → will", clock::since(at));
+    print_duration("SIGKILL → will", clock::since(at));
     must(dead["session_id"] == alive["session_id"] && dead["reason"] == "connection lost", || {
         format!("the will {dead} does not pair with {alive}")
     })?;
@@ -190,7 +190,7 @@ fn dead_access() -> Outcome {
     field::signal(s.agent.id(), Signal::TERM);
     let status = s.agent.child().wait()?;
     let took = clock::since(at);
-    tell("SIGTERM → ended", took);
+    print_duration("SIGTERM → ended", took);
     must(status.code() == Some(0), || format!("it ended with {status}"))?;
     must(took < Duration::from_secs(5), || format!("it took {took:?} to end; procd kills after 5 s"))?;
     let ended = retained_state(&s.world, DEVICE)?;
@@ -208,7 +208,7 @@ fn unreceipted() -> Outcome {
     must(again.id() == first.id() && again.json["callback_id"] == first.json["callback_id"], || {
         format!("asked again under another id: {} and {}", first.id(), again.id())
     })?;
-    tell("no receipt → asked again", again.at.saturating_sub(first.at));
+    print_duration("no receipt → asked again", again.at.saturating_sub(first.at));
     s.platform.answer_with(Receipts::Received);
     s.ear.expect("received", after, PATIENCE, |h| h.is_callback("received"))?;
     Ok(())

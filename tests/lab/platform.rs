@@ -4,7 +4,7 @@
 
 use crate::common::agent_binary;
 use crate::common::field::{
-    Ear, Heard, KEPT, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, tell,
+    Ear, Heard, KEPT, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, print_duration,
 };
 use libtest_mimic::Failed;
 use linekeeper::act::mqtt::command::digits;
@@ -83,7 +83,7 @@ fn commands() -> Outcome {
     order(&json!({ "id": "RETAINED", "command": "check" }), &["-r"])?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let refused = result(&ear, "RETAINED", "refused")?;
     must(refused.text("/reason") == "retained", || refused.json.to_string())?;
     publish(&world, "command", "", &["-r"])?;
@@ -94,7 +94,7 @@ fn commands() -> Outcome {
         &["-D", "publish", "correlation-data", "ask-7"],
     )?;
     let done = result(&ear, "C1", "done")?;
-    tell("a check, from mosquitto_pub to its answer at mosquitto_sub", done.at.saturating_sub(at));
+    print_duration("a check, from mosquitto_pub to its answer at mosquitto_sub", done.at.saturating_sub(at));
     must(done.json["result"]["line"] == "up", || done.json.to_string())?;
     must(done.text("/correlation") == digits(b"ask-7"), || done.json.to_string())?;
     // The correlation data itself, which the ear does not print.
@@ -160,7 +160,7 @@ fn commands() -> Outcome {
         must(said.text("/reason") == reason, || said.json.to_string())?;
         println!("{id}: {state}, {reason}: {}", said.text("/detail"));
     }
-    plan.says("a command of 18 bytes is passed over, for it is not JSON")?;
+    plan.expect_log("a command of 18 bytes is passed over, for it is not JSON")?;
 
     // Within a day, whether the clock here is trusted or not.
     let expires = {
@@ -189,10 +189,10 @@ fn outage_and_reboot() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     ear.expect("birth", 0, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     // Its connections are gone with the broker, and its sessions are not: from now on it keeps what comes. (Before, what
     // it sends lies in the connection that stalls.)
     broker.down()?;
@@ -205,7 +205,7 @@ fn outage_and_reboot() -> Outcome {
     world.restore_upstream()?;
     result(&ear, "HELD", "done")?;
     result(&ear, "STALE", "expired")?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
 
     let wall = linekeeper::clock::Clock::start(None).wall();
     let wall = linekeeper_contract::units::Wall(wall.0 + 600_000);
@@ -257,7 +257,7 @@ fn in_part() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     ear.expect("the first report", 0, PATIENCE, |h| {
         h.kind == "config/reported" && h.text("/state") == "local"
     })?;
@@ -274,7 +274,7 @@ fn in_part() -> Outcome {
         }),
     )?;
     let applied = reported(&ear, 0, "v1", "applied")?;
-    tell("desired → kept after a broker connection and an echo", applied.at.saturating_sub(at));
+    print_duration("desired → kept after a broker connection and an echo", applied.at.saturating_sub(at));
     must(applied.text("/version") == "v1", || applied.json.to_string())?;
     let keys: Vec<&str> =
         applied.json["rejected"].as_array().unwrap().iter().map(|r| r["key"].as_str().unwrap()).collect();
@@ -282,7 +282,7 @@ fn in_part() -> Outcome {
     for rejected in applied.json["rejected"].as_array().unwrap() {
         println!("rejected {}: {}", rejected["key"], rejected["reason"]);
     }
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     // In force: the customer's new reference is in the next callback, and after a restart too.
     for life in ["this", "the next"] {
         let place = ear.place();
@@ -296,7 +296,7 @@ fn in_part() -> Outcome {
         if life == "this" {
             must(agent.stop(PATIENCE), || "it does not end".into())?;
             agent = plan.start(&world)?;
-            plan.line_becomes("up")?;
+            plan.expect_line("up")?;
         }
     }
     // The retained message came again with the new connection: nothing new.
@@ -325,7 +325,7 @@ fn cut_off() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     desire(&world, "good", json!({ "outage": { "patience": "1 s" } }))?;
     reported(&ear, 0, "good", "applied")?;
     for (version, config, word) in [
@@ -342,12 +342,12 @@ fn cut_off() -> Outcome {
         desire(&world, version, config)?;
         let returned = reported(&ear, place, version, "returned")?;
         let took = returned.at.saturating_sub(at);
-        tell(&format!("{version}: desired → returned and reported"), took);
+        print_duration(&format!("{version}: desired → returned and reported"), took);
         println!("{version}: {}", returned.text("/reason"));
         must(returned.text("/reason").contains(word), || returned.json.to_string())?;
         must(returned.text("/version") == "good", || format!("the last good one: {}", returned.json))?;
         must(took >= WITHIN && took < WITHIN + PATIENCE, || format!("it took {took:?}"))?;
-        plan.line_becomes("up")?;
+        plan.expect_line("up")?;
         let place = ear.place();
         publish(
             &world,
@@ -357,7 +357,8 @@ fn cut_off() -> Outcome {
         )?;
         ear.expect("it still obeys", place, PATIENCE, |h| is_result(h, &format!("after-{version}"), "done"))?;
     }
-    let harm: Vec<Value> = plan.deeds().into_iter().filter(|d| d["action"]["do"] == "repair").collect();
+    let harm: Vec<Value> =
+        plan.effective_actions().into_iter().filter(|d| d["action"]["do"] == "repair").collect();
     must(harm.is_empty(), || format!("something was done to the line on trial: {harm:?}"))?;
     let calls = ear.heard(0).iter().filter(|h| h.kind == "callback").count();
     must(calls == 0, || format!("{calls} callbacks about a configuration"))?;
@@ -367,7 +368,7 @@ fn cut_off() -> Outcome {
     let place = ear.place();
     agent = plan.start(&world)?;
     reported(&ear, place, "no-line", "returned")?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     must(plan.log().matches("goes on trial").count() == trials, || "it was tried again".into())?;
     must(agent.stop(PATIENCE), || "it does not end".into())
 }
@@ -378,9 +379,9 @@ fn death() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     desire(&world, "deadly", json!({ "mqtt": { "broker": "mqtt://192.0.2.99" } }))?;
-    plan.says("beginning anew with another configuration")?;
+    plan.expect_log("beginning anew with another configuration")?;
     agent.kill();
     let mut agent = plan.start(&world)?;
     let returned = reported(&ear, 0, "deadly", "returned")?;

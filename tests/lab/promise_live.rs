@@ -96,9 +96,9 @@ impl Scene {
 
     /// Leaps to the next test and waits for its end.
     fn test(&self) -> Outcome {
-        let before = self.plan.traced("speed_ended");
+        let before = self.plan.count_in_trace("speed_ended");
         self.next_test()?;
-        must(clock::wait_until(PATIENCE * 2, || self.plan.traced("speed_ended") > before), || {
+        must(clock::wait_until(PATIENCE * 2, || self.plan.count_in_trace("speed_ended") > before), || {
             "the test did not end".into()
         })
     }
@@ -244,7 +244,7 @@ fn killed() -> Outcome {
         let passed = passed.max(received()? - before);
         let kept = budget(&s.plan);
         s.agent = Some(s.plan.start(&s.world)?);
-        s.plan.says("was interrupted: 43.1 MB are taken for spent")?;
+        s.plan.expect_log("was interrupted: 43.1 MB are taken for spent")?;
         let mut spent = 0;
         must(
             clock::wait_until(PATIENCE, || {
@@ -258,7 +258,7 @@ fn killed() -> Outcome {
         must(kept["hours"][0][1] == 43_125_000, || format!("on flash: {kept}"))?;
         // And nothing is spent twice.
         ask(&s.plan.socket(), &Request::Hasten)?;
-        s.plan.says("no speed test: the budget is spent")?;
+        s.plan.expect_log("no speed test: the budget is spent")?;
         must(s.begun() == 1, || "a second test was begun".into())?;
     }
     Ok(())
@@ -295,14 +295,14 @@ fn gives_way() -> Outcome {
         })?;
         let at = clock::uptime();
         let customer = Customer::start(&s.world, Kind::Udp, direction, mbit(rate));
-        must(clock::wait_until(PATIENCE, || s.plan.traced("speed_ended") > 0), || {
+        must(clock::wait_until(PATIENCE, || s.plan.count_in_trace("speed_ended") > 0), || {
             "the test did not end".into()
         })?;
         let took = clock::since(at);
         drop(customer);
         println!("{direction:?}: the test ended {:.1} s after the customer began", took.as_secs_f64());
         must(took < Duration::from_secs(8), || format!("it gave way after {took:?}"))?;
-        s.plan.says(words)?;
+        s.plan.expect_log(words)?;
         let promise = s.promise()?;
         let download = &promise["directions"][0];
         must(download["verdict"]["reason"] == "cross_traffic", || download.to_string())?;
@@ -337,13 +337,13 @@ fn port() -> Outcome {
     must(promise["port"] == 10_000_000_000u64, || promise.to_string())?;
     must(promise["directions"][0]["verdict"]["reason"] == "port", || promise.to_string())?;
     // The cable is pulled and put back: it is read again, and is the same finding.
-    let seen = s.plan.traced("10000000000");
+    let seen = s.plan.count_in_trace("10000000000");
     s.world.cut_carrier()?;
     s.ear.expect("the outage", 0, PATIENCE, |h| {
         h.is_event("incident_opened") && h.text("/incident/finding") == "outage"
     })?;
     s.world.restore_carrier()?;
-    must(clock::wait_until(PATIENCE, || s.plan.traced("10000000000") > seen), || {
+    must(clock::wait_until(PATIENCE, || s.plan.count_in_trace("10000000000") > seen), || {
         "the port was not read again".into()
     })?;
     if let Some(agent) = &mut s.agent {

@@ -40,13 +40,13 @@ fn record() -> Result<PathBuf, Failed> {
     let plan = Plan::new(&world, "gw-0001").edit("after = \"8 s\"", "after = \"2 s\"");
     // A first life, so that the trace begins with a snapshot that says something.
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
     ear.expect("the first callback", 0, PATIENCE, |h| h.is_callback("received"))?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     world.restore_upstream()?;
     let mut agent = plan.start(&world)?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
     let place = ear.place();
     world.silence_access()?;
     ear.expect("the callback", place, PATIENCE * 2, |h| h.is_callback("received"))?;
@@ -131,7 +131,7 @@ fn cut() -> Outcome {
     let trace = record.join("trace.jsonl");
     for n in 0..5u64 {
         let mut agent = plan.start(&world)?;
-        plan.line_becomes("up")?;
+        plan.expect_line("up")?;
         world.silence_access()?;
         // In the middle of the storm: echoes, incident, remedies.
         std::thread::sleep(Duration::from_millis(1_800 + 370 * n));

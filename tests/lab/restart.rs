@@ -2,7 +2,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
+use crate::common::field::{
+    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, print_duration, wan_is_up,
+};
 use crate::common::{agent_binary, field};
 use linekeeper_lab::clock;
 use linekeeper_lab::world::World;
@@ -32,7 +34,7 @@ const DEVICE: &str = "gw-0001";
 /// With an `ip` that takes its time as a small router's does, so that a death between `down` and `up` can be aimed at.
 fn plan(world: &World) -> Result<Plan, libtest_mimic::Failed> {
     let mut plan = Plan::new(world, DEVICE)
-        .impatient()
+        .with_short_patience()
         .edit("limit = {", "per_day = { renew = 100, restart-interface = 100 }\nlimit = {");
     let programs = std::path::Path::new(field::KEPT).join("slow");
     fs::create_dir_all(&programs)?;
@@ -56,7 +58,7 @@ fn killed() -> Outcome {
     let points = [0, 100, 170, 240, 310, 380, 450, 600];
     let mut agent = plan.start(&world)?;
     for (n, after) in points.into_iter().enumerate() {
-        plan.incident_is_over()?;
+        plan.expect_incident_end()?;
         let place = ear.place();
         let begun = plan.log().matches(BEGUN).count();
         world.wedge()?;
@@ -110,7 +112,7 @@ fn asked() -> Outcome {
     let plan = plan(&world)?;
     for after in [0, 200, 400] {
         let mut agent = plan.start(&world)?;
-        plan.incident_is_over()?;
+        plan.expect_incident_end()?;
         let place = ear.place();
         world.wedge()?;
         ear.expect("the repair", place, PATIENCE, |h| {
@@ -121,7 +123,7 @@ fn asked() -> Outcome {
         field::signal(agent.id(), Signal::TERM);
         let status = agent.child().wait()?;
         let took = clock::since(at);
-        tell(&format!("SIGTERM {after} ms into a repair → ended"), took);
+        print_duration(&format!("SIGTERM {after} ms into a repair → ended"), took);
         must(status.code() == Some(0), || format!("it ended with {status}"))?;
         must(took < Duration::from_secs(5), || format!("it took {took:?}; procd kills after 5 s"))?;
         must(clock::wait_until(PATIENCE, wan_is_up), || "the interface is left down".into())?;
@@ -140,12 +142,12 @@ fn outlives() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
     let opened = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     agent = plan.start(&world)?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     // Healed while nobody looked.
     world.restore_upstream()?;
@@ -189,7 +191,7 @@ fn told_apart() -> Outcome {
     let plan = Plan::new(&world, DEVICE);
     let alive = plan.socket().with_extension("alive");
     let how = |wanted: &str| -> Outcome {
-        plan.line_becomes("up")?;
+        plan.expect_line("up")?;
         let status = plan.status()?;
         let said = status.pointer("/status/beginning/how").and_then(|v| v.as_str()).unwrap_or_default();
         must(said == wanted, || format!("it says {said:?}, it was {wanted:?}: {status}"))?;
@@ -206,7 +208,7 @@ fn told_apart() -> Outcome {
     must(alive.exists(), || "the heartbeat does not outlive its process".into())?;
     agent = plan.start(&world)?;
     how("crashed")?;
-    plan.says("the process died unasked")?;
+    plan.expect_log("the process died unasked")?;
     let most = plan.status()?.pointer("/status/beginning/away_most_ms").and_then(|v| v.as_u64());
     must(most.is_some_and(|ms| ms < 60_000), || format!("away for {most:?} ms at most, by the heartbeat"))?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
@@ -218,7 +220,7 @@ fn told_apart() -> Outcome {
     let place = ear.place();
     agent = plan.start(&world)?;
     how("power_cut")?;
-    plan.says("the gateway lost its power without warning")?;
+    plan.expect_log("the gateway lost its power without warning")?;
     must(ear.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     boots(&plan, "third")?;
@@ -253,7 +255,7 @@ fn hooked() -> Outcome {
     let hooks = format!("[hooks]\nprogram = {program:?}\non = [\"incident\"]\nlimit = \"2 s\"\n\n[store]\n");
     let plan = Plan::new(&world, DEVICE).edit("[store]\n", &hooks);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
     ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(
@@ -264,7 +266,7 @@ fn hooked() -> Outcome {
     let at = clock::uptime();
     world.restore_upstream()?;
     let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    tell("restored → closed, with a hook that hangs", clock::since(at));
+    print_duration("restored → closed, with a hook that hangs", clock::since(at));
     let recorder = &closed.json["recorder"];
     // It was down for less than a second: how a second is shown is how it ended.
     must(recorder["line"].as_str().is_some_and(|line| line.contains('u')), || {
@@ -273,6 +275,6 @@ fn hooked() -> Outcome {
     must(clock::wait_until(PATIENCE, || field::read(&told).contains("closed incident")), || {
         "the killed hook is not run again".into()
     })?;
-    plan.says("did not end within 2 s and was killed")?;
+    plan.expect_log("did not end within 2 s and was killed")?;
     must(agent.stop(PATIENCE), || "it does not end".into())
 }

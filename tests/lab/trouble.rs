@@ -41,7 +41,7 @@ const DEVICE: &str = "gw-0001";
 /// All these words stand in the log.
 fn says(plan: &Plan, words: &[&str]) -> Outcome {
     for word in words {
-        plan.says(word)?;
+        plan.expect_log(word)?;
     }
     Ok(())
 }
@@ -67,11 +67,11 @@ fn is_well(plan: &Plan) -> Outcome {
 
 /// A break of the line is seen: the watching goes on.
 fn watches(world: &World, plan: &Plan) -> Outcome {
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")
+    plan.expect_line("up")
 }
 
 fn no_rights() -> Outcome {
@@ -87,10 +87,12 @@ fn no_rights() -> Outcome {
     must(status["status"]["line"] == "unknown", || {
         format!("blind, and the line is {}", status["status"]["line"])
     })?;
-    must(plan.deeds().is_empty(), || format!("blind, and it did {:?}", plan.deeds()))?;
+    must(plan.effective_actions().is_empty(), || {
+        format!("blind, and it did {:?}", plan.effective_actions())
+    })?;
     // What needs no right is seen all the same.
     world.cut_carrier()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_carrier()?;
     let said = plan.log().matches("may not send echoes").count();
     must(said == 1, || format!("said {said} times"))?;
@@ -216,7 +218,7 @@ fn forbidden() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = Plan::new(&world, DEVICE).edit("after = \"8 s\"", "after = \"0 s\"");
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
     says(&plan, &["the broker refused message", "NotAuthorized", "trying it again in 10 s", "others go on"])?;
     world.restore_upstream()?;
@@ -274,7 +276,7 @@ fn full_store() -> Outcome {
     let plan = Plan::new(&world, DEVICE);
     mount(&plan.store(), "size=64k")?;
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     broker.down()?;
     let ballast = plan.store().join("ballast");
     // Until nothing more goes in.
@@ -285,17 +287,17 @@ fn full_store() -> Outcome {
         full = fs::write(&ballast, &text).is_err();
     }
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     says(&plan, &["No space left on device", "the file system is full", "remove what is not needed there"])?;
     is_troubled(&plan, "store", "full")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     // Room again: what waited in memory is on flash with the next message, and a death then loses nothing.
     fs::remove_file(&ballast)?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     is_well(&plan)?;
     agent.kill();
     broker.up(&world)?;
@@ -369,7 +371,7 @@ fn another() -> Outcome {
     let world = build()?;
     let plan = Plan::new(&world, DEVICE);
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let run = |words: &[&str]| -> Result<linekeeper_lab::world::Process, Failed> {
         let mut command = Command::new(agent_binary());
         command.arg("run").arg("--config").arg(plan.directory.join("linekeeper.toml")).args(words);
@@ -422,7 +424,7 @@ fn asks() -> Outcome {
     let ear = Ear::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let verb =
         |words: &[&str]| Command::new(agent_binary()).args(words).arg("--socket").arg(plan.socket()).output();
     let out = verb(&["status"])?;
@@ -447,7 +449,7 @@ fn asks() -> Outcome {
     let again: serde_json::Value = serde_json::from_slice(&out.stdout)?;
     must(again["callback_id"] == came.json["callback_id"], || format!("another callback: {again}"))?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     let out = verb(&["status"])?;
     must(out.status.code() == Some(1), || format!("status of a dead line ended with {}", out.status))?;
     must(String::from_utf8_lossy(&out.stdout).contains("line DOWN"), || "it does not say DOWN".into())

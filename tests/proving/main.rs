@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // They compute: as many as there are cores here.
-    Program::beside(2)
+    Program::with_parallel_tests(2)
         .module("backtest", backtest::tests)
         .module("simulate", simulate::tests)
         .module("story", story::tests)
