@@ -1,4 +1,4 @@
-//! The daemon as procd runs it: told to reload, wedged, and on OpenWrt, where netifd has the interface.
+//! The daemon as procd runs it: reload, watchdog, and OpenWrt, where netifd owns the interface.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
@@ -32,7 +32,7 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// Writes the configuration anew and says so, as the init script's reload does.
+/// Writes a new configuration and sends SIGHUP, as the init script's reload does.
 fn reloads(plan: &mut Plan, agent: u32, from: &str, to: &str) -> Outcome {
     plan.configuration = field::edit(&plan.configuration, from, to);
     fs::write(plan.directory.join("linekeeper.toml"), &plan.configuration)?;
@@ -51,7 +51,7 @@ fn reload() -> Outcome {
     let mut plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
-    // A remedy on the books, which must be there afterwards.
+    // A counted remedy, which must still be counted afterwards.
     world.wedge()?;
     let healed = ear.expect("the repair", 0, PATIENCE, |h| {
         h.is_event("incident_closed") && h.text("/why").contains("restart-interface")
@@ -64,7 +64,7 @@ fn reload() -> Outcome {
     let before = plan.status()?;
     let place = ear.place();
 
-    // Another target, another area, and what can only be taken at a start.
+    // Another target, another area, and a key that only takes effect at a start.
     let changes = [
         ("area = \"north-3/olt-7\"", "area = \"south-1\""),
         ("hold_down = \"10 s\"", "hold_down = \"12 s\""),
@@ -88,27 +88,33 @@ fn reload() -> Outcome {
             format!("{kept} was {:?}, is {:?}", before.pointer(kept), after.pointer(kept))
         })?;
     }
-    must(after["running_ms"].as_u64() < before["running_ms"].as_u64(), || "no new beginning".into())?;
+    must(after["running_ms"].as_u64() < before["running_ms"].as_u64(), || {
+        "the judge was not restarted".into()
+    })?;
     world.restore_upstream()?;
     let closed = ear.expect("the end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-    must(closed.text("/incident/id") == again.text("/incident/id"), || "another incident was closed".into())?;
+    must(closed.text("/incident/id") == again.text("/incident/id"), || {
+        "a different incident was closed".into()
+    })?;
     let withdrawn = ear.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
-    must(withdrawn.text("/callback_id") == requested.text("/callback_id"), || "another callback".into())?;
-    // What was seen before the reload: the line went from up to down there, and has not since.
+    must(withdrawn.text("/callback_id") == requested.text("/callback_id"), || "a different callback".into())?;
+    // The flight recorder contains the break, which happened before the reload.
     let recorded = &closed.json["recorder"];
     must(recorded["line"].as_str().is_some_and(|line| line.contains("ud")), || {
         format!("it recorded {recorded}")
     })?;
-    must(withdrawn.text("/area") == "north-3/olt-7", || "the request is told as it was made".into())?;
+    must(withdrawn.text("/area") == "north-3/olt-7", || {
+        "the withdrawal must have the area of the request".into()
+    })?;
     must(opened(&ear, place) == 0, || "the reload opened an incident".into())?;
 
-    // The same file again changes nothing, twice at once neither.
+    // Reloading the same file changes nothing, even twice at once.
     let anew = || plan.log().matches("beginning anew").count();
     let began = anew();
     field::signal(agent.id(), Signal::HUP);
     plan.expect_log("is the one in force")?;
-    must(anew() == began, || "it began anew for nothing".into())?;
-    // It is the process that was started, and it ends in order.
+    must(anew() == began, || "the judge was restarted without a change".into())?;
+    // It is still the same process, and it stops cleanly.
     must(agent.child().try_wait()?.is_none(), || "the process has ended".into())?;
     must(agent.stop(PATIENCE), || "it does not end".into())
 }
@@ -146,7 +152,7 @@ fn refused() -> Outcome {
         plan.expect_log(fault)?;
     }
     plan.expect_log("is refused; the old one stays in force")?;
-    // Not even text, and nothing at all.
+    // A file that is not text, and no file.
     fs::write(plan.directory.join("linekeeper.toml"), b"\xff\xfe")?;
     field::signal(agent.id(), Signal::HUP);
     plan.expect_log("cannot read the configuration")?;
@@ -155,9 +161,9 @@ fn refused() -> Outcome {
     fs::remove_file(plan.directory.join("linekeeper.toml"))?;
     field::signal(agent.id(), Signal::HUP);
     must(clock::wait_until(PATIENCE, || refusals() == 3), || "the third is not refused".into())?;
-    must(plan.status()?["running_ms"].as_u64() > running, || "it began anew".into())?;
-    must(!plan.log().contains("beginning anew"), || "it began anew".into())?;
-    // It still watches, and takes a right one.
+    must(plan.status()?["running_ms"].as_u64() > running, || "the judge was restarted".into())?;
+    must(!plan.log().contains("beginning anew"), || "the judge was restarted".into())?;
+    // It still watches, and accepts a valid configuration.
     world.silence_upstream()?;
     plan.expect_line("down")?;
     world.restore_upstream()?;
@@ -177,7 +183,7 @@ fn wedged() -> Outcome {
     plan.expect_line("up")?;
     world.silence_upstream()?;
     let opened_at = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
-    // The lab's hook: the loop hangs while it answers, with a watchdog that looks ten times a second.
+    // A request of the lab makes the loop hang; the watchdog checks ten times a second.
     let mut socket = std::os::unix::net::UnixStream::connect(plan.socket())?;
     socket.write_all(b"{\"request\":\"wedge\"}\n")?;
     let at = clock::uptime();
@@ -185,10 +191,10 @@ fn wedged() -> Outcome {
     print_duration("wedged → ended by its watchdog, which looks every 0.1 s here", clock::since(at));
     let mut answer = String::new();
     let _ = socket.read_to_string(&mut answer);
-    must(answer.is_empty(), || format!("it was not wedged: {answer}"))?;
+    must(answer.is_empty(), || format!("the loop did not hang: {answer}"))?;
     must(status.signal() == Some(6), || format!("it ended with {status}"))?;
     plan.expect_log("the loop has not turned for 1.2 s: ending at once")?;
-    // As procd does.
+    // As procd would.
     let place = ear.place();
     let _agent = plan.start(&world)?;
     plan.expect_log("the process died unasked")?;
@@ -196,10 +202,10 @@ fn wedged() -> Outcome {
     world.restore_upstream()?;
     let closed = ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/incident/id") == opened_at.text("/incident/id"), || "another incident".into())?;
-    must(opened(&ear, 0) == 1, || "the death opened another incident".into())
+    must(opened(&ear, 0) == 1, || "the crash opened another incident".into())
 }
 
-/// A plan for the driver `openwrt`, with a `ubus` whose netifd has the world's WAN.
+/// A plan for the driver `openwrt`, with a stand-in `ubus` whose netifd owns the world's WAN.
 fn on_openwrt(world: &World) -> Result<(Plan, PathBuf), Failed> {
     let folder = Path::new(field::KEPT).join("netifd");
     let programs = folder.join("bin");
@@ -217,7 +223,7 @@ fn on_openwrt(world: &World) -> Result<(Plan, PathBuf), Failed> {
     let text: String =
         plan.configuration.lines().filter(|l| !l.starts_with("dhcp_")).map(|l| format!("{l}\n")).collect();
     plan.configuration = text;
-    // By OpenWrt's name: which device that is, netifd says.
+    // By the name of OpenWrt's interface: netifd reports its device.
     plan = plan
         .edit("driver = \"linux\"", "driver = \"openwrt\"")
         .edit(&format!("device = \"{WAN}\""), "interface = \"wan\"");
@@ -225,7 +231,7 @@ fn on_openwrt(world: &World) -> Result<(Plan, PathBuf), Failed> {
     Ok((plan, folder))
 }
 
-/// `ubus` as an administrator calls it.
+/// Calls `ubus` as an administrator would.
 fn ubus(world: &World, plan: &Plan, method: &str) -> Outcome {
     let program = plan.programs.as_ref().unwrap().join("ubus");
     let out = world
@@ -243,7 +249,7 @@ fn openwrt() -> Outcome {
     let watched = plan.status()?;
     must(watched.pointer("/status/interface/1").is_some_and(|is| is == "up"), || watched.to_string())?;
 
-    // A wedged interface: renewed in vain, then taken down and up.
+    // A wedged interface: the renewal has no effect, then the interface is restarted.
     world.wedge()?;
     let place = ear.place();
     let closed = ear.expect("the repair", place, PATIENCE, |h| h.is_event("incident_closed"))?;
@@ -255,10 +261,10 @@ fn openwrt() -> Outcome {
         .map(|h| format!("{} {}", h.text("/remedy/name"), h.text("/remedy/outcome")))
         .collect();
     must(remedies == ["renew no_effect", "restart-interface healed"], || format!("{remedies:?}"))?;
-    must(wan_is_up() && world.has_lease(), || "the WAN is left down".into())?;
+    must(wan_is_up() && world.has_lease(), || "the WAN stayed down".into())?;
     plan.expect_incident_end()?;
 
-    // The cable out: nothing is tried, it comes back with the cable.
+    // A pulled cable: nothing is tried, and the line comes back with the cable.
     let (place, begun) = (ear.place(), ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count());
     world.cut_carrier()?;
     ear.expect("the cable's incident", place, PATIENCE, |h| {
@@ -267,18 +273,18 @@ fn openwrt() -> Outcome {
     world.restore_carrier()?;
     ear.expect("its end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     let tried = ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count();
-    must(tried == begun, || "something was tried about a cable".into())?;
+    must(tried == begun, || "a remedy was tried for a pulled cable".into())?;
     plan.expect_incident_end()?;
 
-    // Silent loss beyond the gateway: nothing on this side helps, the customer is to be called, and then need not be.
+    // Silent loss beyond the gateway: no remedy helps, a callback is requested and then withdrawn.
     let place = ear.place();
     world.silence_upstream()?;
     ear.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
     world.restore_upstream()?;
     ear.expect("its withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     let log = plan.log();
-    must(!log.contains("netifd does not tell"), || "netifd could not be asked".into())?;
-    // One listener, and it goes with the daemon.
+    must(!log.contains("netifd does not tell"), || "netifd did not answer".into())?;
+    // One `ubus listen`, which ends with the daemon.
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     let listeners = || {
         fs::read_dir("/proc").into_iter().flatten().flatten().filter(|process| {
@@ -286,7 +292,7 @@ fn openwrt() -> Outcome {
             String::from_utf8_lossy(&line).contains(&folder.join("events").display().to_string())
         })
     };
-    must(clock::wait_until(PATIENCE, || listeners().count() == 0), || "a listener is left".into())
+    must(clock::wait_until(PATIENCE, || listeners().count() == 0), || "a `ubus listen` is left".into())
 }
 
 fn by_hand() -> Outcome {
@@ -304,9 +310,9 @@ fn by_hand() -> Outcome {
         h.is_event("incident_updated") && h.text("/why").contains("somebody took the interface down")
     })?;
     print_duration("taken down by hand → told", clock::since(at));
-    // The carrier's ten seconds and the callback's eight are over.
+    // Wait longer than the ten seconds for a carrier and the eight seconds until a callback.
     std::thread::sleep(Duration::from_secs(16));
-    must(!wan_is_up(), || "it was taken up against somebody's will".into())?;
+    must(!wan_is_up(), || "the interface was taken up although somebody took it down".into())?;
     must(!calls().lines().any(|line| line.ends_with(" up")), || "`up` was sent".into())?;
     for h in ear.critical(0) {
         must(h.kind != "callback" && !h.is_event("remedy_begun"), || field::brief(&h))?;
@@ -314,7 +320,7 @@ fn by_hand() -> Outcome {
     let shown = Command::new(agent_binary()).args(["status", "--socket"]).arg(plan.socket()).output()?;
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     must(shown.contains("netifd: wan was taken down by somebody"), || shown.clone())?;
-    // A reload of the network does not bring it back, nor does ours: whoever took it down takes it up.
+    // Neither a reload of the network nor one of the daemon brings it up again.
     ubus(&world, &plan, "up")?;
     ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
     plan.expect_line("up")

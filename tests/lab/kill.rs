@@ -1,8 +1,8 @@
-//! The agent dies at any moment between the fault and the platform's acknowledgement, the broker being away: when both
-//! are back, nothing is lost and nothing is there twice.
+//! Kills the agent at any moment between a fault and the broker's acknowledgement, while the broker is away. After both are
+//! back, no message is lost or duplicated.
 //!
-//! Many agents stand in one gateway, each a device with a store of its own. They see the same fault and are killed
-//! (SIGKILL) at different moments. What was on flash at each death is read before the agent is started again.
+//! Many agents run in one gateway, each a device with its own store. They see the same fault and are killed (SIGKILL) at
+//! different moments. The test reads what each had on flash before it starts the agent again.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -27,51 +27,51 @@ pub fn tests() -> Vec<Test> {
 
 /// Agents in one round.
 const AGENTS: u32 = 8;
-/// Each of these kinds of round is played so often.
+/// How often each kind of round is run.
 fn rounds() -> u32 {
     proof(1, 3)
 }
-/// Deaths in a round of each kind, at least: some come too late.
+/// Minimum of kills in the rounds of each kind: some come too late.
 const DEATHS: u32 = 17;
-/// The moments of the deaths are drawn with this: the same in each run.
+/// The seed for the moments of the kills, so that every run has the same.
 const SEED: u64 = 20_261_120;
 /// A fault is declared about 2 s after it (a whole window of the counters is waited for); this spans it and what follows.
 const SPAN_MS: u64 = 3_200;
 
-/// What the broker does from before the fault until after the deaths.
+/// What the broker does from before the fault until after the kills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Broker {
-    /// Nothing listens.
+    /// It does not run.
     Down,
-    /// It takes connections' bytes and answers nothing: what was published lies in its socket.
+    /// It is suspended: connections stay open, and published messages remain in its socket buffers.
     Frozen,
-    /// It works: some deaths fall around the acknowledgement.
+    /// It works: some kills happen around the acknowledgement.
     Up,
 }
 
-/// How far the callback had come at the death, by what lay on flash.
+/// How far the callback had come at the kill, according to the files on flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     /// Neither incident nor callback: the fault was not declared yet.
     BeforeSnapshot,
-    /// The snapshot has the callback, the outbox has not.
+    /// The callback is in the snapshot but not in the outbox.
     BetweenSnapshotAndOutbox,
     /// In the outbox, never sent: there was no broker.
     Waiting,
     /// Sent (or about to be), not acknowledged.
     Unacknowledged,
-    /// The broker has it; the agent died after.
+    /// The broker had it before the agent was killed.
     Acknowledged,
 }
 
-/// What lay on flash.
+/// The content of the flash.
 struct Death {
     at: Duration,
     phase: Phase,
     /// The callback's id, if it had one.
     callback: Option<String>,
     incident: Option<String>,
-    /// Ids of all messages that snapshot or outbox knew.
+    /// The ids of all messages in the snapshot and the outbox.
     messages: BTreeSet<String>,
 }
 
@@ -79,7 +79,7 @@ fn plan(world: &World, device: &str) -> Plan {
     let mut plan = Plan::new(world, device)
         .edit("[probe]\n", "[probe]\ninterval = \"100 ms\"\ntimeout = \"200 ms\"\n")
         .with_short_patience()
-        // Each takes the others' answers from the access router for the customer's traffic.
+        // Each agent counts the others' replies from the access router as customer traffic.
         .edit("[outage]\n", "[outage]\nveto = \"10 Mbit/s\"\n")
         .edit("after = \"8 s\"", "after = \"0 s\"");
     plan.record = None;

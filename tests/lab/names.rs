@@ -1,5 +1,5 @@
-//! Resolvers and web pages that live, die, refuse and lie, over a real line; and `linekeeper diagnose` of faults made for
-//! real.
+//! The checks of resolvers and web pages against every kind of server, over a real line, and `linekeeper diagnose` with real
+//! faults.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -31,13 +31,13 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// Where the output of `diagnose` is shown.
+/// The document that shows the output of `diagnose`.
 const DOCUMENT: &str = "config/command-line.md";
 
-/// Long enough for a busy machine: a third of half of it is the time for an answer.
+/// Time limit of a check, for a busy machine: one sixth of it is the timeout of a single answer.
 const LIMIT: Span = Span::seconds(6);
 
-/// A part of the world, ready when its port takes connections.
+/// Starts a server of the lab and waits until its port accepts connections.
 fn part(world: &World, host: Host, words: &[&str], place: SocketAddr) -> Result<Process, Failed> {
     let mut command = Command::new(agent_binary());
     command.arg("lab").args(words).stdin(Stdio::null()).stdout(Stdio::null());
@@ -60,7 +60,7 @@ fn web_server(world: &World, host: Host, at: IpAddr, manner: web_server::Manner)
     part(world, host, &["web-server", "--listen", &place.to_string(), "--manner", manner.as_str()], place)
 }
 
-/// The WAN device, as the namespace of this thread numbers it.
+/// The WAN device in the namespace of this thread.
 fn wan() -> Device {
     let out = Command::new("ip").args(["-o", "link", "show", "dev", WAN]).output().expect("ip");
     let text = String::from_utf8_lossy(&out.stdout);
@@ -78,7 +78,7 @@ fn asked(resolvers: &[IpAddr], independent: Option<IpAddr>) -> Name {
     }
 }
 
-/// Asks from the gateway.
+/// Queries the resolvers from the gateway.
 fn names(world: &World, config: &Name, limit: Span) -> Result<Vec<Reply>, Failed> {
     let replies = world.run_in(Host::Gateway, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
@@ -118,7 +118,7 @@ fn resolvers() -> Outcome {
         }
         drop(server);
     }
-    // Nobody there: the host says so.
+    // No server: the host answers with ICMP port unreachable.
     told("closed", &names(&world, &config, LIMIT)?, &[(Refused, "port 53 is closed")])
 }
 
@@ -148,11 +148,11 @@ fn several() -> Outcome {
         ("192.0.2.80 (TCP)", Said::Silent, true),
     ];
     must(seen == wanted, || format!("{seen:?}"))?;
-    // One after the other it would be twice as long.
+    // Sequential queries would take twice as long.
     must(took < Duration::from(limit) * 19 / 10, || format!("it took {took:?}"))
 }
 
-/// The backup reaches this resolver by a route of its own; the line does not.
+/// The backup has a route to this resolver; the line does not reach it.
 fn over_the_line() -> Outcome {
     let world = build()?;
     let _server = resolver(&world, Host::Platform, PLATFORM.into(), dns_server::Manner::Alive)?;
@@ -183,11 +183,11 @@ fn by_ipv6() -> Outcome {
     let near = ip(Host::Isp, &["-6", "-o", "addr", "show", "dev", "acc0", "scope", "link"])?;
     let near = near.split_whitespace().skip_while(|w| *w != "inet6").nth(1).and_then(|a| a.split('/').next());
     let near = near.ok_or("acc0 has no link-local address")?.to_owned();
-    // As the line's router advertisement would have it in resolv.conf.auto.
+    // As netifd writes it to resolv.conf.auto after a router advertisement.
     let file = world.directory().join("resolv.conf.auto");
     fs::write(&file, format!("# Interface wan6\nnameserver 2001:db8::1\nnameserver {near}%{WAN}\n"))?;
     let config = Name { resolv_conf: Some(file), ..asked(&[], None) };
-    // A duplicate address is looked for during the first second.
+    // Duplicate address detection takes the first second.
     let mut replies = Vec::new();
     let right = clock::wait_until(PATIENCE, || {
         replies = names(&world, &config, LIMIT).unwrap_or_default();
@@ -234,7 +234,7 @@ fn pages() -> Outcome {
     }
     let reply = page(&by_address, None, LIMIT)?;
     must(reply.said == Refused, || format!("nobody there: {reply:?}"))?;
-    // By name: nobody to ask, then somebody, then a liar.
+    // By name: without a resolver, with one, and with one that forges answers.
     let _server = web_server(&world, Host::World, WORLD.into(), Manner::Good)?;
     let reply = page(by_name, None, LIMIT)?;
     must(reply.said == NotChecked && reply.detail.contains("looking up"), || format!("{reply:?}"))?;
@@ -243,7 +243,7 @@ fn pages() -> Outcome {
     must(reply.said == Answered, || format!("{reply:?}"))
 }
 
-/// The demo's configuration with a resolver and a page, in a file.
+/// Writes the demo's configuration with a resolver and a page to a file.
 fn configured(world: &World) -> Result<String, Failed> {
     let file = world.directory().join("diagnose.toml");
     let more = format!(
@@ -254,7 +254,7 @@ fn configured(world: &World) -> Result<String, Failed> {
     Ok(file.display().to_string())
 }
 
-/// Diagnoses in the gateway, for programs and for people: the exit code, the JSON, the text.
+/// Runs `diagnose` in the gateway and returns its exit code, its JSON output and its text output.
 fn diagnose(world: &World, file: &str) -> Result<(i32, Value, String), Failed> {
     let run = |more: &[&str]| {
         let mut command = Command::new(agent_binary());
@@ -276,7 +276,7 @@ fn diagnosed() -> Outcome {
         let (got, json, text) = diagnose(&world, &file)?;
         must(got == code, || format!("{what}: exit code {got}\n{text}"))?;
         must(json["fault_domain"].as_str() == domain, || format!("{what}: {json}"))?;
-        // Words apart by any number of spaces.
+        // Compares words, whatever the number of spaces between them.
         let has = |text: &str, row: &str| {
             let words: Vec<&str> = row.split(' ').collect();
             text.lines().any(|line| {

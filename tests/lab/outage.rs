@@ -1,4 +1,4 @@
-//! What happens when the line goes: real packets, the real agent, Debian's mosquitto, judged by what mosquitto_sub got.
+//! Outages with real packets, the real agent and Debian's mosquitto; mosquitto_sub shows what the platform receives.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -25,7 +25,7 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// The failure bounds: the promise, with room for a machine that does other work too.
+/// Time limits: the required times, with a margin for a busy machine.
 const OPENED_WITHIN: Duration = Duration::from_secs(10);
 const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 const CARRIER_WITHIN: Duration = Duration::from_secs(3);
@@ -42,7 +42,7 @@ struct Scene {
     world: World,
 }
 
-/// A line that is up and an agent that has said so.
+/// A working line and an agent that has reported it as up.
 fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, libtest_mimic::Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
@@ -56,13 +56,16 @@ fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, libtest_mimic::Failed
 
 fn upstream() -> Outcome {
     let s = scene(|plan| plan)?;
-    // Two breaks: the first opens an incident, the second is the same one again.
+    // Two breaks: the first opens an incident, the second reopens it.
     for (n, name) in ["incident_opened", "incident_updated"].into_iter().enumerate() {
         let place = s.ear.place();
         let at = clock::uptime();
         s.world.silence_upstream()?;
         let opened = s.ear.expect(name, place, OPENED_WITHIN, |h| h.is_event(name))?;
-        print_duration(&format!("silence beyond the gateway {} → told", n + 1), opened.at.saturating_sub(at));
+        print_duration(
+            &format!("silence beyond the gateway {} → reported", n + 1),
+            opened.at.saturating_sub(at),
+        );
         must(opened.text("/incident/fault_domain") == "upstream", || {
             format!("fault domain {}", opened.text("/incident/fault_domain"))
         })?;
@@ -75,7 +78,7 @@ fn upstream() -> Outcome {
         s.world.restore_upstream()?;
         let closed =
             s.ear.expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
-        print_duration("its end → told", closed.at.saturating_sub(at));
+        print_duration("its end → reported", closed.at.saturating_sub(at));
         must(closed.text("/incident/id") == opened.text("/incident/id"), || {
             "another incident was closed".into()
         })?;
@@ -96,12 +99,12 @@ fn carrier() -> Outcome {
     let at = clock::uptime();
     s.world.cut_carrier()?;
     let opened = s.ear.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
-    print_duration("carrier lost → told", opened.at.saturating_sub(at));
+    print_duration("carrier lost → reported", opened.at.saturating_sub(at));
     must(opened.text("/incident/fault_domain") == "link", || format!("{}", opened.json["incident"]))?;
     let at = clock::uptime();
     s.world.restore_carrier()?;
     let closed = s.ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-    print_duration("cable back → told", closed.at.saturating_sub(at));
+    print_duration("cable back → reported", closed.at.saturating_sub(at));
     Ok(())
 }
 
@@ -112,7 +115,7 @@ fn wedge() -> Outcome {
     s.world.wedge()?;
     let closed = s.ear.expect("incident_closed", place, HEALED_WITHIN, |h| h.is_event("incident_closed"))?;
     print_duration("interface wedged → line back", closed.at.saturating_sub(at));
-    must(s.world.has_lease(), || "it is said to be healed and has no lease".into())?;
+    must(s.world.has_lease(), || "reported as healed, but the gateway has no lease".into())?;
     let healed = s.ear.expect("remedy_ended", place, PATIENCE, |h| {
         h.is_event("remedy_ended") && h.text("/remedy/outcome") == "healed"
     })?;
@@ -121,8 +124,8 @@ fn wedge() -> Outcome {
     })?;
     let opened = s.ear.expect("incident_opened", place, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(opened.text("/incident/fault_domain") == "access", || format!("{}", opened.json["incident"]))?;
-    // A callback would have been asked for by now if it were going to be: the incident is over.
-    must(s.ear.critical(place).iter().all(|h| h.kind != "callback"), || "a callback was asked for".into())
+    // The incident is over, so no callback can follow.
+    must(s.ear.critical(place).iter().all(|h| h.kind != "callback"), || "a callback was requested".into())
 }
 
 fn dead_access() -> Outcome {
@@ -138,7 +141,7 @@ fn dead_access() -> Outcome {
         must(facts.iter().any(|f| f["name"] == name), || format!("no fact {name} among {facts:?}"))?;
     }
     must(facts.iter().filter(|f| f["name"] == "echo.silent").count() >= 3, || {
-        "not every target's silence is told".into()
+        "not every silent target is in the evidence".into()
     })?;
     must(requested.json["evidence"]["finding"] == "outage", || format!("{}", requested.json["evidence"]))?;
     let tried: Vec<(&str, &str)> = requested.json["remedies"]
@@ -158,7 +161,7 @@ fn dead_access() -> Outcome {
     })?;
     let received = s.ear.expect("its receipt's echo", place, PATIENCE, |h| h.is_callback("received"))?;
     must(received.text("/callback_id") == id, || "another callback was received".into())?;
-    must(received.at > requested.at, || "received before it was asked for".into())?;
+    must(received.at > requested.at, || "received before the request".into())?;
     state_becomes(&s.world, DEVICE, "down", |v| {
         v["line"] == "down" && v["online"] == true && v["incident_id"] == json!(incident)
     })?;
@@ -171,7 +174,9 @@ fn dead_access() -> Outcome {
     must(requests == 1 && callbacks.iter().all(|h| h.text("/callback_id") == id), || {
         format!("not exactly one request: {:?}", callbacks.iter().map(field::brief).collect::<Vec<_>>())
     })?;
-    must(s.platform.received(0).iter().any(|r| r.kind == "callback"), || "the stand-in got none".into())?;
+    must(s.platform.received(0).iter().any(|r| r.kind == "callback"), || {
+        "the platform's stand-in received none".into()
+    })?;
     state_becomes(&s.world, DEVICE, "up", |v| v["line"] == "up" && v["online"] == true)?;
     let alive = retained_state(&s.world, DEVICE)?;
     let at = clock::uptime();
@@ -181,7 +186,7 @@ fn dead_access() -> Outcome {
     must(dead["session_id"] == alive["session_id"] && dead["reason"] == "connection lost", || {
         format!("the will {dead} does not pair with {alive}")
     })?;
-    // Born again, and told to end this time.
+    // Start it again, and stop it with SIGTERM this time.
     s.agent = s.plan.start(&s.world)?;
     state_becomes(&s.world, DEVICE, "online again", |v| {
         v["online"] == true && v["session_id"] != alive["session_id"]
@@ -206,9 +211,9 @@ fn unreceipted() -> Outcome {
     let after = s.ear.place();
     let again = s.ear.expect("the second request", after, PATIENCE, |h| h.is_callback("requested"))?;
     must(again.id() == first.id() && again.json["callback_id"] == first.json["callback_id"], || {
-        format!("asked again under another id: {} and {}", first.id(), again.id())
+        format!("requested again under another id: {} and {}", first.id(), again.id())
     })?;
-    print_duration("no receipt → asked again", again.at.saturating_sub(first.at));
+    print_duration("no receipt → requested again", again.at.saturating_sub(first.at));
     s.platform.answer_with(Receipts::Received);
     s.ear.expect("received", after, PATIENCE, |h| h.is_callback("received"))?;
     Ok(())

@@ -1,4 +1,4 @@
-//! What the platform orders and configures, over a real broker, at the real daemon in a world of namespaces.
+//! Commands and configuration from the platform, over a real broker, with the real daemon in namespaces.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 const DEVICE: &str = "gw-0001";
-/// The shortest that a configuration may be on trial.
+/// The shortest allowed trial of a configuration.
 const WITHIN: Duration = Duration::from_secs(10);
 
 pub fn tests() -> Vec<Test> {
@@ -97,7 +97,7 @@ fn commands() -> Outcome {
     print_duration("a check, from mosquitto_pub to its answer at mosquitto_sub", done.at.saturating_sub(at));
     must(done.json["result"]["line"] == "up", || done.json.to_string())?;
     must(done.text("/correlation") == digits(b"ask-7"), || done.json.to_string())?;
-    // The correlation data itself, which the ear does not print.
+    // The correlation data in the MQTT properties, which the other subscriber does not print.
     let seen = {
         let host = PLATFORM.to_string();
         let topic = format!("{ROOT}/{DEVICE}/command/result");
@@ -129,7 +129,7 @@ fn commands() -> Outcome {
         .filter(|h| h.kind == "command/result" && h.text("/command_id") == "C1")
         .map(|h| h.id().to_owned())
         .collect();
-    must(ids.len() == 1, || format!("a repeated command has other answers: {ids:?}"))?;
+    must(ids.len() == 1, || format!("a repeated command has different results: {ids:?}"))?;
 
     publish(&world, "command", r#"{"id":"M1","command":"dance"}"#, &[])?;
     publish(&world, "command", r#"{"command":"check""#, &[])?;
@@ -179,7 +179,9 @@ fn commands() -> Outcome {
     must(done.text("/outcome") == "ok", || done.json.to_string())?;
     println!("S4: {}", done.text("/detail"));
     let events = ear.critical(0);
-    must(events.is_empty(), || format!("an ordered remedy on a whole line is no incident: {events:?}"))?;
+    must(events.is_empty(), || {
+        format!("a commanded remedy on a working line must cause no event: {events:?}")
+    })?;
     must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
@@ -193,8 +195,8 @@ fn outage_and_reboot() -> Outcome {
     ear.expect("birth", 0, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
     world.silence_upstream()?;
     plan.expect_line("down")?;
-    // Its connections are gone with the broker, and its sessions are not: from now on it keeps what comes. (Before, what
-    // it sends lies in the connection that stalls.)
+    // Its connections ended with the broker, but its sessions did not: from now on the broker stores messages for it.
+    // (Before, they are lost in the stalled connection.)
     broker.down()?;
     broker.up(&world)?;
     let check = |id: &str| json!({ "id": id, "command": "check" }).to_string();
@@ -216,9 +218,9 @@ fn outage_and_reboot() -> Outcome {
     });
     publish(&world, "command", &reboot.to_string(), &[])?;
     let marker = Path::new(KEPT).join("rebooted");
-    must(clock::wait_until(PATIENCE, || marker.exists()), || "nobody rebooted the gateway".into())?;
+    must(clock::wait_until(PATIENCE, || marker.exists()), || "the gateway was not rebooted".into())?;
     let started = result(&ear, "B1", "started")?;
-    // The gateway goes down: the process is gone, and the next has another boot.
+    // The reboot: the process ends, and the next one has another boot id.
     agent.kill();
     fs::remove_file(&marker)?;
     let other = Path::new(KEPT).join("boot_id");
@@ -234,8 +236,8 @@ fn outage_and_reboot() -> Outcome {
     let place = ear.place();
     publish(&world, "command", &reboot.to_string(), &[])?;
     let again = ear.expect("the same answer", place, PATIENCE, |h| is_result(h, "B1", "done"))?;
-    must(again.id() == done.id(), || "another answer".into())?;
-    must(!marker.exists(), || "the gateway was rebooted twice by one command".into())?;
+    must(again.id() == done.id(), || "a different result".into())?;
+    must(!marker.exists(), || "one command rebooted the gateway twice".into())?;
     must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
@@ -283,7 +285,7 @@ fn in_part() -> Outcome {
         println!("rejected {}: {}", rejected["key"], rejected["reason"]);
     }
     plan.expect_line("up")?;
-    // In force: the customer's new reference is in the next callback, and after a restart too.
+    // In force: the new customer reference is in the next callback, also after a restart.
     for life in ["this", "the next"] {
         let place = ear.place();
         let words = ["callback", "--reason", life, "--socket"];
@@ -299,9 +301,9 @@ fn in_part() -> Outcome {
             plan.expect_line("up")?;
         }
     }
-    // The retained message came again with the new connection: nothing new.
+    // The retained message arrives again with each connection and changes nothing.
     must(plan.log().matches("goes on trial").count() == 1, || "it was tried again".into())?;
-    // Nothing that can be taken.
+    // A configuration without any valid key.
     let place = ear.place();
     desire(&world, "v2", json!({ "store": { "directory": "/tmp" } }))?;
     let refused = reported(&ear, place, "v2", "refused")?;
@@ -310,7 +312,7 @@ fn in_part() -> Outcome {
     ear.expect("a refusal", place, PATIENCE, |h| {
         h.kind == "config/reported" && h.text("/reason").contains("not an object")
     })?;
-    // Taken back.
+    // The platform withdraws its configuration.
     let place = ear.place();
     publish(&world, "config/desired", "", &["-r"])?;
     ear.expect("the gateway's own", place, PATIENCE * 2, |h| {
@@ -359,10 +361,10 @@ fn cut_off() -> Outcome {
     }
     let harm: Vec<Value> =
         plan.effective_actions().into_iter().filter(|d| d["action"]["do"] == "repair").collect();
-    must(harm.is_empty(), || format!("something was done to the line on trial: {harm:?}"))?;
+    must(harm.is_empty(), || format!("remedies were taken during the trial: {harm:?}"))?;
     let calls = ear.heard(0).iter().filter(|h| h.kind == "callback").count();
     must(calls == 0, || format!("{calls} callbacks about a configuration"))?;
-    // What was returned from is not tried again with the next connection, nor in the next life.
+    // A rolled back configuration is not tried again after a reconnect or a restart.
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     let trials = plan.log().matches("goes on trial").count();
     let place = ear.place();

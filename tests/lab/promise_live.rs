@@ -1,7 +1,7 @@
-//! The promise with the real agent: it makes its tests by itself, at real TCP over shaped lines, and the platform hears.
+//! The promise with the real agent, which runs its own speed tests over shaped lines and reports to the platform.
 //!
-//! What would take hours of waiting is leapt over (`Request::Hasten` of the lab: the agent's clock leaps while nothing is
-//! under way); tests, servers, packets, messages and deaths are real.
+//! Hours of waiting are skipped: the lab's `Request::Hasten` advances the agent's clock while nothing is in progress. Tests,
+//! servers, packets, messages and kills are real.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 const NEEDS: &[&str] = &["tc", "mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
-// Alone: side by side they would take each other's processor.
+// Alone, because parallel tests would compete for the processor.
 pub fn tests() -> Vec<Test> {
     vec![
         Test::lab("slow_line_leads_to_one_callback_and_recovery_withdraws_it", NEEDS, short_and_back).alone(),
@@ -51,10 +51,10 @@ struct Scene {
 /// A plan with a promise.
 fn sold(world: &World, device: &str, promise: &str, speed: &str) -> Plan {
     let mut plan = Plan::new(world, device);
-    // So that the hour of each test is known, and the way back is shown in the same quarter of the day.
+    // A known hour for each test, and the recovery in the same quarter of the day.
     plan.prefix = vec!["env".into(), format!("LINEKEEPER_LAB_WALL={}", agent::EVENING)];
     plan
-        // In leaps of seconds, an echo in each is enough.
+        // The clock advances in steps of seconds; one echo in each is enough.
         .edit("[probe]\n", "[probe]\ninterval = \"2 s\"\n")
         .edit("[outage]\n", &format!("[promise]\n{promise}\n\n[speed]\n{speed}\n\n[outage]\n"))
 }
@@ -87,14 +87,14 @@ impl Scene {
         self.plan.log().lines().filter(|l| l.contains("speed test ") && l.contains(" at server ")).count()
     }
 
-    /// Leaps to the next test.
+    /// Advances the clock to the next test.
     fn next_test(&self) -> Outcome {
         let before = self.begun();
         ask(&self.plan.socket(), &Request::Hasten)?;
         must(clock::wait_until(PATIENCE * 2, || self.begun() > before), || "no test was begun".into())
     }
 
-    /// Leaps to the next test and waits for its end.
+    /// Advances the clock to the next test and waits for its end.
     fn test(&self) -> Outcome {
         let before = self.plan.count_in_trace("speed_ended");
         self.next_test()?;
@@ -103,7 +103,7 @@ impl Scene {
         })
     }
 
-    /// Test after test until `wanted` was heard; how many there were.
+    /// Runs tests until a message is `wanted`, and returns their number.
     fn until(
         &self,
         what: &str,
@@ -112,7 +112,7 @@ impl Scene {
     ) -> Result<(usize, Heard), Failed> {
         for n in 1..=most {
             self.test()?;
-            // What follows from a test is told within milliseconds.
+            // The messages after a test arrive within milliseconds.
             if let Some(heard) = self.ear.wait(0, Duration::from_millis(500), &wanted) {
                 return Ok((n, heard));
             }
@@ -180,10 +180,10 @@ fn short_and_back() -> Outcome {
     let promise = s.promise()?;
     must(promise["directions"][0]["verdict"]["verdict"] == "broken", || promise.to_string())?;
     must(promise["incident"]["finding"] == "short_rate", || promise.to_string())?;
-    // As people see it.
+    // The text output.
     let out = Command::new(agent_binary()).args(["status", "--socket"]).arg(s.plan.socket()).output()?;
     println!("{}", String::from_utf8_lossy(&out.stdout));
-    // Short still: nothing new is asked for.
+    // Still slow: no further callback is requested.
     s.test()?;
     must(s.events("incident_opened") == 1, || "more than one incident".into())?;
 
@@ -205,7 +205,7 @@ fn short_and_back() -> Outcome {
     must(promise["directions"][0]["verdict"]["verdict"] == "kept", || promise.to_string())
 }
 
-/// Short at one server only is that server's fault.
+/// A line that is slow with one server only is not broken.
 fn two_servers() -> Outcome {
     let servers =
         format!("servers = [\"http://{ANCHOR}/\", \"http://{WORLD}/\"]\nseconds = \"3 s\"\nper_day = 48");
@@ -221,9 +221,9 @@ fn two_servers() -> Outcome {
     must(asked.len() == 2, || format!("low results came from {asked:?}"))
 }
 
-/// Dies in a real test: the whole reserve is spent for the next life, whatever had passed.
+/// A kill during a test charges the whole reserved amount, whatever was transferred.
 fn killed() -> Outcome {
-    // One round may take 3 s of 100 Mbit/s and 15 %: 43 MB. A second one is not to be had of what is left.
+    // One round may take 3 s at 100 Mbit/s and 15 %: 43 MB. The rest of the budget is too small for a second one.
     let speed = format!(
         "servers = [\"http://{ANCHOR}/\"]\nseconds = \"3 s\"\nper_day = 48\nbudget = {{ day = \"60 MB\", month = \"1 GB\" }}"
     );
@@ -256,7 +256,7 @@ fn killed() -> Outcome {
         println!("death {n}: {passed} B had passed, {spent} B are spent; on flash: {kept}");
         must(spent >= passed && spent == 43_125_000, || format!("{spent} of {passed} are remembered"))?;
         must(kept["hours"][0][1] == 43_125_000, || format!("on flash: {kept}"))?;
-        // And nothing is spent twice.
+        // Nothing is charged twice.
         ask(&s.plan.socket(), &Request::Hasten)?;
         s.plan.expect_log("no speed test: the budget is spent")?;
         must(s.begun() == 1, || "a second test was begun".into())?;
@@ -264,7 +264,7 @@ fn killed() -> Outcome {
     Ok(())
 }
 
-/// The budget that lies on flash.
+/// The budget as stored on flash.
 fn budget(plan: &Plan) -> Value {
     let judge = linekeeper::act::store::look(&plan.store()).map(|kept| kept.judge).unwrap_or_default();
     judge["state"]["promise"]["budget"].clone()
@@ -276,7 +276,7 @@ fn received() -> Result<u64, Failed> {
     said[0]["stats64"]["rx"]["bytes"].as_u64().ok_or_else(|| "no counters".into())
 }
 
-/// The customer begins in the middle of a test: in the direction that is tested, and in the other one.
+/// Customer traffic starts during a test, in the tested direction and in the other one.
 fn gives_way() -> Outcome {
     let speed = format!("servers = [\"http://{ANCHOR}/\"]\nseconds = \"20 s\"\nper_day = 48");
     for (direction, rate, words) in [
@@ -285,11 +285,11 @@ fn gives_way() -> Outcome {
     ] {
         let promise = "download = { normal = \"60 Mbit/s\" }\nupload = { normal = \"10 Mbit/s\" }";
         let s = scene(&[Host::Anchor], |w| sold(w, direction.as_str(), promise, &speed))?;
-        // Short, so that the test would take its whole time.
+        // A slow line, so that the test would take its full time.
         s.world.shape(mbit(30), mbit(10))?;
         let before = received()?;
         s.next_test()?;
-        // It is well under way.
+        // Wait until the test is in progress.
         must(clock::wait_until(PATIENCE, || received().is_ok_and(|now| now - before > 4_000_000)), || {
             "no bytes pass".into()
         })?;
@@ -307,20 +307,20 @@ fn gives_way() -> Outcome {
         let download = &promise["directions"][0];
         must(download["verdict"]["reason"] == "cross_traffic", || download.to_string())?;
         must(download["last"].as_array().is_some_and(Vec::is_empty), || format!("a sample: {download}"))?;
-        // The upload of the same round is not begun beside the customer either.
+        // The upload of the same round is not started either.
         must(s.begun() == 1, || "the round went on".into())?;
         must(s.speed_callbacks().is_empty(), || "a callback".into())?;
     }
     Ok(())
 }
 
-/// A veth says that it negotiated 10 Gbit/s: more was sold.
+/// A veth reports 10 Gbit/s; a higher rate was sold.
 fn port() -> Outcome {
     let speed = format!("servers = [\"http://{ANCHOR}/\"]");
     let mut s = scene(&[], |w| {
         let mut plan = sold(w, "gw-1", "download = { normal = \"20 Gbit/s\" }", &speed)
             .edit("servers = [", "budget = { day = \"100 GB\", month = \"100 GB\" }\nservers = [");
-        // sysfs shows the devices of whoever mounted it: in the gateway it has to be the gateway's.
+        // sysfs shows the devices of the namespace in which it was mounted, so it is mounted in the gateway.
         let mount = "mount -t sysfs sysfs /sys && exec \"$@\"";
         plan.prefix.extend(["unshare", "--mount", "sh", "-c", mount, "sh"].map(str::to_owned));
         plan
@@ -336,7 +336,7 @@ fn port() -> Outcome {
     let promise = s.promise()?;
     must(promise["port"] == 10_000_000_000u64, || promise.to_string())?;
     must(promise["directions"][0]["verdict"]["reason"] == "port", || promise.to_string())?;
-    // The cable is pulled and put back: it is read again, and is the same finding.
+    // After the cable is pulled and put back the rate is read again, and the finding stays the same.
     let seen = s.plan.count_in_trace("10000000000");
     s.world.cut_carrier()?;
     s.ear.expect("the outage", 0, PATIENCE, |h| {

@@ -1,4 +1,4 @@
-//! The agent ends and begins again: asked to, or killed in the middle of a repair. No interface is left down.
+//! The agent stops and starts again, by SIGTERM or by a kill in the middle of a repair. No interface stays down.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -31,7 +31,7 @@ pub fn tests() -> Vec<Test> {
 
 const DEVICE: &str = "gw-0001";
 
-/// With an `ip` that takes its time as a small router's does, so that a death between `down` and `up` can be aimed at.
+/// A plan with a slow `ip`, as on a small router, so that the agent can be killed between `down` and `up`.
 fn plan(world: &World) -> Result<Plan, libtest_mimic::Failed> {
     let mut plan = Plan::new(world, DEVICE)
         .with_short_patience()
@@ -67,7 +67,7 @@ fn killed() -> Outcome {
         })?;
         std::thread::sleep(Duration::from_millis(after));
         agent.kill();
-        // What it had started itself runs on for a moment: `ip` is a process of its own.
+        // A child process such as `ip` may run on for a moment.
         std::thread::sleep(Duration::from_millis(200));
         let up = wan_is_up();
         let lease = world.has_lease();
@@ -75,7 +75,7 @@ fn killed() -> Outcome {
         let at = clock::uptime();
         agent = plan.start(&world)?;
         if n % 3 == 2 {
-            // And once more, before it could put anything right.
+            // Kill it once more before it can repair anything.
             std::thread::sleep(Duration::from_millis(60));
             agent.kill();
             agent = plan.start(&world)?;
@@ -135,7 +135,7 @@ fn asked() -> Outcome {
     Ok(())
 }
 
-/// An incident that was open before is the same one after; what broke while nobody watched is found too.
+/// An open incident continues after the restart, and a break during the downtime of the agent is found.
 fn outlives() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
@@ -149,7 +149,7 @@ fn outlives() -> Outcome {
     agent = plan.start(&world)?;
     plan.expect_line("down")?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
-    // Healed while nobody looked.
+    // The line recovers while the agent is down.
     world.restore_upstream()?;
     agent = plan.start(&world)?;
     let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
@@ -158,7 +158,7 @@ fn outlives() -> Outcome {
     })?;
     let count = ear.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
     must(count == 1, || format!("{count} incidents were opened by one fault"))?;
-    // Broken while nobody looked: a new life finds it.
+    // The line breaks while the agent is down; the next run finds it.
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     let place = ear.place();
     world.silence_upstream()?;
@@ -169,11 +169,11 @@ fn outlives() -> Outcome {
     Ok(())
 }
 
-/// Lets the kernel seem to have booted anew: another boot id, and nothing left of what lay in memory.
+/// Simulates a reboot: another boot id, and no files in memory.
 fn boots(plan: &Plan, boot: &str) -> Outcome {
     let id = std::path::Path::new(field::KEPT).join(format!("boot-id-{boot}"));
     fs::write(&id, format!("{boot}\n"))?;
-    // The enclosure has a mount namespace of its own.
+    // This affects only the enclosure's own mount namespace.
     let mount = std::process::Command::new("mount")
         .arg("--bind")
         .arg(&id)
@@ -240,7 +240,7 @@ fn told_apart() -> Outcome {
     Ok(())
 }
 
-/// The agent's own wiring: the hook is told of an incident, hangs, and neither messages nor the verdict wait for it.
+/// A hook hangs; neither messages nor decisions wait for it.
 fn hooked() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
@@ -260,9 +260,9 @@ fn hooked() -> Outcome {
     ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(
         clock::wait_until(PATIENCE, || field::read(&told).starts_with("opened incident upstream wan0\n")),
-        || format!("the hook was told {:?}", field::read(&told)),
+        || format!("the hook received {:?}", field::read(&told)),
     )?;
-    // While it hangs, the line comes back and that is told.
+    // While it hangs, the line comes back and this is reported.
     let at = clock::uptime();
     world.restore_upstream()?;
     let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;

@@ -1,6 +1,6 @@
 //! Throughput against shaped lines, a busy customer, bad servers and a busy processor: real TCP in namespaces.
 //!
-//! The machine that runs this is seldom ours alone: where a figure is asserted, the best of three runs counts.
+//! Other work on the machine disturbs measurements, so the best of three runs counts where a figure is asserted.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -32,8 +32,8 @@ pub fn tests() -> Vec<Test> {
         measured("without_inet_diag_the_device_counters_are_used", &["tc"], without_diag).prefers(NGINX),
         measured("download_repeats_the_request_until_time_is_up", &["tc"], asked_again),
         measured("limits_of_bytes_and_seconds_hold", &["tc"], limits_hold).prefers(NGINX),
-        said("bad_servers_are_distinguished", &[], bad_servers),
-        said("missing_servers_are_distinguished", &[], nothing_there),
+        reported("bad_servers_are_distinguished", &[], bad_servers),
+        reported("missing_servers_are_distinguished", &[], nothing_there),
         measured("certificates", &["nginx", "openssl"], certificates),
         measured("ipv6", &["nginx"], ipv6),
         measured("busy_processor_is_not_reported_as_a_slow_line", &["tc", "taskset"], busy_processor),
@@ -41,12 +41,12 @@ pub fn tests() -> Vec<Test> {
     ]
 }
 
-/// A trial of what is said, not of how exactly it is measured: others may run beside it.
-fn said(name: &str, needs: &[&'static str], test: fn() -> Outcome) -> Test {
+/// A test of reports and not of accuracy, which may run beside others.
+fn reported(name: &str, needs: &[&'static str], test: fn() -> Outcome) -> Test {
     Test::lab(name, needs, move || patiently(test))
 }
 
-/// A trial that measures rates: it has the processor for itself.
+/// A test that measures rates, which runs alone.
 fn measured(name: &str, needs: &[&'static str], test: fn() -> Outcome) -> Test {
     Test::lab(name, needs, move || patiently(test)).alone()
 }
@@ -62,7 +62,7 @@ fn patiently(test: fn() -> Outcome) -> Outcome {
     test()
 }
 
-/// Runs until one is right; the words of the last that was not.
+/// Runs the test until one run passes; otherwise returns the error of the last run.
 fn one_of_three(what: &str, mut run: impl FnMut() -> Result<(), String>) -> Result<(), String> {
     let mut last = String::new();
     for _ in 0..TRIES {
@@ -121,7 +121,7 @@ fn shaped_lines() -> Outcome {
                     run.ended.cost,
                 );
                 if f.limit == Limit::GatewayCpu && down >= 500 {
-                    // Said honestly: this machine was too busy to fill such a line, and the result would be inconclusive.
+                    // This machine was too busy to fill such a line, and the test reports it: the result would be inconclusive.
                     return Ok(());
                 }
                 within("the line rate", f.line.0 as f64, wanted, 0.04)?;
@@ -139,7 +139,7 @@ fn busy_lines() -> Outcome {
     let mut line = Line::new();
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;
-    // Upward the customer's packets may still be lost behind our counters: there it is a little less sharp.
+    // In upload the customer's packets may still be lost after our counters, so the bound is wider.
     let down = [5, 20, 40].map(|n| (Direction::Download, n, 50));
     let up = [2, 5].map(|n| (Direction::Upload, n, 10));
     let all = down.into_iter().chain(up).flat_map(|line| [(line, Kind::Udp), (line, Kind::Tcp)]);
@@ -177,8 +177,8 @@ fn busy_lines() -> Outcome {
     Ok(())
 }
 
-/// With the customer's traffic on it the line reaches the bar when it is as promised, stays below it when it is not, and it
-/// is the line that is said to be full.
+/// With customer traffic on it, a line as promised reaches the required rate, a slower one does not, and in both cases the
+/// line is reported as the limit.
 fn busy_verdicts() -> Outcome {
     let mut line = Line::new();
     line.serve();
@@ -215,7 +215,7 @@ fn gives_way() -> Outcome {
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;
     for (direction, most, customer) in [(Direction::Download, mbit(5), 12), (Direction::Upload, mbit(1), 3)] {
-        // Alone, and beside less than it gives way to, it takes its whole time.
+        // Without traffic, or with less than it gives way to, the test takes its full time.
         for little in proof(&[Some(Rate(most.0 / 3))][..], &[None, Some(Rate(most.0 / 3))]).iter().copied() {
             let traffic = little.map(|rate| Customer::start(&line.world, Kind::Udp, direction, rate));
             let mut test = Order::of(direction);
@@ -226,7 +226,7 @@ fn gives_way() -> Outcome {
         }
         let one = if direction == Direction::Download { &[Kind::Tcp] } else { &[Kind::Udp] };
         for kind in proof(&one[..], &[Kind::Udp, Kind::Tcp]).iter().copied() {
-            // The TCP of a customer who comes last gets little of a full line at first: it takes longer to be seen.
+            // TCP traffic that starts on a full line gets a small share at first, so it is noticed later.
             let mut test = Order::of(direction);
             test.gives_way = Some(most);
             test.seconds = Span::seconds(20);
@@ -261,7 +261,7 @@ fn without_diag() -> Outcome {
             let wanted = rate as f64 * 1e6 * IP_LAYER;
             within("the line rate", number("line"), wanted, if n == 0 { 0.05 } else { 0.1 })?;
             within("our own part", number("own"), wanted, 0.15)?;
-            // What it would have to know to say more, it does not; a standing queue shows without it.
+            // Without the socket's data the limit is unknown; a standing queue is visible without it.
             if !matches!(found["limit"].as_str(), Some("line" | "unknown" | "gateway_cpu")) {
                 return Err(format!("limit {}", found["limit"]));
             }
@@ -274,7 +274,7 @@ fn without_diag() -> Outcome {
     Ok(())
 }
 
-/// More than one object's worth passes: each connection asks again, and goes on.
+/// More than one object is transferred: each connection repeats its request.
 fn asked_again() -> Outcome {
     let mut line = Line::new();
     line.misbehave(Manner::Good);
@@ -282,7 +282,7 @@ fn asked_again() -> Outcome {
     let run = line.test(Order::of(Direction::Download));
     let f = run.figures()?;
     println!("{} over {} connections of objects of 100 MB, line {}", run.ended.cost, f.connections, f.line);
-    // So much does not fit into one object per connection.
+    // This is more than one object per connection.
     let objects = u64::from(f.connections) * 100_000_000;
     if run.ended.cost.0 < objects {
         return Err(format!("only {} passed", run.ended.cost).into());
@@ -308,7 +308,7 @@ fn kept_verdict_costs_little_data() -> Outcome {
         }
         Ok(())
     })?;
-    // Not enough: all the time is taken.
+    // Not conclusive early: the test takes its full time.
     let mut test = Order::of(Direction::Download);
     test.enough = Some(mbit(60));
     let run = line.test(test);
@@ -424,7 +424,7 @@ fn nothing_there() -> Outcome {
             SpeedOutcome::Measured(_) => None,
         }
     };
-    // Nobody listens; nobody is there; nobody knows the name.
+    // No server on the port, no host at the address, no such name.
     for url in
         [format!("http://{ANCHOR}/"), "http://203.0.113.99/".into(), "http://no.such.name.invalid/".into()]
     {
@@ -433,7 +433,7 @@ fn nothing_there() -> Outcome {
         }
     }
     line.misbehave(Manner::Good);
-    // By another device than the WAN's it would be reached.
+    // It is reachable over a device other than the WAN device.
     ip(Host::Gateway, &["route", "replace", &format!("{ANCHOR}/32"), "via", "198.18.9.1"])?;
     ip(Host::Gateway, &["link", "set", WAN, "down"])?;
     let over = reason(&format!("http://{ANCHOR}/"), &line);
@@ -489,7 +489,7 @@ fn certificates() -> Outcome {
             println!("{direction:?} by https: line {}, limit {:?}", f.line, f.limit);
             within("the line rate", f.line.0 as f64, rate as f64 * 1e6 * IP_LAYER, 0.05)
         })?;
-        // The system does not know this authority; another one's certificate is not it either.
+        // The system does not trust this authority, and the certificate of another authority does not match.
         match with(None).ended.outcome {
             SpeedOutcome::Failed { reason: SpeedFailure::ServerCertificate, detail, .. } => {
                 println!("{detail}")

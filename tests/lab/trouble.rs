@@ -1,5 +1,5 @@
-//! What can be wrong with the place: each trouble is said (what, where, what to try), the watching goes on, and what can
-//! recover does when the trouble ends.
+//! Trouble with the environment. Each is reported (what, where, what to try), the agent keeps watching, and what can recover
+//! does so when the trouble ends.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -38,7 +38,7 @@ pub fn tests() -> Vec<Test> {
 
 const DEVICE: &str = "gw-0001";
 
-/// All these words stand in the log.
+/// Waits until the log contains all these texts.
 fn says(plan: &Plan, words: &[&str]) -> Outcome {
     for word in words {
         plan.expect_log(word)?;
@@ -46,7 +46,7 @@ fn says(plan: &Plan, words: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// The status names this trouble.
+/// Waits until the status reports this trouble.
 fn is_troubled(plan: &Plan, part: &str, word: &str) -> Outcome {
     let mut last = String::new();
     let told = clock::wait_until(PATIENCE, || {
@@ -65,7 +65,7 @@ fn is_well(plan: &Plan) -> Outcome {
     must(told, || format!("the trouble does not end: {last}"))
 }
 
-/// A break of the line is seen: the watching goes on.
+/// Checks that the agent still watches: it reports a break of the line.
 fn watches(world: &World, plan: &Plan) -> Outcome {
     plan.expect_line("up")?;
     world.silence_upstream()?;
@@ -81,7 +81,7 @@ fn no_rights() -> Outcome {
     let _agent = plan.start(&world)?;
     says(&plan, &["may not send echoes", "CAP_NET_RAW", "net.ipv4.ping_group_range"])?;
     is_troubled(&plan, "echo", "may not send echoes")?;
-    // Blind is not down: nothing is known, nothing is done.
+    // Without probes the state is unknown, not down, and nothing is done.
     std::thread::sleep(Duration::from_secs(5));
     let status = plan.status()?;
     must(status["status"]["line"] == "unknown", || {
@@ -90,7 +90,7 @@ fn no_rights() -> Outcome {
     must(plan.effective_actions().is_empty(), || {
         format!("blind, and it did {:?}", plan.effective_actions())
     })?;
-    // What needs no right is seen all the same.
+    // What needs no permission still works.
     world.cut_carrier()?;
     plan.expect_line("down")?;
     world.restore_carrier()?;
@@ -109,7 +109,7 @@ fn unknown_device() -> Outcome {
     is_troubled(&plan, "link", "wan9")?;
     let status = plan.status()?;
     must(status["device_id"] == DEVICE, || status.to_string())?;
-    // It comes later, as a modem's does.
+    // The device appears later, like that of a USB modem.
     ip(Host::Gateway, &["link", "set", "wan0", "down"])?;
     ip(Host::Gateway, &["link", "set", "wan0", "name", "wan9"])?;
     ip(Host::Gateway, &["link", "set", "wan9", "up"])?;
@@ -134,7 +134,7 @@ fn no_broker() -> Outcome {
     std::thread::sleep(Duration::from_secs(3));
     said = plan.log().matches("nobody listens there").count() - said;
     must(said == 0, || format!("it repeats itself: {said} more lines in 3 s"))?;
-    // The ear hears from the broker's first moment on, or would miss what waits.
+    // The subscriber must be connected from the broker's start on, or it would miss the stored messages.
     let _broker = Mosquitto::start(&world)?;
     let ear = Ear::start(&world)?;
     says(&plan, &["connected to the broker"])?;
@@ -199,7 +199,7 @@ fn unknown_to_the_broker() -> Outcome {
     must(clock::wait_until(PATIENCE, || plan.log().matches("it refused us").count() > refused), || {
         "a wrong password is not told".into()
     })?;
-    // Read anew with each attempt.
+    // The password is read again for each attempt.
     fs::write(&password, "right\n")?;
     let opened = ear.expect("what waited", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(opened.device == DEVICE, || opened.device.clone())
@@ -222,7 +222,7 @@ fn forbidden() -> Outcome {
     world.silence_upstream()?;
     says(&plan, &["the broker refused message", "NotAuthorized", "trying it again in 10 s", "others go on"])?;
     world.restore_upstream()?;
-    // Events pass by it.
+    // Events are still delivered.
     ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(!ear.heard(0).iter().any(|h| h.kind == "callback"), || "the broker forbids nothing".into())?;
     fs::write(&acl, closed + &format!("topic write linekeeper/v1/{DEVICE}/callback\n"))?;
@@ -233,7 +233,7 @@ fn forbidden() -> Outcome {
     must(requested.text("/callback_id") == withdrawn.text("/callback_id"), || "two callbacks".into())
 }
 
-/// A file system of its own at `path`.
+/// Mounts a separate file system at `path`.
 fn mount(path: &Path, options: &str) -> Outcome {
     fs::create_dir_all(path)?;
     linekeeper_lab::run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "field"]).arg(path))?;
@@ -262,7 +262,7 @@ fn read_only_store() -> Outcome {
     }
     is_troubled(&plan, "outbox", "memory only")?;
     remount(&plan.store(), "rw")?;
-    // What happens next is written down again.
+    // The following events are stored again.
     watches(&world, &plan)?;
     is_well(&plan)?;
     says(&plan, &["store works again", "outbox works again"])?;
@@ -279,7 +279,7 @@ fn full_store() -> Outcome {
     plan.expect_line("up")?;
     broker.down()?;
     let ballast = plan.store().join("ballast");
-    // Until nothing more goes in.
+    // Fill it up.
     let mut full = false;
     let mut text = Vec::new();
     while !full {
@@ -292,7 +292,7 @@ fn full_store() -> Outcome {
     is_troubled(&plan, "store", "full")?;
     world.restore_upstream()?;
     plan.expect_line("up")?;
-    // Room again: what waited in memory is on flash with the next message, and a death then loses nothing.
+    // Free space again: with the next message the ones held in memory are stored, and a kill then loses nothing.
     fs::remove_file(&ballast)?;
     world.silence_upstream()?;
     plan.expect_line("down")?;
@@ -366,7 +366,7 @@ fn no_socket() -> Outcome {
     must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
-/// Two at one store would write over each other's messages.
+/// Two processes with one store would overwrite each other's messages.
 fn another() -> Outcome {
     let world = build()?;
     let plan = Plan::new(&world, DEVICE);
@@ -387,7 +387,7 @@ fn another() -> Outcome {
     let said = read(&plan.directory.join("second.log"));
     must(status.code() == Some(69), || format!("{status}: {said}"))?;
     must(said.contains("another linekeeper listens at") && said.contains("stop it first"), || said.clone())?;
-    // A dry run writes nothing: it may look on, and leaves the first one's socket alone.
+    // A dry run writes nothing, so it may run beside the first, and leaves its socket alone.
     let mut dry = run(&["--dry-run"])?;
     let up =
         clock::wait_until(PATIENCE, || read(&plan.directory.join("second.log")).contains("the line is up"));
@@ -411,7 +411,7 @@ fn full_record() -> Outcome {
     is_troubled(&plan, "recorder", "recording ends")?;
     watches(&world, &plan)?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
-    // What is there replays up to where the disk ended.
+    // The trace replays up to the point where the disk was full.
     let out = Command::new(agent_binary()).arg("replay").arg(record.join("trace.jsonl")).output()?;
     let said = String::from_utf8_lossy(&out.stderr);
     must(matches!(out.status.code(), Some(0 | 65)), || format!("{}: {said}", out.status))?;
@@ -444,7 +444,7 @@ fn asks() -> Outcome {
     must(came.text("/issues/0/description").contains("很慢, \"very\" slow"), || {
         came.json["issues"].to_string()
     })?;
-    // Asked twice, called once.
+    // Requested twice, called once.
     let out = verb(&["callback", "--json"])?;
     let again: serde_json::Value = serde_json::from_slice(&out.stdout)?;
     must(again["callback_id"] == came.json["callback_id"], || format!("another callback: {again}"))?;
