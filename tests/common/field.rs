@@ -34,7 +34,7 @@ pub fn outage_duration() -> Duration {
 }
 
 /// The messages of all subscribers of this test.
-static RECEIVED: Mutex<Vec<Heard>> = Mutex::new(Vec::new());
+static RECEIVED: Mutex<Vec<MqttMessage>> = Mutex::new(Vec::new());
 /// The agents of this test are configured to send unmasked addresses.
 static SENDS_ADDRESSES: AtomicBool = AtomicBool::new(false);
 
@@ -69,7 +69,7 @@ pub fn is_from_gateway(kind: &str) -> bool {
 }
 
 /// Customer data in the messages and logs of gateways. Addresses in `configured` belong to the operator and are allowed.
-pub fn leaks(heard: &[Heard], logs: &str, configured: &str, references: &[&str]) -> Vec<String> {
+pub fn leaks(heard: &[MqttMessage], logs: &str, configured: &str, references: &[&str]) -> Vec<String> {
     let theirs = |text: &str| -> Vec<String> {
         let mut found = addresses(text);
         found.retain(|address| !configured.contains(address.as_str()));
@@ -250,7 +250,7 @@ impl Mosquitto {
 
 /// One message as mosquitto_sub received it.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct MqttMessage {
     /// When, by the lab's clock, as mosquitto_sub stamped it.
     pub at: Duration,
     pub retained: bool,
@@ -260,7 +260,7 @@ pub struct Heard {
     pub json: Value,
 }
 
-impl Heard {
+impl MqttMessage {
     /// A string in it.
     pub fn text(&self, pointer: &str) -> &str {
         self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -280,27 +280,27 @@ impl Heard {
 }
 
 /// A subscriber (mosquitto_sub) to all topics, whose session survives a restart of the broker.
-pub struct Ear {
-    heard: Arc<Mutex<Vec<Heard>>>,
+pub struct Subscriber {
+    messages: Arc<Mutex<Vec<MqttMessage>>>,
     process: Process,
 }
 
-impl Ear {
-    pub fn start(world: &World) -> Result<Ear, Failed> {
-        Ear::with(world, &[])
+impl Subscriber {
+    pub fn start(world: &World) -> Result<Subscriber, Failed> {
+        Subscriber::with(world, &[])
     }
 
     /// Starts it with additional arguments for mosquitto_sub and mosquitto_pub.
-    pub fn with(world: &World, login: &[&str]) -> Result<Ear, Failed> {
+    pub fn with(world: &World, login: &[&str]) -> Result<Subscriber, Failed> {
         let host = PLATFORM.to_string();
         let mut command = Command::new("mosquitto_sub");
-        command.args(["-h", &host, "-V", "5", "-c", "-i", "ear", "-x", "3600", "-q", "1"]).args(login);
+        command.args(["-h", &host, "-V", "5", "-c", "-i", "subscriber", "-x", "3600", "-q", "1"]).args(login);
         command.args(["-t", &format!("{ROOT}/#"), "-F", "%U %r %t %p"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = world.spawn_in(Host::Platform, &mut command)?;
         let output = process.child().stdout.take().expect("a pipe");
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let into = Arc::clone(&heard);
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&messages);
         let epoch = Clock::start(None);
         let boot = Duration::from_millis(u64::try_from(epoch.wall().0)?).saturating_sub(clock::uptime());
         std::thread::spawn(move || {
@@ -311,40 +311,45 @@ impl Ear {
                 }
             }
         });
-        let ear = Ear { heard, process };
+        let subscriber = Subscriber { messages, process };
         let topic = format!("{ROOT}/nobody/hello");
         let mut hello = vec!["mosquitto_pub", "-h", &host, "-t", &topic, "-m", "{}"];
         hello.extend(login);
         let listens = clock::wait_until(PATIENCE, || {
             exec(world, Host::Platform, &hello).is_ok()
-                && ear.wait(0, Duration::from_millis(200), |h| h.kind == "hello").is_some()
+                && subscriber.wait(0, Duration::from_millis(200), |h| h.kind == "hello").is_some()
         });
         must(listens, || "mosquitto_sub receives nothing".into())?;
-        Ok(ear)
+        Ok(subscriber)
     }
 
     /// The number of messages so far, which is the index of the next one.
     pub fn place(&self) -> usize {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// The messages from index `place` on.
-    pub fn heard(&self, place: usize) -> Vec<Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)[place..].to_vec()
+    pub fn received(&self, place: usize) -> Vec<MqttMessage> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)[place..].to_vec()
     }
 
     /// The events and callbacks from index `place` on.
-    pub fn critical(&self, place: usize) -> Vec<Heard> {
-        let mut all = self.heard(place);
+    pub fn critical(&self, place: usize) -> Vec<MqttMessage> {
+        let mut all = self.received(place);
         all.retain(|h| matches!(h.kind.as_str(), "event" | "callback"));
         all
     }
 
     /// Waits for the first message from index `place` on that is `wanted`.
-    pub fn wait(&self, place: usize, patience: Duration, wanted: impl Fn(&Heard) -> bool) -> Option<Heard> {
+    pub fn wait(
+        &self,
+        place: usize,
+        patience: Duration,
+        wanted: impl Fn(&MqttMessage) -> bool,
+    ) -> Option<MqttMessage> {
         let mut found = None;
         clock::wait_until(patience, || {
-            found = self.heard(place).into_iter().find(&wanted);
+            found = self.received(place).into_iter().find(&wanted);
             found.is_some()
         });
         found
@@ -356,17 +361,17 @@ impl Ear {
         what: &str,
         place: usize,
         patience: Duration,
-        wanted: impl Fn(&Heard) -> bool,
-    ) -> Result<Heard, Failed> {
+        wanted: impl Fn(&MqttMessage) -> bool,
+    ) -> Result<MqttMessage, Failed> {
         self.wait(place, patience, wanted).ok_or_else(|| {
-            let came: String = self.heard(place).iter().map(|h| format!("\n  {}", brief(h))).collect();
+            let came: String = self.received(place).iter().map(|h| format!("\n  {}", brief(h))).collect();
             format!("{what} did not arrive within {} s; received:{came}", patience.as_secs()).into()
         })
     }
 }
 
 /// A message in one line.
-pub fn brief(h: &Heard) -> String {
+pub fn brief(h: &MqttMessage) -> String {
     let what = match h.kind.as_str() {
         "event" => format!("{} {}: {}", h.text("/event"), h.text("/incident/fault_domain"), h.text("/why")),
         "callback" => format!("{} {}", h.text("/state"), h.text("/callback_id")),
@@ -376,13 +381,13 @@ pub fn brief(h: &Heard) -> String {
     format!("{:.3} {} {} {what} [{}]", h.at.as_secs_f64(), h.device, h.kind, h.id())
 }
 
-fn parse(line: &str, boot: Duration) -> Option<Heard> {
+fn parse(line: &str, boot: Duration) -> Option<MqttMessage> {
     let mut words = line.splitn(4, ' ');
     let (at, retained, topic, payload) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let (seconds, nanos) = at.split_once('.')?;
     let at = Duration::new(seconds.parse().ok()?, nanos.parse().ok()?).saturating_sub(boot);
     let (device, kind) = topic.strip_prefix(ROOT)?.strip_prefix('/')?.split_once('/')?;
-    Some(Heard {
+    Some(MqttMessage {
         at,
         retained: retained == "1",
         device: device.to_owned(),

@@ -5,7 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Heard, KEPT, Outcome, PATIENCE, Plan, Test, addresses, build, leaks, must, signal,
+    KEPT, MqttMessage, Outcome, PATIENCE, Plan, Test, addresses, build, leaks, must, signal,
 };
 use crate::common::validator::{Case, validate};
 use crate::common::{agent_binary, field, repository_path};
@@ -138,7 +138,7 @@ struct Tap {
 impl Tap {
     fn command(broker: &Broker) -> Command {
         let mut command = Command::new("mosquitto_sub");
-        command.args(broker.login()).args(["-i", "ear", "-c", "-t", &format!("{ROOT}#")]);
+        command.args(broker.login()).args(["-i", "subscriber", "-c", "-t", &format!("{ROOT}#")]);
         command
     }
 
@@ -175,11 +175,11 @@ impl Tap {
     }
 
     /// Messages on topics of gateways and areas, as the other ears have them.
-    fn heard(&self) -> Vec<Heard> {
+    fn received(&self) -> Vec<MqttMessage> {
         let heard = |m: &Value| {
             let (device, kind) = m["topic"].as_str()?.strip_prefix(ROOT)?.split_once('/')?;
             let payload = m["payload"].as_str().unwrap_or_default();
-            Some(Heard {
+            Some(MqttMessage {
                 at: Duration::ZERO,
                 retained: m["retain"] == 1,
                 device: device.to_owned(),
@@ -190,19 +190,19 @@ impl Tap {
         self.all().iter().filter_map(heard).filter(|h| h.kind != "hello").collect()
     }
 
-    fn expect(&self, what: &str, wanted: impl Fn(&Heard) -> bool) -> Result<Heard, Failed> {
+    fn expect(&self, what: &str, wanted: impl Fn(&MqttMessage) -> bool) -> Result<MqttMessage, Failed> {
         let mut found = None;
         clock::wait_until(PATIENCE * 2, || {
-            found = self.heard().into_iter().find(&wanted);
+            found = self.received().into_iter().find(&wanted);
             found.is_some()
         });
         found.ok_or_else(|| {
-            let came: String = self.heard().iter().map(|h| format!("\n  {}", field::brief(h))).collect();
+            let came: String = self.received().iter().map(|h| format!("\n  {}", field::brief(h))).collect();
             format!("{what} did not come; there came:{came}").into()
         })
     }
 
-    fn callback(&self, id: &str, state: &str) -> Result<Heard, Failed> {
+    fn callback(&self, id: &str, state: &str) -> Result<MqttMessage, Failed> {
         let what = format!("callback {id} {state}");
         self.expect(&what, |h| h.is_callback(state) && (id.is_empty() || h.text("/callback_id") == id))
     }
@@ -345,7 +345,7 @@ fn story(full: bool) -> Outcome {
 
     // A death, a birth and a goodbye.
     agent.kill();
-    let is_will = |h: &Heard| h.kind == "state" && h.text("/reason") == "connection lost";
+    let is_will = |h: &MqttMessage| h.kind == "state" && h.text("/reason") == "connection lost";
     tap.expect("the will", is_will)?;
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
@@ -401,7 +401,7 @@ fn around(tap: &Tap) -> Outcome {
 fn contents(tap: &Tap) -> Outcome {
     let mut cases = Vec::new();
     let mut states = BTreeSet::new();
-    for (n, heard) in tap.heard().into_iter().enumerate() {
+    for (n, heard) in tap.received().into_iter().enumerate() {
         // Taken back.
         if heard.json.is_null() {
             continue;
@@ -432,7 +432,7 @@ fn contents(tap: &Tap) -> Outcome {
     }
     println!("{}", validate(&cases)?);
     // And they are those of the topics.
-    for heard in tap.heard().iter().filter(|h| !h.json.is_null()) {
+    for heard in tap.received().iter().filter(|h| !h.json.is_null()) {
         let schema = heard.text("/schema");
         let kind = heard.kind.rsplit_once("north-3/").map_or(heard.kind.as_str(), |(_, kind)| kind);
         let wanted = match kind {
@@ -450,11 +450,11 @@ fn privacy(plan: &Plan, tap: &Tap, full: bool) -> Outcome {
     let addresses_known = [LEASE.to_string(), ISP.to_string()];
     let known = [NAME, PHONE, MODEM, MODEM_MAC, ADMINISTRATOR, REFERENCE];
     // What the agent never knew it cannot keep to itself: all of it went through it. (The last life's trace alone is there.)
-    let deeds = tap.heard();
+    let deeds = tap.received();
     let all: String = deeds.iter().map(|h| h.json.to_string()).collect();
     must(all.contains(NAME) && all.contains(PHONE) && all.contains(REFERENCE), || "nobody was named".into())?;
     must(addresses_known.iter().any(|a| trace.contains(a)), || format!("{addresses_known:?} were not seen"))?;
-    let words = |h: &Heard| h.kind == "callback" && h.text("/trigger/name") == "customer";
+    let words = |h: &MqttMessage| h.kind == "callback" && h.text("/trigger/name") == "customer";
     // Where it may stand: the reference in its field, the customer's words in the sentence that they asked for.
     let mut heard = deeds.clone();
     for message in heard.iter_mut().filter(|h| words(h)) {
@@ -578,8 +578,8 @@ fn refusals() -> Outcome {
     let tap = Tap::start(&world, &broker)?;
     // With the right one all comes that waited.
     tap.expect("the first break", |h| h.is_event("incident_opened") && h.json["late"] == true)?;
-    let is_end = |h: &&Heard| h.is_event("incident_closed");
-    let all = clock::wait_until(PATIENCE, || tap.heard().iter().filter(is_end).count() >= 3);
+    let is_end = |h: &&MqttMessage| h.is_event("incident_closed");
+    let all = clock::wait_until(PATIENCE, || tap.received().iter().filter(is_end).count() >= 3);
     must(all, || "not all that waited came".into())?;
     must(agent.is_some_and(|mut agent| agent.stop(PATIENCE)), || "it does not end".into())
 }
@@ -600,7 +600,7 @@ fn other_gateway() -> Outcome {
     plan.expect_line("up")?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     // What the broker sends itself, the will, is held to the list as well.
-    must(tap.heard().is_empty(), || format!("something got through: {:?}", tap.heard()))?;
+    must(tap.received().is_empty(), || format!("something got through: {:?}", tap.received()))?;
     let told: Vec<String> =
         plan.log().lines().filter(|l| l.contains("access list")).map(str::to_owned).collect();
     println!("{}", told.join("\n"));

@@ -3,7 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, read};
+use crate::common::field::{
+    Mosquitto, MqttMessage, Outcome, PATIENCE, Plan, Subscriber, Test, build, exec, must, read,
+};
 use crate::common::{agent_binary, field, proof};
 use libtest_mimic::Failed;
 use linekeeper::run::socket::{Request, ask};
@@ -75,7 +77,7 @@ const ALL: &[&str] = &["renew", "restart-interface", "restart-network", "power-m
 const WITHOUT_LEASE: &[&str] = &["restart-interface", "restart-network", "power-modem"];
 
 struct Scene {
-    ear: Ear,
+    subscriber: Subscriber,
     broker: RefCell<Mosquitto>,
     _platform: Platform,
     plan: Plan,
@@ -136,7 +138,7 @@ fn plan(world: &World) -> Plan {
 fn scene(change: impl FnOnce(&World, Plan) -> Plan) -> Result<Scene, Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let parts = vec![
         resolver(&world, Host::Anchor, ANCHOR, dns_server::Manner::Alive)?,
@@ -145,9 +147,9 @@ fn scene(change: impl FnOnce(&World, Plan) -> Plan) -> Result<Scene, Failed> {
     ];
     let plan = change(&world, plan(&world));
     let agent = plan.start(&world)?;
-    ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    subscriber.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     let (broker, parts) = (broker.into(), parts.into());
-    Ok(Scene { ear, broker, _platform: platform, plan, _agent: agent, parts, world })
+    Ok(Scene { subscriber, broker, _platform: platform, plan, _agent: agent, parts, world })
 }
 
 /// Waits until the agent has checked names and web at least once.
@@ -195,7 +197,7 @@ fn serving(world: &World, words: &[&str]) -> Result<Process, Failed> {
     Ok(world.spawn_in(Host::Isp, &mut command)?)
 }
 
-fn taken(heard: &[Heard]) -> Vec<String> {
+fn taken(heard: &[MqttMessage]) -> Vec<String> {
     let begun = heard.iter().filter(|h| h.is_event("remedy_begun"));
     begun.map(|h| h.text("/remedy/name").to_owned()).collect()
 }
@@ -203,26 +205,27 @@ fn taken(heard: &[Heard]) -> Vec<String> {
 impl Scene {
     /// Causes the fault and compares the messages with the expectation. The fault remains.
     fn expect_fault(&self, what: &str, make: impl FnOnce(&Scene) -> Outcome, wanted: &Wanted) -> Outcome {
-        let place = self.ear.place();
+        let place = self.subscriber.place();
         let at = clock::uptime();
         make(self)?;
         let opened = self
-            .ear
+            .subscriber
             .expect("incident_opened", place, HANDED_OVER_WITHIN, |h| h.is_event("incident_opened"))?;
-        let right = |h: &Heard| {
+        let right = |h: &MqttMessage| {
             h.kind == "event"
                 && h.text("/incident/fault_domain") == wanted.domain
                 && h.text("/incident/finding") == wanted.finding
         };
-        let placed = self.ear.expect("the right domain", place, HANDED_OVER_WITHIN, right)?;
+        let placed = self.subscriber.expect("the right domain", place, HANDED_OVER_WITHIN, right)?;
         let took = placed.at.saturating_sub(opened.at);
         // The end: handed over to the operator, or healed.
         let end = if wanted.called {
-            self.ear.expect("the callback", place, HANDED_OVER_WITHIN, |h| h.is_callback("requested"))?
+            self.subscriber
+                .expect("the callback", place, HANDED_OVER_WITHIN, |h| h.is_callback("requested"))?
         } else {
-            self.ear.expect("its end", place, HANDED_OVER_WITHIN, |h| h.is_event("incident_closed"))?
+            self.subscriber.expect("its end", place, HANDED_OVER_WITHIN, |h| h.is_event("incident_closed"))?
         };
-        let heard = self.ear.critical(place);
+        let heard = self.subscriber.critical(place);
         let rungs = taken(&heard);
         println!(
             "row | {what} | {} {} | found {:.1} s after the fault | located {:.1} s later | rungs {} | {} {:.1} s after the fault",
@@ -260,19 +263,19 @@ impl Scene {
 
     /// Ends the fault and expects the end of the incident and the withdrawal of its callback.
     fn expect_recovery(&self, mend: impl FnOnce(&Scene) -> Outcome) -> Outcome {
-        let place = self.ear.place();
+        let place = self.subscriber.place();
         mend(self)?;
-        self.ear.expect("its end", place, HANDED_OVER_WITHIN, |h| h.is_event("incident_closed"))?;
-        self.ear.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+        self.subscriber.expect("its end", place, HANDED_OVER_WITHIN, |h| h.is_event("incident_closed"))?;
+        self.subscriber.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
         Ok(())
     }
 
     /// Expects that nothing is found or done and nobody is called.
     fn expect_no_alarm(&self, what: &str, make: impl FnOnce(&Scene) -> Outcome) -> Outcome {
-        let place = self.ear.place();
+        let place = self.subscriber.place();
         make(self)?;
         // Messages that were in progress may arrive first.
-        let found = self.ear.wait(place, calm(), |h| matches!(h.kind.as_str(), "event" | "callback"));
+        let found = self.subscriber.wait(place, calm(), |h| matches!(h.kind.as_str(), "event" | "callback"));
         must(found.is_none(), || format!("unexpected message: {}", field::brief(&found.unwrap())))?;
         let deeds = self.plan.effective_actions();
         must(
@@ -319,14 +322,14 @@ fn port(megabits: &str, words: &str) -> Outcome {
         plan.prefix = ["unshare", "--mount", "sh", "-c", &mount, "sh"].map(str::to_owned).into();
         plan
     })?;
-    let opened = s.ear.expect("the finding", 0, PATIENCE * 2, |h| h.is_event("incident_opened"))?;
+    let opened = s.subscriber.expect("the finding", 0, PATIENCE * 2, |h| h.is_event("incident_opened"))?;
     must(opened.text("/incident/fault_domain") == "link", || opened.json.to_string())?;
     must(opened.text("/incident/finding") == "short_rate", || opened.json.to_string())?;
     let told = format!("negotiated {words}, 200 Mbit/s were promised");
     must(opened.text("/why").contains(&told), || opened.json.to_string())?;
-    let requested = s.ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let requested = s.subscriber.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
     must(requested.text("/issues/0/code") == "speed.port", || requested.json.to_string())?;
-    must(taken(&s.ear.critical(0)).is_empty(), || "a remedy was taken for a slow port".into())?;
+    must(taken(&s.subscriber.critical(0)).is_empty(), || "a remedy was taken for a slow port".into())?;
     println!(
         "row | port at {words} under a higher promise | short_rate link | | located 0.0 s later | rungs none | handed over"
     );
@@ -659,7 +662,7 @@ fn broker_dead() -> Outcome {
     s.broker.borrow_mut().up(&s.world)?;
     let back = clock::wait_until(PATIENCE, || s.plan.count_in_trace("\"connected\":true") > 1);
     must(back, || "it does not reconnect to the broker".into())?;
-    must(s.ear.critical(0).is_empty(), || "an event or callback was sent afterwards".into())
+    must(s.subscriber.critical(0).is_empty(), || "an event or callback was sent afterwards".into())
 }
 
 /// Lets the backup carry traffic to all destinations.

@@ -2,7 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, print_duration, wan_is_up,
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must, print_duration, wan_is_up,
 };
 use crate::common::{agent_binary, field, repository_path};
 use libtest_mimic::Failed;
@@ -40,29 +40,29 @@ fn reloads(plan: &mut Plan, agent: u32, from: &str, to: &str) -> Outcome {
     Ok(())
 }
 
-fn opened(ear: &Ear, place: usize) -> usize {
-    ear.heard(place).iter().filter(|h| h.is_event("incident_opened")).count()
+fn opened(subscriber: &Subscriber, place: usize) -> usize {
+    subscriber.received(place).iter().filter(|h| h.is_event("incident_opened")).count()
 }
 
 fn reload() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let mut plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
     // A counted remedy, which must still be counted afterwards.
     world.wedge()?;
-    let healed = ear.expect("the repair", 0, PATIENCE, |h| {
+    let healed = subscriber.expect("the repair", 0, PATIENCE, |h| {
         h.is_event("incident_closed") && h.text("/why").contains("restart-interface")
     })?;
     world.silence_upstream()?;
-    let again = ear.expect("the outage", 0, PATIENCE, |h| {
+    let again = subscriber.expect("the outage", 0, PATIENCE, |h| {
         h.is_event("incident_updated") || (h.is_event("incident_opened") && h.id() > healed.id())
     })?;
-    let requested = ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let requested = subscriber.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
     let before = plan.status()?;
-    let place = ear.place();
+    let place = subscriber.place();
 
     // Another target, another area, and a key that only takes effect at a start.
     let changes = [
@@ -77,7 +77,7 @@ fn reload() -> Outcome {
     reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
     plan.expect_log("store.directory is taken at a start only")?;
     plan.expect_log("beginning anew with another configuration")?;
-    ear.expect("its birth", place, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
+    subscriber.expect("its birth", place, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
     print_duration("SIGHUP → connected with the other configuration", clock::since(at));
     let after = plan.status()?;
     must(plan.store().join("state.json").exists() && !Path::new("/run/elsewhere").exists(), || {
@@ -92,11 +92,11 @@ fn reload() -> Outcome {
         "the judge was not restarted".into()
     })?;
     world.restore_upstream()?;
-    let closed = ear.expect("the end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let closed = subscriber.expect("the end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/incident/id") == again.text("/incident/id"), || {
         "a different incident was closed".into()
     })?;
-    let withdrawn = ear.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    let withdrawn = subscriber.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     must(withdrawn.text("/callback_id") == requested.text("/callback_id"), || "a different callback".into())?;
     // The flight recorder contains the break, which happened before the reload.
     let recorded = &closed.json["recorder"];
@@ -106,7 +106,7 @@ fn reload() -> Outcome {
     must(withdrawn.text("/area") == "north-3/olt-7", || {
         "the withdrawal must have the area of the request".into()
     })?;
-    must(opened(&ear, place) == 0, || "the reload opened an incident".into())?;
+    must(opened(&subscriber, place) == 0, || "the reload opened an incident".into())?;
 
     // Reloading the same file changes nothing, even twice at once.
     let anew = || plan.log().matches("beginning anew").count();
@@ -122,20 +122,22 @@ fn reload() -> Outcome {
 fn summary() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let mut plan = Plan::new(&world, DEVICE);
     plan.configuration += "\n[telemetry]\nevery = \"5 min\"\n";
     let agent = plan.start(&world)?;
     plan.expect_line("up")?;
     broker.down()?;
-    let place = ear.place();
+    let place = subscriber.place();
     ask(&plan.socket(), &Request::Hasten)?;
     let running = || plan.status().ok().and_then(|s| s["running_ms"].as_u64()).unwrap_or(0);
     must(clock::wait_until(PATIENCE, || running() > 6 * 60_000), || format!("{} ms ran", running()))?;
     reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
     plan.expect_log("beginning anew with another configuration")?;
     broker.up(&world)?;
-    ear.expect("the summary", place, PATIENCE, |h| h.kind == "telemetry" && h.text("/id").ends_with("/T1"))?;
+    subscriber.expect("the summary", place, PATIENCE, |h| {
+        h.kind == "telemetry" && h.text("/id").ends_with("/T1")
+    })?;
     Ok(())
 }
 
@@ -177,12 +179,12 @@ fn refused() -> Outcome {
 fn wedged() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
     world.silence_upstream()?;
-    let opened_at = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let opened_at = subscriber.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     // A request of the lab makes the loop hang; the watchdog checks ten times a second.
     let mut socket = std::os::unix::net::UnixStream::connect(plan.socket())?;
     socket.write_all(b"{\"request\":\"wedge\"}\n")?;
@@ -195,14 +197,14 @@ fn wedged() -> Outcome {
     must(status.signal() == Some(6), || format!("it ended with {status}"))?;
     plan.expect_log("the loop has not turned for 1.2 s: ending at once")?;
     // As procd would.
-    let place = ear.place();
+    let place = subscriber.place();
     let _agent = plan.start(&world)?;
     plan.expect_log("the process died unasked")?;
     plan.expect_line("down")?;
     world.restore_upstream()?;
-    let closed = ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let closed = subscriber.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/incident/id") == opened_at.text("/incident/id"), || "another incident".into())?;
-    must(opened(&ear, 0) == 1, || "the crash opened another incident".into())
+    must(opened(&subscriber, 0) == 1, || "the crash opened another incident".into())
 }
 
 /// A plan for the driver `openwrt`, with a stand-in `ubus` whose netifd owns the world's WAN.
@@ -242,7 +244,7 @@ fn ubus(world: &World, plan: &Plan, method: &str) -> Outcome {
 fn openwrt() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let (plan, folder) = on_openwrt(&world)?;
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
@@ -251,11 +253,11 @@ fn openwrt() -> Outcome {
 
     // A wedged interface: the renewal has no effect, then the interface is restarted.
     world.wedge()?;
-    let place = ear.place();
-    let closed = ear.expect("the repair", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let place = subscriber.place();
+    let closed = subscriber.expect("the repair", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/why").contains("healed by restart-interface"), || closed.text("/why").into())?;
-    let remedies: Vec<String> = ear
-        .heard(0)
+    let remedies: Vec<String> = subscriber
+        .received(0)
         .iter()
         .filter(|h| h.is_event("remedy_ended"))
         .map(|h| format!("{} {}", h.text("/remedy/name"), h.text("/remedy/outcome")))
@@ -265,23 +267,24 @@ fn openwrt() -> Outcome {
     plan.expect_incident_end()?;
 
     // A pulled cable: nothing is tried, and the line comes back with the cable.
-    let (place, begun) = (ear.place(), ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count());
+    let (place, begun) =
+        (subscriber.place(), subscriber.received(0).iter().filter(|h| h.is_event("remedy_begun")).count());
     world.cut_carrier()?;
-    ear.expect("the cable's incident", place, PATIENCE, |h| {
+    subscriber.expect("the cable's incident", place, PATIENCE, |h| {
         h.is_event("incident_opened") && h.text("/incident/fault_domain") == "link"
     })?;
     world.restore_carrier()?;
-    ear.expect("its end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-    let tried = ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count();
+    subscriber.expect("its end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let tried = subscriber.received(0).iter().filter(|h| h.is_event("remedy_begun")).count();
     must(tried == begun, || "a remedy was tried for a pulled cable".into())?;
     plan.expect_incident_end()?;
 
     // Silent loss beyond the gateway: no remedy helps, a callback is requested and then withdrawn.
-    let place = ear.place();
+    let place = subscriber.place();
     world.silence_upstream()?;
-    ear.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
+    subscriber.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
     world.restore_upstream()?;
-    ear.expect("its withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    subscriber.expect("its withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     let log = plan.log();
     must(!log.contains("netifd does not tell"), || "netifd did not answer".into())?;
     // One `ubus listen`, which ends with the daemon.
@@ -299,14 +302,14 @@ fn by_hand() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
     world.set_backup(true)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let (plan, folder) = on_openwrt(&world)?;
     let _agent = plan.start(&world)?;
     plan.expect_line("up")?;
     let calls = || field::read(&folder.join("calls"));
     let at = clock::uptime();
     ubus(&world, &plan, "down")?;
-    ear.expect("what is known of it", 0, PATIENCE, |h| {
+    subscriber.expect("what is known of it", 0, PATIENCE, |h| {
         h.is_event("incident_updated") && h.text("/why").contains("somebody took the interface down")
     })?;
     print_duration("taken down by hand → told", clock::since(at));
@@ -314,7 +317,7 @@ fn by_hand() -> Outcome {
     std::thread::sleep(Duration::from_secs(16));
     must(!wan_is_up(), || "the interface was taken up although somebody took it down".into())?;
     must(!calls().lines().any(|line| line.ends_with(" up")), || "`up` was sent".into())?;
-    for h in ear.critical(0) {
+    for h in subscriber.critical(0) {
         must(h.kind != "callback" && !h.is_event("remedy_begun"), || field::brief(&h))?;
     }
     let shown = Command::new(agent_binary()).args(["status", "--socket"]).arg(plan.socket()).output()?;
@@ -322,6 +325,6 @@ fn by_hand() -> Outcome {
     must(shown.contains("netifd: wan was taken down by somebody"), || shown.clone())?;
     // Neither a reload of the network nor one of the daemon brings it up again.
     ubus(&world, &plan, "up")?;
-    ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
     plan.expect_line("up")
 }

@@ -7,7 +7,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, must, print_duration, read,
+    Mosquitto, MqttMessage, Outcome, PATIENCE, Plan, Subscriber, Test, brief, build, must, print_duration,
+    read,
 };
 use crate::common::{field, proof};
 use libtest_mimic::Failed;
@@ -89,7 +90,7 @@ fn plan(world: &World, device: &str) -> Plan {
 fn kills() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let _platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut histogram: BTreeMap<(Broker, Phase), u32> = BTreeMap::new();
@@ -98,11 +99,11 @@ fn kills() -> Outcome {
     for round in 0..rounds() {
         for (kind, away) in [Broker::Down, Broker::Frozen, Broker::Up].into_iter().enumerate() {
             let devices: Vec<String> = (0..AGENTS).map(|n| format!("gw-{round}{kind}{n}")).collect();
-            let (deaths, place) = round_of(&world, &mut broker, &ear, away, &devices, &mut random)?;
+            let (deaths, place) = round_of(&world, &mut broker, &subscriber, away, &devices, &mut random)?;
             for (device, death) in devices.iter().zip(&deaths) {
                 *histogram.entry((away, death.phase)).or_default() += 1;
-                let came: Vec<Heard> =
-                    ear.critical(place).into_iter().filter(|h| h.device == *device).collect();
+                let came: Vec<MqttMessage> =
+                    subscriber.critical(place).into_iter().filter(|h| h.device == *device).collect();
                 resent += u32::from(twice(&came));
                 judge(&came, death).map_err(|why| {
                     let all: String = came.iter().map(|h| format!("\n  {}", brief(h))).collect();
@@ -137,19 +138,19 @@ fn kills() -> Outcome {
 fn round_of(
     world: &World,
     broker: &mut Mosquitto,
-    ear: &Ear,
+    subscriber: &Subscriber,
     away: Broker,
     devices: &[String],
     random: &mut fastrand::Rng,
 ) -> Result<(Vec<Death>, usize), Failed> {
-    let place = ear.place();
+    let place = subscriber.place();
     let plans: Vec<Plan> = devices.iter().map(|device| plan(world, device)).collect();
     let mut lives: Vec<Option<Process>> = Vec::new();
     for plan in &plans {
         lives.push(Some(plan.start(world)?));
     }
     for device in devices {
-        ear.expect("the line's state", place, PATIENCE, |h| {
+        subscriber.expect("the line's state", place, PATIENCE, |h| {
             h.device == *device && h.kind == "state" && h.text("/line") == "up"
         })?;
     }
@@ -219,13 +220,13 @@ fn round_of(
         broker.up(world)?;
     }
     for device in devices {
-        ear.expect(&format!("the callback of {device}"), place, PATIENCE * 2, |h| {
+        subscriber.expect(&format!("the callback of {device}"), place, PATIENCE * 2, |h| {
             h.device == *device && h.is_callback("requested")
         })?;
     }
     world.restore_upstream()?;
     for device in devices {
-        ear.expect(&format!("the withdrawal of {device}"), place, PATIENCE * 2, |h| {
+        subscriber.expect(&format!("the withdrawal of {device}"), place, PATIENCE * 2, |h| {
             h.device == *device && h.is_callback("withdrawn")
         })?;
     }
@@ -234,7 +235,7 @@ fn round_of(
         must(life.stop(PATIENCE), || "an agent does not end".into())?;
     }
     for device in devices {
-        ear.expect("the goodbye", place, PATIENCE, |h| {
+        subscriber.expect("the goodbye", place, PATIENCE, |h| {
             h.device == *device && h.kind == "state" && h.text("/reason") == "stopped"
         })?;
     }
@@ -320,16 +321,16 @@ fn death(plan: &Plan, at: Duration, away: Broker) -> Result<Death, Failed> {
 }
 
 /// Whether an id came more than once.
-fn twice(came: &[Heard]) -> bool {
-    let distinct: BTreeSet<&str> = came.iter().map(Heard::id).collect();
+fn twice(came: &[MqttMessage]) -> bool {
+    let distinct: BTreeSet<&str> = came.iter().map(MqttMessage::id).collect();
     distinct.len() < came.len()
 }
 
 /// What the platform got of one device must be one whole story.
-fn judge(came: &[Heard], death: &Death) -> Outcome {
+fn judge(came: &[MqttMessage], death: &Death) -> Outcome {
     // In effect: each id counts once, where it came first.
     let mut known = BTreeSet::new();
-    let once: Vec<&Heard> = came.iter().filter(|h| known.insert(h.id().to_owned())).collect();
+    let once: Vec<&MqttMessage> = came.iter().filter(|h| known.insert(h.id().to_owned())).collect();
     for h in came {
         let first = once.iter().find(|f| f.id() == h.id()).unwrap();
         let same = |a: &Value, b: &Value| {

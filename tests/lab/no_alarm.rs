@@ -3,7 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, exec, must, sysctl};
+use crate::common::field::{
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, brief, build, exec, must, sysctl,
+};
 use crate::common::{field, proof};
 use libtest_mimic::Failed;
 use linekeeper_lab::clock;
@@ -35,7 +37,7 @@ fn condition_duration() -> Duration {
 
 struct Scene {
     _agent: Process,
-    ear: Ear,
+    subscriber: Subscriber,
     _broker: Mosquitto,
     plan: Plan,
     world: World,
@@ -44,13 +46,13 @@ struct Scene {
 fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(Plan::new(&world, "gw-0001"));
     let agent = plan.start(&world)?;
-    ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    subscriber.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     // Some rotations of the targets, so that round-trip times are known and the timeouts short.
     clock::wait_until(PATIENCE, || plan.count_in_trace("echo_answered") >= 8);
-    Ok(Scene { _agent: agent, ear, _broker: broker, plan, world })
+    Ok(Scene { _agent: agent, subscriber, _broker: broker, plan, world })
 }
 
 impl Scene {
@@ -59,13 +61,14 @@ impl Scene {
         // A suspicion at the end of the condition is decided within the patience and one round.
         std::thread::sleep(Duration::from_secs(4));
         self.plan.expect_line("up")?;
-        let critical = self.ear.critical(0);
+        let critical = self.subscriber.critical(0);
         must(critical.is_empty(), || {
             format!("the platform received {:?}", critical.iter().map(brief).collect::<Vec<_>>())
         })?;
         let deeds = self.plan.effective_actions();
         must(deeds.is_empty(), || format!("the agent did {deeds:?}"))?;
-        let down = self.ear.heard(0).into_iter().find(|h| h.kind == "state" && h.text("/line") == "down");
+        let down =
+            self.subscriber.received(0).into_iter().find(|h| h.kind == "state" && h.text("/line") == "down");
         must(down.is_none(), || "the line was reported as down".into())?;
         println!(
             "{} echoes answered, {} lost, {} breaks counted, {} vetoes, slowest {} ms",

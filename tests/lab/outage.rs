@@ -4,7 +4,8 @@
 
 use crate::common::field;
 use crate::common::field::{
-    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, print_duration, retained_state, state_becomes,
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must, print_duration, retained_state,
+    state_becomes,
 };
 use linekeeper_lab::clock;
 use linekeeper_lab::platform::{Platform, Receipts};
@@ -36,7 +37,7 @@ const DEVICE: &str = "gw-0001";
 struct Scene {
     agent: linekeeper_lab::world::Process,
     platform: Platform,
-    ear: Ear,
+    subscriber: Subscriber,
     _broker: Mosquitto,
     plan: Plan,
     world: World,
@@ -46,22 +47,22 @@ struct Scene {
 fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, libtest_mimic::Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let plan = plan(Plan::new(&world, DEVICE));
     let agent = plan.start(&world)?;
-    ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
-    Ok(Scene { agent, platform, ear, _broker: broker, plan, world })
+    subscriber.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    Ok(Scene { agent, platform, subscriber, _broker: broker, plan, world })
 }
 
 fn upstream() -> Outcome {
     let s = scene(|plan| plan)?;
     // Two breaks: the first opens an incident, the second reopens it.
     for (n, name) in ["incident_opened", "incident_updated"].into_iter().enumerate() {
-        let place = s.ear.place();
+        let place = s.subscriber.place();
         let at = clock::uptime();
         s.world.silence_upstream()?;
-        let opened = s.ear.expect(name, place, OPENED_WITHIN, |h| h.is_event(name))?;
+        let opened = s.subscriber.expect(name, place, OPENED_WITHIN, |h| h.is_event(name))?;
         print_duration(
             &format!("silence beyond the gateway {} → reported", n + 1),
             opened.at.saturating_sub(at),
@@ -76,8 +77,9 @@ fn upstream() -> Outcome {
         })?;
         let at = clock::uptime();
         s.world.restore_upstream()?;
-        let closed =
-            s.ear.expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
+        let closed = s
+            .subscriber
+            .expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
         print_duration("its end → reported", closed.at.saturating_sub(at));
         must(closed.text("/incident/id") == opened.text("/incident/id"), || {
             "another incident was closed".into()
@@ -95,45 +97,52 @@ fn upstream() -> Outcome {
 
 fn carrier() -> Outcome {
     let s = scene(|plan| plan)?;
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     let at = clock::uptime();
     s.world.cut_carrier()?;
-    let opened = s.ear.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
+    let opened =
+        s.subscriber.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
     print_duration("carrier lost → reported", opened.at.saturating_sub(at));
     must(opened.text("/incident/fault_domain") == "link", || format!("{}", opened.json["incident"]))?;
     let at = clock::uptime();
     s.world.restore_carrier()?;
-    let closed = s.ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let closed =
+        s.subscriber.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     print_duration("cable back → reported", closed.at.saturating_sub(at));
     Ok(())
 }
 
 fn wedge() -> Outcome {
     let s = scene(|plan| plan)?;
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     let at = clock::uptime();
     s.world.wedge()?;
-    let closed = s.ear.expect("incident_closed", place, HEALED_WITHIN, |h| h.is_event("incident_closed"))?;
+    let closed =
+        s.subscriber.expect("incident_closed", place, HEALED_WITHIN, |h| h.is_event("incident_closed"))?;
     print_duration("interface wedged → line back", closed.at.saturating_sub(at));
     must(s.world.has_lease(), || "reported as healed, but the gateway has no lease".into())?;
-    let healed = s.ear.expect("remedy_ended", place, PATIENCE, |h| {
+    let healed = s.subscriber.expect("remedy_ended", place, PATIENCE, |h| {
         h.is_event("remedy_ended") && h.text("/remedy/outcome") == "healed"
     })?;
     must(healed.text("/remedy/name") == "restart-interface", || {
         format!("healed by {}", healed.json["remedy"])
     })?;
-    let opened = s.ear.expect("incident_opened", place, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let opened =
+        s.subscriber.expect("incident_opened", place, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(opened.text("/incident/fault_domain") == "access", || format!("{}", opened.json["incident"]))?;
     // The incident is over, so no callback can follow.
-    must(s.ear.critical(place).iter().all(|h| h.kind != "callback"), || "a callback was requested".into())
+    must(s.subscriber.critical(place).iter().all(|h| h.kind != "callback"), || {
+        "a callback was requested".into()
+    })
 }
 
 fn dead_access() -> Outcome {
     let mut s = scene(|plan| plan)?;
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     s.world.silence_access()?;
-    let requested =
-        s.ear.expect("the callback", place, Duration::from_secs(60), |h| h.is_callback("requested"))?;
+    let requested = s
+        .subscriber
+        .expect("the callback", place, Duration::from_secs(60), |h| h.is_callback("requested"))?;
     let id = requested.text("/callback_id").to_owned();
     let incident = requested.text("/incident_id").to_owned();
     let facts = requested.json["evidence"]["facts"].as_array().cloned().unwrap_or_default();
@@ -159,17 +168,19 @@ fn dead_access() -> Outcome {
     must(requested.text("/issues/0/description").contains("restarted the interface once"), || {
         format!("the sentence for the customer: {}", requested.text("/issues/0/description"))
     })?;
-    let received = s.ear.expect("its receipt's echo", place, PATIENCE, |h| h.is_callback("received"))?;
+    let received =
+        s.subscriber.expect("its receipt's echo", place, PATIENCE, |h| h.is_callback("received"))?;
     must(received.text("/callback_id") == id, || "another callback was received".into())?;
     must(received.at > requested.at, || "received before the request".into())?;
     state_becomes(&s.world, DEVICE, "down", |v| {
         v["line"] == "down" && v["online"] == true && v["incident_id"] == json!(incident)
     })?;
     s.world.restore_access()?;
-    let withdrawn = s.ear.expect("withdrawn", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    let withdrawn = s.subscriber.expect("withdrawn", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     must(withdrawn.text("/callback_id") == id, || "another callback was withdrawn".into())?;
     must(withdrawn.json["resolution"]["state"] == "resolved", || withdrawn.json["resolution"].to_string())?;
-    let callbacks: Vec<_> = s.ear.heard(place).into_iter().filter(|h| h.kind == "callback").collect();
+    let callbacks: Vec<_> =
+        s.subscriber.received(place).into_iter().filter(|h| h.kind == "callback").collect();
     let requests = callbacks.iter().filter(|h| h.is_callback("requested")).count();
     must(requests == 1 && callbacks.iter().all(|h| h.text("/callback_id") == id), || {
         format!("not exactly one request: {:?}", callbacks.iter().map(field::brief).collect::<Vec<_>>())
@@ -205,16 +216,16 @@ fn dead_access() -> Outcome {
 fn unreceipted() -> Outcome {
     let s = scene(|plan| plan.edit("after = \"8 s\"", "after = \"0 s\""))?;
     s.platform.answer_with(Receipts::Silent);
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     s.world.silence_upstream()?;
-    let first = s.ear.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
-    let after = s.ear.place();
-    let again = s.ear.expect("the second request", after, PATIENCE, |h| h.is_callback("requested"))?;
+    let first = s.subscriber.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
+    let after = s.subscriber.place();
+    let again = s.subscriber.expect("the second request", after, PATIENCE, |h| h.is_callback("requested"))?;
     must(again.id() == first.id() && again.json["callback_id"] == first.json["callback_id"], || {
         format!("requested again under another id: {} and {}", first.id(), again.id())
     })?;
     print_duration("no receipt → requested again", again.at.saturating_sub(first.at));
     s.platform.answer_with(Receipts::Received);
-    s.ear.expect("received", after, PATIENCE, |h| h.is_callback("received"))?;
+    s.subscriber.expect("received", after, PATIENCE, |h| h.is_callback("received"))?;
     Ok(())
 }

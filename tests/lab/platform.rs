@@ -4,7 +4,8 @@
 
 use crate::common::agent_binary;
 use crate::common::field::{
-    Ear, Heard, KEPT, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, print_duration,
+    KEPT, Mosquitto, MqttMessage, Outcome, PATIENCE, Plan, Subscriber, Test, build, exec, must,
+    print_duration,
 };
 use libtest_mimic::Failed;
 use linekeeper::act::mqtt::command::digits;
@@ -67,24 +68,24 @@ fn publish(world: &World, topic: &str, payload: &str, more: &[&str]) -> Outcome 
     exec(world, Host::Platform, &words).map(|_| ())
 }
 
-fn is_result(h: &Heard, id: &str, state: &str) -> bool {
+fn is_result(h: &MqttMessage, id: &str, state: &str) -> bool {
     h.kind == "command/result" && h.text("/command_id") == id && h.text("/state") == state
 }
 
-fn result(ear: &Ear, id: &str, state: &str) -> Result<Heard, Failed> {
-    ear.expect(&format!("{id} {state}"), 0, PATIENCE, |h| is_result(h, id, state))
+fn result(subscriber: &Subscriber, id: &str, state: &str) -> Result<MqttMessage, Failed> {
+    subscriber.expect(&format!("{id} {state}"), 0, PATIENCE, |h| is_result(h, id, state))
 }
 
 fn commands() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let order = |payload: &Value, more: &[&str]| publish(&world, "command", &payload.to_string(), more);
     order(&json!({ "id": "RETAINED", "command": "check" }), &["-r"])?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
-    let refused = result(&ear, "RETAINED", "refused")?;
+    let refused = result(&subscriber, "RETAINED", "refused")?;
     must(refused.text("/reason") == "retained", || refused.json.to_string())?;
     publish(&world, "command", "", &["-r"])?;
 
@@ -93,7 +94,7 @@ fn commands() -> Outcome {
         &json!({ "schema": "linekeeper.command.v1", "id": "C1", "command": "check", "new_field": 1 }),
         &["-D", "publish", "correlation-data", "ask-7"],
     )?;
-    let done = result(&ear, "C1", "done")?;
+    let done = result(&subscriber, "C1", "done")?;
     print_duration("a check, from mosquitto_pub to its answer at mosquitto_sub", done.at.saturating_sub(at));
     must(done.json["result"]["line"] == "up", || done.json.to_string())?;
     must(done.text("/correlation") == digits(b"ask-7"), || done.json.to_string())?;
@@ -123,8 +124,8 @@ fn commands() -> Outcome {
         sub.map_err(|_| "mosquitto_sub panicked")??
     };
     must(seen.trim() == "ask-8", || format!("the correlation data is {seen:?}"))?;
-    let ids: std::collections::BTreeSet<String> = ear
-        .heard(0)
+    let ids: std::collections::BTreeSet<String> = subscriber
+        .received(0)
         .iter()
         .filter(|h| h.kind == "command/result" && h.text("/command_id") == "C1")
         .map(|h| h.id().to_owned())
@@ -156,7 +157,7 @@ fn commands() -> Outcome {
         ("S2", "refused", "bad_signature"),
         ("S3", "refused", "bad_signature"),
     ] {
-        let said = result(&ear, id, state)?;
+        let said = result(&subscriber, id, state)?;
         must(said.text("/reason") == reason, || said.json.to_string())?;
         println!("{id}: {state}, {reason}: {}", said.text("/detail"));
     }
@@ -173,12 +174,12 @@ fn commands() -> Outcome {
     good["expires"] = expires.into();
     order(&good, &[])?;
     for state in ["accepted", "started", "done"] {
-        result(&ear, "S4", state)?;
+        result(&subscriber, "S4", state)?;
     }
-    let done = result(&ear, "S4", "done")?;
+    let done = result(&subscriber, "S4", "done")?;
     must(done.text("/outcome") == "ok", || done.json.to_string())?;
     println!("S4: {}", done.text("/detail"));
-    let events = ear.critical(0);
+    let events = subscriber.critical(0);
     must(events.is_empty(), || {
         format!("a commanded remedy on a working line must cause no event: {events:?}")
     })?;
@@ -188,11 +189,11 @@ fn commands() -> Outcome {
 fn outage_and_reboot() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
-    ear.expect("birth", 0, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
+    subscriber.expect("birth", 0, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
     world.silence_upstream()?;
     plan.expect_line("down")?;
     // Its connections ended with the broker, but its sessions did not: from now on the broker stores messages for it.
@@ -205,8 +206,8 @@ fn outage_and_reboot() -> Outcome {
     let stale = json!({ "id": "STALE", "command": "check", "issued": past, "expires": past });
     publish(&world, "command", &stale.to_string(), &[])?;
     world.restore_upstream()?;
-    result(&ear, "HELD", "done")?;
-    result(&ear, "STALE", "expired")?;
+    result(&subscriber, "HELD", "done")?;
+    result(&subscriber, "STALE", "expired")?;
     plan.expect_incident_end()?;
 
     let wall = linekeeper::clock::Clock::start(None).wall();
@@ -219,7 +220,7 @@ fn outage_and_reboot() -> Outcome {
     publish(&world, "command", &reboot.to_string(), &[])?;
     let marker = Path::new(KEPT).join("rebooted");
     must(clock::wait_until(PATIENCE, || marker.exists()), || "the gateway was not rebooted".into())?;
-    let started = result(&ear, "B1", "started")?;
+    let started = result(&subscriber, "B1", "started")?;
     // The reboot: the process ends, and the next one has another boot id.
     agent.kill();
     fs::remove_file(&marker)?;
@@ -229,13 +230,13 @@ fn outage_and_reboot() -> Outcome {
     let status = std::process::Command::new(bind[0]).args(&bind[1..]).status()?;
     must(status.success(), || "the boot id cannot be changed here".into())?;
     let mut agent = plan.start(&world)?;
-    let done = result(&ear, "B1", "done")?;
+    let done = result(&subscriber, "B1", "done")?;
     must(done.text("/outcome") == "ok", || done.json.to_string())?;
     must(done.text("/started_boot_id") == started.text("/time/boot_id"), || done.json.to_string())?;
     must(done.text("/time/boot_id") == "11111111-2222-3333-4444-555555555555", || done.json.to_string())?;
-    let place = ear.place();
+    let place = subscriber.place();
     publish(&world, "command", &reboot.to_string(), &[])?;
-    let again = ear.expect("the same answer", place, PATIENCE, |h| is_result(h, "B1", "done"))?;
+    let again = subscriber.expect("the same answer", place, PATIENCE, |h| is_result(h, "B1", "done"))?;
     must(again.id() == done.id(), || "a different result".into())?;
     must(!marker.exists(), || "one command rebooted the gateway twice".into())?;
     must(agent.stop(PATIENCE), || "it does not end".into())
@@ -246,9 +247,14 @@ fn desire(world: &World, version: &str, config: Value) -> Outcome {
     publish(world, "config/desired", &desired.to_string(), &["-r"])
 }
 
-fn reported(ear: &Ear, place: usize, version: &str, state: &str) -> Result<Heard, Failed> {
+fn reported(
+    subscriber: &Subscriber,
+    place: usize,
+    version: &str,
+    state: &str,
+) -> Result<MqttMessage, Failed> {
     let words = format!("the report that {version} is {state}");
-    ear.expect(&words, place, PATIENCE * 2, |h| {
+    subscriber.expect(&words, place, PATIENCE * 2, |h| {
         h.kind == "config/reported" && h.text("/desired") == version && h.text("/state") == state
     })
 }
@@ -256,11 +262,11 @@ fn reported(ear: &Ear, place: usize, version: &str, state: &str) -> Result<Heard
 fn in_part() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
-    ear.expect("the first report", 0, PATIENCE, |h| {
+    subscriber.expect("the first report", 0, PATIENCE, |h| {
         h.kind == "config/reported" && h.text("/state") == "local"
     })?;
     let at = clock::uptime();
@@ -275,7 +281,7 @@ fn in_part() -> Outcome {
             "moon": { "phase": "full" },
         }),
     )?;
-    let applied = reported(&ear, 0, "v1", "applied")?;
+    let applied = reported(&subscriber, 0, "v1", "applied")?;
     print_duration("desired → kept after a broker connection and an echo", applied.at.saturating_sub(at));
     must(applied.text("/version") == "v1", || applied.json.to_string())?;
     let keys: Vec<&str> =
@@ -287,11 +293,11 @@ fn in_part() -> Outcome {
     plan.expect_line("up")?;
     // In force: the new customer reference is in the next callback, also after a restart.
     for life in ["this", "the next"] {
-        let place = ear.place();
+        let place = subscriber.place();
         let words = ["callback", "--reason", life, "--socket"];
         let out = std::process::Command::new(agent_binary()).args(words).arg(plan.socket()).output()?;
         must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
-        let callback = ear.wait(place, PATIENCE, |h| h.kind == "callback");
+        let callback = subscriber.wait(place, PATIENCE, |h| h.kind == "callback");
         if let Some(callback) = callback {
             must(callback.text("/customer_id") == "CUST2002", || callback.json.to_string())?;
         }
@@ -304,18 +310,18 @@ fn in_part() -> Outcome {
     // The retained message arrives again with each connection and changes nothing.
     must(plan.log().matches("goes on trial").count() == 1, || "it was tried again".into())?;
     // A configuration without any valid key.
-    let place = ear.place();
+    let place = subscriber.place();
     desire(&world, "v2", json!({ "store": { "directory": "/tmp" } }))?;
-    let refused = reported(&ear, place, "v2", "refused")?;
+    let refused = reported(&subscriber, place, "v2", "refused")?;
     must(refused.text("/version") == "v1", || format!("v1 stays in force: {}", refused.json))?;
     publish(&world, "config/desired", "this is no JSON", &["-r"])?;
-    ear.expect("a refusal", place, PATIENCE, |h| {
+    subscriber.expect("a refusal", place, PATIENCE, |h| {
         h.kind == "config/reported" && h.text("/reason").contains("not an object")
     })?;
     // The platform withdraws its configuration.
-    let place = ear.place();
+    let place = subscriber.place();
     publish(&world, "config/desired", "", &["-r"])?;
-    ear.expect("the gateway's own", place, PATIENCE * 2, |h| {
+    subscriber.expect("the gateway's own", place, PATIENCE * 2, |h| {
         h.kind == "config/reported" && h.text("/state") == "local" && h.json["version"].is_null()
     })?;
     must(agent.stop(PATIENCE), || "it does not end".into())
@@ -324,12 +330,12 @@ fn in_part() -> Outcome {
 fn cut_off() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
     desire(&world, "good", json!({ "outage": { "patience": "1 s" } }))?;
-    reported(&ear, 0, "good", "applied")?;
+    reported(&subscriber, 0, "good", "applied")?;
     for (version, config, word) in [
         ("no-broker", json!({ "mqtt": { "broker": "mqtt://192.0.2.99" } }), "the broker was not reached"),
         (
@@ -339,10 +345,10 @@ fn cut_off() -> Outcome {
         ),
         ("no-line", json!({ "line": { "device": "nosuch0" } }), "no echo came back"),
     ] {
-        let place = ear.place();
+        let place = subscriber.place();
         let at = clock::uptime();
         desire(&world, version, config)?;
-        let returned = reported(&ear, place, version, "returned")?;
+        let returned = reported(&subscriber, place, version, "returned")?;
         let took = returned.at.saturating_sub(at);
         print_duration(&format!("{version}: desired → returned and reported"), took);
         println!("{version}: {}", returned.text("/reason"));
@@ -350,26 +356,28 @@ fn cut_off() -> Outcome {
         must(returned.text("/version") == "good", || format!("the last good one: {}", returned.json))?;
         must(took >= WITHIN && took < WITHIN + PATIENCE, || format!("it took {took:?}"))?;
         plan.expect_line("up")?;
-        let place = ear.place();
+        let place = subscriber.place();
         publish(
             &world,
             "command",
             &json!({ "id": format!("after-{version}"), "command": "check" }).to_string(),
             &[],
         )?;
-        ear.expect("it still obeys", place, PATIENCE, |h| is_result(h, &format!("after-{version}"), "done"))?;
+        subscriber.expect("it still obeys", place, PATIENCE, |h| {
+            is_result(h, &format!("after-{version}"), "done")
+        })?;
     }
     let harm: Vec<Value> =
         plan.effective_actions().into_iter().filter(|d| d["action"]["do"] == "repair").collect();
     must(harm.is_empty(), || format!("remedies were taken during the trial: {harm:?}"))?;
-    let calls = ear.heard(0).iter().filter(|h| h.kind == "callback").count();
+    let calls = subscriber.received(0).iter().filter(|h| h.kind == "callback").count();
     must(calls == 0, || format!("{calls} callbacks about a configuration"))?;
     // A rolled back configuration is not tried again after a reconnect or a restart.
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     let trials = plan.log().matches("goes on trial").count();
-    let place = ear.place();
+    let place = subscriber.place();
     agent = plan.start(&world)?;
-    reported(&ear, place, "no-line", "returned")?;
+    reported(&subscriber, place, "no-line", "returned")?;
     plan.expect_line("up")?;
     must(plan.log().matches("goes on trial").count() == trials, || "it was tried again".into())?;
     must(agent.stop(PATIENCE), || "it does not end".into())
@@ -378,7 +386,7 @@ fn cut_off() -> Outcome {
 fn death() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
@@ -386,7 +394,7 @@ fn death() -> Outcome {
     plan.expect_log("beginning anew with another configuration")?;
     agent.kill();
     let mut agent = plan.start(&world)?;
-    let returned = reported(&ear, 0, "deadly", "returned")?;
+    let returned = reported(&subscriber, 0, "deadly", "returned")?;
     must(returned.text("/reason").contains("ended while it was on trial"), || returned.json.to_string())?;
     must(returned.json["version"].is_null(), || returned.json.to_string())?;
     must(agent.stop(PATIENCE), || "it does not end".into())

@@ -6,7 +6,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::agent_binary;
-use crate::common::field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must};
+use crate::common::field::{Mosquitto, MqttMessage, Outcome, PATIENCE, Plan, Subscriber, Test, build, must};
 use crate::common::line::{Customer, Kind, mbit};
 use libtest_mimic::Failed;
 use linekeeper::run::socket::{Request, ask};
@@ -40,7 +40,7 @@ const SPOILT: usize = 3;
 
 struct Scene {
     agent: Option<Process>,
-    ear: Ear,
+    subscriber: Subscriber,
     _platform: Platform,
     _broker: Mosquitto,
     _servers: Vec<Process>,
@@ -71,14 +71,14 @@ fn serve(world: &World, host: Host) -> Result<Process, Failed> {
 fn scene(hosts: &[Host], plan: impl FnOnce(&World) -> Plan) -> Result<Scene, Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let servers = hosts.iter().map(|host| serve(&world, *host)).collect::<Result<_, _>>()?;
     let plan = plan(&world);
     let agent = Some(plan.start(&world)?);
-    ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    subscriber.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     let world = Arc::new(world);
-    Ok(Scene { agent, ear, _platform: platform, _broker: broker, _servers: servers, plan, world })
+    Ok(Scene { agent, subscriber, _platform: platform, _broker: broker, _servers: servers, plan, world })
 }
 
 impl Scene {
@@ -108,34 +108,34 @@ impl Scene {
         &self,
         what: &str,
         most: usize,
-        wanted: impl Fn(&Heard) -> bool,
-    ) -> Result<(usize, Heard), Failed> {
+        wanted: impl Fn(&MqttMessage) -> bool,
+    ) -> Result<(usize, MqttMessage), Failed> {
         for n in 1..=most {
             self.test()?;
             // The messages after a test arrive within milliseconds.
-            if let Some(heard) = self.ear.wait(0, Duration::from_millis(500), &wanted) {
+            if let Some(heard) = self.subscriber.wait(0, Duration::from_millis(500), &wanted) {
                 return Ok((n, heard));
             }
         }
-        self.ear.expect(what, 0, Duration::from_secs(5), wanted).map(|heard| (most, heard))
+        self.subscriber.expect(what, 0, Duration::from_secs(5), wanted).map(|heard| (most, heard))
     }
 
     fn promise(&self) -> Result<Value, Failed> {
         Ok(self.plan.status()?["status"]["promise"].clone())
     }
 
-    fn speed_callbacks(&self) -> Vec<Heard> {
-        let mut all = self.ear.critical(0);
+    fn speed_callbacks(&self) -> Vec<MqttMessage> {
+        let mut all = self.subscriber.critical(0);
         all.retain(|h| h.kind == "callback" && h.text("/trigger/name") == "speed");
         all
     }
 
     fn events(&self, name: &str) -> usize {
-        self.ear.critical(0).iter().filter(|h| h.is_event(name)).count()
+        self.subscriber.critical(0).iter().filter(|h| h.is_event(name)).count()
     }
 }
 
-fn facts(callback: &Heard) -> Vec<(String, String, String)> {
+fn facts(callback: &MqttMessage) -> Vec<(String, String, String)> {
     let facts = callback.json["evidence"]["facts"].as_array().cloned().unwrap_or_default();
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     facts.iter().map(|f| (text(&f["name"]), text(&f["subject"]), text(&f["detail"]))).collect()
@@ -176,7 +176,7 @@ fn short_and_back() -> Outcome {
     let n = samples.len();
     must(hours.starts_with(&format!("18 to 24 h: {n} of {n}")), || hours.clone())?;
     must(samples.iter().all(|s| s["at"].is_string()), || format!("a sample without its time: {samples:?}"))?;
-    s.ear.expect("its receipt", 0, PATIENCE, |h| h.is_callback("received"))?;
+    s.subscriber.expect("its receipt", 0, PATIENCE, |h| h.is_callback("received"))?;
     let promise = s.promise()?;
     must(promise["directions"][0]["verdict"]["verdict"] == "broken", || promise.to_string())?;
     must(promise["incident"]["finding"] == "short_rate", || promise.to_string())?;
@@ -325,13 +325,13 @@ fn port() -> Outcome {
         plan.prefix.extend(["unshare", "--mount", "sh", "-c", mount, "sh"].map(str::to_owned));
         plan
     })?;
-    let opened = s.ear.expect("the finding", 0, PATIENCE * 2, |h| h.is_event("incident_opened"))?;
+    let opened = s.subscriber.expect("the finding", 0, PATIENCE * 2, |h| h.is_event("incident_opened"))?;
     println!("{}", opened.text("/why"));
     must(opened.text("/incident/fault_domain") == "link", || opened.json.to_string())?;
     must(opened.text("/why").contains("negotiated 10 Gbit/s, 20 Gbit/s were promised"), || {
         opened.json.to_string()
     })?;
-    let requested = s.ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let requested = s.subscriber.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
     must(requested.text("/issues/0/code") == "speed.port", || requested.json.to_string())?;
     let promise = s.promise()?;
     must(promise["port"] == 10_000_000_000u64, || promise.to_string())?;
@@ -339,7 +339,7 @@ fn port() -> Outcome {
     // After the cable is pulled and put back the rate is read again, and the finding stays the same.
     let seen = s.plan.count_in_trace("10000000000");
     s.world.cut_carrier()?;
-    s.ear.expect("the outage", 0, PATIENCE, |h| {
+    s.subscriber.expect("the outage", 0, PATIENCE, |h| {
         h.is_event("incident_opened") && h.text("/incident/finding") == "outage"
     })?;
     s.world.restore_carrier()?;
@@ -350,7 +350,7 @@ fn port() -> Outcome {
         must(agent.stop(PATIENCE), || "the agent does not end".into())?;
     }
     let short = s
-        .ear
+        .subscriber
         .critical(0)
         .into_iter()
         .filter(|h| h.is_event("incident_opened") && h.text("/incident/finding") == "short_rate");

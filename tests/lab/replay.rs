@@ -2,7 +2,7 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must};
+use crate::common::field::{Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must};
 use crate::common::{agent_binary, proof, repository_path};
 use libtest_mimic::Failed;
 use linekeeper_lab::platform::{Platform, Receipts};
@@ -34,29 +34,29 @@ fn replay(program: &Path, trace: &Path) -> Result<Output, Failed> {
 fn record() -> Result<PathBuf, Failed> {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let plan = Plan::new(&world, "gw-0001").edit("after = \"8 s\"", "after = \"2 s\"");
     // A first run, so that the trace starts with a non-empty snapshot.
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
     world.silence_upstream()?;
-    ear.expect("the first callback", 0, PATIENCE, |h| h.is_callback("received"))?;
+    subscriber.expect("the first callback", 0, PATIENCE, |h| h.is_callback("received"))?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     world.restore_upstream()?;
     let mut agent = plan.start(&world)?;
     plan.expect_incident_end()?;
-    let place = ear.place();
+    let place = subscriber.place();
     world.silence_access()?;
-    ear.expect("the callback", place, PATIENCE * 2, |h| h.is_callback("received"))?;
+    subscriber.expect("the callback", place, PATIENCE * 2, |h| h.is_callback("received"))?;
     world.restore_access()?;
-    ear.expect("its withdrawal", place, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
+    subscriber.expect("its withdrawal", place, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
     let out = Command::new(agent_binary())
         .args(["callback", "--reason", "it is slow", "--socket"])
         .arg(plan.socket())
         .output()?;
     must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
-    ear.expect("the customer's callback", place, PATIENCE, |h| {
+    subscriber.expect("the customer's callback", place, PATIENCE, |h| {
         h.is_callback("received") && h.text("/trigger/name") == "customer"
     })?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;

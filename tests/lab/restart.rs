@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, print_duration, wan_is_up,
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must, print_duration, wan_is_up,
 };
 use crate::common::{agent_binary, field};
 use linekeeper_lab::clock;
@@ -51,7 +51,7 @@ fn killed() -> Outcome {
     const BEGUN: &str = "restart-interface makes sense in fault domain";
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world)?;
     let mut found_down = 0;
     let mut interrupted = 0;
@@ -59,7 +59,7 @@ fn killed() -> Outcome {
     let mut agent = plan.start(&world)?;
     for (n, after) in points.into_iter().enumerate() {
         plan.expect_incident_end()?;
-        let place = ear.place();
+        let place = subscriber.place();
         let begun = plan.log().matches(BEGUN).count();
         world.wedge()?;
         must(clock::wait_until(PATIENCE, || plan.log().matches(BEGUN).count() > begun), || {
@@ -90,9 +90,9 @@ fn killed() -> Outcome {
             if lease { "leased" } else { "no lease" },
             clock::since(at)
         );
-        ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-        interrupted += ear
-            .heard(place)
+        subscriber.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+        interrupted += subscriber
+            .received(place)
             .iter()
             .filter(|h| h.is_event("remedy_ended") && h.text("/remedy/outcome") == "interrupted")
             .count();
@@ -108,14 +108,14 @@ fn killed() -> Outcome {
 fn asked() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world)?;
     for after in [0, 200, 400] {
         let mut agent = plan.start(&world)?;
         plan.expect_incident_end()?;
-        let place = ear.place();
+        let place = subscriber.place();
         world.wedge()?;
-        ear.expect("the repair", place, PATIENCE, |h| {
+        subscriber.expect("the repair", place, PATIENCE, |h| {
             h.is_event("remedy_begun") && h.text("/remedy/name") == "restart-interface"
         })?;
         std::thread::sleep(Duration::from_millis(after));
@@ -130,7 +130,9 @@ fn asked() -> Outcome {
         must(clock::wait_until(PATIENCE, || world.has_lease()), || {
             "the interface is left without a lease".into()
         })?;
-        ear.expect("the goodbye", place, PATIENCE, |h| h.kind == "state" && h.text("/reason") == "stopped")?;
+        subscriber.expect("the goodbye", place, PATIENCE, |h| {
+            h.kind == "state" && h.text("/reason") == "stopped"
+        })?;
     }
     Ok(())
 }
@@ -139,12 +141,12 @@ fn asked() -> Outcome {
 fn outlives() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
     world.silence_upstream()?;
-    let opened = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let opened = subscriber.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     agent = plan.start(&world)?;
     plan.expect_line("down")?;
@@ -152,18 +154,18 @@ fn outlives() -> Outcome {
     // The line recovers while the agent is down.
     world.restore_upstream()?;
     agent = plan.start(&world)?;
-    let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let closed = subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/incident/id") == opened.text("/incident/id"), || {
         "another incident was closed".into()
     })?;
-    let count = ear.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
+    let count = subscriber.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
     must(count == 1, || format!("{count} incidents were opened by one fault"))?;
     // The line breaks while the agent is down; the next run finds it.
     must(agent.stop(PATIENCE), || "it does not end".into())?;
-    let place = ear.place();
+    let place = subscriber.place();
     world.silence_upstream()?;
     let _agent = plan.start(&world)?;
-    ear.expect("the outage that began unseen", place, PATIENCE, |h| {
+    subscriber.expect("the outage that began unseen", place, PATIENCE, |h| {
         h.is_event("incident_opened") || h.is_event("incident_updated")
     })?;
     Ok(())
@@ -187,7 +189,7 @@ fn boots(plan: &Plan, boot: &str) -> Outcome {
 fn told_apart() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let alive = plan.socket().with_extension("alive");
     let how = |wanted: &str| -> Outcome {
@@ -217,11 +219,11 @@ fn told_apart() -> Outcome {
     how("restarted")?;
     agent.kill();
     boots(&plan, "second")?;
-    let place = ear.place();
+    let place = subscriber.place();
     agent = plan.start(&world)?;
     how("power_cut")?;
     plan.expect_log("the gateway lost its power without warning")?;
-    must(ear.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
+    must(subscriber.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     boots(&plan, "third")?;
     agent = plan.start(&world)?;
@@ -244,7 +246,7 @@ fn told_apart() -> Outcome {
 fn hooked() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let room = std::path::Path::new(field::KEPT).join("hook");
     fs::create_dir_all(&room)?;
     let program = room.join("hook");
@@ -257,7 +259,7 @@ fn hooked() -> Outcome {
     let mut agent = plan.start(&world)?;
     plan.expect_line("up")?;
     world.silence_upstream()?;
-    ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    subscriber.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(
         clock::wait_until(PATIENCE, || field::read(&told).starts_with("opened incident upstream wan0\n")),
         || format!("the hook received {:?}", field::read(&told)),
@@ -265,7 +267,7 @@ fn hooked() -> Outcome {
     // While it hangs, the line comes back and this is reported.
     let at = clock::uptime();
     world.restore_upstream()?;
-    let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let closed = subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
     print_duration("restored → closed, with a hook that hangs", clock::since(at));
     let recorder = &closed.json["recorder"];
     // It was down for less than a second: how a second is shown is how it ended.

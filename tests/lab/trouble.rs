@@ -4,7 +4,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, read, state_becomes, sysctl,
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, exec, must, read, state_becomes, sysctl,
 };
 use crate::common::{agent_binary, field};
 use libtest_mimic::Failed;
@@ -136,19 +136,19 @@ fn no_broker() -> Outcome {
     must(said == 0, || format!("it repeats itself: {said} more lines in 3 s"))?;
     // The subscriber must be connected from the broker's start on, or it would miss the stored messages.
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     says(&plan, &["connected to the broker"])?;
     state_becomes(&world, DEVICE, "up", |v| v["online"] == true && v["line"] == "up")?;
     let sent = clock::wait_until(PATIENCE, || plan.status().is_ok_and(|s| s["waiting"] == 0));
     must(sent, || "messages still wait".into())?;
-    drop(ear);
+    drop(subscriber);
     Ok(())
 }
 
 fn unreachable_broker() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let nft = |rule: &str| exec(&world, Host::Platform, &["nft", rule]).map(|_| ());
     nft("add table ip wall")?;
     nft("add chain ip wall input { type filter hook input priority 0; }")?;
@@ -160,10 +160,10 @@ fn unreachable_broker() -> Outcome {
         &plan,
         &["cannot connect to the broker mqtt://198.18.250.10:1883", "no answer within 10 s", "firewall"],
     )?;
-    must(ear.critical(0).is_empty(), || "the wall has holes".into())?;
+    must(subscriber.critical(0).is_empty(), || "the wall has holes".into())?;
     nft("delete table ip wall")?;
     for name in ["incident_opened", "incident_closed"] {
-        let came = ear.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
+        let came = subscriber.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
         must(came.json["late"] == true, || format!("{name} came late and is not marked: {}", came.json))?;
     }
     Ok(())
@@ -178,11 +178,11 @@ fn unknown_to_the_broker() -> Outcome {
             Command::new("mosquitto_passwd").args(flags).arg(&passwords).args([user, password]).output()?;
         must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())
     };
-    set("ear", "e", &["-c", "-b"])?;
+    set("subscriber", "e", &["-c", "-b"])?;
     set(DEVICE, "right", &["-b"])?;
     let lines = format!("allow_anonymous false\npassword_file {}\n", passwords.display());
     let _broker = Mosquitto::with(&world, &lines)?;
-    let ear = Ear::with(&world, &["-u", "ear", "-P", "e"])?;
+    let subscriber = Subscriber::with(&world, &["-u", "subscriber", "-P", "e"])?;
     let mut plan = Plan::new(&world, DEVICE);
     {
         let _agent = plan.start(&world)?;
@@ -201,7 +201,7 @@ fn unknown_to_the_broker() -> Outcome {
     })?;
     // The password is read again for each attempt.
     fs::write(&password, "right\n")?;
-    let opened = ear.expect("what waited", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let opened = subscriber.expect("what waited", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(opened.device == DEVICE, || opened.device.clone())
 }
 
@@ -215,7 +215,7 @@ fn forbidden() -> Outcome {
     );
     fs::write(&acl, &closed)?;
     let mut broker = Mosquitto::with(&world, &format!("allow_anonymous true\nacl_file {}\n", acl.display()))?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE).edit("after = \"8 s\"", "after = \"0 s\"");
     let _agent = plan.start(&world)?;
     plan.expect_line("up")?;
@@ -223,13 +223,15 @@ fn forbidden() -> Outcome {
     says(&plan, &["the broker refused message", "NotAuthorized", "trying it again in 10 s", "others go on"])?;
     world.restore_upstream()?;
     // Events are still delivered.
-    ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    must(!ear.heard(0).iter().any(|h| h.kind == "callback"), || "the broker forbids nothing".into())?;
+    subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(!subscriber.received(0).iter().any(|h| h.kind == "callback"), || {
+        "the broker forbids nothing".into()
+    })?;
     fs::write(&acl, closed + &format!("topic write linekeeper/v1/{DEVICE}/callback\n"))?;
     broker.down()?;
     broker.up(&world)?;
-    let requested = ear.expect("the callback", 0, PATIENCE * 2, |h| h.is_callback("requested"))?;
-    let withdrawn = ear.expect("its withdrawal", 0, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
+    let requested = subscriber.expect("the callback", 0, PATIENCE * 2, |h| h.is_callback("requested"))?;
+    let withdrawn = subscriber.expect("its withdrawal", 0, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
     must(requested.text("/callback_id") == withdrawn.text("/callback_id"), || "two callbacks".into())
 }
 
@@ -248,7 +250,7 @@ fn remount(path: &Path, options: &str) -> Outcome {
 fn read_only_store() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     mount(&plan.store(), "size=1m,ro")?;
     let store = plan.store().display().to_string();
@@ -258,7 +260,7 @@ fn read_only_store() -> Outcome {
     is_troubled(&plan, "store", "read-only")?;
     watches(&world, &plan)?;
     for name in ["incident_opened", "incident_closed"] {
-        ear.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
+        subscriber.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
     }
     is_troubled(&plan, "outbox", "memory only")?;
     remount(&plan.store(), "rw")?;
@@ -272,7 +274,7 @@ fn read_only_store() -> Outcome {
 fn full_store() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     mount(&plan.store(), "size=64k")?;
     let mut agent = plan.start(&world)?;
@@ -302,19 +304,19 @@ fn full_store() -> Outcome {
     agent.kill();
     broker.up(&world)?;
     let _agent = plan.start(&world)?;
-    ear.expect("the first incident's opening", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
-    let came = || ear.critical(0).iter().filter(|h| h.is_event("incident_closed")).count();
+    subscriber.expect("the first incident's opening", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let came = || subscriber.critical(0).iter().filter(|h| h.is_event("incident_closed")).count();
     must(clock::wait_until(PATIENCE, || came() >= 2), || "a closing was lost".into())
 }
 
 fn rubbish() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
     watches(&world, &plan)?;
-    ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(agent.stop(PATIENCE), || "it does not end".into())?;
     let mut snapshot = fs::read(plan.store().join("state.json"))?;
     let middle = snapshot.len() / 2;
@@ -323,7 +325,7 @@ fn rubbish() -> Outcome {
     let mut outbox = fs::read(plan.store().join("outbox.log"))?;
     outbox.extend(b"\x00\xff rubbish");
     fs::write(plan.store().join("outbox.log"), outbox)?;
-    let place = ear.place();
+    let place = subscriber.place();
     let _agent = plan.start(&world)?;
     says(
         &plan,
@@ -335,8 +337,8 @@ fn rubbish() -> Outcome {
     )?;
     says(&plan, &["the memory could not be read and begins anew"])?;
     watches(&world, &plan)?;
-    let opened = ear.expect("a new incident", place, PATIENCE, |h| h.is_event("incident_opened"))?;
-    let before: Vec<_> = ear.critical(0).into_iter().take_while(|h| h.at < opened.at).collect();
+    let opened = subscriber.expect("a new incident", place, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let before: Vec<_> = subscriber.critical(0).into_iter().take_while(|h| h.at < opened.at).collect();
     must(before.iter().all(|h| h.id() != opened.id()), || format!("the id {} was used before", opened.id()))?;
     must(before.iter().all(|h| h.text("/incident/id") != opened.text("/incident/id")), || {
         format!("the incident's id {} was used before", opened.text("/incident/id"))
@@ -346,7 +348,7 @@ fn rubbish() -> Outcome {
 fn no_socket() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let closed = PathBuf::from(field::KEPT).join("closed");
     mount(&closed, "size=64k,ro")?;
@@ -358,9 +360,9 @@ fn no_socket() -> Outcome {
         &plan,
         &["cannot listen at", &socket.display().to_string(), "set status.socket", "status` will not work"],
     )?;
-    ear.expect("up", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    subscriber.expect("up", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     world.silence_upstream()?;
-    ear.expect("opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    subscriber.expect("opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     let out = Command::new(agent_binary()).args(["status", "--socket"]).arg(&socket).output()?;
     must(out.status.code() == Some(69), || format!("status ended with {}", out.status))?;
     must(agent.stop(PATIENCE), || "it does not end".into())
@@ -421,7 +423,7 @@ fn full_record() -> Outcome {
 fn asks() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let _agent = plan.start(&world)?;
     plan.expect_line("up")?;
@@ -436,7 +438,7 @@ fn asks() -> Outcome {
     let out = verb(&["callback", "--reason", "很慢, \"very\" slow\nsince noon"])?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     must(out.status.code() == Some(0), || format!("callback ended with {}", out.status))?;
-    let came = ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let came = subscriber.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
     must(text.contains(came.text("/callback_id")) && text.contains("under way"), || text.clone())?;
     must(came.text("/trigger/dimension") == "event" && came.text("/severity") == "routine", || {
         came.json.to_string()

@@ -1,5 +1,5 @@
-//! Logs as worlds: what is wrong in them is told with its place, holes are holes, one logged test is one test; and what
-//! is found on the real logs of ../shared/traces, where they are there (see tests/backtest/README.md).
+//! `backtest`: errors in logs are reported with line and column, holes are not outages, each logged test counts once. If the
+//! real logs in ../shared/traces exist, it also checks what is found in them (see tests/backtest/README.md).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// All of them.
+/// All tests of this module.
 pub fn tests() -> Vec<Test> {
     let mut tests = here![
         invalid_logs_are_refused_with_line_and_column,
@@ -51,7 +51,7 @@ fn judge(text: &str, promise: Option<(u64, Option<u64>)>) -> (Log, Judged) {
     (log, judged.remove(0))
 }
 
-/// Nothing is half-read: a wrong line anywhere refuses the whole log, with the place of each fault.
+/// A single invalid line refuses the whole log; every error is reported with line and column.
 fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
     let good = "time,target,rtt_ms\n2026-01-01T00:00:00Z,a,1.5\n2026-01-01T00:01:00Z,a,\n1767225720,a,2\n";
     assert_eq!(Log::read(good).unwrap().rows, 3);
@@ -116,15 +116,15 @@ fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
         ),
     ];
     for (text, words) in cases {
-        let Err(faults) = Log::read(text) else { panic!("{text:?} is taken") };
+        let Err(faults) = Log::read(text) else { panic!("{text:?} is accepted") };
         let told = faults[0].to_string();
-        assert!(told.contains(words), "{text:?}: {told:?} does not say {words:?}");
+        assert!(told.contains(words), "{text:?}: {told:?} does not contain {words:?}");
     }
     let targets: String =
         (0..257).fold("time,target,rtt_ms\n".into(), |text: String, n| text + &format!("{n},h{n},1\n"));
     let told = Log::read(&targets).unwrap_err()[0].to_string();
     assert_eq!(told, "line 258, column 5: target is one of more than 256 targets");
-    // A fault in its last line refuses the whole of each kind, and each fault of a line is told with its own column.
+    // An error in the last line refuses the whole log, for each kind; each error in a line has its own column.
     for (head, row, bad, columns) in [
         ("time,download_mbps,upload_mbps,latency_ms", "5,1,20", "x,y,z", [5, 7, 9]),
         ("time,target,rtt_ms", "a,1", "a,z", [7, 0, 0]),
@@ -138,7 +138,7 @@ fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
         let wanted: Vec<(usize, usize)> = columns.iter().filter(|c| **c > 0).map(|c| (52, *c)).collect();
         assert_eq!(places, wanted, "{head}: {wrong:?}");
     }
-    // All at once, and no more than anybody reads.
+    // Errors are listed together, but at most twenty.
     let many: String = (0..1_000).fold("time,up\n".into(), |text: String, n| text + &format!("{n},x\n"));
     assert_eq!(Log::read(&many).unwrap_err().len(), 20);
     Ok(())
@@ -170,7 +170,7 @@ fn command_line_reports_errors_with_exit_codes() -> Outcome {
     Ok(())
 }
 
-/// A ping a minute: three lost in a row are an outage, two are not, and what nobody looked at is neither.
+/// One ping per minute: three lost in a row are an outage, two are not, and neither is a hole in the log.
 fn holes_and_single_lost_pings_are_no_outages() -> Outcome {
     let mut text = String::from("time,target,rtt_ms\n");
     for minute in 0..600u64 {
@@ -200,7 +200,7 @@ fn down_states_are_outages_and_unknown_states_are_not() -> Outcome {
     Ok(())
 }
 
-/// A single low test is never a finding, however often the judge asks meanwhile: it answers once.
+/// A single low test is never a finding, however often the judge orders tests meanwhile: each logged test is used once.
 fn each_logged_test_is_used_once() -> Outcome {
     let log = |low: std::ops::Range<u64>| {
         (0..24 * 14).fold(String::from("time,download_mbps\n"), |text, hour| {
@@ -218,7 +218,7 @@ fn each_logged_test_is_used_once() -> Outcome {
     Ok(())
 }
 
-/// Two configurations on one log, the pictures and the JSON.
+/// Two configurations on one log, with the plot and the JSON output.
 fn two_configurations_are_compared() -> Outcome {
     let folder = tempfile::tempdir()?;
     let mut text = String::from("time,up\n0,1\n");
@@ -246,7 +246,7 @@ fn two_configurations_are_compared() -> Outcome {
     Ok(())
 }
 
-/// What our own agent records is judged like what others log.
+/// A trace of our own agent is judged like other logs.
 fn recorded_trace_is_a_valid_log() -> Outcome {
     use linekeeper_judge::config::{Places, read};
     use linekeeper_judge::observation::{Entry, Observation};
@@ -270,7 +270,7 @@ fn recorded_trace_is_a_valid_log() -> Outcome {
     let world = World::quiet()
         .with_trouble(Span::minutes(10), Span::seconds(40), Trouble::Upstream)
         .with_trouble(Span::minutes(30), Span::seconds(20), Trouble::Carrier);
-    // The header's members are sorted in a `Value`: the recorder writes the schema first.
+    // A `Value` sorts its keys, but the recorder writes the schema first.
     let rest = header.to_string().replace("\"schema\":\"linekeeper.trace.v1\",", "");
     let mut writer = Writer(format!("{{\"schema\":\"linekeeper.trace.v1\",{}\n", &rest[1..]));
     run(&read(&tree, &Places::none()).unwrap(), &world, 1, Span::hours(1), &mut writer);
@@ -349,7 +349,7 @@ fn laptop_pings_give_no_false_outages() -> Outcome {
         let end = found.ends_ms.unwrap_or(log.lasts);
         let lost =
             log.points.iter().filter(|(at, rtt)| rtt.is_none() && found.begins_ms <= *at && *at <= end);
-        assert!(lost.count() >= 3, "{found:?} rests on fewer than three lost pings");
+        assert!(lost.count() >= 3, "{found:?} is based on fewer than three lost pings");
     }
     Ok(())
 }

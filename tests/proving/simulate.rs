@@ -1,4 +1,4 @@
-//! Described worlds: what a seed makes of them, and that passing over quiet time changes nothing that happens.
+//! Described worlds: a seed turns them into faults as described, and skipping quiet time changes nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::seeds;
@@ -14,7 +14,7 @@ use linekeeper_proving::simulate::plan::{Plan, YEAR};
 use linekeeper_proving::simulate::{Moment, Report, Simulation, Spectator};
 use serde_json::{Value, json};
 
-/// All of them.
+/// All tests of this module.
 pub fn tests() -> Vec<Test> {
     here![
         skipping_quiet_time_changes_nothing,
@@ -30,10 +30,10 @@ fn plan(tree: &Value) -> Plan {
     Plan::read(tree, &Places::none()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// All kinds of trouble whose outcome hangs on no single echo (so the last of the breaks is a whole one).
+/// All kinds of faults whose outcome does not depend on a single echo.
 fn eventful() -> Plan {
     plan(&json!({
-        "world": { "about": "a line on which much happens" },
+        "world": { "about": "a line with many faults" },
         "line": { "download": "102 Mbit/s", "upload": "21 Mbit/s", "port": "1 Gbit/s", "backup": true },
         "platform": { "calls": "20 min" },
         "agent": {
@@ -67,7 +67,7 @@ fn eventful() -> Plan {
     }))
 }
 
-/// When our own speed tests ran.
+/// Records when speed tests ran.
 #[derive(Default)]
 struct Tests {
     begun: Option<u64>,
@@ -88,15 +88,15 @@ impl Spectator for Tests {
 }
 
 impl Tests {
-    /// One ran when the line broke that was declared down at this moment, or would have by another phase.
+    /// Whether a speed test ran when the line broke that was declared down at this moment, with a margin for its phase.
     fn ran_at(&self, at: u64) -> bool {
         let phase = 1_500;
         self.ran.iter().any(|(from, to)| from.saturating_sub(phase) <= at && at <= to + 5_000 + phase)
     }
 }
 
-/// What the platform was told, as far as it does not hang on a millisecond.
-fn told(report: &Report) -> Vec<(u64, String)> {
+/// The messages to the platform, without details that depend on milliseconds.
+fn summarize(report: &Report) -> Vec<(u64, String)> {
     let word = |m: &Message| match m {
         Message::Event(e) => match (&e.event, &e.remedy) {
             (EventName::RemedyBegun | EventName::RemedyEnded, Some(r)) => {
@@ -130,14 +130,16 @@ fn skipping_quiet_time_changes_nothing() {
             (simulation.into_report(), tests)
         };
         let ((full, tests_full), (quick, tests_quick)) = (run(false), run(true));
-        assert!(quick.skipped.0 * 10 > lasts.0 * 8, "seed {seed}: only {} were passed over", quick.skipped);
+        assert!(quick.skipped.0 * 10 > lasts.0 * 8, "seed {seed}: only {} were skipped", quick.skipped);
         assert_eq!(full.skipped, Span::ZERO);
-        let (told_full, told_quick) = (told(&full), told(&quick));
+        let (told_full, told_quick) = (summarize(&full), summarize(&quick));
         for (at, (one, other)) in told_full.iter().zip(&told_quick).enumerate() {
-            // A line that breaks while a speed test of ours begins or ends: by the phase of that test's beginning the
-            // gateway's echoes stand in its queue, or do not, the fault is placed by them, and what follows hangs on that.
+            // If the line breaks while a speed test starts or ends, the phase of the test decides whether the gateway's echoes
+            // are delayed in its queue. They locate the fault, so everything after that may differ.
             if one.1 != other.1 && (tests_full.ran_at(one.0) || tests_quick.ran_at(other.0)) {
-                println!("seed {seed} says no more after message {at}: {one:?} {other:?}, beside a test");
+                println!(
+                    "seed {seed} cannot be compared after message {at}: {one:?} {other:?}, beside a test"
+                );
                 continue 'seeds;
             }
             assert_eq!(one.1, other.1, "seed {seed}, message {at}: full at {one:?}, quick at {other:?}");
@@ -222,7 +224,7 @@ fn faults_occur_as_often_as_described() {
     }
 }
 
-/// All faults of a description at once, with their places.
+/// All errors of a description are reported together, with their keys.
 fn invalid_world_is_refused_with_every_error() {
     let tree = json!({
         "world": { "about": "" },
@@ -257,8 +259,8 @@ fn invalid_world_is_refused_with_every_error() {
     assert!(told.contains("agent.outage.patience must be 500 ms"), "{told}");
 }
 
-/// A year in which everything befalls the line: what the judge remembers stays small. (That it may be cut anywhere is
-/// held in `judge_scenarios`.)
+/// The judge's memory stays small in a year with all kinds of faults. (`judge_scenarios` tests that the process may be
+/// killed at any time.)
 fn memory_stays_small_after_a_bad_year() {
     let plan = eventful();
     let world = plan.world(6, YEAR);
@@ -269,17 +271,17 @@ fn memory_stays_small_after_a_bad_year() {
         let snapshot = simulation.judge().map(|judge| judge.snapshot().unwrap().to_string().len());
         sizes.extend(snapshot);
     }
-    // Eight callbacks and eight incidents with their evidence, the record of what latency and loss were, a day's usage.
+    // Eight callbacks and eight incidents with their evidence, the statistics of latency and loss, a day's usage.
     let most = sizes.iter().copied().max().unwrap();
     assert!(most <= 98_304, "{most} bytes");
-    // Bad months with a full set of callbacks stand out; what they brought goes again.
+    // Months with a full set of callbacks need more; that memory is freed again.
     let last = sizes.iter().rev().take(4).copied().max().unwrap();
     assert!(last <= 65_536, "{last} bytes at the end: {sizes:?}");
     assert_eq!(simulation.report().stalls, 0);
 }
 
-/// What is published of the shipped worlds, on a part of each: nobody is called falsely, nothing long is missed, and a
-/// sound or merely lossy line is never declared down.
+/// Checks the published figures of the shipped worlds on a part of each: no false callback, no missed long outage, and a
+/// healthy or merely lossy line is never declared down.
 fn no_false_callback_and_no_missed_long_outage() {
     use linekeeper_proving::simulate::runs::{SHIPPED, run_seed};
     for (name, text) in SHIPPED {
