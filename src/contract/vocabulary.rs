@@ -46,7 +46,7 @@ impl Rung {
         }
     }
 
-    /// Whether it would disturb somebody who is working on the gateway.
+    /// Whether it would disturb a person who is working on the gateway.
     ///
     /// All but `renew` do. A renewal is what the DHCP client does by itself after half of its lease; it takes nothing down
     /// and writes nothing. The others cut the connection of the administrator's session or of the firmware download, or
@@ -189,7 +189,7 @@ impl Reading {
         }
     }
 
-    /// In which fault domain a gateway that is warned of it has its fault.
+    /// The fault domain of a warning about this reading.
     pub const fn domain(self) -> Domain {
         match self {
             Reading::PortErrors | Reading::PortSpeed | Reading::PortDuplex => Domain::Link,
@@ -316,7 +316,7 @@ pub enum CommandName {
     Remedy,
     /// Reboot the gateway, within that rung's budget.
     Reboot,
-    /// Request a follow-up callback after a delay: a complaint was handled, and somebody shall ask whether all is well.
+    /// Request a follow-up callback after a delay, for instance to ask whether a handled complaint is settled.
     Programme,
 }
 

@@ -421,7 +421,7 @@ pub fn state_becomes(
     Ok(last)
 }
 
-/// How an agent is to be started.
+/// How to start an agent.
 pub struct Plan {
     pub device: String,
     pub directory: PathBuf,

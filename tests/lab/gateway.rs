@@ -312,7 +312,7 @@ fn by_hand() -> Outcome {
     subscriber.expect("what is known of it", 0, PATIENCE, |h| {
         h.is_event("incident_updated") && h.text("/why").contains("somebody took the interface down")
     })?;
-    print_duration("taken down by hand → told", clock::since(at));
+    print_duration("taken down by hand → reported", clock::since(at));
     // Wait longer than the ten seconds for a carrier and the eight seconds until a callback.
     std::thread::sleep(Duration::from_secs(16));
     must(!wan_is_up(), || "the interface was taken up although somebody took it down".into())?;

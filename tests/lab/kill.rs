@@ -165,14 +165,14 @@ fn round_of(
         .map(|n| (Duration::from_millis(n as u64 * slice + random.u64(..slice)), n))
         .collect();
     random.shuffle(&mut moments);
-    // Who dies when is drawn as well: a device's number also is the phase of its probes.
+    // Which agent is killed when is random too, because a device's number determines the phase of its probes.
     let mut order: Vec<usize> = (0..devices.len()).collect();
     random.shuffle(&mut order);
     for (moment, n) in moments.iter_mut().zip(&order) {
         moment.1 = *n;
     }
     moments.sort();
-    // The first of the later half dies as soon as its snapshot changes: between snapshot and outbox, or just after.
+    // The first of the later half is killed as soon as its snapshot changes: between snapshot and outbox, or just after.
     let prompt = moments[devices.len() / 2].1;
     let before = snapshot(&plans[prompt]);
     let hunted = lives[prompt].as_ref().unwrap().id();

@@ -90,7 +90,7 @@ fn build_and_remove() -> Outcome {
     let world = build()?;
     let took = clock::since(began);
     // The figure is for idle machines; a test that depends on speed would fail on loaded ones.
-    println!("the world stood after {took:?}");
+    println!("the world was built in {took:?}");
     must(took < PATIENCE, "building took far too long")?;
     must(world.wan_addresses()? == [LEASE], "the gateway's address is not the leased one")?;
     must(
@@ -136,7 +136,7 @@ fn upstream() -> Outcome {
 fn access() -> Outcome {
     let world = build()?;
     world.silence_access()?;
-    must(is_silent(&world, ISP) && is_silent(&world, WORLD), "somebody answers")?;
+    must(is_silent(&world, ISP) && is_silent(&world, WORLD), "a host answers")?;
     must(world.has_carrier(), "the carrier is gone")?;
     world.wedge()?;
     world.start_dhcp_client()?;
@@ -152,7 +152,7 @@ fn wedge() -> Outcome {
     world.wedge()?;
     must(world.wan_addresses()?.is_empty(), "there is still an address")?;
     must(ip(Host::Gateway, &["route", "show", "default"])?.is_empty(), "there is still a default route")?;
-    must(!Path::new("/proc").join(client.trim()).join("exe").exists(), "the client still lives")?;
+    must(!Path::new("/proc").join(client.trim()).join("exe").exists(), "the client still runs")?;
     must(world.has_carrier(), "the carrier is gone")?;
     must(!clock::wait_until(SILENCE, || world.has_lease()), "the interface recovered by itself")?;
     must(answers(&world, PLATFORM), "the platform is not reached over the backup")?;
@@ -331,12 +331,12 @@ fn signals() -> Outcome {
             .stderr(Stdio::null())
             .spawn()?;
         // Its DHCP server shows that the world has been built.
-        let stands = || others().iter().any(|line| line.contains("dhcp-server"));
-        let stood = clock::wait_until(PATIENCE, stands);
+        let is_built = || others().iter().any(|line| line.contains("dhcp-server"));
+        let built = clock::wait_until(PATIENCE, is_built);
         Command::new("kill").args(["-s", name, &lab.id().to_string()]).status()?;
         let ended = clock::wait_until(PATIENCE, || matches!(lab.try_wait(), Ok(Some(_))));
         let _ = lab.kill();
-        must(stood, "the world was not built")?;
+        must(built, "the world was not built")?;
         must(ended, &format!("SIG{name} did not end it"))?;
         let gone = clock::wait_until(PATIENCE, || others().is_empty());
         must(gone, &format!("processes are left after SIG{name}: {:?}", others()))?;

@@ -233,7 +233,7 @@ fn pages() -> Outcome {
         must(reply.whom == url, || reply.whom.clone())?;
     }
     let reply = page(&by_address, None, LIMIT)?;
-    must(reply.said == Refused, || format!("nobody there: {reply:?}"))?;
+    must(reply.said == Refused, || format!("no server: {reply:?}"))?;
     // By name: without a resolver, with one, and with one that forges answers.
     let _server = web_server(&world, Host::World, WORLD.into(), Manner::Good)?;
     let reply = page(by_name, None, LIMIT)?;

@@ -136,7 +136,7 @@ fn breaks() -> Outcome {
         }
         println!("{breaks} breaks, the longest of {longest:?}");
         if longest >= Duration::from_secs(2) && attempt < ATTEMPTS {
-            println!("the machine made one longer than the patience: begun anew");
+            println!("the machine made a break longer than the patience; starting again");
             continue;
         }
         s.expect_no_alarm()?;

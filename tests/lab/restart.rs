@@ -98,11 +98,11 @@ fn killed() -> Outcome {
             .count();
     }
     println!(
-        "{} deaths: {found_down} left the interface down, {interrupted} repairs told as interrupted",
+        "{} kills: {found_down} left the interface down, {interrupted} repairs reported as interrupted",
         points.len()
     );
     must(found_down >= 1, || "no death fell between down and up".into())?;
-    must(interrupted >= 5, || format!("only {interrupted} repairs were told as interrupted"))
+    must(interrupted >= 5, || format!("only {interrupted} repairs were reported as interrupted"))
 }
 
 fn asked() -> Outcome {

@@ -344,7 +344,7 @@ fn limits_hold() -> Outcome {
         match run.ended.outcome {
             SpeedOutcome::Failed { reason: SpeedFailure::Aborted, .. }
                 if run.ended.took < Span::seconds(3) => {}
-            other => return Err(format!("told to end, {other:?} after {}", run.ended.took).into()),
+            other => return Err(format!("aborted: {other:?} after {}", run.ended.took).into()),
         }
     }
     Ok(())
@@ -429,7 +429,7 @@ fn nothing_there() -> Outcome {
         [format!("http://{ANCHOR}/"), "http://203.0.113.99/".into(), "http://no.such.name.invalid/".into()]
     {
         if reason(&url, &line) != Some(SpeedFailure::ServerUnreachable) {
-            return Err(format!("{url}: not told").into());
+            return Err(format!("{url}: not reported").into());
         }
     }
     line.misbehave(Manner::Good);
@@ -616,7 +616,7 @@ fn command_line() -> Outcome {
     let (code, out, _) = run(&["--server", &server, "--json", "--upload-only"])?;
     let said: Value = serde_json::from_str(&out).map_err(|e| e.to_string())?;
     if code != Some(69) || said["tests"][0]["outcome"]["reason"] != "server_unreachable" {
-        return Err(format!("nobody there: exit {code:?}, {out}").into());
+        return Err(format!("no server: exit {code:?}, {out}").into());
     }
     for wrong in [&["--server", "speed"][..], &["--server", &server, "--fast"], &[]] {
         let (code, out, err) = run(wrong)?;

@@ -53,7 +53,7 @@ fn is_troubled(plan: &Plan, part: &str, word: &str) -> Outcome {
         last = plan.status().map(|s| s["status"]["troubles"].to_string()).unwrap_or_default();
         last.contains(&format!("\"{part}\"")) && last.contains(word)
     });
-    must(told, || format!("the status does not tell of {part}: {word:?}, but {last}"))
+    must(told, || format!("the status does not report {word:?} for {part}, but {last}"))
 }
 
 fn is_well(plan: &Plan) -> Outcome {
@@ -197,7 +197,7 @@ fn unknown_to_the_broker() -> Outcome {
     fs::write(&password, "wrong\n")?;
     let refused = plan.log().matches("it refused us").count();
     must(clock::wait_until(PATIENCE, || plan.log().matches("it refused us").count() > refused), || {
-        "a wrong password is not told".into()
+        "a wrong password is not reported".into()
     })?;
     // The password is read again for each attempt.
     fs::write(&password, "right\n")?;
@@ -383,7 +383,7 @@ fn another() -> Outcome {
     };
     let mut second = run(&[])?;
     must(clock::wait_until(PATIENCE, || !second.is_alive()), || {
-        "a second one works beside the first".into()
+        "a second process runs beside the first".into()
     })?;
     let status = second.child().wait()?;
     let said = read(&plan.directory.join("second.log"));

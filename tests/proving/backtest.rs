@@ -117,13 +117,13 @@ fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
     ];
     for (text, words) in cases {
         let Err(faults) = Log::read(text) else { panic!("{text:?} is accepted") };
-        let told = faults[0].to_string();
-        assert!(told.contains(words), "{text:?}: {told:?} does not contain {words:?}");
+        let output = faults[0].to_string();
+        assert!(output.contains(words), "{text:?}: {output:?} does not contain {words:?}");
     }
     let targets: String =
         (0..257).fold("time,target,rtt_ms\n".into(), |text: String, n| text + &format!("{n},h{n},1\n"));
-    let told = Log::read(&targets).unwrap_err()[0].to_string();
-    assert_eq!(told, "line 258, column 5: target is one of more than 256 targets");
+    let output = Log::read(&targets).unwrap_err()[0].to_string();
+    assert_eq!(output, "line 258, column 5: target is one of more than 256 targets");
     // An error in the last line refuses the whole log, for each kind; each error in a line has its own column.
     for (head, row, bad, columns) in [
         ("time,download_mbps,upload_mbps,latency_ms", "5,1,20", "x,y,z", [5, 7, 9]),
@@ -151,22 +151,22 @@ fn command_line_reports_errors_with_exit_codes() -> Outcome {
         (out.status.code(), String::from_utf8(out.stderr).unwrap(), String::from_utf8(out.stdout).unwrap())
     };
     let bad = file(folder.path(), "bad.csv", "time,up\n100,1\n110,maybe\n");
-    let (code, told, out) = run(&[bad.to_str().unwrap()]);
-    assert_eq!((code, out.as_str()), (Some(65), ""), "{told}");
-    assert!(told.contains("refused:\n  - line 3, column 5: up must be 1 or 0"), "{told}");
-    let (code, told, _) = run(&["/nowhere.csv"]);
-    assert!(code == Some(66) && told.contains("cannot read the log /nowhere.csv"), "{code:?} {told}");
-    let (code, told, _) = run(&[]);
-    assert!(code == Some(64) && told.contains("no log is named"), "{code:?} {told}");
+    let (code, output, out) = run(&[bad.to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (Some(65), ""), "{output}");
+    assert!(output.contains("refused:\n  - line 3, column 5: up must be 1 or 0"), "{output}");
+    let (code, output, _) = run(&["/nowhere.csv"]);
+    assert!(code == Some(66) && output.contains("cannot read the log /nowhere.csv"), "{code:?} {output}");
+    let (code, output, _) = run(&[]);
+    assert!(code == Some(64) && output.contains("no log is named"), "{code:?} {output}");
     let binary = folder.path().join("binary.csv");
     std::fs::write(&binary, b"time,up\n1,1\n2,\xff\n")?;
-    let (code, told, _) = run(&[binary.to_str().unwrap()]);
-    assert!(code == Some(65) && told.contains("line 3, column 3: not UTF-8"), "{code:?} {told}");
+    let (code, output, _) = run(&[binary.to_str().unwrap()]);
+    assert!(code == Some(65) && output.contains("line 3, column 3: not UTF-8"), "{code:?} {output}");
     let speeds = file(folder.path(), "speeds.csv", "time,download_mbps\n0,5\n3600,5\n");
-    let (code, told, _) = run(&[speeds.to_str().unwrap()]);
-    assert!(code == Some(78) && told.contains("--promise DOWN"), "{code:?} {told}");
-    let (code, told, _) = run(&[speeds.to_str().unwrap(), "--promise", "fast"]);
-    assert!(code == Some(64) && told.contains("--promise is DOWN or DOWN/UP"), "{code:?} {told}");
+    let (code, output, _) = run(&[speeds.to_str().unwrap()]);
+    assert!(code == Some(78) && output.contains("--promise DOWN"), "{code:?} {output}");
+    let (code, output, _) = run(&[speeds.to_str().unwrap(), "--promise", "fast"]);
+    assert!(code == Some(64) && output.contains("--promise is DOWN or DOWN/UP"), "{code:?} {output}");
     Ok(())
 }
 
@@ -237,8 +237,8 @@ fn two_configurations_are_compared() -> Outcome {
     let (log, judged) = backtest(&options, parse_tree).unwrap();
     assert_eq!((judged[0].incidents.len(), judged[1].incidents.len()), (39, 0));
     assert_eq!((judged[0].hiccups, judged[1].hiccups), (0, 39));
-    let told = show(&options.log, &log, &judged);
-    assert!(told.contains("usual.toml") && told.contains("outages and flapping"), "{told}");
+    let output = show(&options.log, &log, &judged);
+    assert!(output.contains("usual.toml") && output.contains("outages and flapping"), "{output}");
     assert_eq!(json(&options.log, &log, &judged)["judged"][0]["incidents"].as_array().unwrap().len(), 39);
     let svg = std::fs::read_to_string(folder.path().join("log.svg"))?;
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));

@@ -138,7 +138,7 @@ fn skipping_quiet_time_changes_nothing() {
             // are delayed in its queue. They locate the fault, so everything after that may differ.
             if one.1 != other.1 && (tests_full.ran_at(one.0) || tests_quick.ran_at(other.0)) {
                 println!(
-                    "seed {seed} cannot be compared after message {at}: {one:?} {other:?}, beside a test"
+                    "seed {seed} cannot be compared after message {at}: {one:?} {other:?}, during a test"
                 );
                 continue 'seeds;
             }
@@ -163,11 +163,11 @@ fn skipping_quiet_time_changes_nothing() {
             full.saves,
             quick.saves
         );
-        // What is told each hour is of the whole hour.
+        // Hourly messages cover the whole hour.
         assert!(full.summaries.abs_diff(quick.summaries) <= 1, "{} {}", full.summaries, quick.summaries);
         assert!(
             full.summed.abs_diff(quick.summed) * 200 < full.summed,
-            "seed {seed}: {} {} answers told",
+            "seed {seed}: {} {} replies reported",
             full.summed,
             quick.summed
         );
@@ -238,7 +238,7 @@ fn invalid_world_is_refused_with_every_error() {
             7,
         ],
     });
-    let told = Plan::read(&tree, &Places::none()).unwrap_err().to_string();
+    let errors = Plan::read(&tree, &Places::none()).unwrap_err().to_string();
     for words in [
         "world.about must be a sentence",
         "line.downlod is not a key here; did you mean line.download?",
@@ -252,11 +252,11 @@ fn invalid_world_is_refused_with_every_error() {
         "fault[3].lasts is required",
         "fault[4] must be a table, written [[fault]], is 7",
     ] {
-        assert!(told.contains(words), "{words:?} is not in:\n{told}");
+        assert!(errors.contains(words), "{words:?} is not in:\n{errors}");
     }
     let agent = json!({ "agent": { "outage": { "patience": "1 ms" } } });
-    let told = Plan::read(&agent, &Places::none()).unwrap_err().to_string();
-    assert!(told.contains("agent.outage.patience must be 500 ms"), "{told}");
+    let errors = Plan::read(&agent, &Places::none()).unwrap_err().to_string();
+    assert!(errors.contains("agent.outage.patience must be 500 ms"), "{errors}");
 }
 
 /// The judge's memory stays small in a year with all kinds of faults. (`judge_scenarios` tests that the process may be

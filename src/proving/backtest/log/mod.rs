@@ -9,7 +9,7 @@
 //! | `{"schema":"linekeeper.trace.v1",…` | a trace of linekeeper | echoes as pings, tests as tests, lost carriers and addresses |
 //!
 //! Times are RFC 3339 or seconds since 1970. A gap far longer than the usual step of the log is a hole: nobody measured, so
-//! the simulated agent does not run either. A log with any invalid row is refused as a whole.
+//! the simulated agent does not run either. A log with any invalid row is refused completely.
 
 mod csv;
 mod model;

@@ -104,7 +104,7 @@ impl Simulation {
                     }
                     Message::CommandResult(_) => {}
                 }
-                // The number tells the outbox which messages it already has.
+                // The outbox recognizes messages that it already has by their number.
                 if message.number > self.wire.watermark {
                     self.wire.watermark = message.number;
                     let published = Span(self.now);
