@@ -1,7 +1,7 @@
 //! The seven acts.
 
 use super::act::Act;
-use super::telling::{Story, TIMEOUT};
+use super::steps::{Story, TIMEOUT};
 use super::words::{callback_is, event_is, is_late, is_marked_late, is_online, reports_outage};
 use crate::clock;
 use crate::error::Error;
@@ -68,7 +68,7 @@ impl Story {
     }
 
     pub(super) fn quiet(&mut self) -> Result<(), Error> {
-        let mut act = Act { title: "quiet", broke: "nothing", at: clock::uptime(), ..Act::default() };
+        let mut act = Act { title: "quiet", fault: "nothing", at: clock::uptime(), ..Act::default() };
         let online = self.watch_until(&mut act, TIMEOUT, |r| r.kind == "state" && is_online(r) == Some(true));
         act.require(online, "the agent did not report that it is online");
         // Answered echoes cause no message; the trace shows them.
@@ -91,7 +91,7 @@ impl Story {
 
     pub(super) fn wedged_interface(&mut self) -> Result<(), Error> {
         self.stage.act("a wedged interface");
-        let mut act = Act { title: "wedged interface", broke: "address, DHCP client", ..Act::default() };
+        let mut act = Act { title: "wedged interface", fault: "address, DHCP client", ..Act::default() };
         self.break_line(&mut act, "the address of wan0 is flushed and its DHCP client killed", World::wedge)?;
         self.expect_outage(&mut act, &[Domain::Access]);
         let closed = self.watch_until(&mut act, LONG_TIMEOUT, |r| event_is(r, EventName::IncidentClosed));
@@ -109,7 +109,7 @@ impl Story {
 
     pub(super) fn cable_out(&mut self) -> Result<(), Error> {
         self.stage.act("the cable is out for 3 s");
-        let mut act = Act { title: "cable out", broke: "carrier, for 3 s", ..Act::default() };
+        let mut act = Act { title: "cable out", fault: "carrier, for 3 s", ..Act::default() };
         self.break_line(&mut act, "the cable of wan0 is pulled", World::cut_carrier)?;
         self.expect_outage(&mut act, &[Domain::Link]);
         let left = CABLE_OUT.saturating_sub(clock::since(act.at));
@@ -126,7 +126,7 @@ impl Story {
 
     pub(super) fn hiccup(&mut self) -> Result<(), Error> {
         self.stage.act("a hiccup of 1.7 s");
-        let mut act = Act { title: "hiccup", broke: "forwarding, for 1.7 s", ..Act::default() };
+        let mut act = Act { title: "hiccup", fault: "forwarding, for 1.7 s", ..Act::default() };
         let lost = self.agent.count_in_trace("echo_lost");
         self.break_line(&mut act, "the access router stops forwarding", World::silence_upstream)?;
         self.show_for(&mut act, HICCUP);
@@ -143,7 +143,7 @@ impl Story {
             agent.count_in_trace("echo_lost") > lost || counted(&agent.log()).is_some()
         });
         act.require(noticed, "the agent did not notice the break");
-        if act.faults.is_empty() {
+        if act.failures.is_empty() {
             let noted = counted(&self.agent.log()).unwrap_or_else(|| "echoes were lost".to_owned());
             let words = format!("{noted}; shorter than its patience, so nothing is sent");
             self.stage.say(Speaker::Gateway, &words, &Value::Null);
@@ -155,7 +155,7 @@ impl Story {
 
     pub(super) fn silent_loss(&mut self) -> Result<(), Error> {
         self.stage.act("silent loss beyond the access router");
-        let mut act = Act { title: "silent loss", broke: "forwarding; the router answers", ..Act::default() };
+        let mut act = Act { title: "silent loss", fault: "forwarding; the router answers", ..Act::default() };
         let what = "the access router silently stops forwarding; it still answers itself";
         self.break_line(&mut act, what, World::silence_upstream)?;
         self.expect_outage(&mut act, &[Domain::Upstream]);
@@ -186,7 +186,7 @@ impl Story {
 
     pub(super) fn everything_dead(&mut self) -> Result<(), Error> {
         self.stage.act("everything dead, including the backup");
-        let mut act = Act { title: "everything dead", broke: "access router, backup", ..Act::default() };
+        let mut act = Act { title: "everything dead", fault: "access router, backup", ..Act::default() };
         self.stage.say(
             Speaker::World,
             "waiting: the incident ends when the line has been up for 10 s",
@@ -253,7 +253,7 @@ impl Story {
     pub(super) fn slower_than_promised(&mut self) -> Result<(), Error> {
         self.stage.act("slower than promised");
         let mut act =
-            Act { title: "slower than promised", broke: "rate: 40 of 100 Mbit/s", ..Act::default() };
+            Act { title: "slower than promised", fault: "rate: 40 of 100 Mbit/s", ..Act::default() };
         let server = self.start_speed_server()?;
         match self.break_line(
             &mut act,

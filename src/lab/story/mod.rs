@@ -6,7 +6,7 @@
 
 mod act;
 mod acts;
-mod telling;
+mod steps;
 mod words;
 
 use crate::agent;
@@ -19,7 +19,7 @@ use crate::stage::{Speaker, Stage, Voice};
 use crate::world::World;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use telling::Story;
+use steps::Story;
 use words::format_duration;
 
 /// Builds the world, plays the story, and returns whether every act went as expected.

@@ -36,7 +36,7 @@ pub(super) fn build(kind: Kind, rows: &[Row]) -> Log {
         Kind::Speeds => Span(hole.0 / 3),
         _ => step,
     };
-    let mut world = World { unasked: true, ..World::quiet() };
+    let mut world = World { layers_unchecked: true, ..World::quiet() };
     let mut holes = Vec::new();
     let mut silent: Vec<(Span, Span)> = Vec::new();
     let mut troubles: Vec<(Span, Span, Trouble)> = Vec::new();

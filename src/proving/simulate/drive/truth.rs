@@ -61,8 +61,8 @@ impl Simulation {
                     Direction::Download => &promise.download,
                     Direction::Upload => &promise.upload,
                 };
-                let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
-                enough(promise, rates).is_some_and(|bar| gives < bar)
+                let line_rate = Rate(full.0 * u64::from(self.line.rate_share) / 1_000);
+                enough(promise, rates).is_some_and(|bar| line_rate < bar)
             };
             let (down, up) = self.world.rates;
             let sold = self.config.promise.download.highest().max(self.config.promise.upload.highest());

@@ -179,10 +179,10 @@ impl Story {
 
     /// Adds the act's row to the table and shows what went wrong.
     pub(super) fn finish_act(&mut self, act: Act) {
-        for fault in &act.faults {
-            self.stage.say(Speaker::World, &format!("UNEXPECTED: {fault}"), &Value::Null);
+        for failure in &act.failures {
+            self.stage.say(Speaker::World, &format!("UNEXPECTED: {failure}"), &Value::Null);
         }
-        if !act.faults.is_empty() {
+        if !act.failures.is_empty() {
             let log = self.agent.log();
             let lines: Vec<&str> = log.lines().collect();
             for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
@@ -207,14 +207,14 @@ impl Story {
         if !states.is_empty() {
             received.push(format!("callback {}", states.join(", ")));
         }
-        let as_expected = act.faults.is_empty();
+        let as_expected = act.failures.is_empty();
         self.rows.push(Row {
             cells: [
                 act.title.to_owned(),
-                act.broke.to_owned(),
+                act.fault.to_owned(),
                 act.seen_after.map_or("-".to_owned(), format_duration),
                 if tried.is_empty() { "-".to_owned() } else { tried.join(", ") },
-                if as_expected { act.outcome } else { format!("UNEXPECTED: {}", act.faults.join("; ")) },
+                if as_expected { act.outcome } else { format!("UNEXPECTED: {}", act.failures.join("; ")) },
                 received.join(", "),
             ],
             as_expected,
