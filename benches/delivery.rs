@@ -1,8 +1,8 @@
-//! From the fact to the platform's hands: a critical message from the call that writes it to flash to the line that an
-//! independent subscriber prints; and how fast what piled up while the broker was away is told.
+//! How long a critical message takes from the call that writes it to flash to the output of an independent subscriber, and
+//! how fast messages are delivered that were stored while the broker was away.
 //!
-//! `benches/figures delivery`. Needs mosquitto and mosquitto_sub. The agent's own outbox and connection, on this
-//! machine's disk and loopback: what a WAN adds is one round trip.
+//! `benches/figures delivery`. Needs mosquitto and mosquitto_sub. It uses the agent's own outbox and connection, on this
+//! machine's disk and loopback. A WAN adds one round trip.
 
 #![allow(
     clippy::expect_used,
@@ -29,11 +29,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Messages told one after the other while connected. A p99 of 1000 rests on ten of them.
+/// Messages sent one after the other while connected. The 99th percentile of 1000 depends on ten of them.
 const ONLINE: u64 = 1_000;
-/// Messages that waited while the broker was away: a day of an incident every nine seconds.
+/// Messages stored while the broker is away: a day with an incident every nine seconds.
 const STORED: u64 = 10_000;
-/// Room for all of them.
+/// Outbox size: room for all of them.
 const ROOM: u64 = 64 << 20;
 const BOOT: &str = "this-boot";
 
@@ -56,7 +56,7 @@ impl Time for Clock {
     }
 }
 
-/// Ends with us, whatever happens.
+/// A process that is killed when dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -81,7 +81,7 @@ fn broker(room: &std::path::Path, port: u16) -> Option<Process> {
     Some(process)
 }
 
-/// Sends each line of an independent subscriber with the moment it came, one event or callback each.
+/// Starts an independent subscriber. The channel receives each of its lines, one event or callback, with the time.
 fn subscriber(port: u16) -> Option<(Process, mpsc::Receiver<(u64, String)>)> {
     let mut child = Command::new("mosquitto_sub")
         .args(["-h", "127.0.0.1", "-p", &port.to_string(), "-V", "5", "-q", "1"])
@@ -140,7 +140,7 @@ fn start(
     (mqtt, seen, state)
 }
 
-/// One callback to nine events.
+/// Every tenth message is a callback, the others are events.
 fn message(n: u64) -> Critical {
     let ms = clock_us() / 1_000;
     if n.is_multiple_of(10) { callback(n, BOOT, ms, 1_200) } else { event(n, BOOT, ms, 400) }
@@ -203,7 +203,7 @@ async fn measure() -> ExitCode {
     println!("figure delivery.p99_ms {:.2} ms", ms(at(99)));
     println!("figure delivery.worst_ms {:.2} ms", ms(at(100)));
 
-    // The broker is away; what happens meanwhile is kept.
+    // The broker is away; messages are stored meanwhile.
     drop(mosquitto);
     drop((sub, came));
     let began = clock_us();
@@ -216,7 +216,7 @@ async fn measure() -> ExitCode {
     let _mosquitto = broker(room.path(), port).expect("mosquitto again");
     told("subscribed").unwrap();
     let (_sub, mut came) = subscriber(port).expect("mosquitto_sub");
-    // From the first that arrives: when it connects again is a matter of its wait, not of its speed.
+    // Measured from the first message on: the reconnect depends on a waiting time, not on speed.
     let (mut first, mut count, mut last_number) = (None, 0u64, ONLINE);
     while count < STORED {
         let (at, line) = came.recv().await.expect("the subscriber lives");

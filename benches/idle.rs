@@ -1,11 +1,11 @@
-//! What watching costs while nothing happens: two minutes of the real agent on a quiet line, with all its sensors and
-//! default probing, connected to a broker by TLS with certificates of its own.
+//! The cost of watching an idle line: two minutes of the real agent on a quiet line, with all sensors and default probing,
+//! connected to a broker by TLS with client certificates.
 //!
 //! `benches/figures idle` measures the router's x86-64 build, which `LINEKEEPER_BINARY` names. Without that variable the bench's
 //! own program is measured (release profile, glibc).
 //!
-//! `LINEKEEPER_BENCH_SECONDS` changes for how long (120 at least for figures that are to be told). Measured from outside:
-//! in /proc, by the kernel's count of echoes, and on the interface. Needs mosquitto and openssl.
+//! `LINEKEEPER_BENCH_SECONDS` changes the duration (at least 120 for figures to be published). The measurement is external:
+//! /proc, the kernel's ICMP counters, and the interface counters. Needs mosquitto and openssl.
 
 #![allow(
     clippy::expect_used,
@@ -24,15 +24,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-/// The bench's own, which also plays the parts of the world.
+/// The benchmark's own program, which also provides the servers of the world.
 const PROGRAM: &str = env!("CARGO_BIN_EXE_linekeeper-agent");
-/// Seconds. Two minutes: twelve keep-alives and echoes to the gateway, so that one more or less does not show.
+/// Seconds. Two minutes have twelve keep-alives and gateway echoes, so that one more or less makes little difference.
 const QUIET: u64 = 120;
 /// An echo or its answer at the IP layer (RFC 792: 20 of header, 8 of ICMP, and ours carry 32).
 const ECHO: f64 = 60.0;
-/// What starting needs, the first questions to resolver and web page included: it must not count as idling.
+/// Time for the start, including the first checks of resolver and web page, which must not count as idle.
 const SETTLED: Duration = Duration::from_secs(15);
-/// How long anything else may take.
+/// Timeout for all other steps.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// MQTT's port with TLS.
 const TLS_PORT: u16 = 8883;
@@ -105,7 +105,7 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// What a gateway in the field has: every sensor, nothing changed that has a default.
+/// The configuration of a gateway in the field: all sensors, all defaults.
 fn configuration(directory: &Path) -> Value {
     let certificates = directory.join("mosquitto/certificates");
     json!({
@@ -147,7 +147,7 @@ fn broker(world: &World, room: &Path) -> Process {
          keyfile certificates/broker.key\nrequire_certificate true\nuse_identity_as_username true\n"
     );
     fs::write(room.join("settings"), settings).expect("its settings");
-    // Debian keeps it where only root looks.
+    // Debian installs it in /usr/sbin.
     let path = format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default());
     let mut command = Command::new("mosquitto");
     command.args(["-c", "settings"]).current_dir(room).env("PATH", path);
@@ -159,7 +159,7 @@ fn broker(world: &World, room: &Path) -> Process {
 
 type Place = (std::net::IpAddr, u16);
 
-/// A part of the world that the bench's own program plays.
+/// Starts a server of the world from the benchmark's own program.
 fn part(world: &World, host: Host, place: Place, name: &str, words: &[&str]) -> Process {
     let mut command = Command::new(PROGRAM);
     command.args(["lab", name, "--listen", &format!("{}:{}", place.0, place.1)]).args(words);
@@ -171,13 +171,13 @@ fn part(world: &World, host: Host, place: Place, name: &str, words: &[&str]) -> 
 
 fn listens(world: &World, host: Host, place: Place) {
     let listens = || TcpStream::connect(place).is_ok();
-    let ready = world.within(host, || clock::wait_until(PATIENCE, listens)).expect("the namespace");
+    let ready = world.run_in(host, || clock::wait_until(PATIENCE, listens)).expect("the namespace");
     assert!(ready, "nothing listens at {place:?}");
 }
 
 struct Spent {
     cpu_s: f64,
-    /// Units of 1024 bytes, whatever the kernel calls them.
+    /// KiB (the kernel writes kB).
     peak_kb: u64,
     threads: usize,
     switches: u64,
@@ -206,10 +206,10 @@ fn line(path: &Path, name: &str) -> u64 {
     line.split_whitespace().next().and_then(|n| n.parse().ok()).expect("a number")
 }
 
-/// Echoes that the gateway sent and answers that it got, as its kernel counted them. Nobody but the agent sends any.
+/// Echo requests sent and replies received by the gateway, from the kernel's counters. Only the agent sends any.
 fn echoes(world: &World) -> u64 {
     let read = || fs::read_to_string("/proc/thread-self/net/snmp").expect("the kernel's counts");
-    let text = world.within(Host::Gateway, read).expect("the namespace");
+    let text = world.run_in(Host::Gateway, read).expect("the namespace");
     let mut icmp = text.lines().filter_map(|l| l.strip_prefix("Icmp: "));
     let (names, counts) = (icmp.next().expect("names"), icmp.next().expect("counts"));
     let count = |wanted: &str| {
@@ -219,7 +219,7 @@ fn echoes(world: &World) -> u64 {
     count("OutEchos") + count("InEchoReps")
 }
 
-/// Bytes that left and that came over the WAN device, everything that is not probing included; Ethernet.
+/// All bytes sent and received over the WAN device, at the Ethernet layer.
 fn passed() -> (u64, u64) {
     let text = ip(Host::Gateway, &["-s", "-j", "link", "show", WAN]).expect("ip");
     let links: Value = serde_json::from_str(&text).expect("ip's JSON");

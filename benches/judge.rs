@@ -1,10 +1,10 @@
-//! How long the judge takes for a year of a line: `benches/figures judge`.
+//! Processor time of the judge for a year of a line: `benches/figures judge`.
 //!
-//! Counters every second and an echo every second (`line_year`), or every half second as by default (the others), all of
-//! it simulated on one core; a tenth of the year is watched and multiplied. `LINEKEEPER_BENCH_DAYS` changes how much is watched.
+//! Counters every second and an echo every second (`line_year`), or every half second as by default (the others), all
+//! simulated on one core. A tenth of the year is simulated and multiplied; `LINEKEEPER_BENCH_DAYS` changes the number of days.
 //!
-//! With the word `instructions` it decides the observations of such days again and does nothing else: `benches/instructions`
-//! runs that under callgrind and counts what [`decide`] executes.
+//! With the argument `instructions` it only feeds the observations of such days to the judge: `benches/instructions` runs
+//! that under callgrind and counts the instructions in [`decide`].
 
 use linekeeper_contract::units::{Mono, Permille, Span};
 use linekeeper_judge::Judge;
@@ -24,7 +24,7 @@ fn cpu() -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// The most memory that this process ever held, kB: simulator and judge together.
+/// Peak memory of this process, kB: simulator and judge together.
 fn memory() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
@@ -67,15 +67,15 @@ fn watch(world: &World, days: u64, sold: bool, interval: &str) -> (Duration, Rep
     (took, simulation.into_report(), snapshot)
 }
 
-/// Looks at nothing.
+/// Observes nothing.
 struct Quiet;
 impl Spectator for Quiet {}
 
-/// Keeps what was seen.
+/// Records the observations.
 #[derive(Default)]
 struct Keep(Vec<(Mono, Observation)>);
 impl Spectator for Keep {
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         self.0.push((at.agent, saw.clone()));
     }
 }
@@ -86,7 +86,7 @@ fn decide(judge: &mut Judge, now: Mono, seen: &Observation, out: &mut Vec<Action
     judge.step_into(now, seen, out);
 }
 
-/// Decides a tested line's days again.
+/// Feeds the recorded observations of some days to the judge again.
 fn instructions(days: u64) {
     let config = config(true, "500 ms");
     let mut seen = Keep::default();
@@ -108,7 +108,7 @@ fn main() {
     let (second, _, _) = watch(&World::quiet(), days, false, "1 s");
     let (quiet, report, snapshot) = watch(&World::quiet(), days, false, "500 ms");
     let (promised, _, _) = watch(&World::quiet(), days, true, "500 ms");
-    let lossy = World::quiet().with(Span::ZERO, Span::days(days), Trouble::Loss(Permille(200)));
+    let lossy = World::quiet().with_trouble(Span::ZERO, Span::days(days), Trouble::Loss(Permille(200)));
     let (lossy, _, _) = watch(&lossy, days, false, "500 ms");
     println!("{days} days watched, {} observations; CPU time of one core", report.observations);
     println!("figure judge.line_year_s {:.1} s", year(second));

@@ -64,7 +64,7 @@ fn main() -> ExitCode {
 
 fn measure() -> Measured<()> {
     let bench = Bench::new();
-    // Before five minutes are spent.
+    // Fail early if nft is missing.
     bench.nft("list tables")?;
     let (declared, restored) =
         bench.faults("silence beyond the gateway", World::silence_upstream, World::restore_upstream)?;
@@ -110,7 +110,7 @@ fn configuration(world: &World) -> String {
     text
 }
 
-/// Where in the probes' interval a run begins or ends.
+/// The phase within the probe interval at which a run begins or ends.
 fn phase(run: u32) -> Duration {
     INTERVAL * (run % RUNS) / RUNS
 }
@@ -181,7 +181,7 @@ impl Bench {
         Ok((declared, restored))
     }
 
-    /// From a fault and from its end to their reports.
+    /// The times from a fault and from its end to their reports.
     fn fault(
         &self,
         run: u32,
@@ -219,7 +219,7 @@ impl Bench {
             let Some(healed) = self.platform.wait_for(place, PATIENCE, healed) else {
                 return Err(in_run("the line is back, and no remedy reports that it repaired it".into()));
             };
-            let by = ended(&healed).map(|remedy| remedy.name.name()).unwrap_or_default();
+            let by = ended(&healed).map(|remedy| remedy.name.as_str()).unwrap_or_default();
             if !self.world.has_lease() {
                 return Err(in_run(format!("{by} reports a repair, and the interface has no address")));
             }
@@ -230,9 +230,9 @@ impl Bench {
         Ok(times)
     }
 
-    /// From the moment that each event and callback tells of to its arrival, sorted. Not of `incident_updated`, which
-    /// tells of the moment at which the line broke again, long before that can be known. (An end is told of by its
-    /// first answer and declared by the second.)
+    /// The delays from the fact of each event and callback to its arrival, sorted. `incident_updated` is excluded: it carries
+    /// the time of the new break, long before that can be known. (The end of an outage carries the time of the first reply
+    /// and is declared by the second.)
     fn delays(&self) -> Vec<Duration> {
         let received = self.platform.received(0);
         let told_at_once = |r: &&Received| match r.message() {
@@ -247,11 +247,11 @@ impl Bench {
         delays
     }
 
-    /// Runs `nft` at the access router; what it prints.
+    /// Runs `nft` at the access router and returns its output.
     fn nft(&self, rules: &str) -> Measured<String> {
         let mut command = Command::new("nft");
         command.arg(rules);
-        // Debian keeps it where only root looks.
+        // Debian installs it in /usr/sbin.
         command.env("PATH", format!("{}:/usr/sbin", std::env::var("PATH").unwrap_or_default()));
         let out = self.world.exec_in(Host::Isp, &mut command);
         let out = out.map_err(|e| format!("outage.false needs nft (Debian: nftables): {e}"))?;

@@ -1,7 +1,7 @@
-//! The same line, the same fault, the same minute: linekeeper beside the peers that this machine has.
+//! Compares linekeeper with the peers installed on this machine, on the same line with the same faults at the same time.
 //!
-//! `benches/figures peers`. The peers are dpinger, mwan3track and iperf3. One that is missing is named and left out; with
-//! `LINEKEEPER_REQUIRE_ALL=1` that is a failure. Where none is there, nothing can be compared and the benchmark fails.
+//! `benches/figures peers`. The peers are dpinger, mwan3track and iperf3. A missing one is named and skipped; with
+//! `LINEKEEPER_REQUIRE_ALL=1` it is an error. Without any peer the benchmark fails.
 //! Prints `figure NAME VALUE UNIT`, the median of the runs and the worst:
 //!
 //! - `peers.declared_s`, `peers.dpinger.declared_s`, `peers.mwan3.declared_s`: from silence beyond the gateway to the event
@@ -78,12 +78,12 @@ fn measure() -> Measured<()> {
         (iperf3, "iperf3 or tc is not on PATH"),
     ] {
         if !there {
-            println!("{words}: left out");
+            println!("{words}: skipped");
             missing.push(words);
         }
     }
     if missing.len() == 3 {
-        return Err("no peer is here".into());
+        return Err("no peer is installed".into());
     }
     if !missing.is_empty() && std::env::var("LINEKEEPER_REQUIRE_ALL").is_ok_and(|value| value == "1") {
         return Err(format!("LINEKEEPER_REQUIRE_ALL is set, and {}", missing.join("; ")));
@@ -101,7 +101,7 @@ fn measure() -> Measured<()> {
 fn mwan3track() -> Measured<Option<PathBuf>> {
     if let Some(named) = std::env::var_os("LINEKEEPER_MWAN3TRACK").map(PathBuf::from) {
         if !named.is_file() {
-            return Err(format!("LINEKEEPER_MWAN3TRACK names {}, which is no file", named.display()));
+            return Err(format!("LINEKEEPER_MWAN3TRACK names {}, which is not a file", named.display()));
         }
         if !is_installed("busybox") {
             return Err("mwan3track needs busybox, which is not on PATH".into());
@@ -127,7 +127,7 @@ fn rates() -> Measured<()> {
     let mut server = Command::new("iperf3");
     server.args(["-s", "-p", "5201"]).stdin(Stdio::null()).stdout(Stdio::null());
     let _server = world.spawn_in(Host::Anchor, &mut server).expect("iperf3's server");
-    let there = || world.within(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
+    let there = || world.run_in(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
     assert!(clock::wait_until(PATIENCE, || there().unwrap_or(false)), "iperf3 does not listen");
     world.shape(mbit(100), mbit(20)).expect("a shaped line");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());

@@ -1,9 +1,10 @@
-//! A thousand gateways return to a broker that was away: do they come as a herd?
+//! How a thousand gateways reconnect to a broker that was away: spread over time, or all at once.
 //!
-//! `benches/figures reconnect`. The agents' real connection code, a thousand times in one process, against mosquitto
-//! on loopback. The cap of the waits (`mqtt.reconnect`) is 30 s here instead of 5 min, to be over in three minutes; shares are
-//! what is judged. After a long absence a gateway in its wait is as likely sooner as later, so the first second should carry
-//! twice the mean, falling to nothing at the cap. After a restart of 3 s all are in their first wait, whose cap is 30 s too.
+//! `benches/figures reconnect`. It runs the agent's real connection code a thousand times in one process, against
+//! mosquitto on loopback. The longest wait (`mqtt.reconnect`) is 30 s here instead of 5 min, so that the run takes three
+//! minutes; only shares are compared. After a long absence a gateway is at a random point of its wait, so the first second
+//! should have twice the mean, falling to zero at the longest wait. After a restart of 3 s all gateways are in their first
+//! wait, which is at most 30 s too.
 
 #![allow(
     clippy::expect_used,

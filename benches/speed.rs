@@ -1,25 +1,26 @@
-//! How true, how cheap and how fast the measuring of throughput is: real TCP in namespaces, beside iperf3 in the same run.
+//! Accuracy, cost and rate of the speed test: real TCP in namespaces, compared with iperf3 in the same run.
 //!
 //! `benches/figures speed` (some fifteen minutes). Prints `figure NAME VALUE UNIT`:
 //!
-//! - `speed.error_pct`: how far the line rate is from the shaped one at the IP layer; the median over 10/2, 50/10, 100/20 and
+//! - `speed.error_pct`: relative error of the measured line rate against the shaped one, at the IP layer: the median over 10/2, 50/10, 100/20 and
 //!   500/100 Mbit/s in both directions, and the worst;
-//! - `speed.busy_error_pct`: the same on 50 Mbit/s beside 5, 20 and 40 Mbit/s of the customer's UDP and TCP;
-//! - `speed.kept_mb`: what it costs to say that 50 Mbit/s keeps a promise of 45;
-//! - `speed.cpu_ratio`: CPU seconds per gigabyte received, ours over iperf3's, unshaped, pairs one after the other;
-//! - `speed.rate_ratio`: the unshaped rate, ours over iperf3's (4 connections);
+//! - `speed.busy_error_pct`: the same at 50 Mbit/s with 5, 20 and 40 Mbit/s of customer UDP and TCP traffic;
+//! - `speed.kept_mb`: bytes needed to decide that a line of 50 Mbit/s keeps a promise of 45;
+//! - `speed.cpu_ratio`: CPU seconds per gigabyte received, ours divided by iperf3's, unshaped, in consecutive pairs;
+//! - `speed.rate_ratio`: the unshaped rate, ours divided by iperf3's (4 connections);
 //! - `speed.at_500.…`: both at 500 Mbit/s in single packets; there `.alone.cpu_ratio` has the receiver on the first core and
 //!   the virtual network on the second;
-//! - `speed.verdicts_right`: verdicts of the real agent, kept and broken, that were right.
+//! - `speed.verdicts_right`: number of right verdicts of the real agent, kept and broken.
 //!
-//! **How CPU is counted.** User and system time of the receiving process (`times`). A packet's way over veths is work of
-//! whichever process sent it, or was running: our acknowledgements' way to the server, and the data that they set free
-//! there, are counted as ours, as iperf3's are as its own. On a router that is the hardware's and the driver's. With
-//! receive packet steering (RPS) to the second core and both programs on the first, what is left is the programs' own.
+//! **How CPU is counted.** User and system time of the receiving process (`times`). The kernel charges the work of a veth pair to
+//! the process that sent the packet or happened to run. So the transmission of our acknowledgements, and of the data that
+//! they release at the server, counts as ours, and the same holds for iperf3. On a router the hardware and its driver do
+//! that work. With receive packet steering (RPS) to the second core and both programs on the first, only the programs' own
+//! work remains.
 //!
-//! The words `iperf3`, `accuracy` and `verdicts` choose a part. A part whose program (iperf3, tc, taskset) is missing is left
-//! out and named; with `LINEKEEPER_REQUIRE_ALL=1` that is a failure. A part that was run and gave no figure is a failure
-//! always.
+//! The arguments `iperf3`, `accuracy` and `verdicts` select a part. A part whose program (iperf3, tc, taskset) is missing is
+//! named and skipped; with `LINEKEEPER_REQUIRE_ALL=1` that is an error. A part that ran and gave no figure is always an
+//! error.
 
 #![allow(
     clippy::expect_used,
@@ -48,9 +49,9 @@ use std::time::Duration;
 const PAIRS: usize = 5;
 /// Runs of each test on a shaped line.
 const RUNS: usize = 5;
-/// Verdicts that are waited for.
+/// Number of verdicts of each kind.
 const VERDICTS: usize = 20;
-/// Tests that one verdict may take: four show a short line, a busy machine may spoil some.
+/// Limit of tests per verdict: four confirm a slow line, and a busy machine may spoil some.
 const TESTS_MOST: usize = 9;
 
 fn main() -> ExitCode {
@@ -92,9 +93,9 @@ const PARTS: [Part; 3] = [
 /// The figures that were not measured.
 #[derive(Default)]
 struct Lacking {
-    /// This machine has not what they need.
+    /// A required program is missing on this machine.
     left_out: usize,
-    /// They were tried.
+    /// The part ran without a result.
     failed: usize,
 }
 
@@ -123,8 +124,8 @@ impl Lacking {
     }
 }
 
-/// The real agent judges lines that keep their promise and lines that have six tenths of it, by tests of its own. The hours
-/// between them are leapt over.
+/// The real agent judges lines that keep their promise and lines with 60 % of it, by its own tests. The hours between them
+/// are skipped.
 fn verdicts(line: &Line, lacking: &mut Lacking) {
     let world = &line.world;
     let (mut right, mut judged) = (0, 0);
@@ -138,7 +139,7 @@ fn verdicts(line: &Line, lacking: &mut Lacking) {
         let configuration = agent::configuration(world)
             + &format!(
                 "[promise]\n{} = {{ normal = \"{sold} Mbit/s\" }}\n[speed]\nservers = [\"http://{ANCHOR}/\"]\nseconds = \"3 s\"\nper_day = 48\n",
-                direction.name()
+                direction.as_str()
             );
         let keeper = Agent::start(world, Path::new(agent_binary()), &configuration).expect("the agent");
         let (verdict, tests) = verdict(&keeper);
@@ -162,9 +163,9 @@ fn verdict(keeper: &Agent) -> (String, usize) {
     clock::wait_until(Duration::from_secs(20), || status()["status"]["line"] == "up");
     let mut said = String::new();
     for n in 1..=TESTS_MOST {
-        let ended = keeper.traced("speed_ended");
+        let ended = keeper.count_in_trace("speed_ended");
         if ask(&keeper.socket(), &Request::Hasten).is_err()
-            || !clock::wait_until(Duration::from_secs(60), || keeper.traced("speed_ended") > ended)
+            || !clock::wait_until(Duration::from_secs(60), || keeper.count_in_trace("speed_ended") > ended)
         {
             return (format!("no test was made; {}", keeper.log()), n);
         }
@@ -218,7 +219,7 @@ fn accuracy(line: &Line, lacking: &mut Lacking) {
                     Err(why) => eprintln!("{direction:?} at {rate} Mbit/s: {why}"),
                 }
             }
-            print(lacking, &format!("speed.error_pct.{}_{rate}", direction.name()), &here, RUNS, "%", true);
+            print(lacking, &format!("speed.error_pct.{}_{rate}", direction.as_str()), &here, RUNS, "%", true);
         }
     }
     line.world.shape(mbit(50), mbit(10)).expect("a shaped line");
@@ -254,7 +255,7 @@ fn beside_iperf3(line: &Line, lacking: &mut Lacking) {
     let mut server = Command::new("iperf3");
     server.args(["-s", "-p", "5201"]).stdin(Stdio::null()).stdout(Stdio::null());
     let _server = world.spawn_in(Host::Anchor, &mut server).expect("iperf3's server");
-    let there = || world.within(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
+    let there = || world.run_in(Host::Anchor, || std::net::TcpStream::connect((ANCHOR, 5201)).is_ok());
     assert!(
         clock::wait_until(Duration::from_secs(20), || there().unwrap_or(false)),
         "iperf3 does not listen"

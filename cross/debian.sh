@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Read by `build` and `qemu`: a package of Debian's, for this project alone.
+# Sourced by `build` and `qemu`: fetches a Debian package without installing it.
 
-# The Debian mirror that this machine uses: the first archive among its own apt sources that is not the security one.
+# Prints this machine's Debian mirror: the first archive in its apt sources, except the security archive.
 mirror() {
     {
         # Either kind of source may be absent.
@@ -11,9 +11,9 @@ mirror() {
     } 2>/dev/null | tr ' ' '\n' | sed 's,/*$,,' | awk '/\/debian$/ && !seen++'
 }
 
-# from_debian INTO SUITE PACKAGE [UPSTREAM]: unpacks the package of that suite (of that upstream version, else the
-# newest) into the directory INTO, and prints its version. Lists and caches are its own, beside INTO: the machine's apt
-# knows nothing of it. Fails, with nothing printed, where there is no mirror or no such package.
+# from_debian INTO SUITE PACKAGE [UPSTREAM]: unpacks the package from that suite (in that upstream version, else the
+# newest) into the directory INTO and prints its version. Lists and caches are kept beside INTO; the machine's own apt is
+# not affected. Fails and prints nothing if there is no mirror or no such package.
 from_debian() {
     local into=$1 suite=$2 package=$3 upstream=${4:-} apt=$1.apt uri options found deb
     uri=$(mirror)

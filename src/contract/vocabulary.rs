@@ -35,7 +35,7 @@ impl Rung {
     ];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Rung::Renew => "renew",
             Rung::OtherResolver => "other-resolver",
@@ -46,7 +46,7 @@ impl Rung {
         }
     }
 
-    /// Whether it would disturb somebody who is working on the gateway.
+    /// Whether it would disturb a person who is working on the gateway.
     ///
     /// All but `renew` do. A renewal is what the DHCP client does by itself after half of its lease; it takes nothing down
     /// and writes nothing. The others cut the connection of the administrator's session or of the firmware download, or
@@ -91,7 +91,7 @@ impl Direction {
     pub const ALL: [Direction; 2] = [Direction::Download, Direction::Upload];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Direction::Download => "download",
             Direction::Upload => "upload",
@@ -175,7 +175,7 @@ impl Reading {
     ];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Reading::Cpu => "cpu",
             Reading::Memory => "memory",
@@ -189,7 +189,7 @@ impl Reading {
         }
     }
 
-    /// In which fault domain a gateway that is warned of it has its fault.
+    /// The fault domain of a warning about this reading.
     pub const fn domain(self) -> Domain {
         match self {
             Reading::PortErrors | Reading::PortSpeed | Reading::PortDuplex => Domain::Link,
@@ -229,7 +229,7 @@ pub enum Finding {
 
 impl Finding {
     /// Its spelling in messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Finding::Outage => "outage",
             Finding::Flapping => "flapping",
@@ -286,7 +286,7 @@ pub enum Domain {
 
 impl Domain {
     /// Its spelling in messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Domain::Device => "device",
             Domain::Lan => "lan",
@@ -316,7 +316,7 @@ pub enum CommandName {
     Remedy,
     /// Reboot the gateway, within that rung's budget.
     Reboot,
-    /// Request a follow-up callback after a delay: a complaint was handled, and somebody shall ask whether all is well.
+    /// Request a follow-up callback after a delay, for instance to ask whether a handled complaint is settled.
     Programme,
 }
 
@@ -332,7 +332,7 @@ impl CommandName {
     ];
 
     /// Its spelling in configuration and messages.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             CommandName::Check => "check",
             CommandName::Speedtest => "speedtest",

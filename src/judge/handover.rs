@@ -131,7 +131,7 @@ fn call(cx: &Context<'_>, out: &mut Outbox) {
         rule,
         recorder: cx.recording(incident),
     };
-    let trigger = Trigger { dimension: Dimension::Data, name: finding.name().into() };
+    let trigger = Trigger { dimension: Dimension::Data, name: finding.as_str().into() };
     let remedies = incident.remedies.clone();
     // The customer asked before we were at the end of the ladder: it stays one callback.
     let mut callbacks = cx.facts.callbacks.iter();

@@ -394,7 +394,7 @@ fn summary(status: &Status, mut about: Value) -> Value {
     let speed = status.promise.as_ref().map(|p| {
         let directions = p.directions.iter().map(|d| {
             json!({
-                "direction": d.direction.name(),
+                "direction": d.direction.as_str(),
                 "verdict": d.verdict,
                 "why": d.why,
                 "busy_hours": { "short": d.busy_hours.0, "of": d.busy_hours.1 },

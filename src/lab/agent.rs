@@ -16,7 +16,7 @@ pub const DEVICE: &str = "gw-0001";
 pub const EVENING: &str = "2026-11-20T18:05:00Z";
 
 /// How long a clean stop may take: the agent disconnects from the broker and writes its snapshot.
-const GOODBYE: Duration = Duration::from_secs(10);
+const STOP_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running agent. It is killed when dropped.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Agent {
         let log = File::create(directory.join("agent.log")).map_err(wrong)?;
         let mut command = Command::new(program);
         command.arg("run").arg("--config").arg(&file).arg("--record").arg(directory.join("record"));
-        // The evidence of a slow line tells the hours of the day: in the lab it is always the evening.
+        // The evidence of a slow line contains the time of day, so the lab always starts in the evening.
         command.env("LINEKEEPER_LAB_WALL", EVENING);
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(wrong)?).stderr(log);
         let process = world.spawn_in(Host::Gateway, &mut command)?;
@@ -54,8 +54,8 @@ impl Agent {
     }
 
     /// Stops the agent; returns whether it ended by itself.
-    pub fn end(&mut self) -> bool {
-        self.process.end(GOODBYE)
+    pub fn stop(&mut self) -> bool {
+        self.process.stop(STOP_TIMEOUT)
     }
 
     /// The socket on which it answers `linekeeper status`.
@@ -69,7 +69,7 @@ impl Agent {
     }
 
     /// How often `word` occurs in its trace so far.
-    pub fn traced(&self, word: &str) -> usize {
+    pub fn count_in_trace(&self, word: &str) -> usize {
         read(&self.directory.join("record/trace.jsonl")).matches(word).count()
     }
 
@@ -77,7 +77,7 @@ impl Agent {
     ///
     /// # Errors
     /// The copies cannot be written.
-    pub fn keep(&self, to: &Path) -> Result<(), Error> {
+    pub fn copy_to(&self, to: &Path) -> Result<(), Error> {
         copy(&self.directory, to)
             .map_err(|e| Error::new(format!("keeping the agent's files in {}", to.display()), e))
     }
@@ -104,8 +104,8 @@ fn copy(from: &Path, to: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the demo adds to [`configuration`]: a promise, and a speed server to hold the line against it. Tests are as short
-/// and as many as they may be, so that people can watch.
+/// What the demo adds to [`configuration`]: a contracted rate and a speed server. Speed tests are as short and as frequent
+/// as allowed, so that people can watch.
 pub fn promise() -> String {
     format!(
         r#"

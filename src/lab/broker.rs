@@ -35,8 +35,8 @@ impl Broker {
         let address = Broker::address();
         let listens = || TcpStream::connect_timeout(&address, Duration::from_secs(1)).is_ok();
         let ready =
-            world.within(Host::Platform, || clock::wait_until(READY, || !process.alive() || listens()))?;
-        if ready && process.alive() {
+            world.run_in(Host::Platform, || clock::wait_until(READY, || !process.is_alive() || listens()))?;
+        if ready && process.is_alive() {
             Ok(Broker(process))
         } else {
             Err(Error::new("starting the lab's broker", format!("nothing listens on {address}")))

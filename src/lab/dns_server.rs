@@ -41,12 +41,12 @@ impl Manner {
     ];
 
     /// The manner with this name.
-    pub fn named(name: &str) -> Option<Manner> {
+    pub fn from_name(name: &str) -> Option<Manner> {
         Self::ALL.iter().find(|(n, _)| *n == name).map(|(_, m)| *m)
     }
 
     /// Its name.
-    pub fn name(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         Self::ALL.iter().find(|(_, m)| *m == self).map_or("alive", |(n, _)| n)
     }
 }

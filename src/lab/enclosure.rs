@@ -116,7 +116,8 @@ async fn run_inside(options: &[&str]) -> Result<u8, Error> {
         _ = terminated.recv() => 15,
         _ = hung_up.recv() => 1,
     };
-    // `unshare` dies, its child by --kill-child, and with process 1 everything inside. The pipe says it once more.
+    // `unshare` dies, --kill-child kills its child, and with process 1 everything inside ends. Closing the pipe is a second
+    // way to end it.
     drop(pipe);
     child.kill().await.map_err(|e| Error::new("ending the lab", e))?;
     Ok(128 + number)

@@ -11,7 +11,7 @@ pub const NAME: &str = "lab-bng-1";
 /// The service name that it offers.
 pub const SERVICE: &str = "internet";
 /// The error text when it refuses.
-pub const WORDS: &str = "no session to be had";
+pub const REFUSAL: &str = "no session available";
 
 const HEADER: usize = 20;
 const PADI: u8 = 0x09;
@@ -31,7 +31,7 @@ pub enum Manner {
 
 impl Manner {
     /// `good`, `silent`, `refusing`.
-    pub fn named(name: &str) -> Option<Manner> {
+    pub fn from_name(name: &str) -> Option<Manner> {
         match name {
             "good" => Some(Manner::Good),
             "silent" => Some(Manner::Silent),
@@ -41,11 +41,11 @@ impl Manner {
     }
 }
 
-/// Serves `device` for ever. Says on standard output when it begins, `serving`, and of each frame that it hears in the
-/// discovery stage the kind, `PADI`, `PADR` or its code.
+/// Serves `device` until the process ends. Prints `serving` on standard output when it is ready, and the kind of every
+/// discovery frame that it receives: `PADI`, `PADR` or the code.
 ///
 /// # Errors
-/// When the device is not there or cannot be listened on.
+/// The device does not exist, or a raw socket on it cannot be opened.
 pub async fn serve(device: &str, manner: Manner) -> Result<(), Error> {
     let wrong = |e| Error::new(format!("serving PPPoE on {device}"), e);
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None).map_err(|e| wrong(e.into()))?;
@@ -61,22 +61,22 @@ pub async fn serve(device: &str, manner: Manner) -> Result<(), Error> {
             other => say(&format!("{other:#04x}")),
         }
         if let Some(answer) = answer(frame, manner, MAC) {
-            // What cannot be sent now the client asks for again.
+            // The client repeats its request if this cannot be sent.
             let _ = wire.send(&answer);
         }
     }
 }
 
-/// Where its frames come from: its own, whatever the device's is.
+/// The source address of its frames, independent of the device's address.
 const MAC: [u8; 6] = [2, 0x50, 0x50, 0x50, 0, 1];
 
 fn say(words: &str) {
     let mut out = std::io::stdout().lock();
-    // Nobody reads: then it is said to nobody.
+    // Nobody may be reading the output.
     let _ = writeln!(out, "{words}").and_then(|()| out.flush());
 }
 
-/// The answer to a PADI: all its tags given back, as RFC 2516 wants it of Service-Name and Host-Uniq.
+/// The answer to a PADI. It repeats all tags of the request, as RFC 2516 requires for Service-Name and Host-Uniq.
 fn answer(asked: &[u8], manner: Manner, mac: [u8; 6]) -> Option<Vec<u8>> {
     if asked.get(15) != Some(&PADI) {
         return None;
@@ -92,7 +92,7 @@ fn answer(asked: &[u8], manner: Manner, mac: [u8; 6]) -> Option<Vec<u8>> {
     match manner {
         Manner::Silent => return None,
         Manner::Good => tag(0x0101, SERVICE),
-        Manner::Refusing => tag(0x0202, WORDS),
+        Manner::Refusing => tag(0x0202, REFUSAL),
     }
     let mut frame = asked.get(6..12)?.to_vec();
     frame.extend(mac);

@@ -43,7 +43,7 @@ pub enum Speaker {
 }
 
 impl Speaker {
-    const fn name(self) -> &'static str {
+    const fn as_str(self) -> &'static str {
         match self {
             Speaker::World => "world",
             Speaker::Gateway => "gateway",
@@ -66,23 +66,23 @@ pub struct Stage {
     voice: Voice,
     began: Duration,
     /// Virtual time, if the story is simulated.
-    told_at: Option<Duration>,
+    virtual_time: Option<Duration>,
     act: u32,
 }
 
 impl Stage {
     /// Starts the output. Time counts from now.
     pub fn new(voice: Voice) -> Stage {
-        Stage { voice, began: clock::uptime(), told_at: None, act: 0 }
+        Stage { voice, began: clock::uptime(), virtual_time: None, act: 0 }
     }
 
     /// Sets the virtual time since the start.
-    pub fn tell_at(&mut self, at: Duration) {
-        self.told_at = Some(at);
+    pub fn set_virtual_time(&mut self, at: Duration) {
+        self.virtual_time = Some(at);
     }
 
     fn seconds(&self) -> f64 {
-        self.told_at.unwrap_or_else(|| clock::since(self.began)).as_secs_f64()
+        self.virtual_time.unwrap_or_else(|| clock::since(self.began)).as_secs_f64()
     }
 
     /// Prints the title of a new act.
@@ -102,14 +102,14 @@ impl Stage {
     pub fn say(&self, who: Speaker, words: &str, data: &Value) {
         match self.voice {
             Voice::Json => {
-                let mut object = json!({ "what": "said", "voice": who.name(), "words": words });
+                let mut object = json!({ "what": "said", "voice": who.as_str(), "words": words });
                 if !data.is_null() {
                     object["data"] = data.clone();
                 }
                 self.object(object);
             }
             Voice::Text { .. } => {
-                let name = self.painted(who.colour(), &format!("{:<8}", who.name()));
+                let name = self.painted(who.colour(), &format!("{:<8}", who.as_str()));
                 let mut lines = wrapped(words, COLUMNS - MARGIN).into_iter();
                 let first = lines.next().unwrap_or_default();
                 self.line(&format!("{:>6.1} s  {name}  {first}", self.seconds()));
@@ -140,7 +140,7 @@ impl Stage {
             Voice::Json => {
                 for row in rows {
                     let names = ["act", "broke", "seen_after", "tried", "outcome", "platform_received"];
-                    let mut object = json!({ "what": "result", "as_told": row.as_told });
+                    let mut object = json!({ "what": "result", "as_told": row.as_expected });
                     for (name, cell) in names.iter().zip(&row.cells) {
                         object[*name] = json!(cell);
                     }
@@ -152,18 +152,18 @@ impl Stage {
                 self.line("");
                 self.cells(&header.map(str::to_owned), &WIDTHS, Some("1"));
                 for row in rows {
-                    self.cells(&row.cells, &WIDTHS, if row.as_told { None } else { Some("31") });
+                    self.cells(&row.cells, &WIDTHS, if row.as_expected { None } else { Some("31") });
                 }
             }
         }
     }
 
     /// Prints the result of the story.
-    pub fn end(&self, words: &str, as_told: bool) {
+    pub fn end(&self, words: &str, as_expected: bool) {
         match self.voice {
-            Voice::Json => self.object(json!({ "what": "end", "as_told": as_told, "words": words })),
+            Voice::Json => self.object(json!({ "what": "end", "as_told": as_expected, "words": words })),
             Voice::Text { .. } => {
-                let painted = self.painted(if as_told { "32" } else { "31" }, words);
+                let painted = self.painted(if as_expected { "32" } else { "31" }, words);
                 self.line(&format!("\n{painted}"));
             }
         }
@@ -211,7 +211,7 @@ pub struct Row {
     /// Act, what broke, seen after, tried, outcome, what the platform received.
     pub cells: [String; 6],
     /// Whether the act went as expected.
-    pub as_told: bool,
+    pub as_expected: bool,
 }
 
 /// Breaks at spaces into lines of at most `width` characters; a longer word is cut.
@@ -241,7 +241,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_line_is_longer_than_allowed_and_no_word_is_lost() {
+    fn wrapping_keeps_the_width_and_every_word() {
         assert_eq!(wrapped("one two three", 7), ["one two", "three"]);
         assert_eq!(wrapped("abcdefghij kl", 4), ["abcd", "efgh", "ij", "kl"]);
         assert_eq!(wrapped("", 4), [""]);

@@ -19,17 +19,17 @@ const SOFTWARE: u8 = 70;
 /// The help text.
 pub const HELP: &str = "\
 Plays a minute of a broadband line's life: a small internet in network namespaces, real faults, the real agent,
-a broker and a stand-in for the callback platform. Nothing outside is touched, nothing stays.
+a broker and a stand-in for the callback platform. It changes nothing outside and leaves nothing behind.
 
 Usage: linekeeper lab [--json] [--keep DIR]
 
-  --json      one JSON object per event on standard output, nothing else there
-  --keep DIR  leave the agent's configuration, trace and log in DIR
+  --json      print one JSON object per event and nothing else on standard output
+  --keep DIR  copy the agent's configuration, trace and log to DIR
   --agent P   run program P instead of this one as the agent
 
-Needs iproute2 and util-linux, and root or the right to make user namespaces; without them it says so and tells the
-story in virtual time.
-Exit code: 0 if every act went as told, 1 if one did not.
+Needs iproute2 and util-linux, and root or the right to create user namespaces. Without namespaces it says so and plays
+the same story in virtual time.
+Exit code: 0 if all acts went as expected, else 1.
 ";
 
 /// `linekeeper-lab lab …` plays the demo or one of its parts; with any other verb it is the agent that the demo starts.
@@ -40,7 +40,7 @@ pub fn main() -> ExitCode {
     }
     match words.map(std::ffi::OsString::into_string).collect::<Result<Vec<_>, _>>() {
         Ok(words) => play(&words),
-        Err(word) => misused(&format!("{} is not UTF-8", word.to_string_lossy())),
+        Err(word) => usage_error(&format!("{} is not UTF-8", word.to_string_lossy())),
     }
 }
 
@@ -49,24 +49,26 @@ pub fn play(words: &[String]) -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let ended = |result: Result<(), Error>| match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => complain(&e),
+        Err(e) => report_error(&e),
     };
     match words.as_slice() {
         ["dhcp-server", "--device", device, rest @ ..] => {
             let (seconds, manner) = match rest {
                 [] => (Some(server::LEASE_SECONDS), Some(server::Manner::Good)),
                 ["--lease", seconds] => (seconds.parse().ok(), Some(server::Manner::Good)),
-                ["--manner", manner] => (Some(server::LEASE_SECONDS), server::Manner::named(manner)),
+                ["--manner", manner] => (Some(server::LEASE_SECONDS), server::Manner::from_name(manner)),
                 _ => (None, None),
             };
             match (seconds, manner) {
                 (Some(seconds), Some(manner)) => ended(block_on(server::serve(device, seconds, manner))),
-                _ => misused("dhcp-server takes --device NAME and --lease SECONDS or --manner good|refusing"),
+                _ => usage_error(
+                    "dhcp-server takes --device NAME and --lease SECONDS or --manner good|refusing",
+                ),
             }
         }
-        ["pppoe-server", "--device", device, "--manner", manner] => match pppoe::Manner::named(manner) {
+        ["pppoe-server", "--device", device, "--manner", manner] => match pppoe::Manner::from_name(manner) {
             Some(manner) => ended(block_on(pppoe::serve(device, manner))),
-            None => misused("pppoe-server takes --device NAME and --manner good|silent|refusing"),
+            None => usage_error("pppoe-server takes --device NAME and --manner good|silent|refusing"),
         },
         ["dhcp-client", "--device", device] => ended(block_on(client::keep(device, None))),
         ["dhcp-client", "--device", device, "--pidfile", file] => {
@@ -74,26 +76,26 @@ pub fn play(words: &[String]) -> ExitCode {
         }
         ["broker"] => ended(broker::serve()),
         ["dns-server", "--listen", place, "--manner", manner, "--address", address] => {
-            match (place.parse(), dns_server::Manner::named(manner), address.parse()) {
+            match (place.parse(), dns_server::Manner::from_name(manner), address.parse()) {
                 (Ok(place), Some(manner), Ok(address)) => ended(dns_server::serve(place, manner, address)),
-                _ => misused("dns-server takes --listen ADDRESS:PORT --manner NAME --address ADDRESS"),
+                _ => usage_error("dns-server takes --listen ADDRESS:PORT --manner NAME --address ADDRESS"),
             }
         }
         ["web-server", "--listen", place, "--manner", manner] => {
-            match (place.parse(), web_server::Manner::named(manner)) {
+            match (place.parse(), web_server::Manner::from_name(manner)) {
                 (Ok(place), Some(manner)) => ended(web_server::serve(place, manner)),
-                _ => misused("web-server takes --listen ADDRESS:PORT --manner NAME"),
+                _ => usage_error("web-server takes --listen ADDRESS:PORT --manner NAME"),
             }
         }
         ["speed-server", "--listen", place, rest @ ..] => {
             let manner = match rest {
-                ["--manner", manner] => speed_server::Manner::named(manner),
+                ["--manner", manner] => speed_server::Manner::from_name(manner),
                 [] => Some(speed_server::Manner::Good),
                 _ => None,
             };
             match (place.parse(), manner) {
                 (Ok(place), Some(manner)) => ended(speed_server::serve(place, manner)),
-                _ => misused(
+                _ => usage_error(
                     "speed-server takes --listen ADDRESS:PORT and --manner NAME (see its documentation)",
                 ),
             }
@@ -104,7 +106,7 @@ pub fn play(words: &[String]) -> ExitCode {
         }
         options => match Options::read(options) {
             Ok(options) => perform(&options),
-            Err(word) => misused(&word),
+            Err(word) => usage_error(&word),
         },
     }
 }
@@ -126,7 +128,7 @@ impl Options {
                 "--json" => options.json = true,
                 "--keep" => options.keep = Some(value()?),
                 "--agent" => options.agent = Some(value()?),
-                _ => return Err(format!("{word} is not known to lab")),
+                _ => return Err(format!("lab has no option {word}")),
             }
         }
         Ok(options)
@@ -135,30 +137,30 @@ impl Options {
 
 fn perform(options: &Options) -> ExitCode {
     let voice = if options.json { Voice::Json } else { Voice::for_people() };
-    let told = match enter() {
-        Ok(Entered::Inside) => story::tell(voice, options.keep.as_deref(), options.agent.as_deref()),
+    let outcome = match enter() {
+        Ok(Entered::Inside) => story::play(voice, options.keep.as_deref(), options.agent.as_deref()),
         Ok(Entered::Ended(code)) => return ExitCode::from(code),
         Ok(Entered::Refused(why)) => {
             eprintln!(
-                "linekeeper lab: {why}\nThe same story in the simulator's virtual time, without packets:"
+                "linekeeper lab: {why}\nPlaying the same story in the simulator's virtual time, without packets:"
             );
-            return tell_instead(voice);
+            return play_in_virtual_time(voice);
         }
-        Err(e) => return complain(&e),
+        Err(e) => return report_error(&e),
     };
-    match told {
+    match outcome {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
-        Err(e) => complain(&e),
+        Err(e) => report_error(&e),
     }
 }
 
 /// Runs the story in virtual time, with the same judge and without packets.
-fn tell_instead(voice: Voice) -> ExitCode {
+fn play_in_virtual_time(voice: Voice) -> ExitCode {
     let mut stage = Stage::new(voice);
     let mut act = 0;
-    let told = simulated::tell(1, &mut |item| {
-        stage.tell_at(item.at_ms.into());
+    let result = simulated::play(1, &mut |item| {
+        stage.set_virtual_time(item.at_ms.into());
         if item.act != act {
             act = item.act;
             let title =
@@ -173,21 +175,24 @@ fn tell_instead(voice: Voice) -> ExitCode {
             stage.say(who, &item.text, &Value::Null);
         }
     });
-    match told {
+    match result {
         Ok(()) => {
-            stage.end("told to its end in virtual time; with namespaces it plays with real packets", true);
+            stage.end(
+                "finished in virtual time; where namespaces are allowed, the demo uses real packets",
+                true,
+            );
             ExitCode::SUCCESS
         }
-        Err(faults) => complain(&Error::new("telling the story", faults)),
+        Err(faults) => report_error(&Error::new("playing the story", faults)),
     }
 }
 
-fn misused(why: &str) -> ExitCode {
+fn usage_error(why: &str) -> ExitCode {
     eprintln!("linekeeper lab: {why}\n\n{HELP}");
     ExitCode::from(USAGE)
 }
 
-fn complain(e: &Error) -> ExitCode {
+fn report_error(e: &Error) -> ExitCode {
     eprintln!("linekeeper lab: {e}");
     ExitCode::from(SOFTWARE)
 }
@@ -202,8 +207,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_that_lab_does_not_know_are_refused() {
-        assert_eq!(Options::read(&["--fast"]), Err("--fast is not known to lab".to_owned()));
+    fn unknown_options_and_missing_values_are_refused() {
+        assert_eq!(Options::read(&["--fast"]), Err("lab has no option --fast".to_owned()));
         assert_eq!(Options::read(&["--keep"]), Err("--keep needs a value".to_owned()));
         let options = Options::read(&["--json", "--keep", "/tmp/x"]).unwrap();
         assert!(options.json && options.keep == Some("/tmp/x".into()));

@@ -27,9 +27,9 @@ pub struct Header {
     pub snapshot: Option<Value>,
 }
 
-/// Why a line of a trace cannot be replayed.
+/// An error in one line of a trace or log.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
+pub struct LineError {
     /// Line number, from 1.
     pub line: usize,
     /// Column, from 1; the first if the error concerns the whole line.
@@ -38,7 +38,7 @@ pub struct Fault {
     pub what: String,
 }
 
-impl std::fmt::Display for Fault {
+impl std::fmt::Display for LineError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "line {}, column {}: {}", self.line, self.column.max(1), self.what)
     }
@@ -63,13 +63,16 @@ impl Replay {
     /// # Errors
     /// What is wrong with the line. The replay can continue with the next line, but its actions then differ from the
     /// recorded ones.
-    pub fn line(&mut self, text: &str) -> Result<Vec<Done>, Fault> {
+    pub fn process_line(&mut self, text: &str) -> Result<Vec<Done>, LineError> {
         self.line += 1;
         let line = self.line;
-        let fault = |column: usize, what: String| Fault { line, column, what };
+        let fault = |column: usize, what: String| LineError { line, column, what };
         if self.judge.is_none() || text.starts_with("{\"schema\":") {
             let header: Header = json::read(text.as_bytes()).map_err(|e| {
-                fault(e.column(), format!("not the header of a trace ({TRACE_SCHEMA}): {}", e.bare()))
+                fault(
+                    e.column(),
+                    format!("not the header of a trace ({TRACE_SCHEMA}): {}", e.without_position()),
+                )
             })?;
             if header.schema != TRACE_SCHEMA {
                 return Err(fault(
@@ -87,9 +90,9 @@ impl Replay {
             return Ok(Vec::new());
         }
         let entry: Entry = json::read(text.as_bytes())
-            .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", e.bare())))?;
+            .map_err(|e| fault(e.column(), format!("not an entry of a trace: {}", e.without_position())))?;
         if let Some(last) = self.last.filter(|last| entry.at < *last) {
-            return Err(fault(1, format!("time runs back: {} ms after {} ms", entry.at.0, last.0)));
+            return Err(fault(1, format!("time runs backwards: {} ms after {} ms", entry.at.0, last.0)));
         }
         self.last = Some(entry.at);
         let Some(judge) = &mut self.judge else { return Ok(Vec::new()) };

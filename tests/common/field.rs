@@ -1,5 +1,5 @@
-//! What the trials in the lab's enclosure share: a world, Debian's mosquitto as the broker, and mosquitto_sub as the ear whose
-//! word counts for what the platform got.
+//! What the tests in the lab's enclosure share: a world, Debian's mosquitto as the broker, and mosquitto_sub as an
+//! independent subscriber whose output counts as what the platform received.
 
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
@@ -22,28 +22,28 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// For what takes milliseconds when the machine has nothing else to do.
+/// Timeout for steps that take milliseconds on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
-/// Where agents and broker have their files: on the enclosure's own `/run`, and there after the world is gone.
+/// The directory for the files of agents and broker. It is on the enclosure's own `/run` and outlives the world.
 pub const KEPT: &str = "/run/linekeeper-field";
-/// How long an outage is watched in which a DHCP server is counted the questions: a burst's time, or what
-/// `LINEKEEPER_OUTAGE_SECONDS` says.
-pub fn outage() -> Duration {
+/// Length of the outage in which a DHCP server's requests are counted: the time of a burst, or
+/// `LINEKEEPER_OUTAGE_SECONDS`.
+pub fn outage_duration() -> Duration {
     let asked = std::env::var("LINEKEEPER_OUTAGE_SECONDS").ok().and_then(|s| s.parse().ok());
     Duration::from_secs(asked.unwrap_or_else(|| proof(75, 300)))
 }
 
-/// What every ear of this trial heard.
-static HEARD: Mutex<Vec<Heard>> = Mutex::new(Vec::new());
-/// Agents of this trial were told to send addresses as they are.
-static OPEN: AtomicBool = AtomicBool::new(false);
+/// The messages of all subscribers of this test.
+static RECEIVED: Mutex<Vec<MqttMessage>> = Mutex::new(Vec::new());
+/// The agents of this test are configured to send unmasked addresses.
+static SENDS_ADDRESSES: AtomicBool = AtomicBool::new(false);
 
-/// This trial's gateways send addresses as they are: only their logs are held to silence.
+/// Declares that the gateways of this test send unmasked addresses, so that only their logs are checked for them.
 pub fn addresses_are_sent() {
-    OPEN.store(true, Ordering::Relaxed);
+    SENDS_ADDRESSES.store(true, Ordering::Relaxed);
 }
 
-/// Addresses that stand in a text, but for loopback. (Found in another way than the program finds them.)
+/// The addresses in a text, except loopback. The search is independent of the one in the program under test.
 pub fn addresses(text: &str) -> Vec<String> {
     let mut found = Vec::new();
     for word in text.split(|c: char| !(c.is_ascii_hexdigit() || matches!(c, ':' | '.' | '-'))) {
@@ -63,13 +63,13 @@ pub fn addresses(text: &str) -> Vec<String> {
     found
 }
 
-/// Whether a gateway wrote it, and not the platform.
-pub fn is_a_gateways(kind: &str) -> bool {
+/// Whether messages of this kind come from a gateway and not from the platform.
+pub fn is_from_gateway(kind: &str) -> bool {
     ["state", "event", "callback", "telemetry", "command/result", "config/reported"].contains(&kind)
 }
 
-/// What of the customer's stands in messages of gateways, and in their logs. Addresses in `configured` are the operator's.
-pub fn leaks(heard: &[Heard], logs: &str, configured: &str, references: &[&str]) -> Vec<String> {
+/// Customer data in the messages and logs of gateways. Addresses in `configured` belong to the operator and are allowed.
+pub fn leaks(heard: &[MqttMessage], logs: &str, configured: &str, references: &[&str]) -> Vec<String> {
     let theirs = |text: &str| -> Vec<String> {
         let mut found = addresses(text);
         found.retain(|address| !configured.contains(address.as_str()));
@@ -77,10 +77,10 @@ pub fn leaks(heard: &[Heard], logs: &str, configured: &str, references: &[&str])
         found
     };
     let mut all = Vec::new();
-    for message in heard.iter().filter(|h| is_a_gateways(&h.kind)) {
+    for message in heard.iter().filter(|h| is_from_gateway(&h.kind)) {
         let mut json = message.json.clone();
         if message.kind == "callback" {
-            // The one place for it.
+            // The only field that may contain it.
             json["customer_id"] = Value::Null;
         }
         let found = theirs(&json.to_string());
@@ -92,9 +92,9 @@ pub fn leaks(heard: &[Heard], logs: &str, configured: &str, references: &[&str])
     all
 }
 
-/// Every story ends with it: nothing of the customer's has left a gateway, or stands in its log.
+/// Checks at the end of every test that no customer data has left a gateway or is in its log.
 pub fn nothing_leaked() -> Outcome {
-    let heard = HEARD.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let heard = RECEIVED.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut configured = configurations(Path::new(KEPT));
     let references: Vec<String> = configured
         .lines()
@@ -109,12 +109,12 @@ pub fn nothing_leaked() -> Outcome {
         .filter(|log| log.file_name() == Some("agent.log".as_ref()))
         .map(|log| read(log))
         .collect();
-    let messages = if OPEN.load(Ordering::Relaxed) { &[] } else { &heard[..] };
+    let messages = if SENDS_ADDRESSES.load(Ordering::Relaxed) { &[] } else { &heard[..] };
     let leaks = leaks(messages, &logs, &configured, &references);
-    must(leaks.is_empty(), || format!("the customer's data got out:\n{}", leaks.join("\n")))
+    must(leaks.is_empty(), || format!("customer data leaked:\n{}", leaks.join("\n")))
 }
 
-/// All configurations below, one after the other.
+/// All configuration files below a directory, concatenated.
 fn configurations(directory: &Path) -> String {
     let mut all = String::new();
     for entry in fs::read_dir(directory).into_iter().flatten().flatten() {
@@ -128,12 +128,12 @@ fn configurations(directory: &Path) -> String {
     all
 }
 
-/// What the agents logged last: without it a failure in a world that is gone cannot be understood.
-pub fn keep_what_tells() {
+/// Prints the ends of all logs of a failed test, because its world is gone afterwards.
+pub fn print_logs() {
     for log in logs(Path::new(KEPT)) {
         let text = read(&log);
         let lines: Vec<&str> = text.lines().collect();
-        println!("--- {} (the last of {} lines)", log.display(), lines.len());
+        println!("--- {} (end of {} lines)", log.display(), lines.len());
         for line in &lines[lines.len().saturating_sub(40)..] {
             println!("{line}");
         }
@@ -156,18 +156,18 @@ fn logs(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// A file's text so far; it may be in the middle of a character.
+/// The content of a file that may still be written and may end in the middle of a character.
 pub fn read(path: &Path) -> String {
     fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
 }
 
 pub fn signal(id: u32, signal: Signal) {
     let pid = i32::try_from(id).ok().and_then(Pid::from_raw).expect("a process id");
-    // It may have ended by itself: what follows tells.
+    // The process may already have ended.
     let _ = kill_process(pid, signal);
 }
 
-/// Runs a command in `host`, which must succeed.
+/// Runs a command in `host` and returns its output. It must succeed.
 pub fn exec(world: &World, host: Host, words: &[&str]) -> Result<String, Failed> {
     let out = world.exec_in(host, Command::new(words[0]).args(&words[1..]))?;
     let said = String::from_utf8_lossy(&out.stderr);
@@ -178,20 +178,20 @@ pub fn exec(world: &World, host: Host, words: &[&str]) -> Result<String, Failed>
 /// Writes to `/proc/sys/KEY` in `host`.
 pub fn sysctl(world: &World, host: Host, key: &str, value: &str) -> Outcome {
     let path = format!("/proc/sys/{key}");
-    Ok(world.within(host, || fs::write(path, value))??)
+    Ok(world.run_in(host, || fs::write(path, value))??)
 }
 
 pub fn build() -> Result<World, Failed> {
     Ok(World::build(Path::new(agent_binary()))?)
 }
 
-/// Replaces a piece of a configuration that must be there.
+/// Replaces a part of a configuration, which must exist.
 pub fn edit(text: &str, from: &str, to: &str) -> String {
     assert!(text.contains(from), "the configuration has no {from:?}");
     text.replace(from, to)
 }
 
-/// Debian's broker, in the platform's namespace. Keeps sessions over a stop.
+/// Debian's mosquitto in the platform's namespace. Its sessions survive a restart.
 pub struct Mosquitto {
     process: Option<Process>,
     file: PathBuf,
@@ -202,7 +202,7 @@ impl Mosquitto {
         Mosquitto::with(world, "allow_anonymous true\n")
     }
 
-    /// With these further lines in its configuration.
+    /// Starts it with additional lines in its configuration.
     pub fn with(world: &World, lines: &str) -> Result<Mosquitto, Failed> {
         let directory = Path::new(KEPT).join("mosquitto");
         fs::create_dir_all(&directory)?;
@@ -228,17 +228,17 @@ impl Mosquitto {
         command.arg("-c").arg(&self.file).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.process = Some(world.spawn_in(Host::Platform, &mut command)?);
         let listens = || std::net::TcpStream::connect((PLATFORM, 1883)).is_ok();
-        let ready = world.within(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
+        let ready = world.run_in(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
         must(ready, || "mosquitto does not come to listen".into())
     }
 
-    /// Ends it as its service would; it writes down its sessions.
+    /// Stops it with SIGTERM, so that it saves its sessions.
     pub fn down(&mut self) -> Outcome {
         let mut process = self.process.take().ok_or("mosquitto does not run")?;
-        must(process.end(PATIENCE), || "mosquitto does not end".into())
+        must(process.stop(PATIENCE), || "mosquitto does not end".into())
     }
 
-    /// It stands still, its connections open: takes nothing, acknowledges nothing.
+    /// Suspends the process: its connections stay open, and it acknowledges nothing.
     pub fn freeze(&self) {
         signal(self.process.as_ref().unwrap().id(), Signal::STOP);
     }
@@ -248,9 +248,9 @@ impl Mosquitto {
     }
 }
 
-/// One message as mosquitto_sub got it.
+/// One message as mosquitto_sub received it.
 #[derive(Debug, Clone)]
-pub struct Heard {
+pub struct MqttMessage {
     /// When, by the lab's clock, as mosquitto_sub stamped it.
     pub at: Duration,
     pub retained: bool,
@@ -260,7 +260,7 @@ pub struct Heard {
     pub json: Value,
 }
 
-impl Heard {
+impl MqttMessage {
     /// A string in it.
     pub fn text(&self, pointer: &str) -> &str {
         self.json.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
@@ -279,94 +279,99 @@ impl Heard {
     }
 }
 
-/// mosquitto_sub on everything, with a session that survives the broker's absence.
-pub struct Ear {
-    heard: Arc<Mutex<Vec<Heard>>>,
+/// A subscriber (mosquitto_sub) to all topics, whose session survives a restart of the broker.
+pub struct Subscriber {
+    messages: Arc<Mutex<Vec<MqttMessage>>>,
     process: Process,
 }
 
-impl Ear {
-    pub fn start(world: &World) -> Result<Ear, Failed> {
-        Ear::with(world, &[])
+impl Subscriber {
+    pub fn start(world: &World) -> Result<Subscriber, Failed> {
+        Subscriber::with(world, &[])
     }
 
-    /// With further words for mosquitto_sub and mosquitto_pub.
-    pub fn with(world: &World, login: &[&str]) -> Result<Ear, Failed> {
+    /// Starts it with additional arguments for mosquitto_sub and mosquitto_pub.
+    pub fn with(world: &World, login: &[&str]) -> Result<Subscriber, Failed> {
         let host = PLATFORM.to_string();
         let mut command = Command::new("mosquitto_sub");
-        command.args(["-h", &host, "-V", "5", "-c", "-i", "ear", "-x", "3600", "-q", "1"]).args(login);
+        command.args(["-h", &host, "-V", "5", "-c", "-i", "subscriber", "-x", "3600", "-q", "1"]).args(login);
         command.args(["-t", &format!("{ROOT}/#"), "-F", "%U %r %t %p"]);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = world.spawn_in(Host::Platform, &mut command)?;
         let output = process.child().stdout.take().expect("a pipe");
-        let heard = Arc::new(Mutex::new(Vec::new()));
-        let into = Arc::clone(&heard);
+        let messages = Arc::new(Mutex::new(Vec::new()));
+        let into = Arc::clone(&messages);
         let epoch = Clock::start(None);
         let boot = Duration::from_millis(u64::try_from(epoch.wall().0)?).saturating_sub(clock::uptime());
         std::thread::spawn(move || {
             for line in BufReader::new(output).lines().map_while(Result::ok) {
                 if let Some(heard) = parse(&line, boot) {
-                    HEARD.lock().unwrap_or_else(PoisonError::into_inner).push(heard.clone());
+                    RECEIVED.lock().unwrap_or_else(PoisonError::into_inner).push(heard.clone());
                     into.lock().unwrap_or_else(PoisonError::into_inner).push(heard);
                 }
             }
         });
-        let ear = Ear { heard, process };
+        let subscriber = Subscriber { messages, process };
         let topic = format!("{ROOT}/nobody/hello");
         let mut hello = vec!["mosquitto_pub", "-h", &host, "-t", &topic, "-m", "{}"];
         hello.extend(login);
         let listens = clock::wait_until(PATIENCE, || {
             exec(world, Host::Platform, &hello).is_ok()
-                && ear.wait(0, Duration::from_millis(200), |h| h.kind == "hello").is_some()
+                && subscriber.wait(0, Duration::from_millis(200), |h| h.kind == "hello").is_some()
         });
-        must(listens, || "mosquitto_sub hears nothing".into())?;
-        Ok(ear)
+        must(listens, || "mosquitto_sub receives nothing".into())?;
+        Ok(subscriber)
     }
 
-    /// How many messages came: the place of the next.
+    /// The number of messages so far, which is the index of the next one.
     pub fn place(&self) -> usize {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).len()
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// What came from `place` on.
-    pub fn heard(&self, place: usize) -> Vec<Heard> {
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner)[place..].to_vec()
+    /// The messages from index `place` on.
+    pub fn received(&self, place: usize) -> Vec<MqttMessage> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)[place..].to_vec()
     }
 
-    /// Events and callbacks from `place` on.
-    pub fn critical(&self, place: usize) -> Vec<Heard> {
-        let mut all = self.heard(place);
+    /// The events and callbacks from index `place` on.
+    pub fn critical(&self, place: usize) -> Vec<MqttMessage> {
+        let mut all = self.received(place);
         all.retain(|h| matches!(h.kind.as_str(), "event" | "callback"));
         all
     }
 
-    /// The first from `place` on that `wanted` says yes to.
-    pub fn wait(&self, place: usize, patience: Duration, wanted: impl Fn(&Heard) -> bool) -> Option<Heard> {
+    /// Waits for the first message from index `place` on that is `wanted`.
+    pub fn wait(
+        &self,
+        place: usize,
+        patience: Duration,
+        wanted: impl Fn(&MqttMessage) -> bool,
+    ) -> Option<MqttMessage> {
         let mut found = None;
         clock::wait_until(patience, || {
-            found = self.heard(place).into_iter().find(&wanted);
+            found = self.received(place).into_iter().find(&wanted);
             found.is_some()
         });
         found
     }
 
-    /// The same, or a failure that says what came instead.
+    /// The same, but fails with the list of received messages.
     pub fn expect(
         &self,
         what: &str,
         place: usize,
         patience: Duration,
-        wanted: impl Fn(&Heard) -> bool,
-    ) -> Result<Heard, Failed> {
+        wanted: impl Fn(&MqttMessage) -> bool,
+    ) -> Result<MqttMessage, Failed> {
         self.wait(place, patience, wanted).ok_or_else(|| {
-            let came: String = self.heard(place).iter().map(|h| format!("\n  {}", brief(h))).collect();
-            format!("{what} did not come within {} s; there came:{came}", patience.as_secs()).into()
+            let came: String = self.received(place).iter().map(|h| format!("\n  {}", brief(h))).collect();
+            format!("{what} did not arrive within {} s; received:{came}", patience.as_secs()).into()
         })
     }
 }
 
 /// A message in one line.
-pub fn brief(h: &Heard) -> String {
+pub fn brief(h: &MqttMessage) -> String {
     let what = match h.kind.as_str() {
         "event" => format!("{} {}: {}", h.text("/event"), h.text("/incident/fault_domain"), h.text("/why")),
         "callback" => format!("{} {}", h.text("/state"), h.text("/callback_id")),
@@ -376,13 +381,13 @@ pub fn brief(h: &Heard) -> String {
     format!("{:.3} {} {} {what} [{}]", h.at.as_secs_f64(), h.device, h.kind, h.id())
 }
 
-fn parse(line: &str, boot: Duration) -> Option<Heard> {
+fn parse(line: &str, boot: Duration) -> Option<MqttMessage> {
     let mut words = line.splitn(4, ' ');
     let (at, retained, topic, payload) = (words.next()?, words.next()?, words.next()?, words.next()?);
     let (seconds, nanos) = at.split_once('.')?;
     let at = Duration::new(seconds.parse().ok()?, nanos.parse().ok()?).saturating_sub(boot);
     let (device, kind) = topic.strip_prefix(ROOT)?.strip_prefix('/')?.split_once('/')?;
-    Some(Heard {
+    Some(MqttMessage {
         at,
         retained: retained == "1",
         device: device.to_owned(),
@@ -416,7 +421,7 @@ pub fn state_becomes(
     Ok(last)
 }
 
-/// How an agent is to be started.
+/// How to start an agent.
 pub struct Plan {
     pub device: String,
     pub directory: PathBuf,
@@ -436,14 +441,14 @@ impl Plan {
         let theirs = world.directory().join("agent").display().to_string();
         let configuration = edit(&base, &theirs, &directory.display().to_string());
         let configuration = edit(&configuration, agent::DEVICE, device);
-        // Not even on a machine that has just booted is the line only waited for.
+        // No grace period, even if the machine has just booted.
         let configuration = edit(&configuration, "[probe]\n", "[probe]\ngrace = \"0 s\"\n");
         let record = Some(directory.join("record"));
         Plan { device: device.into(), directory, configuration, prefix: Vec::new(), record, programs: None }
     }
 
-    /// Silence counts after half a second: for tests that are about what follows.
-    pub fn impatient(self) -> Plan {
+    /// Lowers the patience to half a second, for tests about what follows a declared outage.
+    pub fn with_short_patience(self) -> Plan {
         self.edit("[outage]\n", "[outage]\npatience = \"500 ms\"\n")
     }
 
@@ -464,7 +469,7 @@ impl Plan {
         read(&self.directory.join("agent.log"))
     }
 
-    /// Starts it; its log is appended to that of the lives before.
+    /// Starts the agent. Its log is appended to that of earlier runs.
     pub fn start(&self, world: &World) -> Result<Process, Failed> {
         fs::create_dir_all(&self.directory)?;
         let file = self.directory.join("linekeeper.toml");
@@ -485,13 +490,13 @@ impl Plan {
         Ok(world.spawn_in(Host::Gateway, &mut command)?)
     }
 
-    /// Waits until `word` stands in the log.
-    pub fn says(&self, word: &str) -> Outcome {
+    /// Waits until the log contains `word`.
+    pub fn expect_log(&self, word: &str) -> Outcome {
         let came = clock::wait_until(PATIENCE, || self.log().contains(word));
-        must(came, || format!("the log does not say {word:?}"))
+        must(came, || format!("the log does not contain {word:?}"))
     }
 
-    /// What `linekeeper status --json` says; an error if no daemon answers.
+    /// The output of `linekeeper status --json`; an error if no daemon answers.
     pub fn status(&self) -> Result<Value, Failed> {
         let out = Command::new(agent_binary())
             .args(["status", "--json", "--socket"])
@@ -501,8 +506,8 @@ impl Plan {
         Ok(serde_json::from_slice(&out.stdout)?)
     }
 
-    /// Waits until the daemon says this of the line.
-    pub fn line_becomes(&self, wanted: &str) -> Outcome {
+    /// Waits until the daemon reports this state of the line.
+    pub fn expect_line(&self, wanted: &str) -> Outcome {
         let mut last = String::new();
         let came = clock::wait_until(PATIENCE, || {
             last = match self.status() {
@@ -516,8 +521,8 @@ impl Plan {
         must(came, || format!("the line is not {wanted} but {last}"))
     }
 
-    /// The lines of `actions.jsonl` that are more than probes and notes.
-    pub fn deeds(&self) -> Vec<Value> {
+    /// The recorded actions, except probes, checks, reports, notes and saves.
+    pub fn effective_actions(&self) -> Vec<Value> {
         let text = read(&self.record.as_ref().expect("it records").join("actions.jsonl"));
         let all = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         all.filter(|v| {
@@ -536,22 +541,22 @@ pub fn wan_is_up() -> bool {
     })
 }
 
-/// Says a time on a line of its own, for people and for the report.
-pub fn tell(what: &str, took: Duration) {
+/// Prints a duration on a line of its own.
+pub fn print_duration(what: &str, took: Duration) {
     println!("{what}: {:.3} s", took.as_secs_f64());
     let _ = std::io::stdout().flush();
 }
 
 impl Plan {
-    /// How often `word` stands in its trace so far.
-    pub fn traced(&self, word: &str) -> usize {
+    /// How often `word` occurs in its trace so far.
+    pub fn count_in_trace(&self, word: &str) -> usize {
         read(&self.record.as_ref().expect("it records").join("trace.jsonl")).matches(word).count()
     }
 }
 
 impl Plan {
-    /// Waits until the hold-down is over: the next break is an incident of its own, with a ladder of its own.
-    pub fn incident_is_over(&self) -> Outcome {
+    /// Waits until the hold-down is over, so that the next break opens a new incident with a new ladder.
+    pub fn expect_incident_end(&self) -> Outcome {
         let over = clock::wait_until(PATIENCE * 2, || {
             self.status().is_ok_and(|s| s["status"]["incident"].is_null() && s["status"]["line"] == "up")
         });

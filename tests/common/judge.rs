@@ -1,4 +1,4 @@
-//! What the tests of the judge share: configurations and a spectator that keeps everything.
+//! What the judge's tests share: configurations, a spectator that records everything, and one that checks invariants.
 #![allow(dead_code, reason = "each test uses its part")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
-/// A line with everything, or with the cable out.
+/// The link of a working line, or with the cable unplugged.
 pub fn link(up: bool) -> Observation {
     Observation::LinkSeen(Link {
         half_duplex: false,
@@ -41,7 +41,7 @@ pub fn notice(issued: u64, expires: u64) -> AreaNotice {
     }
 }
 
-/// The tree of a configuration: four targets, a driver that does things, defaults for the rest; `over` is laid on top.
+/// A configuration as a tree: four targets, a driver that carries out remedies, defaults for the rest, overridden by `over`.
 pub fn tree(over: Value) -> Value {
     let mut tree = json!({
         "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7" },
@@ -54,15 +54,15 @@ pub fn tree(over: Value) -> Value {
         ] },
         "remedies": { "driver": "script", "program": "/usr/lib/linekeeper/remedy" },
     });
-    lay(&mut tree, over);
+    merge(&mut tree, over);
     tree
 }
 
-fn lay(under: &mut Value, over: Value) {
+fn merge(under: &mut Value, over: Value) {
     match (under, over) {
         (Value::Object(under), Value::Object(over)) => {
             for (key, value) in over {
-                lay(under.entry(key).or_insert(Value::Null), value);
+                merge(under.entry(key).or_insert(Value::Null), value);
             }
         }
         (under, over) => *under = over,
@@ -77,7 +77,7 @@ pub fn config(over: Value) -> Config {
     }
 }
 
-/// These seeds, or those of `LINEKEEPER_SEEDS=FROM-TO`: for who wants to look at others.
+/// These seeds, or those in `LINEKEEPER_SEEDS=FROM-TO`.
 pub fn seeds(usual: RangeInclusive<u64>) -> RangeInclusive<u64> {
     let Ok(wanted) = std::env::var("LINEKEEPER_SEEDS") else { return usual };
     let ends = wanted.split_once('-').and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
@@ -85,24 +85,24 @@ pub fn seeds(usual: RangeInclusive<u64>) -> RangeInclusive<u64> {
     from..=to
 }
 
-/// Keeps everything.
+/// Records everything.
 #[derive(Default)]
 pub struct Keeper {
-    /// Lives of the process: the snapshot each began with, and what it saw.
+    /// For each start of the process: its snapshot and its observations.
     pub lives: Vec<(Option<Value>, Vec<Entry>)>,
     pub done: Vec<Done>,
-    /// The same with the world's time.
+    /// The same with the time of the world.
     pub acted: Vec<(Moment, Action)>,
 }
 
 impl Spectator for Keeper {
-    fn begins(&mut self, _at: Moment, snapshot: Option<&Value>) {
+    fn on_start(&mut self, _at: Moment, snapshot: Option<&Value>) {
         self.lives.push((snapshot.cloned(), Vec::new()));
     }
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         self.lives.last_mut().unwrap().1.push(Entry { at: at.agent, observation: saw.clone() });
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         self.done.push(Done { at: at.agent, action: action.clone() });
         self.acted.push((at, action.clone()));
     }
@@ -120,7 +120,7 @@ impl Keeper {
     }
 }
 
-/// Looks on and holds the judge to what must be true of every history.
+/// Checks the invariants that hold for every history.
 pub struct Referee {
     config: Config,
     pub keeper: Keeper,
@@ -151,7 +151,7 @@ impl Referee {
     }
 
     fn repair(&mut self, at: Moment, repair: &Repair) {
-        let Some(incident) = &repair.incident else { panic!("{at:?}: nobody orders remedies here") };
+        let Some(incident) = &repair.incident else { panic!("{at:?}: no remedy was commanded here") };
         let (rung, domain) = (repair.rung, incident.fault_domain);
         assert!(makes_sense(domain, rung), "{at:?}: {rung:?} in domain {domain:?}");
         assert!(self.config.remedies.ladder.contains(&rung), "{at:?}: {rung:?} is not on the ladder");
@@ -177,7 +177,7 @@ impl Referee {
             assert_eq!(before, critical.message, "{at:?}: one id, two messages");
         }
         match &critical.message {
-            // Of what only informs there may be several, beside the line's.
+            // Incidents that only inform may be open beside that of the line.
             Message::Event(e) if e.incident.about.is_some() => {}
             Message::Event(e) => match e.event {
                 EventName::IncidentOpened => {
@@ -194,7 +194,7 @@ impl Referee {
                 EventName::RemedyBegun => {}
                 EventName::RemedyEnded => self.repairing = None,
             },
-            Message::CommandResult(_) => panic!("{at:?}: nobody gave a command"),
+            Message::CommandResult(_) => panic!("{at:?}: no command was sent"),
             Message::Callback(c) => {
                 if let Some(incident) = &c.incident_id {
                     let id = self.callbacks_of.entry(incident.clone()).or_insert(c.callback_id.clone());
@@ -206,17 +206,17 @@ impl Referee {
 }
 
 impl Spectator for Referee {
-    fn begins(&mut self, at: Moment, snapshot: Option<&Value>) {
+    fn on_start(&mut self, at: Moment, snapshot: Option<&Value>) {
         if snapshot.is_none() {
-            // What was begun is forgotten, and the incident with it.
+            // Without a snapshot a running remedy and the incident are forgotten.
             (self.repairing, self.open) = (None, None);
         }
-        self.keeper.begins(at, snapshot);
+        self.keeper.on_start(at, snapshot);
     }
-    fn saw(&mut self, at: Moment, saw: &Observation) {
-        self.keeper.saw(at, saw);
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
+        self.keeper.on_observation(at, saw);
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         match action {
             Action::Repair(repair) => self.repair(at, repair),
             Action::Publish(critical) => self.publish(at, critical),
@@ -229,16 +229,16 @@ impl Spectator for Referee {
             | Action::MeasureSpeed(_)
             | Action::AbortSpeed { .. } => {}
         }
-        self.keeper.does(at, action);
+        self.keeper.on_action(at, action);
     }
 }
 
-/// Runs a world under the referee.
+/// Runs a world with the invariants checked.
 pub fn refereed(config: &Config, world: &World, seed: u64, until: Span) -> (Report, Referee) {
     let mut referee = Referee::new(config);
     let report = run(config, world, seed, until, &mut referee);
     assert_eq!(report.stalls, 0, "the judge asked to be woken at once");
-    // A full journal of commands, and the flight recorder that a reboot carries over: 80 KiB at the most.
+    // At most 80 KiB: a full command journal and the flight recorder's data, which survive a reboot.
     assert!(report.largest_snapshot <= 81_920, "a snapshot of {} bytes", report.largest_snapshot);
     (report, referee)
 }

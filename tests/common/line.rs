@@ -1,5 +1,5 @@
-//! A shaped line with a test server at its far end and a customer behind the gateway, for tests and benches.
-#![allow(dead_code, reason = "each of them uses a part of it")]
+//! A shaped line with a speed server beyond it and a customer behind the gateway, for tests and benchmarks.
+#![allow(dead_code, reason = "each test and benchmark uses a part of it")]
 
 use super::agent_binary;
 pub use super::trial::is_installed;
@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
-/// Full packets: what `tbf`'s rate leaves to the IP layer.
+/// The share of `tbf`'s rate that is left to the IP layer with full packets.
 pub const IP_LAYER: f64 = 1500.0 / 1514.0;
 const PORT: u16 = 80;
 
@@ -54,7 +54,7 @@ impl Line {
 
     pub fn wait_for_server(&self) {
         let place = SocketAddr::new(ANCHOR.into(), PORT);
-        let there = || self.world.within(Host::Anchor, || TcpStream::connect(place).is_ok()).unwrap_or(false);
+        let there = || self.world.run_in(Host::Anchor, || TcpStream::connect(place).is_ok()).unwrap_or(false);
         assert!(clock::wait_until(Duration::from_secs(20), there), "the test server does not listen");
     }
 
@@ -86,7 +86,7 @@ impl Line {
         self.server = None;
         let place = format!("0.0.0.0:{PORT}");
         let mut command = Command::new(agent_binary());
-        command.args(["lab", "speed-server", "--listen", &place, "--manner", manner.name()]);
+        command.args(["lab", "speed-server", "--listen", &place, "--manner", manner.as_str()]);
         self.server = Some(self.world.spawn_in(Host::Anchor, &mut command).expect("the lab's server"));
         self.server_name = "the lab's server";
         self.wait_for_server();
@@ -120,7 +120,7 @@ impl Line {
         };
         let url = test.url.clone().unwrap_or_else(|| format!("http://{ANCHOR}/"));
         let server = Server { url: Url::parse(&url).expect("a URL"), ca: test.ca.clone() };
-        let run = self.world.within(Host::Gateway, move || {
+        let run = self.world.run_in(Host::Gateway, move || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             let run = runtime.block_on(async {
@@ -187,7 +187,7 @@ impl Run {
         }
     }
 
-    /// The customer's rate from the third second on, bit/s: as it was told, and as it arrived.
+    /// The customer's rate from the third second on, bit/s: as the daemon reported it, and as it arrived.
     pub fn customer(&self) -> (f64, f64) {
         let told: Vec<f64> = self
             .progress
@@ -195,7 +195,7 @@ impl Run {
             .filter(|p| p.0.took >= Span::seconds(3))
             .map(|p| p.0.customer.0 as f64)
             .collect();
-        // Each tells of the second before it.
+        // Each report covers the second before it.
         let mut later = self.progress.iter().filter(|p| p.0.took >= Span::millis(2_500));
         let truth = match (later.next(), self.progress.last()) {
             (Some(a), Some(b)) => (b.2 - a.2) * 8.0 / b.1.saturating_sub(a.1).as_secs_f64().max(1e-3),
@@ -234,13 +234,13 @@ impl Customer {
             let (world, end, arrived, listening) =
                 (world.clone(), end.clone(), arrived.clone(), listening.clone());
             std::thread::spawn(move || {
-                world.within(to, || swallow(kind, address, &end, &arrived, &listening))
+                world.run_in(to, || swallow(kind, address, &end, &arrived, &listening))
             })
         };
         assert!(clock::wait_until(Duration::from_secs(10), || listening.load(Ordering::SeqCst)));
         let source = {
             let (world, end) = (world.clone(), end.clone());
-            std::thread::spawn(move || world.within(from, || pour(kind, address, rate, &end)))
+            std::thread::spawn(move || world.run_in(from, || pour(kind, address, rate, &end)))
         };
         Customer { end, arrived, threads: vec![sink, source], kind }
     }
@@ -306,7 +306,7 @@ fn pour(kind: Kind, to: Ipv4Addr, rate: Rate, end: &AtomicBool) {
             // At the IP layer.
             let due = (clock::since(began).as_secs_f64() * rate.0 as f64 / 8.0) as u64;
             if due.saturating_sub(poured) > rate.0 / 8 / 5 {
-                // Far behind: whoever held us up does not get a burst for it.
+                // Far behind schedule: do not catch up with a burst.
                 poured = due;
             }
             while poured + 1428 <= due {

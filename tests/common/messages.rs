@@ -1,4 +1,4 @@
-//! Critical messages for tests of what carries them.
+//! Critical messages, for tests of the outbox and the MQTT connection.
 
 use linekeeper_contract::message::*;
 use linekeeper_contract::vocabulary::Rung;

@@ -1,5 +1,4 @@
-//! What the test programs share. Everything that depends on where the tests are built stands here and nowhere else: the
-//! program under test, files of the repository, the numbers of a proof.
+//! What the test programs share: the program under test, files of the repository, and the sizes of the long tests.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test program uses its part")]
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails loudly")]
 
@@ -15,17 +14,17 @@ pub mod world;
 
 use std::path::PathBuf;
 
-/// The program under test. It plays the servers of the demo world too.
+/// The program under test. It also provides the servers of the demo's world.
 pub fn agent_binary() -> &'static str {
     env!("CARGO_BIN_EXE_linekeeper-agent")
 }
 
-/// Where a file of the repository is.
+/// The path of a file in the repository.
 pub fn repository_path(path: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..").join(path)
 }
 
-/// The text of a file of the repository.
+/// The content of a file in the repository.
 pub fn repository_text(path: &str) -> String {
     std::fs::read_to_string(repository_path(path)).unwrap_or_else(|e| panic!("{path}: {e}"))
 }
@@ -35,7 +34,7 @@ pub fn agent_version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// The quick number of a proof, or with `LINEKEEPER_PROOF=full` the one that takes its time.
+/// `quick`, or `full` with `LINEKEEPER_PROOF=full`.
 pub fn proof<T>(quick: T, full: T) -> T {
     match std::env::var("LINEKEEPER_PROOF").as_deref() {
         Ok("full") => full,

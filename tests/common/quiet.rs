@@ -1,7 +1,7 @@
-//! A quiet day as the flash sees it: the judge lives it in virtual time, and what it wants kept is written by the real store
-//! and the real outbox to a real file system. What they wrote is counted by the kernel.
+//! Measures flash writes on a quiet day. The judge runs in virtual time; the real store and the real outbox write its
+//! snapshots and messages to a real file system. The kernel counts the bytes.
 #![allow(dead_code, reason = "the test and the bench use their parts")]
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement that cannot be taken fails by it")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a measurement fails loudly")]
 
 use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper::act::store::{self, Store};
@@ -15,27 +15,27 @@ use serde_json::json;
 use std::fs;
 use std::path::PathBuf;
 
-/// Days lived before counting begins: the books of all days, and as many results as are kept, are in the snapshot.
+/// Days before the measurement: the snapshot then contains the statistics of all days and the maximum number of results.
 const BEFORE: u64 = 40;
-/// Days that are counted.
+/// Days that are measured.
 const COUNTED: u64 = 10;
-/// What flash is written in at the least: a page of the larger NAND chips, and a block of most file systems.
+/// The smallest unit of a flash write: a page of the larger NAND chips and a block of most file systems.
 const PAGE: u64 = 4_096;
 
-/// What a quiet day costs the flash.
+/// The flash writes of a quiet day.
 #[derive(Debug, Clone, Copy)]
 pub struct Day {
-    /// Files written or appended to, each with its flush to the flash.
+    /// Number of writes and appends to files, each with its flush.
     pub writes: f64,
-    /// Bytes given to the kernel, KiB.
+    /// Data passed to the kernel, KiB.
     pub given_kib: f64,
-    /// The same in whole pages, each write by itself, KiB.
+    /// The same, each write rounded up to whole pages, KiB.
     pub kib: f64,
     /// The largest snapshot, bytes.
     pub snapshot: u64,
 }
 
-/// A line that was sold and is tested ten times a day, with a broker, and nothing ever happens to it.
+/// A line with a contracted rate, ten speed tests a day and a broker.
 fn config(directory: &std::path::Path) -> Config {
     let tree = json!({
         "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7", "installed": "2026-11-20T09:00:00+08:00" },
@@ -58,7 +58,7 @@ fn config(directory: &std::path::Path) -> Config {
     read(&tree, &Places::default()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// The platform calls the customer of a new line, and closes the callbacks.
+/// A platform that calls the customer of the new line and closes the callbacks.
 fn world() -> World {
     let mut world = World::quiet();
     world.platform.calls = Some(Span::minutes(20));
@@ -76,35 +76,35 @@ struct Flash {
     snapshot: u64,
 }
 
-/// Bytes that this thread has given to write(2) so far.
-fn given() -> u64 {
+/// Bytes that this thread has passed to write(2) so far.
+fn bytes_written() -> u64 {
     let io = fs::read_to_string("/proc/thread-self/io").unwrap();
     io.lines().find_map(|line| line.strip_prefix("wchar: ")).unwrap().parse().unwrap()
 }
 
 impl Flash {
-    /// Does one thing to the flash and counts it. `before` and after: how often each part says that it wrote.
+    /// Runs `write` and counts its writes, as reported by store and outbox, and its bytes.
     fn count(&mut self, write: impl FnOnce(&mut Flash)) {
         let wear = |flash: &Flash| flash.store.wear().0 + flash.outbox.wear().0;
-        let (bytes, writes) = (given(), wear(self));
+        let (bytes, writes) = (bytes_written(), wear(self));
         write(self);
-        let (bytes, writes) = (given() - bytes, wear(self) - writes);
+        let (bytes, writes) = (bytes_written() - bytes, wear(self) - writes);
         assert_eq!(
             bytes > 0,
             writes > 0,
-            "{bytes} bytes in {writes} writes: somebody does not count what he writes"
+            "{bytes} bytes in {writes} writes: store or outbox miscounts its writes"
         );
         if self.counts {
             self.writes += writes;
             self.given += bytes;
-            // Of several writes in one step the small ones are a page each.
+            // Of several writes in one step, all but the largest count as one page each.
             self.pages += (bytes.div_ceil(PAGE)).max(writes) + writes.saturating_sub(1);
         }
     }
 }
 
 impl Spectator for Flash {
-    fn saves(&mut self, at: Moment, judge: &Judge, messages: &[Critical]) {
+    fn on_save(&mut self, at: Moment, judge: &Judge, messages: &[Critical]) {
         let now: Mono = at.agent;
         let taken = judge.taken(now);
         self.count(|flash| flash.store.keep_taken(taken.as_deref()).unwrap());
@@ -121,7 +121,7 @@ impl Spectator for Flash {
         self.snapshot = self.snapshot.max(size);
     }
 
-    fn does(&mut self, _at: Moment, action: &Action) {
+    fn on_action(&mut self, _at: Moment, action: &Action) {
         if let Action::Publish(message) = action {
             self.count(|flash| flash.outbox.append(std::slice::from_ref(message)).unwrap());
             while let Some((place, _)) = self.outbox.after(None) {
@@ -131,7 +131,7 @@ impl Spectator for Flash {
     }
 }
 
-/// Lives some quiet weeks and counts the last days of them.
+/// Runs some quiet weeks and measures their last days.
 pub fn day() -> Day {
     let room = tempfile::tempdir().unwrap();
     let config = config(room.path());

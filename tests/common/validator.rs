@@ -1,4 +1,4 @@
-//! Holds messages against `config/schemas` by an independent validator (`validate.py`, on python3-jsonschema).
+//! Validates messages against `config/schemas` with an independent validator (`validate.py`, on python3-jsonschema).
 
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::expect_used, reason = "a test fails loudly")]
@@ -9,15 +9,15 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-/// What has to be installed, by Debian's name.
+/// The required Debian package.
 pub const PACKAGE: &str = "python3-jsonschema";
 
-/// Where the schemas are.
+/// The directory of the schemas.
 pub fn schemas() -> PathBuf {
     repository_path("config/schemas")
 }
 
-/// A Python that has it: the first on PATH, or Debian's own.
+/// A Python interpreter with this package: the first on PATH, or Debian's.
 pub fn python() -> Option<&'static str> {
     ["python3", "/usr/bin/python3"].into_iter().find(|python| {
         let tried = Command::new(python).args(["-c", "import jsonschema"]).stderr(Stdio::null()).status();

@@ -1,9 +1,9 @@
-//! MQTT as bytes, for tests that stand between the gateway and its broker, or in the broker's place.
+//! MQTT at the byte level, for tests that act as a broker or as a proxy in front of one.
 
 use std::io::Read;
 use std::net::TcpStream;
 
-/// The next control packet, whole; `None` when the connection ended.
+/// Reads the next complete control packet; `None` at the end of the connection.
 pub fn packet(from: &mut TcpStream) -> Option<Vec<u8>> {
     let mut byte = [0];
     from.read_exact(&mut byte).ok()?;

@@ -1,4 +1,4 @@
-//! Private networks for tests: everything in them dies with the test, nothing of them is seen outside.
+//! Private networks for tests. They are invisible outside and disappear with the test.
 
 #![allow(dead_code, reason = "each integration test uses a part of it")]
 
@@ -10,10 +10,10 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::thread::JoinHandle;
 
-/// Set in the process that is inside.
+/// Set in the process inside the namespaces.
 const INSIDE: &str = "LINEKEEPER_TEST_INSIDE";
 
-/// The words of `unshare` for fresh user, mount, network and process namespaces.
+/// The options of `unshare` for new user, mount, network and process namespaces.
 fn flags() -> Vec<&'static str> {
     let mut flags = vec!["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"];
     if !rustix::process::geteuid().is_root() {
@@ -22,22 +22,24 @@ fn flags() -> Vec<&'static str> {
     flags
 }
 
-/// Why there are no private namespaces here, if so.
-pub fn private_is_refused() -> Option<String> {
+/// Why private namespaces are not available; `None` if they are.
+pub fn private_unavailable() -> Option<String> {
     match Command::new("unshare").args(flags()).arg("true").output() {
         Ok(tried) if tried.status.success() => None,
-        Ok(tried) => Some(format!("no namespaces here: {}", String::from_utf8_lossy(&tried.stderr).trim())),
-        Err(error) => Some(format!("no namespaces here: unshare: {error}")),
+        Ok(tried) => {
+            Some(format!("namespaces are not available: {}", String::from_utf8_lossy(&tried.stderr).trim()))
+        }
+        Err(error) => Some(format!("namespaces are not available: unshare: {error}")),
     }
 }
 
 /// Replaces this process by one inside private namespaces, and returns there.
 ///
 /// # Errors
-/// Why there are none.
+/// Why they are not available.
 pub fn enter_private() -> Result<Entered, String> {
     if std::env::var_os(INSIDE).is_some() {
-        // Names of network namespaces live in /run/netns: on our own /run nobody else's are seen or hurt.
+        // Network namespaces are named in /run/netns; a private /run keeps them apart from the machine's.
         run("mount -t tmpfs tmpfs /run").and_then(|_| run("ip link set lo up"))?;
         return Ok(Entered::Inside);
     }
@@ -51,10 +53,10 @@ pub fn enter_private() -> Result<Entered, String> {
     Err(format!("cannot start unshare: {error}"))
 }
 
-/// Runs a command, words divided by spaces, and gives what it printed.
+/// Runs a command, split at spaces, and returns its output.
 ///
 /// # Errors
-/// The command and what it said.
+/// The command and its error output.
 pub fn run(command: &str) -> Result<String, String> {
     let mut words = command.split_whitespace();
     let program = words.next().ok_or("an empty command")?;
@@ -71,7 +73,7 @@ pub struct Net {
 }
 
 impl Net {
-    /// Makes one. The name has to be unique among the trials, for they run beside each other.
+    /// Creates one. The name must be unique among the tests, because they run in parallel.
     pub fn new(name: &str) -> Net {
         run(&format!("ip netns add {name}")).unwrap();
         let net = Net { name: name.to_owned() };
@@ -79,12 +81,12 @@ impl Net {
         net
     }
 
-    /// Runs a command in it and gives what it printed; the test fails if it fails.
+    /// Runs a command in it and returns its output; panics if the command fails.
     pub fn run(&self, command: &str) -> String {
         run(&format!("nsenter --net=/run/netns/{} {command}", self.name)).unwrap()
     }
 
-    /// Writes a value under /proc/sys/net of it.
+    /// Writes a value below /proc/sys/net in it.
     pub fn set(&self, key: &str, value: &str) {
         let path = format!("/proc/sys/net/{key}");
         let value = value.to_owned();
@@ -93,7 +95,7 @@ impl Net {
             .unwrap();
     }
 
-    /// Runs `work` in a thread of its own whose sockets, and those of its children, are in this namespace.
+    /// Runs `work` in a new thread; its sockets and child processes belong to this namespace.
     pub fn thread<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
         let file = File::open(format!("/run/netns/{}", self.name)).unwrap();
         std::thread::spawn(move || {
@@ -124,7 +126,7 @@ impl Drop for Net {
     }
 }
 
-/// Lays a cable between two namespaces and brings both ends up.
+/// Connects two namespaces with a veth pair and brings both ends up.
 pub fn cable((a, a_name): (&Net, &str), (b, b_name): (&Net, &str)) {
     run(&format!("ip link add {a_name} netns {} type veth peer name {b_name} netns {}", a.name, b.name))
         .unwrap();

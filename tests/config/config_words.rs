@@ -150,7 +150,7 @@ fn the_smallest_has_the_defaults_of_the_docs() {
     assert!(config.remedies.learning);
     let rung = |rung, limit, settle, per_day, per_incident| {
         let limits = RungLimits { limit, settle, per_day, per_incident };
-        assert_eq!(*config.remedies.limits(rung), limits, "{}", rung.name());
+        assert_eq!(*config.remedies.limits(rung), limits, "{}", rung.as_str());
     };
     rung(Rung::Renew, Span::seconds(10), Span::seconds(4), 24, 12);
     rung(Rung::OtherResolver, Span::seconds(10), Span::seconds(15), 6, 3);

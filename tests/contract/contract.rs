@@ -5,7 +5,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Heard, KEPT, Outcome, PATIENCE, Plan, Test, addresses, build, leaks, must, signal,
+    KEPT, MqttMessage, Outcome, PATIENCE, Plan, Test, addresses, build, leaks, must, signal,
 };
 use crate::common::validator::{Case, validate};
 use crate::common::{agent_binary, field, repository_path};
@@ -90,7 +90,7 @@ impl Broker {
         self.process = Some(world.spawn_in(Host::Platform, &mut command)?);
         let at = |host, port| std::net::TcpStream::connect((host, port)).is_ok();
         let listens = || at(PLATFORM, 8883) && at(Ipv4Addr::LOCALHOST, 8884);
-        let ready = world.within(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
+        let ready = world.run_in(Host::Platform, || clock::wait_until(PATIENCE, listens))?;
         must(ready, || {
             format!("mosquitto does not listen: {}", field::read(&self.room.join("mosquitto.log")))
         })
@@ -98,7 +98,7 @@ impl Broker {
 
     fn down(&mut self) -> Outcome {
         let mut process = self.process.take().ok_or("mosquitto does not run")?;
-        must(process.end(PATIENCE), || "mosquitto does not end".into())
+        must(process.stop(PATIENCE), || "mosquitto does not end".into())
     }
 
     fn at(&self, file: &str) -> String {
@@ -138,7 +138,7 @@ struct Tap {
 impl Tap {
     fn command(broker: &Broker) -> Command {
         let mut command = Command::new("mosquitto_sub");
-        command.args(broker.login()).args(["-i", "ear", "-c", "-t", &format!("{ROOT}#")]);
+        command.args(broker.login()).args(["-i", "subscriber", "-c", "-t", &format!("{ROOT}#")]);
         command
     }
 
@@ -175,11 +175,11 @@ impl Tap {
     }
 
     /// Messages on topics of gateways and areas, as the other ears have them.
-    fn heard(&self) -> Vec<Heard> {
+    fn received(&self) -> Vec<MqttMessage> {
         let heard = |m: &Value| {
             let (device, kind) = m["topic"].as_str()?.strip_prefix(ROOT)?.split_once('/')?;
             let payload = m["payload"].as_str().unwrap_or_default();
-            Some(Heard {
+            Some(MqttMessage {
                 at: Duration::ZERO,
                 retained: m["retain"] == 1,
                 device: device.to_owned(),
@@ -190,19 +190,19 @@ impl Tap {
         self.all().iter().filter_map(heard).filter(|h| h.kind != "hello").collect()
     }
 
-    fn expect(&self, what: &str, wanted: impl Fn(&Heard) -> bool) -> Result<Heard, Failed> {
+    fn expect(&self, what: &str, wanted: impl Fn(&MqttMessage) -> bool) -> Result<MqttMessage, Failed> {
         let mut found = None;
         clock::wait_until(PATIENCE * 2, || {
-            found = self.heard().into_iter().find(&wanted);
+            found = self.received().into_iter().find(&wanted);
             found.is_some()
         });
         found.ok_or_else(|| {
-            let came: String = self.heard().iter().map(|h| format!("\n  {}", field::brief(h))).collect();
+            let came: String = self.received().iter().map(|h| format!("\n  {}", field::brief(h))).collect();
             format!("{what} did not come; there came:{came}").into()
         })
     }
 
-    fn callback(&self, id: &str, state: &str) -> Result<Heard, Failed> {
+    fn callback(&self, id: &str, state: &str) -> Result<MqttMessage, Failed> {
         let what = format!("callback {id} {state}");
         self.expect(&what, |h| h.is_callback(state) && (id.is_empty() || h.text("/callback_id") == id))
     }
@@ -247,7 +247,7 @@ fn story(full: bool) -> Outcome {
         field::addresses_are_sent();
     }
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     tap.expect("the birth", |h| h.kind == "state" && h.json["online"] == true)?;
     let to = |topic: &str| format!("{DEVICE}/{topic}");
 
@@ -276,7 +276,7 @@ fn story(full: bool) -> Outcome {
     signal(agent.id(), Signal::CONT);
     tap.expect("it is applied", |h| h.kind == "config/reported" && h.text("/state") == "applied")?;
     result("C0", "done")?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
 
     // Commands.
     order("C1", json!({ "command": "check" }))?;
@@ -302,7 +302,7 @@ fn story(full: bool) -> Outcome {
     result("C3", "done")?;
     world.start_dhcp_client()?;
     tap.callback(&id, "withdrawn")?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
 
     // The customer asks, in their own words.
     let words = format!("{NAME}, please ring {PHONE}: nothing works since {ADMINISTRATOR} was here");
@@ -327,12 +327,12 @@ fn story(full: bool) -> Outcome {
         "issued": "2026-11-21T08:00:00+08:00", "expires": "2026-11-21T12:00:00+08:00", "text": "Fibre cut",
     });
     broker.publish(&world, "area/north-3/notice", &notice.to_string(), &["-r"])?;
-    plan.says("the operator's notice D-4711 covers this area")?;
+    plan.expect_log("the operator's notice D-4711 covers this area")?;
     world.silence_access()?;
     tap.expect("the covered callback", |h| h.is_callback("covered"))?;
     world.restore_access()?;
     broker.publish(&world, "area/north-3/notice", "", &["-r"])?;
-    plan.incident_is_over()?;
+    plan.expect_incident_end()?;
 
     // A day after the installation, and a summary.
     ask(&plan.socket(), &Request::Hasten)?;
@@ -345,10 +345,10 @@ fn story(full: bool) -> Outcome {
 
     // A death, a birth and a goodbye.
     agent.kill();
-    let is_will = |h: &Heard| h.kind == "state" && h.text("/reason") == "connection lost";
+    let is_will = |h: &MqttMessage| h.kind == "state" && h.text("/reason") == "connection lost";
     tap.expect("the will", is_will)?;
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     field::signal(agent.id(), Signal::TERM);
     agent.child().wait()?;
     tap.expect("the goodbye", |h| h.kind == "state" && h.text("/reason") == "stopped")?;
@@ -368,7 +368,7 @@ fn around(tap: &Tap) -> Outcome {
         };
         topics.insert(kind.to_owned());
         must(message["qos"] == 1, || format!("{topic} comes at QoS {}", message["qos"]))?;
-        if field::is_a_gateways(kind) {
+        if field::is_from_gateway(kind) {
             let about = &message["properties"];
             must(about["content-type"] == "application/json", || format!("{topic}: {message}"))?;
             must(about["payload-format-indicator"] == 1, || format!("{topic}: {message}"))?;
@@ -401,7 +401,7 @@ fn around(tap: &Tap) -> Outcome {
 fn contents(tap: &Tap) -> Outcome {
     let mut cases = Vec::new();
     let mut states = BTreeSet::new();
-    for (n, heard) in tap.heard().into_iter().enumerate() {
+    for (n, heard) in tap.received().into_iter().enumerate() {
         // Taken back.
         if heard.json.is_null() {
             continue;
@@ -432,7 +432,7 @@ fn contents(tap: &Tap) -> Outcome {
     }
     println!("{}", validate(&cases)?);
     // And they are those of the topics.
-    for heard in tap.heard().iter().filter(|h| !h.json.is_null()) {
+    for heard in tap.received().iter().filter(|h| !h.json.is_null()) {
         let schema = heard.text("/schema");
         let kind = heard.kind.rsplit_once("north-3/").map_or(heard.kind.as_str(), |(_, kind)| kind);
         let wanted = match kind {
@@ -450,11 +450,11 @@ fn privacy(plan: &Plan, tap: &Tap, full: bool) -> Outcome {
     let addresses_known = [LEASE.to_string(), ISP.to_string()];
     let known = [NAME, PHONE, MODEM, MODEM_MAC, ADMINISTRATOR, REFERENCE];
     // What the agent never knew it cannot keep to itself: all of it went through it. (The last life's trace alone is there.)
-    let deeds = tap.heard();
+    let deeds = tap.received();
     let all: String = deeds.iter().map(|h| h.json.to_string()).collect();
     must(all.contains(NAME) && all.contains(PHONE) && all.contains(REFERENCE), || "nobody was named".into())?;
     must(addresses_known.iter().any(|a| trace.contains(a)), || format!("{addresses_known:?} were not seen"))?;
-    let words = |h: &Heard| h.kind == "callback" && h.text("/trigger/name") == "customer";
+    let words = |h: &MqttMessage| h.kind == "callback" && h.text("/trigger/name") == "customer";
     // Where it may stand: the reference in its field, the customer's words in the sentence that they asked for.
     let mut heard = deeds.clone();
     for message in heard.iter_mut().filter(|h| words(h)) {
@@ -556,14 +556,14 @@ fn refusals() -> Outcome {
         broker.up(&world)?;
         if agent.is_none() {
             agent = Some(plan.start(&world)?);
-            plan.line_becomes("up")?;
+            plan.expect_line("up")?;
         }
-        plan.says(words)?;
+        plan.expect_log(words)?;
         // Watching goes on: a break is seen, and its end.
         world.silence_upstream()?;
-        plan.line_becomes("down")?;
+        plan.expect_line("down")?;
         world.restore_upstream()?;
-        plan.line_becomes("up")?;
+        plan.expect_line("up")?;
         let status = plan.status()?;
         must(status["status"]["broker"] == false, || format!("{what}: it is connected: {status}"))?;
         must(status["waiting"].as_u64() >= Some(2), || format!("{what}: nothing waits: {status}"))?;
@@ -578,10 +578,10 @@ fn refusals() -> Outcome {
     let tap = Tap::start(&world, &broker)?;
     // With the right one all comes that waited.
     tap.expect("the first break", |h| h.is_event("incident_opened") && h.json["late"] == true)?;
-    let is_end = |h: &&Heard| h.is_event("incident_closed");
-    let all = clock::wait_until(PATIENCE, || tap.heard().iter().filter(is_end).count() >= 3);
+    let is_end = |h: &&MqttMessage| h.is_event("incident_closed");
+    let all = clock::wait_until(PATIENCE, || tap.received().iter().filter(is_end).count() >= 3);
     must(all, || "not all that waited came".into())?;
-    must(agent.is_some_and(|mut agent| agent.end(PATIENCE)), || "it does not end".into())
+    must(agent.is_some_and(|mut agent| agent.stop(PATIENCE)), || "it does not end".into())
 }
 
 /// A gateway that shows another's certificate is that one at the broker: its own topics are closed to it.
@@ -591,16 +591,16 @@ fn other_gateway() -> Outcome {
     let tap = Tap::start(&world, &broker)?;
     let plan = plan(&world, &broker, "gw-0002");
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let told = clock::wait_until(PATIENCE, || plan.log().contains("access list"));
     must(told, || "the log does not say what to look at".into())?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    plan.expect_line("up")?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     // What the broker sends itself, the will, is held to the list as well.
-    must(tap.heard().is_empty(), || format!("something got through: {:?}", tap.heard()))?;
+    must(tap.received().is_empty(), || format!("something got through: {:?}", tap.received()))?;
     let told: Vec<String> =
         plan.log().lines().filter(|l| l.contains("access list")).map(str::to_owned).collect();
     println!("{}", told.join("\n"));

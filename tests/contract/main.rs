@@ -11,7 +11,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // They mostly wait.
-    Program::beside(4)
+    Program::with_parallel_tests(4)
         .module("schemas", schemas::tests)
         .module("fleet", fleet::tests)
         .module("contract", contract::tests)

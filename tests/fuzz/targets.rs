@@ -71,7 +71,7 @@ fn world(bytes: &[u8]) {
 fn trace(bytes: &[u8]) {
     let mut replay = linekeeper_proving::replay::Replay::new();
     for line in text(bytes).unwrap_or_default().lines() {
-        if let Err(fault) = replay.line(line) {
+        if let Err(fault) = replay.process_line(line) {
             assert!(!fault.to_string().is_empty());
         }
     }

@@ -503,7 +503,7 @@ fn the_dhcp_server_refuses() {
     });
     let reply = reply.unwrap();
     assert_eq!((reply.whom.as_str(), reply.said), ("198.18.100.1", Said::Refused), "{reply:?}");
-    assert_eq!(reply.detail, format!("refuses (DHCPNAK): {}", server::WORDS));
+    assert_eq!(reply.detail, format!("refuses (DHCPNAK): {}", server::REFUSAL));
 }
 
 fn two_dhcp_servers() {
@@ -564,7 +564,7 @@ fn the_concentrator_is_silent() {
 fn the_concentrator_refuses() {
     let (reply, heard) = ask_the_concentrator("refuse", "refusing", LONG);
     assert_eq!((reply.whom.as_str(), reply.said), (concentrator::NAME, Said::Refused), "{reply:?}");
-    let words = concentrator::WORDS;
+    let words = concentrator::REFUSAL;
     assert_eq!(reply.detail, format!("02:50:50:50:00:01 refuses (AC-System-Error): {words}"));
     assert_eq!(heard, ["PADI"]);
 }

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // They mostly wait.
-    Program::beside(6)
+    Program::with_parallel_tests(6)
         .module("access", access::tests)
         .module("sense", sense::tests)
         .module("broker", broker::tests)

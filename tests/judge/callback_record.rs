@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 /// An outage that no remedy mends, handed over, and resolved by itself in the end.
 fn outage() -> Vec<Value> {
-    let mut world = World::quiet().with(Span::minutes(5), Span::minutes(20), Trouble::Access);
+    let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(20), Trouble::Access);
     world.failover = true;
     let mut keeper = Keeper::default();
     run(&config(json!({})), &world, 1, Span::hours(1), &mut keeper);

@@ -421,7 +421,7 @@ fn the_same_id_is_the_same_command_and_gets_the_same_answer_in_any_life() {
 fn what_is_not_allowed_or_not_right_is_refused_with_its_reason() {
     let mut gateway = Gateway::settled(config(json!({})));
     for name in [CommandName::Remedy, CommandName::Reboot] {
-        let said = gateway.order(command(&format!("C-{}", name.name()), name));
+        let said = gateway.order(command(&format!("C-{}", name.as_str()), name));
         assert_eq!((said[0].state, said[0].reason), (Refused, Some(Reason::NotAllowed)), "by default");
     }
     let mut gateway = Gateway::settled(all(json!({})));

@@ -28,7 +28,7 @@ fn opened(report: &Report) -> usize {
 /// Upstream breaks: when each begins, and for how long.
 fn breaks(at: &[(u64, u64)]) -> World {
     at.iter().fold(World::quiet(), |world, (from, lasts)| {
-        world.with(Span::seconds(*from), Span::seconds(*lasts), Trouble::Upstream)
+        world.with_trouble(Span::seconds(*from), Span::seconds(*lasts), Trouble::Upstream)
     })
 }
 
@@ -52,9 +52,9 @@ fn five_breaks_within_their_hold_downs_are_flapping_and_four_are_not() {
 fn a_line_that_carries_a_phone_call_is_not_down_though_no_echo_comes_back() {
     // 100 kbit/s: a call. Every target is dead.
     let all = (0..4).fold(World::quiet(), |world, target| {
-        world.with(Span::minutes(10), Span::minutes(10), Trouble::DeadTarget(target))
+        world.with_trouble(Span::minutes(10), Span::minutes(10), Trouble::DeadTarget(target))
     });
-    let used = all.clone().with(Span::minutes(9), Span::minutes(12), Trouble::Uses(Rate(100_000)));
+    let used = all.clone().with_trouble(Span::minutes(9), Span::minutes(12), Trouble::Uses(Rate(100_000)));
     assert_eq!(opened(&live(&used, Span::hours(1))), 0);
     assert_eq!(opened(&live(&all, Span::hours(1))), 1, "with nothing but silence it is");
 }
@@ -67,7 +67,7 @@ fn nobody_is_called_about_an_outage_of_less_than_a_minute() {
 
 #[test]
 fn a_receipt_that_does_not_come_is_asked_for_within_minutes() {
-    let mut world = breaks(&[(600, 1_200)]).with(Span::ZERO, Span::hours(1), Trouble::ReceiptsLost);
+    let mut world = breaks(&[(600, 1_200)]).with_trouble(Span::ZERO, Span::hours(1), Trouble::ReceiptsLost);
     world.failover = true;
     let report = live(&world, Span::seconds(600 + 600));
     let requested = |m: &Message| matches!(m, Message::Callback(c) if c.state == CallbackState::Requested);
@@ -77,12 +77,13 @@ fn a_receipt_that_does_not_come_is_asked_for_within_minutes() {
 
 #[test]
 fn a_line_that_comes_back_five_seconds_after_a_restart_was_healed_by_it() {
-    let dead = World::quiet().with(Span::minutes(10), Span::minutes(10), Trouble::Access);
+    let dead = World::quiet().with_trouble(Span::minutes(10), Span::minutes(10), Trouble::Access);
     let began = |report: &Report| report.remedies.iter().find(|r| r.1 == Rung::RestartInterface).unwrap().0;
     let began = began(&live(&dead, Span::minutes(15)));
     // Three seconds it takes, and five more.
     let until = Span(began.0 + 8_000 - Span::minutes(10).0);
-    let report = live(&World::quiet().with(Span::minutes(10), until, Trouble::Access), Span::hours(1));
+    let report =
+        live(&World::quiet().with_trouble(Span::minutes(10), until, Trouble::Access), Span::hours(1));
     assert_eq!(
         report.outcomes.get(&(Rung::RestartInterface, Outcome::Healed)),
         Some(&1),
@@ -93,7 +94,7 @@ fn a_line_that_comes_back_five_seconds_after_a_restart_was_healed_by_it() {
 
 #[test]
 fn a_lost_echo_or_two_are_not_blamed_on_their_target() {
-    let world = World::quiet().with(Span::ZERO, Span::hours(1), Trouble::Loss(Permille(50)));
+    let world = World::quiet().with_trouble(Span::ZERO, Span::hours(1), Trouble::Loss(Permille(50)));
     let mut simulation = Simulation::new(&defaults(), &world, 1);
     for second in 60..1_800 {
         simulation.run(Span::seconds(second), &mut ());
@@ -105,7 +106,7 @@ fn a_lost_echo_or_two_are_not_blamed_on_their_target() {
 
 #[test]
 fn ten_seconds_in_which_nobody_watched_are_said_and_are_no_outage() {
-    let world = World::quiet().with(Span::minutes(10), Span::seconds(10), Trouble::Frozen);
+    let world = World::quiet().with_trouble(Span::minutes(10), Span::seconds(10), Trouble::Frozen);
     let mut keeper = Keeper::default();
     let report = run(&defaults(), &world, 1, Span::hours(1), &mut keeper);
     assert!(keeper.notes().any(|(_, text)| text.starts_with("nobody watched for")));
@@ -146,8 +147,11 @@ fn closed_at(report: &Report) -> Option<Span> {
 #[test]
 fn nobody_is_called_about_losses_of_twenty_minutes() {
     let lossy = |minutes| {
-        let world =
-            World::quiet().with(Span::minutes(10), Span::minutes(minutes), Trouble::Loss(Permille(200)));
+        let world = World::quiet().with_trouble(
+            Span::minutes(10),
+            Span::minutes(minutes),
+            Trouble::Loss(Permille(200)),
+        );
         run(&promised("1 %"), &world, 1, Span::hours(2), &mut ())
     };
     assert_eq!((opened(&lossy(20)), lossy(20).requests.len()), (1, 0));
@@ -156,25 +160,25 @@ fn nobody_is_called_about_losses_of_twenty_minutes() {
 
 #[test]
 fn a_burst_of_losses_is_no_finding() {
-    let world = World::quiet().with(Span::minutes(10), Span::seconds(350), Trouble::Loss(Permille(500)));
+    let world =
+        World::quiet().with_trouble(Span::minutes(10), Span::seconds(350), Trouble::Loss(Permille(500)));
     assert_eq!(opened(&run(&promised("1 %"), &world, 1, Span::hours(1), &mut ())), 0);
 }
 
 #[test]
 fn a_line_below_its_limit_by_little_has_not_recovered() {
     // 17 % where a fifth may be lost: no longer failing, and not fine.
-    let lossy = World::quiet().with(Span::minutes(10), Span::minutes(60), Trouble::Loss(Permille(400))).with(
-        Span::minutes(70),
-        Span::minutes(60),
-        Trouble::Loss(Permille(170)),
-    );
+    let lossy = World::quiet()
+        .with_trouble(Span::minutes(10), Span::minutes(60), Trouble::Loss(Permille(400)))
+        .with_trouble(Span::minutes(70), Span::minutes(60), Trouble::Loss(Permille(170)));
     let report = run(&promised("20 %"), &lossy, 1, Span::hours(3), &mut ());
     assert!(closed_at(&report).unwrap() > Span::minutes(130), "{:?}", closed_at(&report));
     // 46 to 48 ms where 50 may be taken, then 30 to 32.
     let late =
         |from, lasts, ms| (Span::minutes(from), Span::minutes(lasts), Trouble::Delay(Span::millis(ms)));
     let late = [late(10, 60, 60), late(70, 60, 26), late(130, 60, 10)];
-    let late = late.into_iter().fold(World::quiet(), |world, (at, lasts, what)| world.with(at, lasts, what));
+    let late =
+        late.into_iter().fold(World::quiet(), |world, (at, lasts, what)| world.with_trouble(at, lasts, what));
     let report = run(&promised("20 %"), &late, 1, Span::hours(3), &mut ());
     let closed = closed_at(&report).unwrap();
     assert!((Span::minutes(130)..Span::minutes(160)).contains(&closed), "{closed}");

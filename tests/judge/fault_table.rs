@@ -62,7 +62,7 @@ fn rows() -> Vec<Row> {
     let at = MIN.times(20);
     let long = MIN.times(40);
     let lasting = |trouble| {
-        let mut world = World::quiet().with(at, long, trouble);
+        let mut world = World::quiet().with_trouble(at, long, trouble);
         world.failover = true;
         world
     };
@@ -156,7 +156,7 @@ fn rows() -> Vec<Row> {
         calm("gateway answers its address and filters echoes", Trouble::GatewayFilters),
         row(
             "the same gateway, and everything beyond it dead",
-            lasting(Trouble::Upstream).with(Span::ZERO, Span::days(1), Trouble::GatewayFilters),
+            lasting(Trouble::Upstream).with_trouble(Span::ZERO, Span::days(1), Trouble::GatewayFilters),
             outage(Domain::Upstream),
             &["neighbour.answered", "dhcp.answered"],
             &[],
@@ -196,7 +196,7 @@ fn rows() -> Vec<Row> {
         ),
         row(
             "login page that answers for every name",
-            lasting(Trouble::Portal).with(at, long, Trouble::NamesForged),
+            lasting(Trouble::Portal).with_trouble(at, long, Trouble::NamesForged),
             Some((Finding::Portal, Domain::Portal)),
             &["web.forged"],
             // The web is asked with the names: no other resolver is tried against a page.
@@ -295,13 +295,13 @@ fn each_fault_is_placed_in_time_and_treated_by_its_list() {
 #[test]
 fn a_dhcp_server_is_not_asked_more_often_than_it_bears() {
     // A dead lease, and a carrier that comes and goes.
-    let mut world = World::quiet().with(MIN.times(5), Span::hours(5), Trouble::DhcpSilent);
+    let mut world = World::quiet().with_trouble(MIN.times(5), Span::hours(5), Trouble::DhcpSilent);
     for i in 0..200 {
-        world = world.with(MIN.times(6) + Span::seconds(i * 40), Span::seconds(9), Trouble::Carrier);
+        world = world.with_trouble(MIN.times(6) + Span::seconds(i * 40), Span::seconds(9), Trouble::Carrier);
     }
     for i in 0..5 {
         let memory = [Memory::Restored, Memory::Lost][i % 2];
-        world = world.with(MIN.times(30 + 40 * i as u64), Span::seconds(2), Trouble::Killed(memory));
+        world = world.with_trouble(MIN.times(30 + 40 * i as u64), Span::seconds(2), Trouble::Killed(memory));
     }
     let (_, referee) = refereed(&config(json!({})), &world, 7, Span::hours(6));
     let asked: Vec<u64> = referee
@@ -320,11 +320,9 @@ fn a_dhcp_server_is_not_asked_more_often_than_it_bears() {
 
 #[test]
 fn an_outage_takes_an_incident_of_names_over_and_names_are_found_again_after_it() {
-    let mut world = World::quiet().with(MIN.times(20), MIN.times(60), Trouble::NamesDead).with(
-        MIN.times(35),
-        MIN.times(3),
-        Trouble::Access,
-    );
+    let mut world = World::quiet()
+        .with_trouble(MIN.times(20), MIN.times(60), Trouble::NamesDead)
+        .with_trouble(MIN.times(35), MIN.times(3), Trouble::Access);
     world.failover = true;
     let (report, referee) = refereed(&config(all_but_reboot()), &world, 7, Span::hours(2));
     let told = told(&referee);
@@ -390,7 +388,7 @@ fn a_line_that_nothing_ever_helped_is_handed_over_without_futile_steps_until_it_
     let every = Span::hours(9);
     let n = u64::from(FUTILE) + 12;
     let mut world = (0..n).fold(World::quiet(), |world, i| {
-        world.with(every.times(i) + MIN.times(5), MIN.times(5), Trouble::Access)
+        world.with_trouble(every.times(i) + MIN.times(5), MIN.times(5), Trouble::Access)
     });
     world.failover = true;
     let (report, referee) = refereed(&learns(true), &world, 3, every.times(n));
@@ -417,7 +415,7 @@ fn a_line_that_nothing_ever_helped_is_handed_over_without_futile_steps_until_it_
 #[test]
 fn who_works_on_the_gateway_is_not_disturbed_and_the_ladder_goes_on_after() {
     let busy = Trouble::HandsOff("an administrator is logged in".into());
-    let mut world = World::quiet().with(MIN.times(4), MIN.times(10), busy).until_healed(
+    let mut world = World::quiet().with_trouble(MIN.times(4), MIN.times(10), busy).until_healed(
         MIN.times(5),
         Trouble::Access,
         &[Rung::RestartInterface],
@@ -442,11 +440,9 @@ fn notice(area: &str, expires: u64) -> Trouble {
 
 /// A dead access from minute 5 to 60 under a notice from minute 4 to `until`.
 fn noticed(trouble: Trouble, until: Span) -> World {
-    let mut world = World::quiet().with(MIN.times(4), Span(until.0 - MIN.times(4).0), trouble).with(
-        MIN.times(5),
-        MIN.times(55),
-        Trouble::Access,
-    );
+    let mut world = World::quiet()
+        .with_trouble(MIN.times(4), Span(until.0 - MIN.times(4).0), trouble)
+        .with_trouble(MIN.times(5), MIN.times(55), Trouble::Access);
     world.failover = true;
     world
 }
@@ -894,7 +890,7 @@ fn remedy_storms_are_impossible() {
             if random.chance(500) {
                 let memory = [Memory::Restored, Memory::Lost, Memory::None][random.below(3) as usize];
                 let killed = Span(at + u64::from(random.below(120_000)));
-                world = world.with(killed, Span::seconds(3), Trouble::Killed(memory));
+                world = world.with_trouble(killed, Span::seconds(3), Trouble::Killed(memory));
             }
             at += length / 2 + minutes(random.below(60));
         }
@@ -919,7 +915,7 @@ fn remedy_storms_are_impossible() {
 fn a_week_without_help_costs_what_is_configured_and_no_reboot() {
     let limit = 4;
     let config = config(json!({ "remedies": { "per_incident": { "restart-interface": limit } } }));
-    let world = World::quiet().with(MIN.times(5), Span::days(7), Trouble::Access);
+    let world = World::quiet().with_trouble(MIN.times(5), Span::days(7), Trouble::Access);
     let (report, _) = refereed(&config, &world, 5, Span::days(8));
     let taken = |rung| report.remedies.iter().filter(|(_, r)| *r == rung).count();
     assert_eq!(taken(Rung::RestartInterface), limit);

@@ -71,7 +71,7 @@ fn at(runs: &[Run], second: u32) -> u32 {
 #[test]
 fn a_callback_has_the_minute_before_the_break_and_the_minute_after_it() {
     let over = json!({ "callback": { "after": "2 min" } });
-    let mut world = World::quiet().with(s(100), Span::minutes(5), Trouble::Upstream);
+    let mut world = World::quiet().with_trouble(s(100), Span::minutes(5), Trouble::Upstream);
     world.failover = true;
     let keeper = played(over, &world, Span::minutes(10));
     let calls = callbacks(&keeper);
@@ -93,7 +93,7 @@ fn a_callback_has_the_minute_before_the_break_and_the_minute_after_it() {
 
 #[test]
 fn an_incident_that_healed_at_once_has_what_there_is() {
-    let world = World::quiet().with(s(60), s(30), Trouble::Loss(Permille(300))).until_healed(
+    let world = World::quiet().with_trouble(s(60), s(30), Trouble::Loss(Permille(300))).until_healed(
         s(100),
         Trouble::Address,
         &[Rung::RestartInterface],
@@ -114,7 +114,7 @@ fn it_survives_our_own_reboot_and_says_so_and_no_other_snapshot_carries_it() {
         "outage": { "hold_down": "10 s" },
         "callback": { "after": "3 min" },
     });
-    let mut world = World::quiet().with(s(100), Span::minutes(8), Trouble::Access);
+    let mut world = World::quiet().with_trouble(s(100), Span::minutes(8), Trouble::Access);
     world.failover = true;
     let keeper = played(over, &world, Span::minutes(9));
     let first = &callbacks(&keeper)[0];
@@ -132,7 +132,7 @@ fn it_survives_our_own_reboot_and_says_so_and_no_other_snapshot_carries_it() {
     assert_eq!(with, [false, true]);
     let snapshot = keeper.lives[1].0.as_ref().unwrap();
     assert!(snapshot.to_string().len() < 65_536, "{} bytes", snapshot.to_string().len());
-    let killed = World::quiet().with(s(100), s(10), Trouble::Killed(Memory::Restored));
+    let killed = World::quiet().with_trouble(s(100), s(10), Trouble::Killed(Memory::Restored));
     let keeper = played(json!({}), &killed, s(200));
     assert!(keeper.lives[1].0.as_ref().unwrap().get("flight").is_none());
 }
@@ -145,7 +145,7 @@ fn a_trace_that_begins_in_the_middle_replays_to_the_same() {
         done: Vec<linekeeper_judge::action::Done>,
     }
     impl linekeeper_proving::simulate::Spectator for Half {
-        fn saw(
+        fn on_observation(
             &mut self,
             at: linekeeper_proving::simulate::Moment,
             saw: &linekeeper_judge::observation::Observation,
@@ -155,14 +155,14 @@ fn a_trace_that_begins_in_the_middle_replays_to_the_same() {
                 self.trace += &(serde_json::to_string(&entry).unwrap() + "\n");
             }
         }
-        fn does(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
+        fn on_action(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
             if self.header.is_some() {
                 self.done.push(linekeeper_judge::action::Done { at: at.agent, action: action.clone() });
             }
         }
     }
     // The segment begins 20 s before the break: what was before is in its header.
-    let mut world = World::quiet().with(s(100), s(100), Trouble::Upstream);
+    let mut world = World::quiet().with_trouble(s(100), s(100), Trouble::Upstream);
     world.failover = true;
     let written = json!({ "callback": { "after": "30 s" } });
     let mut simulation = Simulation::new(&config(written.clone()), &world, 1);
@@ -177,9 +177,10 @@ fn a_trace_that_begins_in_the_middle_replays_to_the_same() {
     });
     simulation.run(s(300), &mut half);
     let mut replay = Replay::new();
-    let mut done = replay.line(&serde_json::to_string(half.header.as_ref().unwrap()).unwrap()).unwrap();
+    let mut done =
+        replay.process_line(&serde_json::to_string(half.header.as_ref().unwrap()).unwrap()).unwrap();
     for line in half.trace.lines() {
-        done.extend(replay.line(line).unwrap());
+        done.extend(replay.process_line(line).unwrap());
     }
     assert_eq!(done, half.done);
     let recorded = done.iter().any(|d| serde_json::to_string(d).unwrap().contains("\"rx_kbps\""));

@@ -97,7 +97,7 @@ fn scenarios() -> Vec<Scenario> {
         tree
     };
     let dead_upstream = |length| {
-        let mut world = World::quiet().with(s(20), length, Trouble::Upstream);
+        let mut world = World::quiet().with_trouble(s(20), length, Trouble::Upstream);
         world.failover = true;
         world
     };
@@ -139,7 +139,7 @@ fn scenarios() -> Vec<Scenario> {
             why: "A dead access is handed over once, after both rungs showed no effect, and withdrawn when it returns by itself.",
             config: small(),
             world: {
-                let mut world = World::quiet().with(s(20), s(30), Trouble::Access);
+                let mut world = World::quiet().with_trouble(s(20), s(30), Trouble::Access);
                 world.failover = true;
                 world
             },
@@ -156,7 +156,8 @@ fn scenarios() -> Vec<Scenario> {
             name: "04-flapping",
             why: "Three breaks within each other's hold-down are one flapping incident with one callback, closed when the line holds.",
             config: with("outage", json!({ "hold_down": "15 s", "flapping": 3 })),
-            world: (0..3).fold(World::quiet(), |w, i| w.with(s(20 + i * 14), s(5), Trouble::Upstream)),
+            world: (0..3)
+                .fold(World::quiet(), |w, i| w.with_trouble(s(20 + i * 14), s(5), Trouble::Upstream)),
             play: None,
             until: s(80),
             essence: |t| {
@@ -197,7 +198,7 @@ fn scenarios() -> Vec<Scenario> {
             world: {
                 // 2006-11-20T00:00:00Z
                 let to = Wall(1_163_980_800_000);
-                dead_upstream(s(30)).with(s(30), Span::ZERO, Trouble::ClockSet { to, synced: false })
+                dead_upstream(s(30)).with_trouble(s(30), Span::ZERO, Trouble::ClockSet { to, synced: false })
             },
             play: None,
             until: s(70),
@@ -216,7 +217,7 @@ fn scenarios() -> Vec<Scenario> {
             name: "07-receipt-lost",
             why: "A receipt that does not come is asked for again under the same id until it comes.",
             config: small(),
-            world: dead_upstream(s(40)).with(s(10), s(30), Trouble::ReceiptsLost),
+            world: dead_upstream(s(40)).with_trouble(s(10), s(30), Trouble::ReceiptsLost),
             play: None,
             until: s(80),
             essence: |t| {
@@ -229,7 +230,7 @@ fn scenarios() -> Vec<Scenario> {
             name: "08-receipt-refused",
             why: "A refused callback is neither asked for again nor withdrawn.",
             config: small(),
-            world: dead_upstream(s(40)).with(s(10), Span::hours(1), Trouble::ReceiptsRefused),
+            world: dead_upstream(s(40)).with_trouble(s(10), Span::hours(1), Trouble::ReceiptsRefused),
             play: None,
             until: s(80),
             essence: |t| {
@@ -241,7 +242,7 @@ fn scenarios() -> Vec<Scenario> {
             name: "09-hiccup",
             why: "A break of 1.6 seconds and a cable that is plugged in again within three are not acted on.",
             config: json!({ "outage": { "hold_down": "10 s" } }),
-            world: World::quiet().with(s(20), Span::millis(1_600), Trouble::Upstream).with(
+            world: World::quiet().with_trouble(s(20), Span::millis(1_600), Trouble::Upstream).with_trouble(
                 s(30),
                 s(3),
                 Trouble::Carrier,
@@ -420,7 +421,7 @@ fn lossily(config: &Config, until: Span) -> Keeper {
         counters(now),
     ];
     let moment = |now: Mono| Moment { world: Span(now.0 - began.0), agent: now };
-    keeper.begins(moment(now), None);
+    keeper.on_start(moment(now), None);
     let mut asked = 0;
     while now.0 - began.0 < until.0 {
         coming.sort_by_key(|(at, _)| *at);
@@ -432,9 +433,9 @@ fn lossily(config: &Config, until: Span) -> Keeper {
         if matches!(saw, Observation::Counted(_)) {
             coming.push(counters(now));
         }
-        keeper.saw(moment(now), &saw);
+        keeper.on_observation(moment(now), &saw);
         for action in judge.step(now, &saw) {
-            keeper.does(moment(now), &action);
+            keeper.on_action(moment(now), &action);
             match action {
                 Action::Probe { probe, target } => {
                     asked += 1;
@@ -506,7 +507,7 @@ fn a_night(config: &Config, until: Span) -> Keeper {
     ]);
     let moment = |now: Mono| Moment { world: Span(now.0 - began.0), agent: now };
     judge.know(usual);
-    keeper.begins(moment(now), Some(&judge.whole().unwrap()));
+    keeper.on_start(moment(now), Some(&judge.whole().unwrap()));
     while now.0 - began.0 < until.0 {
         let (at, saw) = coming.pop_front().unwrap_or_else(|| {
             let next = now + Span::millis(4_900);
@@ -525,9 +526,9 @@ fn a_night(config: &Config, until: Span) -> Keeper {
             (next, Observation::Counted(counted))
         });
         now = at.max(now);
-        keeper.saw(moment(now), &saw);
+        keeper.on_observation(moment(now), &saw);
         for action in judge.step(now, &saw) {
-            keeper.does(moment(now), &action);
+            keeper.on_action(moment(now), &action);
             match action {
                 Action::Probe { probe, target } => {
                     let answered = Observation::EchoAnswered { probe, target, rtt_us: 20_000 };
@@ -602,7 +603,7 @@ fn sparsely(config: &Config, until: Span, customer: (u64, u64), line: fn(Span) -
         (now, Observation::LinkSeen(link)),
     ]);
     let moment = |now: Mono| Moment { world: Span(now.0 - began.0), agent: now };
-    keeper.begins(moment(now), None);
+    keeper.on_start(moment(now), None);
     let mut counted = now;
     while now.0 - began.0 < until.0 {
         let (at, saw) = match coming.pop_front() {
@@ -632,9 +633,9 @@ fn sparsely(config: &Config, until: Span, customer: (u64, u64), line: fn(Span) -
             }
         };
         now = at.max(now);
-        keeper.saw(moment(now), &saw);
+        keeper.on_observation(moment(now), &saw);
         for action in judge.step(now, &saw) {
-            keeper.does(moment(now), &action);
+            keeper.on_action(moment(now), &action);
             match action {
                 Action::Probe { probe, target } => {
                     coming.push_back((
@@ -768,7 +769,7 @@ fn check(scenario: &Scenario) {
     let mut replay = Replay::new();
     let mut done: Vec<Done> = Vec::new();
     for text in trace.lines() {
-        match replay.line(text) {
+        match replay.process_line(text) {
             Ok(more) => done.extend(more),
             Err(fault) => panic!("{}: trace.jsonl: {fault}", scenario.name),
         }

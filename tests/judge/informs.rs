@@ -99,7 +99,7 @@ fn a_warning_is_told_once_and_nobody_is_called_unless_configured() {
     assert_eq!(gateway.told(), [(IncidentOpened, "flash"), (IncidentClosed, "flash")]);
     assert_eq!(gateway.callbacks(), Vec::<&Callback>::new());
     let event = gateway.events()[0];
-    assert_eq!((event.incident.finding, event.incident.fault_domain.name()), (Finding::Device, "device"));
+    assert_eq!((event.incident.finding, event.incident.fault_domain.as_str()), (Finding::Device, "device"));
     assert!(event.why.contains("4 % of the flash are free"), "{}", event.why);
     // The same again within six hours is for log and status.
     gateway.reads(10, &flash(40));
@@ -193,7 +193,7 @@ fn ports_and_restarts_are_warned_of() {
     }
     let about = |g: &Gateway| -> Vec<String> { g.told().iter().map(|t| t.1.to_string()).collect() };
     assert_eq!(about(&gateway), ["port_errors", "port_speed"]);
-    assert!(gateway.events().iter().all(|e| e.incident.fault_domain.name() == "link"));
+    assert!(gateway.events().iter().all(|e| e.incident.fault_domain.as_str() == "link"));
     let said = gateway.callbacks()[1].issues[0].description.clone();
     assert!(said.contains("100 Mbit/s / 1 Gbit/s"), "{said}");
     // Three power cuts in a day, over snapshots.
@@ -239,7 +239,7 @@ fn a_half_duplex_port_is_warned_of_until_it_is_none() {
     gateway.reads(5, &DeviceSeen::default());
     assert_eq!(warnings(&gateway), ["port_duplex: the WAN port negotiated half duplex"]);
     assert_eq!(gateway.told(), [(EventName::IncidentOpened, "port_duplex")]);
-    assert_eq!(gateway.events()[0].incident.fault_domain.name(), "link");
+    assert_eq!(gateway.events()[0].incident.fault_domain.as_str(), "link");
     assert!(gateway.callbacks().is_empty(), "only where `callback.warnings` says so");
     gateway.step(&Observation::LinkSeen(half_duplex(false)));
     gateway.reads(1, &DeviceSeen::default());
@@ -253,7 +253,7 @@ fn every_warning_has_words_in_both_languages_and_makes_a_callback_where_it_may()
         for language in ["en", "zh-CN"] {
             let device = json!({ "id": "gw-0001", "language": language });
             let mut gateway =
-                Gateway::new(json!({ "device": device, "callback": { "warnings": [reading.name()] } }));
+                Gateway::new(json!({ "device": device, "callback": { "warnings": [reading.as_str()] } }));
             let bad = DeviceSeen {
                 cpu: Some(1_000),
                 load: None,
@@ -278,7 +278,7 @@ fn every_warning_has_words_in_both_languages_and_makes_a_callback_where_it_may()
             let said = &calls[0].issues[0].description;
             let chinese = said.chars().any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c));
             assert_eq!(chinese, language == "zh-CN", "{said}");
-            assert_eq!(calls[0].issues[0].code, format!("device.{}", reading.name()));
+            assert_eq!(calls[0].issues[0].code, format!("device.{}", reading.as_str()));
         }
     }
 }
@@ -313,10 +313,10 @@ fn shop(loud: bool) -> World {
         if n % 7 == 1 || n % 7 == 2 {
             continue;
         }
-        world = world.with(Span(n * day + 9 * hour), Span(9 * hour), Trouble::Uses(Rate(10_000_000)));
+        world = world.with_trouble(Span(n * day + 9 * hour), Span(9 * hour), Trouble::Uses(Rate(10_000_000)));
     }
     // Memory is kept over both.
-    world = world.with(Span(20 * day + 3 * hour), Span::minutes(10), Trouble::PowerCut).with(
+    world = world.with_trouble(Span(20 * day + 3 * hour), Span::minutes(10), Trouble::PowerCut).with_trouble(
         Span(33 * day + 4 * hour),
         Span::seconds(2),
         Trouble::Killed(Memory::Restored),
@@ -324,12 +324,12 @@ fn shop(loud: bool) -> World {
     if loud {
         world = world
             // A big download of ten minutes, and an hour of one, and the same beside an outage.
-            .with(Span(35 * day + 2 * hour), Span::minutes(10), Trouble::Uses(Rate(50_000_000)))
-            .with(Span(36 * day + 2 * hour), Span::hours(1), Trouble::Uses(Rate(50_000_000)))
-            .with(Span(39 * day + 2 * hour), Span::minutes(100), Trouble::Uses(Rate(50_000_000)));
+            .with_trouble(Span(35 * day + 2 * hour), Span::minutes(10), Trouble::Uses(Rate(50_000_000)))
+            .with_trouble(Span(36 * day + 2 * hour), Span::hours(1), Trouble::Uses(Rate(50_000_000)))
+            .with_trouble(Span(39 * day + 2 * hour), Span::minutes(100), Trouble::Uses(Rate(50_000_000)));
         for n in 0..10 {
             let at = Span(39 * day + 2 * hour + n * 600_000);
-            world = world.with(at, Span::minutes(2), Trouble::Access);
+            world = world.with_trouble(at, Span::minutes(2), Trouble::Access);
         }
     }
     world
@@ -338,12 +338,12 @@ fn shop(loud: bool) -> World {
 fn informed(world: &World) -> Vec<(EventName, Option<String>, u64)> {
     let config = config(json!({ "remedies": { "ladder": [] } }));
     let mut keeper = Keeper::default();
-    let mut simulation = Simulation::new(&config, world, 1).forgetting().resting();
+    let mut simulation = Simulation::new(&config, world, 1).without_deliveries().skipping_quiet_time();
     struct Only<'a>(&'a mut Keeper);
     impl linekeeper_proving::simulate::Spectator for Only<'_> {
-        fn does(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
+        fn on_action(&mut self, at: linekeeper_proving::simulate::Moment, action: &Action) {
             if matches!(action, Action::Publish(_)) {
-                self.0.does(at, action);
+                self.0.on_action(at, action);
             }
         }
     }

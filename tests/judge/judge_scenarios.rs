@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 const ALWAYS: Span = Span::days(4_000);
 
 fn always(trouble: Trouble) -> World {
-    World::quiet().with(Span::ZERO, ALWAYS, trouble)
+    World::quiet().with_trouble(Span::ZERO, ALWAYS, trouble)
 }
 
 const ALL_RUNGS: [&str; 6] =
@@ -82,7 +82,7 @@ fn two_seconds_of_break_every_minute_for_a_day_are_counted_and_not_acted_on() {
 
 #[test]
 fn one_dead_target_of_four_is_a_bad_target() {
-    let world = World::quiet().with(Span::minutes(10), ALWAYS, Trouble::DeadTarget(2));
+    let world = World::quiet().with_trouble(Span::minutes(10), ALWAYS, Trouble::DeadTarget(2));
     let mut keeper = Keeper::default();
     let mut simulation = Simulation::new(&config(json!({})), &world, 4);
     simulation.run(Span::hours(6), &mut keeper);
@@ -111,7 +111,7 @@ fn the_customers_own_load_is_no_outage() {
     let mut world = World::quiet();
     for hour in 0..24 {
         // An hour's half, full, from moments that fall everywhere in the second.
-        world = world.with(Span(hour * 3_600_137 + 60_000), Span::minutes(30), Trouble::Load);
+        world = world.with_trouble(Span(hour * 3_600_137 + 60_000), Span::minutes(30), Trouble::Load);
     }
     let report = run(&config(json!({})), &world, 7, Span::days(1), &mut ());
     nothing_happened(&report);
@@ -122,7 +122,7 @@ fn a_start_into_the_customers_load_is_no_outage() {
     let mut world = always(Trouble::Load);
     for i in 0..300 {
         let at = Span(60_000 + i * 60_137);
-        world = world.with(at, Span::seconds(2), Trouble::Killed(Memory::Restored));
+        world = world.with_trouble(at, Span::seconds(2), Trouble::Killed(Memory::Restored));
     }
     let report = run(&config(json!({})), &world, 7, Span::hours(6), &mut ());
     nothing_happened(&report);
@@ -133,7 +133,7 @@ fn a_start_into_the_customers_load_is_no_outage() {
 fn the_customers_load_is_no_outage_for_the_impatient_either() {
     let mut world = World::quiet();
     for i in 0..200 {
-        world = world.with(Span(i * 120_137 + 60_000), Span::seconds(60), Trouble::Load);
+        world = world.with_trouble(Span(i * 120_137 + 60_000), Span::seconds(60), Trouble::Load);
     }
     let impatient = config(json!({ "outage": { "patience": "500 ms" } }));
     let report = run(&impatient, &world, 7, Span::hours(7), &mut ());
@@ -156,9 +156,10 @@ fn without_counters_silence_is_found_all_the_same() {
 
 #[test]
 fn a_carrier_that_comes_and_goes_does_not_put_help_off_for_ever() {
-    let mut world = World::quiet().with(Span::minutes(5), Span::minutes(10), Trouble::Access);
+    let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(10), Trouble::Access);
     for i in 0..100 {
-        world = world.with(Span::minutes(5) + Span::seconds(i * 6), Span::seconds(3), Trouble::Carrier);
+        world =
+            world.with_trouble(Span::minutes(5) + Span::seconds(i * 6), Span::seconds(3), Trouble::Carrier);
     }
     let (report, _) = refereed(&config(json!({})), &world, 9, Span::hours(1));
     let first = report.remedies.first().map(|r| r.0).unwrap();
@@ -170,9 +171,10 @@ fn a_carrier_that_comes_and_goes_does_not_put_help_off_for_ever() {
 fn a_carrier_that_comes_and_goes_does_not_put_a_call_off() {
     // Whole for three seconds in each six, but nothing passes: less than a link is given to settle.
     let ladder = config(json!({ "remedies": { "ladder": ["renew", "restart-interface"] } }));
-    let mut world = World::quiet().with(Span::minutes(5), Span::minutes(30), Trouble::Upstream);
+    let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(30), Trouble::Upstream);
     for n in 0..200 {
-        world = world.with(Span::minutes(5) + Span::seconds(6 * n), Span::seconds(3), Trouble::Carrier);
+        world =
+            world.with_trouble(Span::minutes(5) + Span::seconds(6 * n), Span::seconds(3), Trouble::Carrier);
     }
     let (report, _) = refereed(&ladder, &world, 9, Span::minutes(30));
     let asked: Vec<Span> = report.requests.values().map(|r| r.at).collect();
@@ -183,7 +185,7 @@ fn a_carrier_that_comes_and_goes_does_not_put_a_call_off() {
 #[test]
 fn nothing_is_done_in_the_moment_in_which_the_carrier_comes_back() {
     for seconds in [3, 6, 9] {
-        let world = World::quiet().with(Span::minutes(5), Span::seconds(seconds), Trouble::Carrier);
+        let world = World::quiet().with_trouble(Span::minutes(5), Span::seconds(seconds), Trouble::Carrier);
         let (report, _) = refereed(&config(json!({})), &world, 9, Span::hours(1));
         assert_eq!(report.remedies, [], "after {seconds} s");
     }
@@ -195,7 +197,7 @@ fn nobody_is_called_in_the_moment_in_which_the_carrier_comes_back_to_a_full_line
     let ladder = config(json!({ "remedies": { "ladder": ["renew", "restart-interface", "power-modem"] } }));
     for seed in 1..=20 {
         let away = Span::millis(62_000 + 1_730 * seed);
-        let world = World::quiet().with(Span::minutes(5), away, Trouble::Carrier).with(
+        let world = World::quiet().with_trouble(Span::minutes(5), away, Trouble::Carrier).with_trouble(
             Span::minutes(4),
             Span::minutes(20),
             Trouble::Load,
@@ -234,7 +236,7 @@ fn the_modem_is_left_alone_while_it_may_be_starting() {
     let (access, _, told) = begun(Trouble::Access, Span::hours(1));
     assert!(access[1].0 < 30 && access[1].1 == Rung::PowerModem && told == 0, "{access:?}");
     // A cut cable: told to the platform when nothing is left.
-    let world = World::quiet().with(Span::minutes(5), Span::hours(1), Trouble::Carrier);
+    let world = World::quiet().with_trouble(Span::minutes(5), Span::hours(1), Trouble::Carrier);
     let (report, _) = refereed(&ladder, &world, 9, Span::hours(2));
     let rungs: Vec<Rung> = report.remedies.iter().take(3).map(|(_, rung)| *rung).collect();
     assert_eq!(rungs, [Rung::RestartInterface, Rung::PowerModem, Rung::Reboot]);
@@ -244,11 +246,9 @@ fn the_modem_is_left_alone_while_it_may_be_starting() {
 #[test]
 fn a_pass_that_became_due_while_the_line_was_up_does_not_spin() {
     // Handed over, back, and broken again within the hold-down, after the next pass was due. The referee looks.
-    let world = World::quiet().with(Span::minutes(5), Span::seconds(50), Trouble::Access).with(
-        Span::minutes(8),
-        Span::seconds(30),
-        Trouble::Carrier,
-    );
+    let world = World::quiet()
+        .with_trouble(Span::minutes(5), Span::seconds(50), Trouble::Access)
+        .with_trouble(Span::minutes(8), Span::seconds(30), Trouble::Carrier);
     let soon = config(json!({ "remedies": { "again": "1 min" } }));
     let (report, _) = refereed(&soon, &world, 9, Span::hours(1));
     assert_eq!(report.remedies.iter().filter(|(_, r)| *r == Rung::RestartInterface).count(), 2);
@@ -278,7 +278,7 @@ fn a_break_shorter_than_patience_is_never_declared() {
         for _ in 0..20 {
             let longest = patience - 1;
             let length = if random.chance(500) { longest } else { 1 + random.below(longest) };
-            world = world.with(Span(at), Span(u64::from(length)), Trouble::Upstream);
+            world = world.with_trouble(Span(at), Span(u64::from(length)), Trouble::Upstream);
             at += u64::from(length) + 8_000 + u64::from(random.below(4_000));
         }
         let over = json!({
@@ -310,8 +310,8 @@ fn a_break_shorter_than_patience_is_not_declared_though_a_near_target_stays_away
         let mut at = 30_000;
         for _ in 0..10 {
             let length = patience - 1 - random.below(400);
-            world = world.with(Span(at), Span(u64::from(length)), Trouble::Upstream);
-            world = world.with(Span(at), Span(u64::from(patience + 1_500)), Trouble::DeadTarget(0));
+            world = world.with_trouble(Span(at), Span(u64::from(length)), Trouble::Upstream);
+            world = world.with_trouble(Span(at), Span(u64::from(patience + 1_500)), Trouble::DeadTarget(0));
             at += 60_000 + u64::from(random.below(4_000));
         }
         let report = run(&config(json!({})), &world, seed, Span(at), &mut ());
@@ -336,7 +336,7 @@ fn spread(mut spans: Vec<Span>) -> (Span, Span) {
 /// `n` breaks of `length`, each at another phase of seconds and intervals, further apart than the hold-down.
 fn phases(n: u64, length: Span, trouble: &Trouble) -> World {
     (0..n).fold(World::quiet(), |world, i| {
-        world.with(Span(60_000 + i * 420_000 + (i * 7) % 1_501), length, trouble.clone())
+        world.with_trouble(Span(60_000 + i * 420_000 + (i * 7) % 1_501), length, trouble.clone())
     })
 }
 
@@ -386,19 +386,15 @@ fn a_wedged_interface_is_back_within_ten_seconds() {
 #[test]
 fn a_gap_in_watching_is_unknown_and_never_an_outage() {
     // Asleep over a whole outage: nothing may be said of it.
-    let world = World::quiet().with(Span::minutes(5), Span::minutes(10), Trouble::Frozen).with(
-        Span::minutes(6),
-        Span::minutes(4),
-        Trouble::Upstream,
-    );
+    let world = World::quiet()
+        .with_trouble(Span::minutes(5), Span::minutes(10), Trouble::Frozen)
+        .with_trouble(Span::minutes(6), Span::minutes(4), Trouble::Upstream);
     let report = run(&config(json!({})), &world, 12, Span::hours(1), &mut ());
     nothing_happened(&report);
     // Asleep, and the line is dead on waking: told from then on.
-    let world = World::quiet().with(Span::minutes(5), Span::minutes(10), Trouble::Frozen).with(
-        Span::minutes(14),
-        Span::minutes(4),
-        Trouble::Upstream,
-    );
+    let world = World::quiet()
+        .with_trouble(Span::minutes(5), Span::minutes(10), Trouble::Frozen)
+        .with_trouble(Span::minutes(14), Span::minutes(4), Trouble::Upstream);
     let (report, _) = refereed(&config(json!({})), &world, 13, Span::hours(1));
     let opened = events(&report)[0];
     assert!(opened.incident.opened.uptime_ms >= (60 + 15) * 60_000, "{:?}", opened.incident.opened);
@@ -420,13 +416,13 @@ fn slow_watching_without_counters_is_no_gap() {
 #[test]
 fn after_a_boot_the_line_has_its_grace() {
     let booted = |dead: Span| {
-        let mut world = World::quiet().with(Span::ZERO, dead, Trouble::Carrier);
+        let mut world = World::quiet().with_trouble(Span::ZERO, dead, Trouble::Carrier);
         world.uptime = Span::seconds(20);
         run(&config(json!({})), &world, 15, Span::minutes(10), &mut ())
     };
     nothing_happened(&booted(Span::seconds(95)));
     // A district that boots together does not ask as if it were about to decide: five echoes twice a second.
-    let mut world = World::quiet().with(Span::ZERO, Span::minutes(5), Trouble::Upstream);
+    let mut world = World::quiet().with_trouble(Span::ZERO, Span::minutes(5), Trouble::Upstream);
     world.uptime = Span::seconds(20);
     let report = run(&config(json!({})), &world, 15, Span::seconds(99), &mut ());
     assert!(report.probes <= 99 * 10 + 10, "{} echoes in 99 s", report.probes);
@@ -437,7 +433,7 @@ fn after_a_boot_the_line_has_its_grace() {
 
 #[test]
 fn a_power_cut_is_no_outage() {
-    let world = World::quiet().with(Span::hours(3), Span::minutes(20), Trouble::PowerCut);
+    let world = World::quiet().with_trouble(Span::hours(3), Span::minutes(20), Trouble::PowerCut);
     let (report, _) = refereed(&config(json!({})), &world, 16, Span::hours(5));
     assert_eq!((report.boots, report.lives), (2, 2));
     assert_eq!(report.delivered, []);
@@ -615,8 +611,8 @@ fn a_step_that_asks_every_part_decides_the_same() {
     for seed in 40..70 {
         let config = if seed % 2 == 0 { config(sold.clone()) } else { full_ladder() };
         let mut world = busy_world(seed);
-        world = world.with(Span::minutes(100), Span::minutes(9), Trouble::Uses(Rate(95_000_000)));
-        world = world.with(Span::minutes(200), Span::minutes(90), Trouble::Slow(Permille(300)));
+        world = world.with_trouble(Span::minutes(100), Span::minutes(9), Trouble::Uses(Rate(95_000_000)));
+        world = world.with_trouble(Span::minutes(200), Span::minutes(90), Trouble::Slow(Permille(300)));
         let mut keeper = Keeper::default();
         run(&config, &world, seed, Span::hours(8), &mut keeper);
         for (snapshot, entries) in &keeper.lives {
@@ -652,10 +648,14 @@ fn budgets_hold_over_any_day_with_restarts_and_reboots() {
         let lasts = Some(Span::minutes(15));
         world = world.with_fault(Fault { at, lasts, healed_by, trouble: Trouble::Address });
         if i % 7 == 3 {
-            world = world.with(at + Span::seconds(3), Span::seconds(5), Trouble::Killed(Memory::Restored));
+            world = world.with_trouble(
+                at + Span::seconds(3),
+                Span::seconds(5),
+                Trouble::Killed(Memory::Restored),
+            );
         }
         if i % 11 == 5 {
-            world = world.with(at + Span::seconds(4), Span::minutes(2), Trouble::PowerCut);
+            world = world.with_trouble(at + Span::seconds(4), Span::minutes(2), Trouble::PowerCut);
         }
     }
     // The referee counts.
@@ -668,7 +668,7 @@ fn budgets_hold_over_any_day_with_restarts_and_reboots() {
 
 #[test]
 fn a_ladder_that_does_not_help_gives_up_for_longer_and_longer() {
-    let world = World::quiet().with(Span::minutes(5), Span::days(7), Trouble::Access);
+    let world = World::quiet().with_trouble(Span::minutes(5), Span::days(7), Trouble::Access);
     let (report, _) = refereed(&config(json!({})), &world, 21, Span::days(8));
     let taken = |rung| report.remedies.iter().filter(|(_, r)| *r == rung).count();
     assert_eq!(taken(Rung::Reboot) + taken(Rung::PowerModem), 0, "not configured");
@@ -681,7 +681,7 @@ fn a_ladder_that_does_not_help_gives_up_for_longer_and_longer() {
 #[test]
 fn a_reboot_is_taken_once_and_not_again_when_it_did_not_help() {
     let world = (0..5).fold(World::quiet(), |world, day| {
-        world.with(Span::days(day) + Span::hours(1), Span::hours(6), Trouble::Access)
+        world.with_trouble(Span::days(day) + Span::hours(1), Span::hours(6), Trouble::Access)
     });
     let (report, _) = refereed(&full_ladder(), &world, 22, Span::days(5));
     let reboots = report.remedies.iter().filter(|(_, r)| *r == Rung::Reboot).count();
@@ -696,7 +696,7 @@ fn a_reboot_is_taken_once_and_not_again_when_it_did_not_help() {
 
 #[test]
 fn a_reboot_in_the_ladder_goes_on_after_it() {
-    let world = World::quiet().with(Span::minutes(5), Span::minutes(30), Trouble::Access);
+    let world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(30), Trouble::Access);
     let order = config(json!({ "remedies": { "ladder": ["reboot", "restart-interface"] } }));
     let (report, _) = refereed(&order, &world, 24, Span::hours(1));
     let rungs: Vec<Rung> = report.remedies.iter().map(|(_, r)| *r).collect();
@@ -710,11 +710,9 @@ fn a_reboot_in_the_ladder_goes_on_after_it() {
 #[test]
 fn a_remedy_that_was_interrupted_is_made_safe() {
     // The agent dies while the interface is down, and comes back five seconds later.
-    let mut world = World::quiet().with(Span::minutes(5), Span::minutes(20), Trouble::Access).with(
-        Span(303_400),
-        Span::seconds(5),
-        Trouble::Killed(Memory::Restored),
-    );
+    let mut world = World::quiet()
+        .with_trouble(Span::minutes(5), Span::minutes(20), Trouble::Access)
+        .with_trouble(Span(303_400), Span::seconds(5), Trouble::Killed(Memory::Restored));
     world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
     let (report, referee) = refereed(&config(json!({})), &world, 25, Span::hours(1));
     assert_eq!(referee.made_safe, 1);
@@ -740,7 +738,7 @@ fn callback_messages(report: &Report) -> Vec<(CallbackState, &str, Span)> {
 
 /// The line is silent upstream and the broker is reached all the same: by the failover of the world.
 fn outage_with_a_way_out() -> World {
-    let mut world = World::quiet().with(Span::minutes(5), Span::minutes(40), Trouble::Upstream);
+    let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(40), Trouble::Upstream);
     world.failover = true;
     world
 }
@@ -748,7 +746,8 @@ fn outage_with_a_way_out() -> World {
 #[test]
 fn a_receipt_that_does_not_come_is_asked_for_again_with_the_same_id() {
     use CallbackState::{Received, Requested, Withdrawn};
-    let world = outage_with_a_way_out().with(Span::minutes(1), Span::minutes(15), Trouble::ReceiptsLost);
+    let world =
+        outage_with_a_way_out().with_trouble(Span::minutes(1), Span::minutes(15), Trouble::ReceiptsLost);
     let (report, _) = refereed(&config(json!({})), &world, 30, Span::hours(2));
     let got = callback_messages(&report);
     let states: Vec<CallbackState> = got.iter().map(|m| m.0).collect();
@@ -762,7 +761,8 @@ fn a_receipt_that_does_not_come_is_asked_for_again_with_the_same_id() {
 
 #[test]
 fn a_refused_callback_is_not_asked_for_again() {
-    let world = outage_with_a_way_out().with(Span::minutes(1), Span::hours(3), Trouble::ReceiptsRefused);
+    let world =
+        outage_with_a_way_out().with_trouble(Span::minutes(1), Span::hours(3), Trouble::ReceiptsRefused);
     let (report, _) = refereed(&config(json!({})), &world, 31, Span::hours(4));
     let states: Vec<CallbackState> = callback_messages(&report).iter().map(|m| m.0).collect();
     assert_eq!(states, [CallbackState::Requested, CallbackState::Refused]);
@@ -780,11 +780,9 @@ fn a_callback_that_was_called_is_closed_and_stays_so() {
 #[test]
 fn a_withdrawn_callback_stands_up_again_when_the_line_breaks_within_the_hold_down() {
     use CallbackState::{Received, Requested, Withdrawn};
-    let mut world = World::quiet().with(Span::minutes(5), Span::minutes(3), Trouble::Upstream).with(
-        Span::minutes(10),
-        Span::minutes(3),
-        Trouble::Upstream,
-    );
+    let mut world = World::quiet()
+        .with_trouble(Span::minutes(5), Span::minutes(3), Trouble::Upstream)
+        .with_trouble(Span::minutes(10), Span::minutes(3), Trouble::Upstream);
     world.failover = true;
     let (report, _) = refereed(&config(json!({})), &world, 33, Span::hours(2));
     let got = callback_messages(&report);
@@ -798,7 +796,7 @@ fn a_withdrawn_callback_stands_up_again_when_the_line_breaks_within_the_hold_dow
 #[test]
 fn the_customer_is_heard_at_once_and_the_incident_joins_the_same_callback() {
     let asks = Trouble::Asks("nothing works".into());
-    let world = outage_with_a_way_out().with(Span(330_000), Span::ZERO, asks);
+    let world = outage_with_a_way_out().with_trouble(Span(330_000), Span::ZERO, asks);
     let (report, referee) = refereed(&config(json!({})), &world, 34, Span::hours(2));
     assert_eq!(report.callbacks.len(), 1, "one incident, one callback: {:?}", report.callbacks);
     let last = report
@@ -838,7 +836,8 @@ fn calls(report: &Report) -> Vec<(String, CallbackState, Vec<String>)> {
 #[test]
 fn each_new_request_of_the_customers_reaches_the_platform() {
     use CallbackState::{Received, Requested};
-    let asks = |world: World, at: Span, why: &str| world.with(at, Span::ZERO, Trouble::Asks(why.into()));
+    let asks =
+        |world: World, at: Span, why: &str| world.with_trouble(at, Span::ZERO, Trouble::Asks(why.into()));
     let world = asks(World::quiet(), Span::minutes(10), "it is slow");
     // An impatient finger, then news, then the same long after.
     let world = asks(world, Span::minutes(11), "it is slow");
@@ -859,7 +858,7 @@ fn a_request_of_the_customers_is_no_part_of_a_follow_up() {
     let begins = world.clock.unwrap();
     let installed = LocalTime { wall: Wall(begins.0 - 23 * 3_600_000), offset_minutes: 0 }.to_string();
     let device = json!({ "id": "gw-0001", "customer": "CUST1001", "installed": installed });
-    let world = world.with(Span::hours(3), Span::ZERO, Trouble::Asks("it is slow".into()));
+    let world = world.with_trouble(Span::hours(3), Span::ZERO, Trouble::Asks("it is slow".into()));
     let (report, _) = refereed(&config(json!({ "device": device })), &world, 36, Span::hours(5));
     assert_eq!(report.callbacks.len(), 2, "{:?}", report.callbacks);
     let got = calls(&report);
@@ -873,7 +872,7 @@ fn a_request_of_the_customers_is_no_part_of_a_follow_up() {
 fn who_asks_during_an_outage_is_called_though_it_heals() {
     use CallbackState::{Received, Requested};
     let asks = Trouble::Asks("what about the line?".into());
-    let world = outage_with_a_way_out().with(Span::minutes(20), Span::ZERO, asks);
+    let world = outage_with_a_way_out().with_trouble(Span::minutes(20), Span::ZERO, asks);
     let (report, _) = refereed(&config(json!({})), &world, 37, Span::hours(2));
     let got = calls(&report);
     let states: Vec<CallbackState> = got.iter().map(|c| c.1).collect();
@@ -884,7 +883,7 @@ fn who_asks_during_an_outage_is_called_though_it_heals() {
 #[test]
 fn what_is_read_to_the_customer_follows_the_fault() {
     // Beyond the access at first; then the operator's first router dies as well, and more is tried.
-    let world = outage_with_a_way_out().with(Span::minutes(15), Span::minutes(30), Trouble::Access);
+    let world = outage_with_a_way_out().with_trouble(Span::minutes(15), Span::minutes(30), Trouble::Access);
     let (report, _) = refereed(&full_ladder(), &world, 38, Span::hours(2));
     let told: Vec<String> = calls(&report).into_iter().map(|c| c.2[0].clone()).collect();
     let first_of_gateway = told.iter().position(|code| code == "outage.gateway");
@@ -907,9 +906,9 @@ fn after_a_lost_memory_no_id_comes_twice_and_numbers_go_on() {
     let mut world = World::quiet();
     for i in 0..6 {
         let at = Span::minutes(5 + i * 20);
-        world = world.with(at, Span::minutes(3), Trouble::Upstream);
+        world = world.with_trouble(at, Span::minutes(3), Trouble::Upstream);
         let memory = if i % 2 == 0 { Memory::Lost } else { Memory::None };
-        world = world.with(at + Span::minutes(10), Span::seconds(2), Trouble::Killed(memory));
+        world = world.with_trouble(at + Span::minutes(10), Span::seconds(2), Trouble::Killed(memory));
     }
     let (report, _) = refereed(&config(json!({})), &world, 35, Span::hours(3));
     let opened: Vec<&str> = events(&report)
@@ -927,9 +926,9 @@ fn after_a_lost_memory_no_id_comes_twice_and_numbers_go_on() {
 #[test]
 fn messages_wait_for_the_broker_in_order_and_with_their_own_time() {
     let world = World::quiet()
-        .with(Span::minutes(4), Span::hours(1), Trouble::BrokerAway)
-        .with(Span::minutes(5), Span::minutes(3), Trouble::Upstream)
-        .with(Span::minutes(30), Span::seconds(3), Trouble::Killed(Memory::Restored));
+        .with_trouble(Span::minutes(4), Span::hours(1), Trouble::BrokerAway)
+        .with_trouble(Span::minutes(5), Span::minutes(3), Trouble::Upstream)
+        .with_trouble(Span::minutes(30), Span::seconds(3), Trouble::Killed(Memory::Restored));
     let (report, _) = refereed(&config(json!({})), &world, 36, Span::hours(2));
     let names: Vec<_> = events(&report).iter().map(|e| (e.event, e.incident.state)).collect();
     assert_eq!(

@@ -46,7 +46,7 @@ fn about(ms: u64, seconds: u64) {
 
 #[test]
 fn a_break_is_charged_to_the_line_from_its_first_evidence_on() {
-    let world = World::quiet().with(s(100), s(30), Trouble::Upstream);
+    let world = World::quiet().with_trouble(s(100), s(30), Trouble::Upstream);
     let (books, _) = after(json!({}), &world, s(600));
     about(books.line_ms, 30);
     assert_eq!((books.remedies_ms, books.tests_ms, books.power_ms), (0, 0, 0));
@@ -59,7 +59,7 @@ fn a_break_is_charged_to_the_line_from_its_first_evidence_on() {
 
 #[test]
 fn a_short_break_that_is_not_acted_on_is_no_unavailability() {
-    let world = World::quiet().with(s(100), Span::millis(1_600), Trouble::Upstream);
+    let world = World::quiet().with_trouble(s(100), Span::millis(1_600), Trouble::Upstream);
     let (books, status) = after(json!({}), &world, s(300));
     assert_eq!(books.line_ms, 0, "{books:?}");
     assert_eq!(status.disconnects, 1);
@@ -69,7 +69,7 @@ fn a_short_break_that_is_not_acted_on_is_no_unavailability() {
 fn what_our_own_restart_takes_is_charged_to_it_and_not_to_the_line() {
     // The simulator's restart takes 3 s; a renewal takes nothing away and is the line's time.
     let over = json!({ "remedies": { "ladder": ["renew", "restart-interface"] } });
-    let world = World::quiet().with(s(100), s(60), Trouble::Access);
+    let world = World::quiet().with_trouble(s(100), s(60), Trouble::Access);
     let (books, status) = after(over, &world, s(400));
     let restarts = status.remedies.iter().filter(|r| r.name == Rung::RestartInterface).count().max(1) as u64;
     assert_eq!(books.remedies_ms, restarts * 3_000, "{books:?}");
@@ -79,7 +79,11 @@ fn what_our_own_restart_takes_is_charged_to_it_and_not_to_the_line() {
 
 #[test]
 fn a_gap_inside_an_open_break_is_unknown() {
-    let world = World::quiet().with(s(100), s(100), Trouble::Upstream).with(s(120), s(40), Trouble::Frozen);
+    let world = World::quiet().with_trouble(s(100), s(100), Trouble::Upstream).with_trouble(
+        s(120),
+        s(40),
+        Trouble::Frozen,
+    );
     let (books, _) = after(json!({}), &world, s(400));
     // The gap, and until the silence is shown anew.
     assert!((40_000..48_000).contains(&books.unknown_ms), "{books:?}");
@@ -89,7 +93,7 @@ fn a_gap_inside_an_open_break_is_unknown() {
 
 #[test]
 fn a_killed_process_leaves_unknown_and_is_told_as_a_crash() {
-    let killed = |at, lasts| World::quiet().with(s(at), s(lasts), Trouble::Killed(Memory::Restored));
+    let killed = |at, lasts| World::quiet().with_trouble(s(at), s(lasts), Trouble::Killed(Memory::Restored));
     let (books, status) = after(json!({}), &killed(100, 50), s(400));
     let Beginning { how, away_least_ms, away_most_ms } = status.beginning.unwrap();
     assert_eq!(how, Ending::Crashed);
@@ -104,7 +108,7 @@ fn a_killed_process_leaves_unknown_and_is_told_as_a_crash() {
 fn a_power_cut_is_neither_the_lines_nor_a_crash() {
     let over = json!({ "outage": { "hold_down": "10 s" } });
     let off = Span::hours(7);
-    let world = World::quiet().with(Span::hours(4), off, Trouble::PowerCut);
+    let world = World::quiet().with_trouble(Span::hours(4), off, Trouble::PowerCut);
     let (books, status) = after(over, &world, Span::hours(12));
     let Beginning { how, away_least_ms, away_most_ms } = status.beginning.unwrap();
     assert_eq!(how, Ending::PowerCut);
@@ -125,7 +129,7 @@ fn a_power_cut_in_the_middle_of_an_outage_is_told_in_its_evidence() {
     let over = json!({ "callback": { "after": "2 min" }, "outage": { "hold_down": "10 s" } });
     struct Facts(Vec<String>);
     impl Spectator for Facts {
-        fn does(
+        fn on_action(
             &mut self,
             _: linekeeper_proving::simulate::Moment,
             action: &linekeeper_judge::action::Action,
@@ -137,8 +141,11 @@ fn a_power_cut_in_the_middle_of_an_outage_is_told_in_its_evidence() {
             }
         }
     }
-    let mut world =
-        World::quiet().with(s(100), Span::hours(1), Trouble::Upstream).with(s(130), s(60), Trouble::PowerCut);
+    let mut world = World::quiet().with_trouble(s(100), Span::hours(1), Trouble::Upstream).with_trouble(
+        s(130),
+        s(60),
+        Trouble::PowerCut,
+    );
     world.failover = true;
     let mut facts = Facts(Vec::new());
     let mut simulation = Simulation::new(&config(over), &world, 1);

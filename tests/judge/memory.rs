@@ -79,7 +79,7 @@ fn bad_year(seed: u64) -> World {
             10 => Trouble::Slow(Permille(400)),
             _ => Trouble::Uses(Rate(30_000_000)),
         };
-        world = world.with(at, lasts, trouble);
+        world = world.with_trouble(at, lasts, trouble);
     }
     world
 }
@@ -93,7 +93,8 @@ fn a_bad_year_takes_no_more_memory_than_its_first_months() {
         "device": { "installed": "2026-11-01T00:00:00Z" },
     }));
     let seed = 4;
-    let mut simulation = Simulation::new(&config, &bad_year(seed), seed).forgetting().resting();
+    let mut simulation =
+        Simulation::new(&config, &bad_year(seed), seed).without_deliveries().skipping_quiet_time();
     let mut most = Vec::new();
     for month in 1..=12u64 {
         let mut month_most = 0;

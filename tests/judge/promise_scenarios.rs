@@ -73,7 +73,7 @@ fn our_own_tests_are_no_outage_no_disconnect_and_no_targets_fault() {
     let config = sold(json!({ "speed": { "servers": ["http://a.example/"], "per_day": 48, "seconds": "30 s",
         "budget": { "day": "50 GB", "month": "900 GB" } } }));
     // Short in truth, so that every test takes its whole time.
-    let world = World::quiet().with(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
+    let world = World::quiet().with_trouble(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
     let mut keeper = Keeper::default();
     let mut simulation = Simulation::new(&config, &world, 1);
     simulation.run(Span::hours(18), &mut keeper);
@@ -98,10 +98,11 @@ fn our_own_tests_are_no_outage_no_disconnect_and_no_targets_fault() {
 fn an_outage_in_a_test_is_found_as_soon_as_ever() {
     let config =
         sold(json!({ "speed": { "servers": ["http://a.example/"], "per_day": 48, "seconds": "30 s" } }));
-    let slow = World::quiet().with(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
+    let slow = World::quiet().with_trouble(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
     let first = Told::of(&config, &slow, Span::hours(2)).tests()[0];
     let broke = Span(first + 8_000);
-    let told = Told::of(&config, &slow.with(broke, Span::minutes(1), Trouble::Upstream), Span::hours(2));
+    let told =
+        Told::of(&config, &slow.with_trouble(broke, Span::minutes(1), Trouble::Upstream), Span::hours(2));
     let breaks: Vec<_> = told.report.breaks.iter().filter(|b| b.broke == broke).collect();
     assert!(breaks[0].detection().unwrap() <= Span::millis(5_000), "{:?}", breaks[0].detection());
     assert!(told.keeper.done.iter().any(|d| matches!(d.action, Action::AbortSpeed { .. })));
@@ -112,11 +113,9 @@ fn an_outage_in_a_test_is_found_as_soon_as_ever() {
 fn a_short_line_and_an_outage_are_two_incidents_with_a_callback_each() {
     let config = sold(json!({ "device": { "id": "gw-0001", "language": "zh-CN" } }));
     let outage = Span::hours(20);
-    let mut world = World::quiet().with(Span::hours(6), Span::hours(36), Trouble::Slow(Permille(450))).with(
-        outage,
-        Span::minutes(10),
-        Trouble::Upstream,
-    );
+    let mut world = World::quiet()
+        .with_trouble(Span::hours(6), Span::hours(36), Trouble::Slow(Permille(450)))
+        .with_trouble(outage, Span::minutes(10), Trouble::Upstream);
     world.failover = true;
     let told = Told::of(&config, &world, Span::days(4));
     let opened = told.events(EventName::IncidentOpened, Finding::ShortRate);
@@ -152,7 +151,7 @@ fn a_short_line_and_an_outage_are_two_incidents_with_a_callback_each() {
 fn a_notice_for_the_area_puts_the_call_about_a_short_line_off() {
     // 2026-11-20T00:00:00Z, and some days: taken back after 40 hours.
     let notice = notice(1_795_132_800, 1_795_132_800 + 5 * 86_400);
-    let slow = World::quiet().with(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
+    let slow = World::quiet().with_trouble(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
     let ends = Span::hours(40);
     let told = |world: &World| {
         let told = Told::of(&sold(json!({})), world, Span::days(3));
@@ -162,7 +161,7 @@ fn a_notice_for_the_area_puts_the_call_about_a_short_line_off() {
         requests[0]
     };
     assert!(told(&slow) < Span::hours(39), "without a notice it is found before");
-    let noticed = slow.with(Span::minutes(5), ends, Trouble::Notice(notice));
+    let noticed = slow.with_trouble(Span::minutes(5), ends, Trouble::Notice(notice));
     let at = told(&noticed);
     let over = Span::minutes(5) + ends;
     assert!(at >= over && at < over + Span::hours(1), "{at}");
@@ -188,13 +187,13 @@ fn a_quiet_line_is_proved_kept_for_little_flash_and_few_bytes() {
 #[test]
 fn a_kill_in_a_test_loses_no_budget() {
     let config = sold(json!({ "speed": { "servers": ["http://a.example/"], "per_day": 24 } }));
-    let mut world = World::quiet().with(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
+    let mut world = World::quiet().with_trouble(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
     let mut killed = 0;
     for _ in 0..5 {
         let tests = Told::of(&config, &world, Span::hours(12)).tests();
         let Some(at) = tests.into_iter().find(|at| *at > killed) else { break };
         killed = at;
-        world = world.with(Span(at + 4_000), Span::seconds(5), Trouble::Killed(Memory::Restored));
+        world = world.with_trouble(Span(at + 4_000), Span::seconds(5), Trouble::Killed(Memory::Restored));
     }
     let mut keeper = Keeper::default();
     let mut simulation = Simulation::new(&config, &world, 1);

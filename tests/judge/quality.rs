@@ -28,7 +28,7 @@ fn minutes(n: u64) -> Span {
 
 /// From the tenth minute on, for so long.
 fn befallen(lasts: Span, trouble: Trouble) -> World {
-    World::quiet().with(minutes(10), lasts, trouble)
+    World::quiet().with_trouble(minutes(10), lasts, trouble)
 }
 
 fn events(report: &Report) -> Vec<&Event> {
@@ -108,7 +108,7 @@ fn a_fifth_lost_in_bursts_is_loss_and_never_an_outage() {
 #[test]
 fn without_a_promise_nothing_is_found() {
     let world = befallen(Span::hours(3), Trouble::Loss(Permille(200)));
-    let world = world.with(Span::ZERO, ALWAYS, Trouble::Delay(Span::millis(800)));
+    let world = world.with_trouble(Span::ZERO, ALWAYS, Trouble::Delay(Span::millis(800)));
     let mut simulation = Simulation::new(&config(json!({})), &world, 3);
     simulation.run(Span::hours(4), &mut ());
     assert_eq!(simulation.judge().unwrap().status(simulation.moment().agent).quality, None);
@@ -117,7 +117,7 @@ fn without_a_promise_nothing_is_found() {
 
 #[test]
 fn half_of_what_may_be_lost_is_no_finding_in_ten_days() {
-    let world = World::quiet().with(Span::ZERO, ALWAYS, Trouble::Loss(Permille(5)));
+    let world = World::quiet().with_trouble(Span::ZERO, ALWAYS, Trouble::Loss(Permille(5)));
     nothing_happened(&run(&promised(), &world, 4, Span::days(10), &mut ()));
 }
 
@@ -139,7 +139,7 @@ fn long_round_trips_are_placed_by_what_the_first_router_says() {
     let hour = Span::hours(1);
     assert_eq!(placed(befallen(hour, Trouble::Delay(long))), wanted(Domain::Upstream));
     assert_eq!(placed(befallen(hour, Trouble::AccessDelay(long))), wanted(Domain::Access));
-    let mute = befallen(hour, Trouble::Delay(long)).with(Span::ZERO, ALWAYS, Trouble::GatewayFilters);
+    let mute = befallen(hour, Trouble::Delay(long)).with_trouble(Span::ZERO, ALWAYS, Trouble::GatewayFilters);
     assert_eq!(placed(mute), wanted(Domain::Unknown));
 }
 
@@ -168,7 +168,7 @@ fn the_customers_own_load_and_our_own_tests_are_not_the_lines_fault() {
     let mut world = World::quiet();
     for hour in 0..24 {
         // Half of each hour, full: a second and more in the queue, most echoes lost.
-        world = world.with(Span(hour * 3_600_137 + 60_000), minutes(30), Trouble::Load);
+        world = world.with_trouble(Span(hour * 3_600_137 + 60_000), minutes(30), Trouble::Load);
     }
     nothing_happened(&run(&promised(), &world, 8, Span::days(1), &mut ()));
     let sold = config(json!({
@@ -182,8 +182,9 @@ fn the_customers_own_load_and_our_own_tests_are_not_the_lines_fault() {
 
 #[test]
 fn outages_are_not_losses() {
-    let world = (0..20)
-        .fold(World::quiet(), |world, i| world.with(minutes(10 + 15 * i), minutes(3), Trouble::Upstream));
+    let world = (0..20).fold(World::quiet(), |world, i| {
+        world.with_trouble(minutes(10 + 15 * i), minutes(3), Trouble::Upstream)
+    });
     let report = run(&promised(), &world, 9, Span::hours(6), &mut ());
     assert!(events(&report).iter().all(|e| e.incident.finding != Finding::Loss), "{:?}", told(&report));
 }
@@ -192,7 +193,7 @@ fn outages_are_not_losses() {
 #[test]
 fn bursts_of_less_than_six_minutes_are_no_finding() {
     let world = (0..70).fold(World::quiet(), |world, i| {
-        world.with(minutes(10 + 20 * i), Span::seconds(350), Trouble::Loss(Permille(500)))
+        world.with_trouble(minutes(10 + 20 * i), Span::seconds(350), Trouble::Loss(Permille(500)))
     });
     for seed in 1..=3 {
         let report = run(&promised(), &world, seed, Span::days(1), &mut ());
@@ -205,7 +206,7 @@ fn bursts_of_less_than_six_minutes_are_no_finding() {
 #[test]
 fn a_line_in_use_is_not_called_about() {
     let world = befallen(minutes(22), Trouble::Loss(Permille(200)));
-    let world = world.with(minutes(31), Span::hours(2), Trouble::Uses(Rate(30_000_000)));
+    let world = world.with_trouble(minutes(31), Span::hours(2), Trouble::Uses(Rate(30_000_000)));
     let sold = config(json!({
         "promise": { "download": { "normal": "90 Mbit/s" }, "loss": "1 %" },
     }));
@@ -219,7 +220,7 @@ fn a_notice_for_the_area_holds_the_callback_back() {
     // 2026-11-20T00:00:00Z, and a day.
     let notice = notice(1_795_132_800, 1_795_132_800 + 86_400);
     let world = befallen(Span::hours(2), Trouble::Loss(Permille(200)));
-    let world = world.with(minutes(5), Span::hours(3), Trouble::Notice(notice));
+    let world = world.with_trouble(minutes(5), Span::hours(3), Trouble::Notice(notice));
     let report = run(&promised(), &world, 1, Span::hours(2), &mut ());
     assert_eq!(told(&report).len(), 1);
     assert!(report.requests.is_empty());
@@ -251,7 +252,7 @@ fn the_status_says_how_it_stands() {
 fn it_outlives_the_process() {
     let mut world = befallen(Span::hours(2), Trouble::Loss(Permille(200)));
     for i in 0..4 {
-        world = world.with(minutes(30 + 25 * i), Span::seconds(2), Trouble::Killed(Memory::Restored));
+        world = world.with_trouble(minutes(30 + 25 * i), Span::seconds(2), Trouble::Killed(Memory::Restored));
     }
     let report = run(&promised(), &world, 1, Span::hours(4), &mut ());
     assert_eq!(report.lives, 5);
@@ -264,7 +265,7 @@ fn it_outlives_the_process() {
 #[test]
 fn a_judge_that_is_read_back_decides_the_same() {
     let world = befallen(minutes(20), Trouble::Loss(Permille(200)));
-    let world = world.with(minutes(12), minutes(25), Trouble::Delay(Span::millis(60)));
+    let world = world.with_trouble(minutes(12), minutes(25), Trouble::Delay(Span::millis(60)));
     let mut keeper = Keeper::default();
     run(&promised(), &world, 1, minutes(60), &mut keeper);
     let (mut one, mut other) = (Judge::new(promised()), Judge::new(promised()));

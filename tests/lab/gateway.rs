@@ -1,7 +1,9 @@
-//! The daemon as procd runs it: told to reload, wedged, and on OpenWrt, where netifd has the interface.
+//! The daemon as procd runs it: reload, watchdog, and OpenWrt, where netifd owns the interface.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
+use crate::common::field::{
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must, print_duration, wan_is_up,
+};
 use crate::common::{agent_binary, field, repository_path};
 use libtest_mimic::Failed;
 use linekeeper::run::socket::{Request, ask};
@@ -21,16 +23,16 @@ const DEVICE: &str = "gw-0001";
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("a_reload_puts_another_configuration_in_force_and_keeps_the_incident", MQTT, reload),
-        Test::lab("a_summary_that_waits_outlives_a_reload", MQTT, summary),
-        Test::lab("a_wrong_configuration_is_refused_with_every_fault_and_the_old_one_stays", &[], refused),
-        Test::lab("a_loop_that_hangs_is_ended_and_the_incident_goes_on_in_the_next_life", MQTT, wedged),
-        Test::lab("the_story_of_an_outage_on_openwrt", MQTT, openwrt),
-        Test::lab("an_interface_taken_down_by_hand_is_left_down", MQTT, by_hand),
+        Test::lab("reload_applies_the_new_configuration_and_keeps_the_incident", MQTT, reload),
+        Test::lab("unsent_telemetry_survives_a_reload", MQTT, summary),
+        Test::lab("reload_of_an_invalid_configuration_lists_every_error_and_keeps_the_old_one", &[], refused),
+        Test::lab("watchdog_ends_a_hanging_loop_and_the_incident_continues_after_the_restart", MQTT, wedged),
+        Test::lab("outage_on_openwrt_from_start_to_end", MQTT, openwrt),
+        Test::lab("interface_taken_down_by_hand_stays_down", MQTT, by_hand),
     ]
 }
 
-/// Writes the configuration anew and says so, as the init script's reload does.
+/// Writes a new configuration and sends SIGHUP, as the init script's reload does.
 fn reloads(plan: &mut Plan, agent: u32, from: &str, to: &str) -> Outcome {
     plan.configuration = field::edit(&plan.configuration, from, to);
     fs::write(plan.directory.join("linekeeper.toml"), &plan.configuration)?;
@@ -38,31 +40,31 @@ fn reloads(plan: &mut Plan, agent: u32, from: &str, to: &str) -> Outcome {
     Ok(())
 }
 
-fn opened(ear: &Ear, place: usize) -> usize {
-    ear.heard(place).iter().filter(|h| h.is_event("incident_opened")).count()
+fn opened(subscriber: &Subscriber, place: usize) -> usize {
+    subscriber.received(place).iter().filter(|h| h.is_event("incident_opened")).count()
 }
 
 fn reload() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let mut plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
-    // A remedy on the books, which must be there afterwards.
+    plan.expect_line("up")?;
+    // A counted remedy, which must still be counted afterwards.
     world.wedge()?;
-    let healed = ear.expect("the repair", 0, PATIENCE, |h| {
+    let healed = subscriber.expect("the repair", 0, PATIENCE, |h| {
         h.is_event("incident_closed") && h.text("/why").contains("restart-interface")
     })?;
     world.silence_upstream()?;
-    let again = ear.expect("the outage", 0, PATIENCE, |h| {
+    let again = subscriber.expect("the outage", 0, PATIENCE, |h| {
         h.is_event("incident_updated") || (h.is_event("incident_opened") && h.id() > healed.id())
     })?;
-    let requested = ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let requested = subscriber.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
     let before = plan.status()?;
-    let place = ear.place();
+    let place = subscriber.place();
 
-    // Another target, another area, and what can only be taken at a start.
+    // Another target, another area, and a key that only takes effect at a start.
     let changes = [
         ("area = \"north-3/olt-7\"", "area = \"south-1\""),
         ("hold_down = \"10 s\"", "hold_down = \"12 s\""),
@@ -73,10 +75,10 @@ fn reload() -> Outcome {
     }
     let at = clock::uptime();
     reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
-    plan.says("store.directory is taken at a start only")?;
-    plan.says("beginning anew with another configuration")?;
-    ear.expect("its birth", place, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
-    tell("SIGHUP → connected with the other configuration", clock::since(at));
+    plan.expect_log("store.directory is taken at a start only")?;
+    plan.expect_log("beginning anew with another configuration")?;
+    subscriber.expect("its birth", place, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
+    print_duration("SIGHUP → connected with the other configuration", clock::since(at));
     let after = plan.status()?;
     must(plan.store().join("state.json").exists() && !Path::new("/run/elsewhere").exists(), || {
         "it keeps its memory elsewhere".into()
@@ -86,48 +88,56 @@ fn reload() -> Outcome {
             format!("{kept} was {:?}, is {:?}", before.pointer(kept), after.pointer(kept))
         })?;
     }
-    must(after["running_ms"].as_u64() < before["running_ms"].as_u64(), || "no new beginning".into())?;
+    must(after["running_ms"].as_u64() < before["running_ms"].as_u64(), || {
+        "the judge was not restarted".into()
+    })?;
     world.restore_upstream()?;
-    let closed = ear.expect("the end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-    must(closed.text("/incident/id") == again.text("/incident/id"), || "another incident was closed".into())?;
-    let withdrawn = ear.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
-    must(withdrawn.text("/callback_id") == requested.text("/callback_id"), || "another callback".into())?;
-    // What was seen before the reload: the line went from up to down there, and has not since.
+    let closed = subscriber.expect("the end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(closed.text("/incident/id") == again.text("/incident/id"), || {
+        "a different incident was closed".into()
+    })?;
+    let withdrawn = subscriber.expect("the withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    must(withdrawn.text("/callback_id") == requested.text("/callback_id"), || "a different callback".into())?;
+    // The flight recorder contains the break, which happened before the reload.
     let recorded = &closed.json["recorder"];
     must(recorded["line"].as_str().is_some_and(|line| line.contains("ud")), || {
         format!("it recorded {recorded}")
     })?;
-    must(withdrawn.text("/area") == "north-3/olt-7", || "the request is told as it was made".into())?;
-    must(opened(&ear, place) == 0, || "the reload opened an incident".into())?;
+    must(withdrawn.text("/area") == "north-3/olt-7", || {
+        "the withdrawal must have the area of the request".into()
+    })?;
+    must(opened(&subscriber, place) == 0, || "the reload opened an incident".into())?;
 
-    // The same file again changes nothing, twice at once neither.
+    // Reloading the same file changes nothing, even twice at once.
     let anew = || plan.log().matches("beginning anew").count();
     let began = anew();
     field::signal(agent.id(), Signal::HUP);
-    plan.says("is the one in force")?;
-    must(anew() == began, || "it began anew for nothing".into())?;
-    // It is the process that was started, and it ends in order.
+    plan.expect_log("is the one in force")?;
+    must(anew() == began, || "the judge was restarted without a change".into())?;
+    // It is still the same process, and it stops cleanly.
     must(agent.child().try_wait()?.is_none(), || "the process has ended".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn summary() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let mut plan = Plan::new(&world, DEVICE);
     plan.configuration += "\n[telemetry]\nevery = \"5 min\"\n";
     let agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     broker.down()?;
-    let place = ear.place();
+    let place = subscriber.place();
     ask(&plan.socket(), &Request::Hasten)?;
     let running = || plan.status().ok().and_then(|s| s["running_ms"].as_u64()).unwrap_or(0);
     must(clock::wait_until(PATIENCE, || running() > 6 * 60_000), || format!("{} ms ran", running()))?;
     reloads(&mut plan, agent.id(), "language = \"en\"", "language = \"zh-CN\"")?;
-    plan.says("beginning anew with another configuration")?;
+    plan.expect_log("beginning anew with another configuration")?;
     broker.up(&world)?;
-    ear.expect("the summary", place, PATIENCE, |h| h.kind == "telemetry" && h.text("/id").ends_with("/T1"))?;
+    subscriber.expect("the summary", place, PATIENCE, |h| {
+        h.kind == "telemetry" && h.text("/id").ends_with("/T1")
+    })?;
     Ok(())
 }
 
@@ -135,69 +145,69 @@ fn refused() -> Outcome {
     let world = build()?;
     let mut plan = Plan::new(&world, DEVICE);
     let agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let good = plan.configuration.clone();
     let running = plan.status()?["running_ms"].as_u64();
     plan.configuration = field::edit(&plan.configuration, "flapping = 20", "flapping = 2000\nnonsense = 1");
     reloads(&mut plan, agent.id(), "keep_alive = \"5 s\"", "keep_alive = \"5 parsecs\"")?;
     for fault in ["outage.flapping", "outage.nonsense", "mqtt.keep_alive"] {
-        plan.says(fault)?;
+        plan.expect_log(fault)?;
     }
-    plan.says("is refused; the old one stays in force")?;
-    // Not even text, and nothing at all.
+    plan.expect_log("is refused; the old one stays in force")?;
+    // A file that is not text, and no file.
     fs::write(plan.directory.join("linekeeper.toml"), b"\xff\xfe")?;
     field::signal(agent.id(), Signal::HUP);
-    plan.says("cannot read the configuration")?;
+    plan.expect_log("cannot read the configuration")?;
     let refusals = || plan.log().matches("stays in force").count();
     must(clock::wait_until(PATIENCE, || refusals() == 2), || "the second is not refused".into())?;
     fs::remove_file(plan.directory.join("linekeeper.toml"))?;
     field::signal(agent.id(), Signal::HUP);
     must(clock::wait_until(PATIENCE, || refusals() == 3), || "the third is not refused".into())?;
-    must(plan.status()?["running_ms"].as_u64() > running, || "it began anew".into())?;
-    must(!plan.log().contains("beginning anew"), || "it began anew".into())?;
-    // It still watches, and takes a right one.
+    must(plan.status()?["running_ms"].as_u64() > running, || "the judge was restarted".into())?;
+    must(!plan.log().contains("beginning anew"), || "the judge was restarted".into())?;
+    // It still watches, and accepts a valid configuration.
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     plan.configuration = good;
     reloads(&mut plan, agent.id(), "flapping = 20", "flapping = 19")?;
-    plan.says("beginning anew with another configuration")?;
-    plan.line_becomes("up")
+    plan.expect_log("beginning anew with another configuration")?;
+    plan.expect_line("up")
 }
 
 fn wedged() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
-    let opened_at = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
-    // The lab's hook: the loop hangs while it answers, with a watchdog that looks ten times a second.
+    let opened_at = subscriber.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    // A request of the lab makes the loop hang; the watchdog checks ten times a second.
     let mut socket = std::os::unix::net::UnixStream::connect(plan.socket())?;
     socket.write_all(b"{\"request\":\"wedge\"}\n")?;
     let at = clock::uptime();
     let status = agent.child().wait()?;
-    tell("wedged → ended by its watchdog, which looks every 0.1 s here", clock::since(at));
+    print_duration("wedged → ended by its watchdog, which looks every 0.1 s here", clock::since(at));
     let mut answer = String::new();
     let _ = socket.read_to_string(&mut answer);
-    must(answer.is_empty(), || format!("it was not wedged: {answer}"))?;
+    must(answer.is_empty(), || format!("the loop did not hang: {answer}"))?;
     must(status.signal() == Some(6), || format!("it ended with {status}"))?;
-    plan.says("the loop has not turned for 1.2 s: ending at once")?;
-    // As procd does.
-    let place = ear.place();
+    plan.expect_log("the loop has not turned for 1.2 s: ending at once")?;
+    // As procd would.
+    let place = subscriber.place();
     let _agent = plan.start(&world)?;
-    plan.says("the process died unasked")?;
-    plan.line_becomes("down")?;
+    plan.expect_log("the process died unasked")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    let closed = ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let closed = subscriber.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/incident/id") == opened_at.text("/incident/id"), || "another incident".into())?;
-    must(opened(&ear, 0) == 1, || "the death opened another incident".into())
+    must(opened(&subscriber, 0) == 1, || "the crash opened another incident".into())
 }
 
-/// A plan for the driver `openwrt`, with a `ubus` whose netifd has the world's WAN.
+/// A plan for the driver `openwrt`, with a stand-in `ubus` whose netifd owns the world's WAN.
 fn on_openwrt(world: &World) -> Result<(Plan, PathBuf), Failed> {
     let folder = Path::new(field::KEPT).join("netifd");
     let programs = folder.join("bin");
@@ -215,7 +225,7 @@ fn on_openwrt(world: &World) -> Result<(Plan, PathBuf), Failed> {
     let text: String =
         plan.configuration.lines().filter(|l| !l.starts_with("dhcp_")).map(|l| format!("{l}\n")).collect();
     plan.configuration = text;
-    // By OpenWrt's name: which device that is, netifd says.
+    // By the name of OpenWrt's interface: netifd reports its device.
     plan = plan
         .edit("driver = \"linux\"", "driver = \"openwrt\"")
         .edit(&format!("device = \"{WAN}\""), "interface = \"wan\"");
@@ -223,7 +233,7 @@ fn on_openwrt(world: &World) -> Result<(Plan, PathBuf), Failed> {
     Ok((plan, folder))
 }
 
-/// `ubus` as an administrator calls it.
+/// Calls `ubus` as an administrator would.
 fn ubus(world: &World, plan: &Plan, method: &str) -> Outcome {
     let program = plan.programs.as_ref().unwrap().join("ubus");
     let out = world
@@ -234,86 +244,87 @@ fn ubus(world: &World, plan: &Plan, method: &str) -> Outcome {
 fn openwrt() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let (plan, folder) = on_openwrt(&world)?;
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let watched = plan.status()?;
     must(watched.pointer("/status/interface/1").is_some_and(|is| is == "up"), || watched.to_string())?;
 
-    // A wedged interface: renewed in vain, then taken down and up.
+    // A wedged interface: the renewal has no effect, then the interface is restarted.
     world.wedge()?;
-    let place = ear.place();
-    let closed = ear.expect("the repair", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let place = subscriber.place();
+    let closed = subscriber.expect("the repair", place, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/why").contains("healed by restart-interface"), || closed.text("/why").into())?;
-    let remedies: Vec<String> = ear
-        .heard(0)
+    let remedies: Vec<String> = subscriber
+        .received(0)
         .iter()
         .filter(|h| h.is_event("remedy_ended"))
         .map(|h| format!("{} {}", h.text("/remedy/name"), h.text("/remedy/outcome")))
         .collect();
     must(remedies == ["renew no_effect", "restart-interface healed"], || format!("{remedies:?}"))?;
-    must(wan_is_up() && world.has_lease(), || "the WAN is left down".into())?;
-    plan.incident_is_over()?;
+    must(wan_is_up() && world.has_lease(), || "the WAN stayed down".into())?;
+    plan.expect_incident_end()?;
 
-    // The cable out: nothing is tried, it comes back with the cable.
-    let (place, begun) = (ear.place(), ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count());
+    // A pulled cable: nothing is tried, and the line comes back with the cable.
+    let (place, begun) =
+        (subscriber.place(), subscriber.received(0).iter().filter(|h| h.is_event("remedy_begun")).count());
     world.cut_carrier()?;
-    ear.expect("the cable's incident", place, PATIENCE, |h| {
+    subscriber.expect("the cable's incident", place, PATIENCE, |h| {
         h.is_event("incident_opened") && h.text("/incident/fault_domain") == "link"
     })?;
     world.restore_carrier()?;
-    ear.expect("its end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-    let tried = ear.heard(0).iter().filter(|h| h.is_event("remedy_begun")).count();
-    must(tried == begun, || "something was tried about a cable".into())?;
-    plan.incident_is_over()?;
+    subscriber.expect("its end", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let tried = subscriber.received(0).iter().filter(|h| h.is_event("remedy_begun")).count();
+    must(tried == begun, || "a remedy was tried for a pulled cable".into())?;
+    plan.expect_incident_end()?;
 
-    // Silent loss beyond the gateway: nothing on this side helps, the customer is to be called, and then need not be.
-    let place = ear.place();
+    // Silent loss beyond the gateway: no remedy helps, a callback is requested and then withdrawn.
+    let place = subscriber.place();
     world.silence_upstream()?;
-    ear.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
+    subscriber.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
     world.restore_upstream()?;
-    ear.expect("its withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    subscriber.expect("its withdrawal", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     let log = plan.log();
-    must(!log.contains("netifd does not tell"), || "netifd could not be asked".into())?;
-    // One listener, and it goes with the daemon.
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(!log.contains("netifd does not tell"), || "netifd did not answer".into())?;
+    // One `ubus listen`, which ends with the daemon.
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     let listeners = || {
         fs::read_dir("/proc").into_iter().flatten().flatten().filter(|process| {
             let line = fs::read(process.path().join("cmdline")).unwrap_or_default();
             String::from_utf8_lossy(&line).contains(&folder.join("events").display().to_string())
         })
     };
-    must(clock::wait_until(PATIENCE, || listeners().count() == 0), || "a listener is left".into())
+    must(clock::wait_until(PATIENCE, || listeners().count() == 0), || "a `ubus listen` is left".into())
 }
 
 fn by_hand() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    world.backup(true)?;
-    let ear = Ear::start(&world)?;
+    world.set_backup(true)?;
+    let subscriber = Subscriber::start(&world)?;
     let (plan, folder) = on_openwrt(&world)?;
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let calls = || field::read(&folder.join("calls"));
     let at = clock::uptime();
     ubus(&world, &plan, "down")?;
-    ear.expect("what is known of it", 0, PATIENCE, |h| {
+    subscriber.expect("what is known of it", 0, PATIENCE, |h| {
         h.is_event("incident_updated") && h.text("/why").contains("somebody took the interface down")
     })?;
-    tell("taken down by hand → told", clock::since(at));
-    // The carrier's ten seconds and the callback's eight are over.
+    print_duration("taken down by hand → reported", clock::since(at));
+    // Wait longer than the ten seconds for a carrier and the eight seconds until a callback.
     std::thread::sleep(Duration::from_secs(16));
-    must(!wan_is_up(), || "it was taken up against somebody's will".into())?;
+    must(!wan_is_up(), || "the interface was taken up although somebody took it down".into())?;
     must(!calls().lines().any(|line| line.ends_with(" up")), || "`up` was sent".into())?;
-    for h in ear.critical(0) {
+    for h in subscriber.critical(0) {
         must(h.kind != "callback" && !h.is_event("remedy_begun"), || field::brief(&h))?;
     }
     let shown = Command::new(agent_binary()).args(["status", "--socket"]).arg(plan.socket()).output()?;
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     must(shown.contains("netifd: wan was taken down by somebody"), || shown.clone())?;
-    // A reload of the network does not bring it back, nor does ours: whoever took it down takes it up.
+    // Neither a reload of the network nor one of the daemon brings it up again.
     ubus(&world, &plan, "up")?;
-    ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    plan.line_becomes("up")
+    subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    plan.expect_line("up")
 }

@@ -1,13 +1,14 @@
-//! The agent dies at any moment between the fault and the platform's acknowledgement, the broker being away: when both
-//! are back, nothing is lost and nothing is there twice.
+//! Kills the agent at any moment between a fault and the broker's acknowledgement, while the broker is away. After both are
+//! back, no message is lost or duplicated.
 //!
-//! Many agents stand in one gateway, each a device with a store of its own. They see the same fault and are killed
-//! (SIGKILL) at different moments. What was on flash at each death is read before the agent is started again.
+//! Many agents run in one gateway, each a device with its own store. They see the same fault and are killed (SIGKILL) at
+//! different moments. The test reads what each had on flash before it starts the agent again.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, must, read, tell,
+    Mosquitto, MqttMessage, Outcome, PATIENCE, Plan, Subscriber, Test, brief, build, must, print_duration,
+    read,
 };
 use crate::common::{field, proof};
 use libtest_mimic::Failed;
@@ -22,64 +23,64 @@ use std::time::Duration;
 const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 pub fn tests() -> Vec<Test> {
-    vec![Test::lab("killed_at_any_moment_nothing_is_lost_and_nothing_comes_twice", NEEDS, kills).alone()]
+    vec![Test::lab("kills_at_any_moment_lose_and_duplicate_nothing", NEEDS, kills).alone()]
 }
 
 /// Agents in one round.
 const AGENTS: u32 = 8;
-/// Each of these kinds of round is played so often.
+/// How often each kind of round is run.
 fn rounds() -> u32 {
     proof(1, 3)
 }
-/// Deaths in a round of each kind, at least: some come too late.
+/// Minimum of kills in the rounds of each kind: some come too late.
 const DEATHS: u32 = 17;
-/// The moments of the deaths are drawn with this: the same in each run.
+/// The seed for the moments of the kills, so that every run has the same.
 const SEED: u64 = 20_261_120;
 /// A fault is declared about 2 s after it (a whole window of the counters is waited for); this spans it and what follows.
 const SPAN_MS: u64 = 3_200;
 
-/// What the broker does from before the fault until after the deaths.
+/// What the broker does from before the fault until after the kills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Broker {
-    /// Nothing listens.
+    /// It does not run.
     Down,
-    /// It takes connections' bytes and answers nothing: what was published lies in its socket.
+    /// It is suspended: connections stay open, and published messages remain in its socket buffers.
     Frozen,
-    /// It works: some deaths fall around the acknowledgement.
+    /// It works: some kills happen around the acknowledgement.
     Up,
 }
 
-/// How far the callback had come at the death, by what lay on flash.
+/// How far the callback had come at the kill, according to the files on flash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Phase {
     /// Neither incident nor callback: the fault was not declared yet.
     BeforeSnapshot,
-    /// The snapshot has the callback, the outbox has not.
+    /// The callback is in the snapshot but not in the outbox.
     BetweenSnapshotAndOutbox,
     /// In the outbox, never sent: there was no broker.
     Waiting,
     /// Sent (or about to be), not acknowledged.
     Unacknowledged,
-    /// The broker has it; the agent died after.
+    /// The broker had it before the agent was killed.
     Acknowledged,
 }
 
-/// What lay on flash.
+/// The content of the flash.
 struct Death {
     at: Duration,
     phase: Phase,
     /// The callback's id, if it had one.
     callback: Option<String>,
     incident: Option<String>,
-    /// Ids of all messages that snapshot or outbox knew.
+    /// The ids of all messages in the snapshot and the outbox.
     messages: BTreeSet<String>,
 }
 
 fn plan(world: &World, device: &str) -> Plan {
     let mut plan = Plan::new(world, device)
         .edit("[probe]\n", "[probe]\ninterval = \"100 ms\"\ntimeout = \"200 ms\"\n")
-        .impatient()
-        // Each takes the others' answers from the access router for the customer's traffic.
+        .with_short_patience()
+        // Each agent counts the others' replies from the access router as customer traffic.
         .edit("[outage]\n", "[outage]\nveto = \"10 Mbit/s\"\n")
         .edit("after = \"8 s\"", "after = \"0 s\"");
     plan.record = None;
@@ -89,7 +90,7 @@ fn plan(world: &World, device: &str) -> Plan {
 fn kills() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let _platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut histogram: BTreeMap<(Broker, Phase), u32> = BTreeMap::new();
@@ -98,11 +99,11 @@ fn kills() -> Outcome {
     for round in 0..rounds() {
         for (kind, away) in [Broker::Down, Broker::Frozen, Broker::Up].into_iter().enumerate() {
             let devices: Vec<String> = (0..AGENTS).map(|n| format!("gw-{round}{kind}{n}")).collect();
-            let (deaths, place) = round_of(&world, &mut broker, &ear, away, &devices, &mut random)?;
+            let (deaths, place) = round_of(&world, &mut broker, &subscriber, away, &devices, &mut random)?;
             for (device, death) in devices.iter().zip(&deaths) {
                 *histogram.entry((away, death.phase)).or_default() += 1;
-                let came: Vec<Heard> =
-                    ear.critical(place).into_iter().filter(|h| h.device == *device).collect();
+                let came: Vec<MqttMessage> =
+                    subscriber.critical(place).into_iter().filter(|h| h.device == *device).collect();
                 resent += u32::from(twice(&came));
                 judge(&came, death).map_err(|why| {
                     let all: String = came.iter().map(|h| format!("\n  {}", brief(h))).collect();
@@ -122,7 +123,7 @@ fn kills() -> Outcome {
         println!("  {:<8} {:<26} {n}", format!("{away:?}"), format!("{phase:?}"));
     }
     println!("  {resent} devices sent a message of an earlier life once more, under the same id");
-    tell("all rounds", clock::since(began));
+    print_duration("all rounds", clock::since(began));
     must(points >= rounds() * DEATHS, || format!("only {points} deaths"))?;
     for phase in
         [Phase::BeforeSnapshot, Phase::BetweenSnapshotAndOutbox, Phase::Waiting, Phase::Unacknowledged]
@@ -137,19 +138,19 @@ fn kills() -> Outcome {
 fn round_of(
     world: &World,
     broker: &mut Mosquitto,
-    ear: &Ear,
+    subscriber: &Subscriber,
     away: Broker,
     devices: &[String],
     random: &mut fastrand::Rng,
 ) -> Result<(Vec<Death>, usize), Failed> {
-    let place = ear.place();
+    let place = subscriber.place();
     let plans: Vec<Plan> = devices.iter().map(|device| plan(world, device)).collect();
     let mut lives: Vec<Option<Process>> = Vec::new();
     for plan in &plans {
         lives.push(Some(plan.start(world)?));
     }
     for device in devices {
-        ear.expect("the line's state", place, PATIENCE, |h| {
+        subscriber.expect("the line's state", place, PATIENCE, |h| {
             h.device == *device && h.kind == "state" && h.text("/line") == "up"
         })?;
     }
@@ -164,14 +165,14 @@ fn round_of(
         .map(|n| (Duration::from_millis(n as u64 * slice + random.u64(..slice)), n))
         .collect();
     random.shuffle(&mut moments);
-    // Who dies when is drawn as well: a device's number also is the phase of its probes.
+    // Which agent is killed when is random too, because a device's number determines the phase of its probes.
     let mut order: Vec<usize> = (0..devices.len()).collect();
     random.shuffle(&mut order);
     for (moment, n) in moments.iter_mut().zip(&order) {
         moment.1 = *n;
     }
     moments.sort();
-    // The first of the later half dies as soon as its snapshot changes: between snapshot and outbox, or just after.
+    // The first of the later half is killed as soon as its snapshot changes: between snapshot and outbox, or just after.
     let prompt = moments[devices.len() / 2].1;
     let before = snapshot(&plans[prompt]);
     let hunted = lives[prompt].as_ref().unwrap().id();
@@ -219,22 +220,22 @@ fn round_of(
         broker.up(world)?;
     }
     for device in devices {
-        ear.expect(&format!("the callback of {device}"), place, PATIENCE * 2, |h| {
+        subscriber.expect(&format!("the callback of {device}"), place, PATIENCE * 2, |h| {
             h.device == *device && h.is_callback("requested")
         })?;
     }
     world.restore_upstream()?;
     for device in devices {
-        ear.expect(&format!("the withdrawal of {device}"), place, PATIENCE * 2, |h| {
+        subscriber.expect(&format!("the withdrawal of {device}"), place, PATIENCE * 2, |h| {
             h.device == *device && h.is_callback("withdrawn")
         })?;
     }
     // What waits behind it comes before the goodbye.
     for life in lives.iter_mut().flatten() {
-        must(life.end(PATIENCE), || "an agent does not end".into())?;
+        must(life.stop(PATIENCE), || "an agent does not end".into())?;
     }
     for device in devices {
-        ear.expect("the goodbye", place, PATIENCE, |h| {
+        subscriber.expect("the goodbye", place, PATIENCE, |h| {
             h.device == *device && h.kind == "state" && h.text("/reason") == "stopped"
         })?;
     }
@@ -320,16 +321,16 @@ fn death(plan: &Plan, at: Duration, away: Broker) -> Result<Death, Failed> {
 }
 
 /// Whether an id came more than once.
-fn twice(came: &[Heard]) -> bool {
-    let distinct: BTreeSet<&str> = came.iter().map(Heard::id).collect();
+fn twice(came: &[MqttMessage]) -> bool {
+    let distinct: BTreeSet<&str> = came.iter().map(MqttMessage::id).collect();
     distinct.len() < came.len()
 }
 
 /// What the platform got of one device must be one whole story.
-fn judge(came: &[Heard], death: &Death) -> Outcome {
+fn judge(came: &[MqttMessage], death: &Death) -> Outcome {
     // In effect: each id counts once, where it came first.
     let mut known = BTreeSet::new();
-    let once: Vec<&Heard> = came.iter().filter(|h| known.insert(h.id().to_owned())).collect();
+    let once: Vec<&MqttMessage> = came.iter().filter(|h| known.insert(h.id().to_owned())).collect();
     for h in came {
         let first = once.iter().find(|f| f.id() == h.id()).unwrap();
         let same = |a: &Value, b: &Value| {

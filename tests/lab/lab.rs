@@ -1,4 +1,4 @@
-//! The lab itself: the world stands, its faults do what they say, broker and platform work, nothing is left.
+//! Tests of the lab itself: the world is built and removed, its faults work, and so do broker and platform.
 //!
 //! Needs namespaces (see `lab::enclosure`) and iproute2. Where they are refused, every test is counted as ignored and
 //! says why; with LINEKEEPER_REQUIRE_ALL=1 that is a failure.
@@ -21,30 +21,30 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-/// For what takes milliseconds when the machine has nothing else to do.
+/// Timeout for steps that take milliseconds on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long silence must last to be believed: a thousand round trips.
+/// How long to wait for a reply that must not come: a thousand round trips.
 const SILENCE: Duration = Duration::from_millis(500);
-/// Whom the gateway can ask.
+/// The targets of the gateway.
 const FAR: [Ipv4Addr; 3] = [ANCHOR, WORLD, WORLD2];
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("the_world_stands_within_three_seconds_and_leaves_nothing", &[], stands),
-        Test::lab("a_cut_cable_takes_the_carrier_and_gives_it_back", &[], carrier),
-        Test::lab("a_silent_upstream_leaves_the_access_router_answering", &[], upstream),
-        Test::lab("a_silent_access_router_keeps_the_carrier_and_gives_no_lease", &[], access),
-        Test::lab("a_wedged_interface_has_no_address_and_a_new_client_mends_it", &[], wedge),
-        Test::lab("without_dhcp_server_there_is_no_lease_and_with_it_again", &[], dhcp_server),
-        Test::lab("the_dhcp_client_renews_on_usr1", &[], renew),
-        Test::lab("the_dhcp_client_releases_on_term", &[], release),
-        Test::lab("the_backup_reaches_the_platform_and_nothing_else", &[], backup),
-        Test::lab("messages_reach_the_platform_once_and_callbacks_get_receipts", &[], platform),
-        Test::lab("a_session_of_the_embedded_broker_outlives_its_connection", &[], session),
-        Test::lab("a_will_and_a_retained_state_come_over_the_embedded_broker", &[], wills),
-        Test::lab("a_signal_outside_ends_all_inside", &[], signals),
-        Test::lab("a_system_that_refuses_namespaces_is_told_of_in_words", &[], refusal),
-        Test::lab("the_platform_works_with_mosquitto_too", &["mosquitto"], mosquitto),
+        Test::lab("world_is_built_and_removed_completely", &[], build_and_remove),
+        Test::lab("cut_cable_removes_the_carrier_until_it_is_restored", &[], carrier),
+        Test::lab("silent_upstream_leaves_the_access_router_answering", &[], upstream),
+        Test::lab("silent_access_router_keeps_the_carrier_but_gives_no_lease", &[], access),
+        Test::lab("wedged_interface_has_no_address_until_a_new_dhcp_client_starts", &[], wedge),
+        Test::lab("lease_needs_a_running_dhcp_server", &[], dhcp_server),
+        Test::lab("dhcp_client_renews_on_sigusr1", &[], renew),
+        Test::lab("dhcp_client_releases_on_sigterm", &[], release),
+        Test::lab("backup_uplink_reaches_only_the_platform", &[], backup),
+        Test::lab("platform_marks_repetitions_and_answers_callbacks", &[], platform),
+        Test::lab("embedded_broker_keeps_the_session_of_a_lost_connection", &[], session),
+        Test::lab("embedded_broker_delivers_wills_and_retained_messages", &[], wills),
+        Test::lab("signal_to_the_demo_ends_all_processes_in_its_namespaces", &[], signals),
+        Test::lab("without_namespaces_the_demo_says_so_and_plays_in_virtual_time", &[], refusal),
+        Test::lab("platform_works_with_mosquitto", &["mosquitto"], mosquitto),
     ]
 }
 
@@ -74,7 +74,7 @@ fn is_silent(world: &World, target: Ipv4Addr) -> bool {
     world.ping(Host::Gateway, target, SILENCE).is_none()
 }
 
-/// Processes inside beside ourselves: their command lines. Dead ones that nobody collected have none.
+/// The command lines of all other processes in the enclosure. Zombies have none.
 fn others() -> Vec<String> {
     let entries = std::fs::read_dir("/proc").unwrap();
     entries
@@ -85,12 +85,12 @@ fn others() -> Vec<String> {
         .collect()
 }
 
-fn stands() -> Outcome {
+fn build_and_remove() -> Outcome {
     let began = clock::uptime();
     let world = build()?;
     let took = clock::since(began);
     // The figure is for idle machines; a test that depends on speed would fail on loaded ones.
-    println!("the world stood after {took:?}");
+    println!("the world was built in {took:?}");
     must(took < PATIENCE, "building took far too long")?;
     must(world.wan_addresses()? == [LEASE], "the gateway's address is not the leased one")?;
     must(
@@ -136,7 +136,7 @@ fn upstream() -> Outcome {
 fn access() -> Outcome {
     let world = build()?;
     world.silence_access()?;
-    must(is_silent(&world, ISP) && is_silent(&world, WORLD), "somebody answers")?;
+    must(is_silent(&world, ISP) && is_silent(&world, WORLD), "a host answers")?;
     must(world.has_carrier(), "the carrier is gone")?;
     world.wedge()?;
     world.start_dhcp_client()?;
@@ -152,9 +152,9 @@ fn wedge() -> Outcome {
     world.wedge()?;
     must(world.wan_addresses()?.is_empty(), "there is still an address")?;
     must(ip(Host::Gateway, &["route", "show", "default"])?.is_empty(), "there is still a default route")?;
-    must(!Path::new("/proc").join(client.trim()).join("exe").exists(), "the client still lives")?;
+    must(!Path::new("/proc").join(client.trim()).join("exe").exists(), "the client still runs")?;
     must(world.has_carrier(), "the carrier is gone")?;
-    must(!clock::wait_until(SILENCE, || world.has_lease()), "it mended itself")?;
+    must(!clock::wait_until(SILENCE, || world.has_lease()), "the interface recovered by itself")?;
     must(answers(&world, PLATFORM), "the platform is not reached over the backup")?;
     world.start_dhcp_client()?;
     must(clock::wait_until(PATIENCE, || world.has_lease()), "a new client got no lease")?;
@@ -166,7 +166,7 @@ fn dhcp_server() -> Outcome {
     world.stop_dhcp();
     world.wedge()?;
     world.start_dhcp_client()?;
-    must(!clock::wait_until(SILENCE * 3, || world.has_lease()), "a lease came from nowhere")?;
+    must(!clock::wait_until(SILENCE * 3, || world.has_lease()), "there is a lease without a DHCP server")?;
     world.start_dhcp()?;
     must(clock::wait_until(PATIENCE, || world.has_lease()), "no lease from the new server")?;
     must(world.wan_addresses()? == [LEASE], "another address than before")
@@ -206,22 +206,22 @@ fn backup() -> Outcome {
         ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP),
         "not over the backup",
     )?;
-    world.backup(false)?;
-    must(is_silent(&world, PLATFORM), "the platform is reached although all is dead")?;
+    world.set_backup(false)?;
+    must(is_silent(&world, PLATFORM), "the platform is reached although everything is down")?;
     world.restore_access()?;
     must(
         clock::wait_until(PATIENCE, || !is_silent(&world, PLATFORM)),
         "the platform is not reached over the WAN",
     )?;
     must(ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(WAN), "not over the WAN")?;
-    world.backup(true)?;
+    world.set_backup(true)?;
     must(
         ip(Host::Gateway, &["route", "get", &PLATFORM.to_string()])?.contains(BACKUP),
         "the backup is not back",
     )
 }
 
-/// A callback as the gateway would ask for it.
+/// A callback as the gateway would request it.
 fn callback(number: u32) -> Value {
     let stamp = json!({"wall": null, "synced": false, "boot_id": "b", "uptime_ms": 1});
     json!({
@@ -242,10 +242,10 @@ fn platform() -> Outcome {
     converse(&world)
 }
 
-/// A gateway and the platform talk over whatever broker there is.
+/// Exchanges messages between a client and the platform over the running broker.
 fn converse(world: &World) -> Outcome {
     let platform = Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received)?;
-    let hand = within(world, || Hand::start(None, true))?;
+    let hand = within(world, || Client::start(None, true))?;
     hand.subscribe("linekeeper/v1/gw-7/callback/receipt");
     for _ in 0..2 {
         hand.publish("linekeeper/v1/gw-7/callback", &callback(1), false);
@@ -280,9 +280,9 @@ fn wills() -> Outcome {
     let world = build()?;
     let _broker = Broker::start(&world)?;
     let topic = "linekeeper/v1/gw-7/state";
-    let hand = within(&world, || Hand::start(Some((topic, json!({"online": false}))), true))?;
+    let hand = within(&world, || Client::start(Some((topic, json!({"online": false}))), true))?;
     hand.publish(topic, &json!({"online": true}), true);
-    // Retained: the platform comes only now.
+    // The platform connects only now, so it gets the retained message.
     must(hand.settled(), "the broker did not take the state")?;
     let platform = Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received)?;
     let birth = platform.wait_for(0, PATIENCE, |r| r.kind == "state").ok_or("no retained state")?;
@@ -301,7 +301,7 @@ fn session() -> Outcome {
     let _broker = Broker::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), Broker::address(), Receipts::Received)?;
     let will = ("linekeeper/v1/gw-7/state", json!({"online": false}));
-    let hand = within(&world, || Hand::start(Some(will), false))?;
+    let hand = within(&world, || Client::start(Some(will), false))?;
     hand.subscribe("linekeeper/v1/gw-7/callback/receipt");
     hand.vanish();
     // The will says that the broker has noticed.
@@ -315,12 +315,12 @@ fn session() -> Outcome {
         resolved_by: None,
     };
     platform.send("gw-7", &receipt)?;
-    let hand = within(&world, || Hand::start(None, false))?;
-    let receipt = hand.next().ok_or("what came meanwhile was lost")?;
+    let hand = within(&world, || Client::start(None, false))?;
+    let receipt = hand.next().ok_or("the receipt sent meanwhile was lost")?;
     must(receipt["state"] == "scheduled", &format!("something else came: {receipt}"))
 }
 
-/// Enclosures can be nested: here one is entered from inside, and ended by a signal to the program outside of it.
+/// Enclosures can be nested. This starts one inside and sends a signal to its outer process.
 fn signals() -> Outcome {
     for name in ["INT", "TERM"] {
         let mut lab = Command::new(agent_binary())
@@ -330,13 +330,13 @@ fn signals() -> Outcome {
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()?;
-        // Its DHCP server shows that the world inside stands.
-        let stands = || others().iter().any(|line| line.contains("dhcp-server"));
-        let stood = clock::wait_until(PATIENCE, stands);
+        // Its DHCP server shows that the world has been built.
+        let is_built = || others().iter().any(|line| line.contains("dhcp-server"));
+        let built = clock::wait_until(PATIENCE, is_built);
         Command::new("kill").args(["-s", name, &lab.id().to_string()]).status()?;
         let ended = clock::wait_until(PATIENCE, || matches!(lab.try_wait(), Ok(Some(_))));
         let _ = lab.kill();
-        must(stood, "the world did not come to stand")?;
+        must(built, "the world was not built")?;
         must(ended, &format!("SIG{name} did not end it"))?;
         let gone = clock::wait_until(PATIENCE, || others().is_empty());
         must(gone, &format!("processes are left after SIG{name}: {:?}", others()))?;
@@ -355,32 +355,32 @@ fn refusal() -> Outcome {
         said.contains("refuses") && said.contains("unshare") && said.contains("Try"),
         &format!("it said only: {said}"),
     )?;
-    // The story is told all the same, in virtual time: one object a line, from the first act to the end.
+    // The story is played in virtual time: one JSON object per line, from the first act to the end.
     let told = String::from_utf8_lossy(&out.stdout);
     let objects: Vec<Value> = told.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
     let acts = objects.iter().filter(|o| o["what"] == "act").count();
-    must(acts == 7, &format!("{acts} acts were told"))?;
-    let end = objects.last().ok_or("nothing was told")?;
+    must(acts == 7, &format!("{acts} acts were played"))?;
+    let end = objects.last().ok_or("no output")?;
     must(end["what"] == "end" && end["as_told"] == true, &format!("it ended with {end}"))
 }
 
 fn within<T: Send>(world: &World, work: impl FnOnce() -> Result<T, Failed> + Send) -> Result<T, Failed> {
     // `Failed` is not `Send` in all versions: its words are.
     world
-        .within(Host::Gateway, || work().map_err(|e| e.message().unwrap_or("failed").to_owned()))?
+        .run_in(Host::Gateway, || work().map_err(|e| e.message().unwrap_or("failed").to_owned()))?
         .map_err(Into::into)
 }
 
-/// A client by hand on a thread of its own, in the network namespace of the thread that starts it.
-struct Hand {
+/// An MQTT client on its own thread, in the network namespace of the thread that starts it.
+struct Client {
     client: rumqttc::v5::AsyncClient,
     came: std::sync::mpsc::Receiver<Value>,
     acknowledged: std::sync::mpsc::Receiver<()>,
     vanish: tokio::sync::oneshot::Sender<()>,
 }
 
-impl Hand {
-    fn start(will: Option<(&str, Value)>, clean: bool) -> Result<Hand, Failed> {
+impl Client {
+    fn start(will: Option<(&str, Value)>, clean: bool) -> Result<Client, Failed> {
         use rumqttc::v5::mqttbytes::QoS;
         use rumqttc::v5::mqttbytes::v5::{LastWill, Packet};
         use rumqttc::v5::{AsyncClient, Event, MqttOptions};
@@ -416,7 +416,7 @@ impl Hand {
                 }
             });
         });
-        Ok(Hand { client, came, acknowledged, vanish })
+        Ok(Client { client, came, acknowledged, vanish })
     }
 
     fn subscribe(&self, topic: &str) {

@@ -1,4 +1,4 @@
-//! The whole daemon in the demo world: namespaces, real packets, Debian's broker.
+//! The whole daemon in the demo's world: namespaces, real packets, Debian's broker.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -20,8 +20,8 @@ use common::trial::Program;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // They wait for real time: each takes a fraction of a second of the processor.
-    Program::beside(12)
+    // These tests wait for real time; each uses the processor for a fraction of a second only.
+    Program::with_parallel_tests(12)
         .module("fault_live", fault_live::tests)
         .module("no_alarm", no_alarm::tests)
         .module("kill", kill::tests)

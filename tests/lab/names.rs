@@ -1,5 +1,5 @@
-//! Resolvers and web pages that live, die, refuse and lie, over a real line; and `linekeeper diagnose` of faults made for
-//! real.
+//! The checks of resolvers and web pages against every kind of server, over a real line, and `linekeeper diagnose` with real
+//! faults.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -21,29 +21,29 @@ use std::time::Duration;
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("resolvers_that_live_die_refuse_and_lie", &[], resolvers),
-        Test::lab("all_resolvers_are_asked_at_once_and_told_in_order", &[], several),
-        Test::lab("resolvers_are_asked_over_the_line_alone", &[], over_the_line),
-        Test::lab("resolvers_by_ipv6", &[], by_ipv6),
-        Test::lab("pages_that_are_right_forged_refused_and_silent", &[], pages),
-        Test::lab("diagnose_places_what_was_broken", &[], diagnosed),
-        Test::lab("the_daemon_reads_the_gateway_and_is_named_by_diagnose", &[], beside_the_daemon),
+        Test::lab("resolver_check_recognizes_every_behaviour", &[], resolvers),
+        Test::lab("resolvers_are_queried_in_parallel_and_reported_in_order", &[], several),
+        Test::lab("resolvers_are_queried_over_the_wan_device_only", &[], over_the_line),
+        Test::lab("resolvers_over_ipv6", &[], by_ipv6),
+        Test::lab("web_check_recognizes_every_behaviour", &[], pages),
+        Test::lab("diagnose_locates_the_fault", &[], diagnosed),
+        Test::lab("diagnose_shows_the_running_daemon", &[], beside_the_daemon),
     ]
 }
 
-/// Where the output of `diagnose` is shown.
+/// The document that shows the output of `diagnose`.
 const DOCUMENT: &str = "config/command-line.md";
 
-/// Long enough for a busy machine: a third of half of it is the time for an answer.
+/// Time limit of a check, for a busy machine: one sixth of it is the timeout of a single answer.
 const LIMIT: Span = Span::seconds(6);
 
-/// A part of the world, ready when its port takes connections.
+/// Starts a server of the lab and waits until its port accepts connections.
 fn part(world: &World, host: Host, words: &[&str], place: SocketAddr) -> Result<Process, Failed> {
     let mut command = Command::new(agent_binary());
     command.arg("lab").args(words).stdin(Stdio::null()).stdout(Stdio::null());
     let process = world.spawn_in(host, &mut command)?;
     let listens = || TcpStream::connect(place).is_ok();
-    let ready = world.within(host, || clock::wait_until(PATIENCE, listens))?;
+    let ready = world.run_in(host, || clock::wait_until(PATIENCE, listens))?;
     must(ready, || format!("{words:?} does not come to listen"))?;
     Ok(process)
 }
@@ -51,16 +51,16 @@ fn part(world: &World, host: Host, words: &[&str], place: SocketAddr) -> Result<
 fn resolver(world: &World, host: Host, at: IpAddr, manner: dns_server::Manner) -> Result<Process, Failed> {
     let place = SocketAddr::new(at, 53);
     let (listen, address) = (place.to_string(), WORLD.to_string());
-    let words = ["dns-server", "--listen", &listen, "--manner", manner.name(), "--address", &address];
+    let words = ["dns-server", "--listen", &listen, "--manner", manner.as_str(), "--address", &address];
     part(world, host, &words, place)
 }
 
 fn web_server(world: &World, host: Host, at: IpAddr, manner: web_server::Manner) -> Result<Process, Failed> {
     let place = SocketAddr::new(at, 80);
-    part(world, host, &["web-server", "--listen", &place.to_string(), "--manner", manner.name()], place)
+    part(world, host, &["web-server", "--listen", &place.to_string(), "--manner", manner.as_str()], place)
 }
 
-/// The WAN device, as the namespace of this thread numbers it.
+/// The WAN device in the namespace of this thread.
 fn wan() -> Device {
     let out = Command::new("ip").args(["-o", "link", "show", "dev", WAN]).output().expect("ip");
     let text = String::from_utf8_lossy(&out.stdout);
@@ -78,9 +78,9 @@ fn asked(resolvers: &[IpAddr], independent: Option<IpAddr>) -> Name {
     }
 }
 
-/// Asks from the gateway.
+/// Queries the resolvers from the gateway.
 fn names(world: &World, config: &Name, limit: Span) -> Result<Vec<Reply>, Failed> {
-    let replies = world.within(Host::Gateway, || {
+    let replies = world.run_in(Host::Gateway, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async { name::names(&wan(), config, limit).await })
     })?;
@@ -108,17 +108,17 @@ fn resolvers() -> Outcome {
         let server = resolver(&world, Host::Anchor, ANCHOR.into(), manner)?;
         let limit = if manner == Manner::Dead { Span::seconds(2) } else { LIMIT };
         let replies = names(&world, &config, limit)?;
-        told(manner.name(), &replies, wanted)?;
+        told(manner.as_str(), &replies, wanted)?;
         let timed =
             replies.iter().all(|r| r.took_us.is_some() == matches!(r.said, Answered | Forged | Refused));
-        must(timed, || format!("{}: {replies:?}", manner.name()))?;
+        must(timed, || format!("{}: {replies:?}", manner.as_str()))?;
         must(replies[0].whom == "198.51.100.1", || replies[0].whom.clone())?;
         if let Some(tcp) = replies.get(1) {
             must(tcp.whom == "198.51.100.1 (TCP)", || tcp.whom.clone())?;
         }
         drop(server);
     }
-    // Nobody there: the host says so.
+    // No server: the host answers with ICMP port unreachable.
     told("closed", &names(&world, &config, LIMIT)?, &[(Refused, "port 53 is closed")])
 }
 
@@ -148,18 +148,18 @@ fn several() -> Outcome {
         ("192.0.2.80 (TCP)", Said::Silent, true),
     ];
     must(seen == wanted, || format!("{seen:?}"))?;
-    // One after the other it would be twice as long.
+    // Sequential queries would take twice as long.
     must(took < Duration::from(limit) * 19 / 10, || format!("it took {took:?}"))
 }
 
-/// The backup reaches this resolver by a route of its own; the line does not.
+/// The backup has a route to this resolver; the line does not reach it.
 fn over_the_line() -> Outcome {
     let world = build()?;
     let _server = resolver(&world, Host::Platform, PLATFORM.into(), dns_server::Manner::Alive)?;
     let config = asked(&[PLATFORM.into()], None);
     told("while the line carries", &names(&world, &config, LIMIT)?, &[(Said::Answered, "")])?;
     world.silence_upstream()?;
-    let by_any_way = world.within(Host::Gateway, || {
+    let by_any_way = world.run_in(Host::Gateway, || {
         let socket = UdpSocket::bind("0.0.0.0:0").expect("a socket");
         socket.set_read_timeout(Some(PATIENCE)).expect("a limit");
         socket
@@ -183,11 +183,11 @@ fn by_ipv6() -> Outcome {
     let near = ip(Host::Isp, &["-6", "-o", "addr", "show", "dev", "acc0", "scope", "link"])?;
     let near = near.split_whitespace().skip_while(|w| *w != "inet6").nth(1).and_then(|a| a.split('/').next());
     let near = near.ok_or("acc0 has no link-local address")?.to_owned();
-    // As the line's router advertisement would have it in resolv.conf.auto.
+    // As netifd writes it to resolv.conf.auto after a router advertisement.
     let file = world.directory().join("resolv.conf.auto");
     fs::write(&file, format!("# Interface wan6\nnameserver 2001:db8::1\nnameserver {near}%{WAN}\n"))?;
     let config = Name { resolv_conf: Some(file), ..asked(&[], None) };
-    // A duplicate address is looked for during the first second.
+    // Duplicate address detection takes the first second.
     let mut replies = Vec::new();
     let right = clock::wait_until(PATIENCE, || {
         replies = names(&world, &config, LIMIT).unwrap_or_default();
@@ -205,7 +205,7 @@ fn pages() -> Outcome {
         let config =
             Web { url: Some(url.into()), status, body: body.map(str::to_owned), every: Span::minutes(15) };
         let names = asked(&[ANCHOR.into()], None);
-        world.within(Host::Gateway, || {
+        world.run_in(Host::Gateway, || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async { web::page(&wan(), &config, &names, limit).await })
@@ -226,13 +226,15 @@ fn pages() -> Outcome {
         let _server = web_server(&world, Host::World, WORLD.into(), manner)?;
         let limit = if manner == Manner::Dead { Span::seconds(1) } else { LIMIT };
         let reply = page(url, body, limit)?;
-        println!("{}: {reply:?}", manner.name());
-        must(reply.said == said && reply.detail.contains(words), || format!("{}: {reply:?}", manner.name()))?;
+        println!("{}: {reply:?}", manner.as_str());
+        must(reply.said == said && reply.detail.contains(words), || {
+            format!("{}: {reply:?}", manner.as_str())
+        })?;
         must(reply.whom == url, || reply.whom.clone())?;
     }
     let reply = page(&by_address, None, LIMIT)?;
-    must(reply.said == Refused, || format!("nobody there: {reply:?}"))?;
-    // By name: nobody to ask, then somebody, then a liar.
+    must(reply.said == Refused, || format!("no server: {reply:?}"))?;
+    // By name: without a resolver, with one, and with one that forges answers.
     let _server = web_server(&world, Host::World, WORLD.into(), Manner::Good)?;
     let reply = page(by_name, None, LIMIT)?;
     must(reply.said == NotChecked && reply.detail.contains("looking up"), || format!("{reply:?}"))?;
@@ -241,7 +243,7 @@ fn pages() -> Outcome {
     must(reply.said == Answered, || format!("{reply:?}"))
 }
 
-/// The demo's configuration with a resolver and a page, in a file.
+/// Writes the demo's configuration with a resolver and a page to a file.
 fn configured(world: &World) -> Result<String, Failed> {
     let file = world.directory().join("diagnose.toml");
     let more = format!(
@@ -252,7 +254,7 @@ fn configured(world: &World) -> Result<String, Failed> {
     Ok(file.display().to_string())
 }
 
-/// Diagnoses in the gateway, for programs and for people: the exit code, the JSON, the text.
+/// Runs `diagnose` in the gateway and returns its exit code, its JSON output and its text output.
 fn diagnose(world: &World, file: &str) -> Result<(i32, Value, String), Failed> {
     let run = |more: &[&str]| {
         let mut command = Command::new(agent_binary());
@@ -274,7 +276,7 @@ fn diagnosed() -> Outcome {
         let (got, json, text) = diagnose(&world, &file)?;
         must(got == code, || format!("{what}: exit code {got}\n{text}"))?;
         must(json["fault_domain"].as_str() == domain, || format!("{what}: {json}"))?;
-        // Words apart by any number of spaces.
+        // Compares words, whatever the number of spaces between them.
         let has = |text: &str, row: &str| {
             let words: Vec<&str> = row.split(' ').collect();
             text.lines().any(|line| {
@@ -361,9 +363,11 @@ fn beside_the_daemon() -> Outcome {
         exec(&world, Host::Gateway, &[agent_binary(), "status", "--socket", &socket]).is_ok()
     });
     must(up, || format!("the line does not come up:\n{}", agent.log()))?;
-    must(agent.traced("\"saw\":\"device_seen\"") >= 1, || "the gateway was not read at the start".into())?;
+    must(agent.count_in_trace("\"saw\":\"device_seen\"") >= 1, || {
+        "the gateway was not read at the start".into()
+    })?;
     let (_, json, text) = diagnose(&world, &file)?;
     must(text.contains("the daemon runs: line up"), || text.clone())?;
     must(json.pointer("/daemon/line") == Some(&"up".into()), || json.to_string())?;
-    must(agent.end(), || "the agent does not end".into())
+    must(agent.stop(), || "the agent does not end".into())
 }

@@ -1,9 +1,11 @@
-//! What is no outage: loss, short breaks, one dead target, a gateway that filters echoes, the customer's own load. No
-//! incident, no remedy, no callback; real packets, default probing.
+//! Conditions that must cause no incident, remedy or callback: loss, short breaks, one dead target, a gateway that filters
+//! echoes, the customer's own load. With real packets and default probing.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, brief, build, exec, must, sysctl};
+use crate::common::field::{
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, brief, build, exec, must, sysctl,
+};
 use crate::common::{field, proof};
 use libtest_mimic::Failed;
 use linekeeper_lab::clock;
@@ -19,23 +21,23 @@ pub fn tests() -> Vec<Test> {
     const NFT: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "nft"];
     const TC: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "tc"];
     vec![
-        Test::lab("a_fifth_of_all_packets_lost_is_no_outage", NFT, loss),
-        Test::lab("breaks_of_just_under_the_patience_are_counted_and_not_acted_on", MQTT, breaks),
-        Test::lab("a_filled_download_is_no_outage", TC, download),
-        Test::lab("a_filled_upload_is_no_outage", TC, upload),
+        Test::lab("twenty_percent_loss_is_no_outage", NFT, loss),
+        Test::lab("breaks_shorter_than_the_patience_are_only_counted", MQTT, breaks),
+        Test::lab("full_download_is_no_outage", TC, download),
+        Test::lab("full_upload_is_no_outage", TC, upload),
         Test::lab("one_dead_target_of_four_is_no_outage", NFT, dead_target),
-        Test::lab("a_gateway_that_filters_echoes_is_no_fault", MQTT, filtered),
+        Test::lab("gateway_that_filters_echoes_is_no_fault", MQTT, filtered),
     ]
 }
 
-/// How long each condition lasts: several times what an outage takes to be found.
-fn lasting() -> Duration {
+/// How long each condition lasts: several times the detection time of an outage.
+fn condition_duration() -> Duration {
     Duration::from_secs(proof(20, 60))
 }
 
 struct Scene {
     _agent: Process,
-    ear: Ear,
+    subscriber: Subscriber,
     _broker: Mosquitto,
     plan: Plan,
     world: World,
@@ -44,33 +46,34 @@ struct Scene {
 fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(Plan::new(&world, "gw-0001"));
     let agent = plan.start(&world)?;
-    ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
-    // Some rotations, so that round-trip times are known: that makes the limits short.
-    clock::wait_until(PATIENCE, || plan.traced("echo_answered") >= 8);
-    Ok(Scene { _agent: agent, ear, _broker: broker, plan, world })
+    subscriber.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    // Some rotations of the targets, so that round-trip times are known and the timeouts short.
+    clock::wait_until(PATIENCE, || plan.count_in_trace("echo_answered") >= 8);
+    Ok(Scene { _agent: agent, subscriber, _broker: broker, plan, world })
 }
 
 impl Scene {
-    /// Nobody was alarmed, and somebody watched.
-    fn calm(&self) -> Outcome {
-        // Whatever was being judged at the end of the condition is decided within the patience and a round.
+    /// Checks that nothing was reported or done, and prints what was counted.
+    fn expect_no_alarm(&self) -> Outcome {
+        // A suspicion at the end of the condition is decided within the patience and one round.
         std::thread::sleep(Duration::from_secs(4));
-        self.plan.line_becomes("up")?;
-        let critical = self.ear.critical(0);
+        self.plan.expect_line("up")?;
+        let critical = self.subscriber.critical(0);
         must(critical.is_empty(), || {
-            format!("the platform was told {:?}", critical.iter().map(brief).collect::<Vec<_>>())
+            format!("the platform received {:?}", critical.iter().map(brief).collect::<Vec<_>>())
         })?;
-        let deeds = self.plan.deeds();
+        let deeds = self.plan.effective_actions();
         must(deeds.is_empty(), || format!("the agent did {deeds:?}"))?;
-        let down = self.ear.heard(0).into_iter().find(|h| h.kind == "state" && h.text("/line") == "down");
-        must(down.is_none(), || "the line was called down".into())?;
+        let down =
+            self.subscriber.received(0).into_iter().find(|h| h.kind == "state" && h.text("/line") == "down");
+        must(down.is_none(), || "the line was reported as down".into())?;
         println!(
             "{} echoes answered, {} lost, {} breaks counted, {} vetoes, slowest {} ms",
-            self.plan.traced("echo_answered"),
-            self.plan.traced("echo_lost"),
+            self.plan.count_in_trace("echo_answered"),
+            self.plan.count_in_trace("echo_lost"),
             self.plan.status()?["status"]["disconnects"],
             self.plan.log().matches("carries traffic, no outage").count(),
             self.slowest() / 1_000,
@@ -106,14 +109,14 @@ fn loss() -> Outcome {
             "add rule ip lossy input ip protocol icmp numgen random mod 100 < 20 drop",
         ],
     )?;
-    std::thread::sleep(lasting());
+    std::thread::sleep(condition_duration());
     nft(&s.world, Host::Isp, &["delete table ip lossy"])?;
-    // Each way loses a fifth, so a third of two echoes a second: less than half of that, and the test would have tested
-    // nothing.
-    let least = lasting().as_secs() as usize / 4;
-    let lost = clock::wait_until(PATIENCE, || s.plan.traced("echo_lost") >= least);
-    must(lost, || format!("only {} echoes were lost", s.plan.traced("echo_lost")))?;
-    s.calm()
+    // 20 % are lost in each direction, so about a third of two echoes per second. With less than half of that the test
+    // would prove nothing.
+    let least = condition_duration().as_secs() as usize / 4;
+    let lost = clock::wait_until(PATIENCE, || s.plan.count_in_trace("echo_lost") >= least);
+    must(lost, || format!("only {} echoes were lost", s.plan.count_in_trace("echo_lost")))?;
+    s.expect_no_alarm()
 }
 
 fn breaks() -> Outcome {
@@ -123,7 +126,7 @@ fn breaks() -> Outcome {
         let s = scene(|plan| plan)?;
         let mut longest = Duration::ZERO;
         for n in 0..breaks {
-            // Another phase of the probes each time.
+            // Each break starts at another phase of the probes.
             std::thread::sleep(Duration::from_millis(2_500 + n * 1_000 / breaks));
             let at = clock::uptime();
             s.world.silence_upstream()?;
@@ -133,10 +136,10 @@ fn breaks() -> Outcome {
         }
         println!("{breaks} breaks, the longest of {longest:?}");
         if longest >= Duration::from_secs(2) && attempt < ATTEMPTS {
-            println!("the machine made one longer than the patience: begun anew");
+            println!("the machine made a break longer than the patience; starting again");
             continue;
         }
-        s.calm()?;
+        s.expect_no_alarm()?;
         let counted = s.plan.status()?["status"]["disconnects"].as_u64();
         return must(counted == Some(breaks), || format!("{counted:?} breaks were counted of {breaks}"));
     }
@@ -154,23 +157,23 @@ fn dead_target() -> Outcome {
         targets.iter().any(|t| t["host"] == dead.to_string() && t["bad"] == true)
     };
     must(clock::wait_until(PATIENCE, is_bad), || "the dead target is not known to be bad".into())?;
-    std::thread::sleep(lasting() / 4);
-    s.calm()
+    std::thread::sleep(condition_duration() / 4);
+    s.expect_no_alarm()
 }
 
 fn filtered() -> Outcome {
     let s = scene(|plan| plan)?;
     sysctl(&s.world, Host::Isp, "net/ipv4/icmp_echo_ignore_all", "1")?;
-    std::thread::sleep(lasting() / 2);
-    // A single silence then asks the gateway too, in vain.
+    std::thread::sleep(condition_duration() / 2);
+    // On a single lost echo the agent then also probes the gateway, which does not answer.
     s.world.silence_upstream()?;
     std::thread::sleep(Duration::from_millis(900));
     s.world.restore_upstream()?;
     std::thread::sleep(Duration::from_secs(10));
-    s.calm()
+    s.expect_no_alarm()
 }
 
-/// The line's rate, and more than a second of buffer before it.
+/// Limits the line's rate, with a buffer of more than a second.
 fn narrow(world: &World, host: Host, device: &str, rate: &str, latency: &str) -> Outcome {
     exec(
         world,
@@ -187,49 +190,49 @@ fn download() -> Outcome {
     let s = scene(|plan| plan)?;
     narrow(&s.world, Host::Isp, "acc0", "5mbit", "2s")?;
     let load = Load::start(&s.world, Host::World, Host::Lan, (LAN_HOST, 9_000).into(), 1_000)?;
-    std::thread::sleep(lasting() * 3 / 4);
+    std::thread::sleep(condition_duration() * 3 / 4);
     load.end();
     not_broken(&s)?;
-    must(s.slowest() > 500_000 || s.plan.traced("echo_lost") > 10, || {
+    must(s.slowest() > 500_000 || s.plan.count_in_trace("echo_lost") > 10, || {
         format!("the line was not filled: slowest echo {} us", s.slowest())
     })?;
-    s.calm()
+    s.expect_no_alarm()
 }
 
 fn upload() -> Outcome {
     let s = scene(|plan| plan)?;
     narrow(&s.world, Host::Access, "uplink", "2mbit", "1200ms")?;
     let load = Load::start(&s.world, Host::Lan, Host::World, (WORLD, 9_000).into(), 400)?;
-    std::thread::sleep(lasting() * 3 / 4);
+    std::thread::sleep(condition_duration() * 3 / 4);
     load.end();
     not_broken(&s)?;
-    must(s.slowest() > 500_000 || s.plan.traced("echo_lost") > 10, || {
+    must(s.slowest() > 500_000 || s.plan.count_in_trace("echo_lost") > 10, || {
         format!("the line was not filled: slowest echo {} us", s.slowest())
     })?;
-    s.calm()
+    s.expect_no_alarm()
 }
 
-/// An answer that comes late is no break of the line.
+/// A late reply is not a break of the line.
 fn not_broken(s: &Scene) -> Outcome {
     let counted = s.plan.status()?["status"]["disconnects"].as_u64();
     must(counted == Some(0), || format!("{counted:?} breaks were counted on a line that was only full"))
 }
 
-/// The customer's own traffic: a TCP transfer that takes what it gets, and UDP that asks nobody.
+/// The customer's own traffic: a TCP transfer at full rate, and UDP at a fixed rate.
 struct Load {
     stop: Arc<AtomicBool>,
     threads: Vec<std::thread::JoinHandle<()>>,
 }
 
 impl Load {
-    /// From one host to the other; the UDP with as many packets of 1200 bytes a second.
+    /// Starts the traffic from one host to the other, with this many UDP packets of 1200 bytes per second.
     fn start(world: &World, from: Host, to: Host, address: SocketAddr, packets: u64) -> Result<Load, Failed> {
         let stop = Arc::new(AtomicBool::new(false));
-        let listener = world.within(to, || TcpListener::bind(address))??;
-        let stream = world.within(from, || TcpStream::connect(address))??;
+        let listener = world.run_in(to, || TcpListener::bind(address))??;
+        let stream = world.run_in(from, || TcpStream::connect(address))??;
         let (mut taker, _) = listener.accept()?;
-        let sink = world.within(to, || UdpSocket::bind(address))??;
-        let source = world.within(from, || UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))))??;
+        let sink = world.run_in(to, || UdpSocket::bind(address))??;
+        let source = world.run_in(from, || UdpSocket::bind(SocketAddr::from(([0, 0, 0, 0], 0))))??;
         let mut threads = Vec::new();
         let mut giver = stream.try_clone()?;
         threads.push(std::thread::spawn(move || while giver.write_all(&[0; 16 * 1024]).is_ok() {}));
@@ -239,7 +242,7 @@ impl Load {
         }));
         let stopped = Arc::clone(&stop);
         threads.push(std::thread::spawn(move || {
-            // It only has to be there, so that nobody answers "port unreachable".
+            // Only the socket is needed, so that the host does not answer "port unreachable".
             let _sink = sink;
             let began = clock::uptime();
             let mut sent = 0;

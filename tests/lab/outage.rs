@@ -1,10 +1,11 @@
-//! What happens when the line goes: real packets, the real agent, Debian's mosquitto, judged by what mosquitto_sub got.
+//! Outages with real packets, the real agent and Debian's mosquitto; mosquitto_sub shows what the platform receives.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field;
 use crate::common::field::{
-    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, retained_state, state_becomes, tell,
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must, print_duration, retained_state,
+    state_becomes,
 };
 use linekeeper_lab::clock;
 use linekeeper_lab::platform::{Platform, Receipts};
@@ -17,15 +18,15 @@ const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("silence_beyond_the_gateway_is_told_and_its_end_too", NEEDS, upstream),
-        Test::lab("a_lost_carrier_is_told_at_once", NEEDS, carrier),
-        Test::lab("a_wedged_interface_is_mended_without_a_callback", NEEDS, wedge),
-        Test::lab("an_access_that_stays_dead_makes_one_callback", NEEDS, dead_access),
-        Test::lab("a_callback_that_nobody_receipts_is_asked_again_under_the_same_id", NEEDS, unreceipted),
+        Test::lab("upstream_outage_and_its_end_are_reported", NEEDS, upstream),
+        Test::lab("lost_carrier_is_reported_at_once", NEEDS, carrier),
+        Test::lab("wedged_interface_is_repaired_without_a_callback", NEEDS, wedge),
+        Test::lab("dead_access_leads_to_one_callback", NEEDS, dead_access),
+        Test::lab("callback_without_a_receipt_is_repeated_with_the_same_id", NEEDS, unreceipted),
     ]
 }
 
-/// The failure bounds: the promise, with room for a machine that does other work too.
+/// Time limits: the required times, with a margin for a busy machine.
 const OPENED_WITHIN: Duration = Duration::from_secs(10);
 const CLOSED_WITHIN: Duration = Duration::from_secs(10);
 const CARRIER_WITHIN: Duration = Duration::from_secs(3);
@@ -36,33 +37,36 @@ const DEVICE: &str = "gw-0001";
 struct Scene {
     agent: linekeeper_lab::world::Process,
     platform: Platform,
-    ear: Ear,
+    subscriber: Subscriber,
     _broker: Mosquitto,
     plan: Plan,
     world: World,
 }
 
-/// A line that is up and an agent that has said so.
+/// A working line and an agent that has reported it as up.
 fn scene(plan: impl FnOnce(Plan) -> Plan) -> Result<Scene, libtest_mimic::Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let plan = plan(Plan::new(&world, DEVICE));
     let agent = plan.start(&world)?;
-    ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
-    Ok(Scene { agent, platform, ear, _broker: broker, plan, world })
+    subscriber.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    Ok(Scene { agent, platform, subscriber, _broker: broker, plan, world })
 }
 
 fn upstream() -> Outcome {
     let s = scene(|plan| plan)?;
-    // Two breaks: the first opens an incident, the second is the same one again.
+    // Two breaks: the first opens an incident, the second reopens it.
     for (n, name) in ["incident_opened", "incident_updated"].into_iter().enumerate() {
-        let place = s.ear.place();
+        let place = s.subscriber.place();
         let at = clock::uptime();
         s.world.silence_upstream()?;
-        let opened = s.ear.expect(name, place, OPENED_WITHIN, |h| h.is_event(name))?;
-        tell(&format!("silence beyond the gateway {} → told", n + 1), opened.at.saturating_sub(at));
+        let opened = s.subscriber.expect(name, place, OPENED_WITHIN, |h| h.is_event(name))?;
+        print_duration(
+            &format!("silence beyond the gateway {} → reported", n + 1),
+            opened.at.saturating_sub(at),
+        );
         must(opened.text("/incident/fault_domain") == "upstream", || {
             format!("fault domain {}", opened.text("/incident/fault_domain"))
         })?;
@@ -73,9 +77,10 @@ fn upstream() -> Outcome {
         })?;
         let at = clock::uptime();
         s.world.restore_upstream()?;
-        let closed =
-            s.ear.expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
-        tell("its end → told", closed.at.saturating_sub(at));
+        let closed = s
+            .subscriber
+            .expect("incident_closed", place, CLOSED_WITHIN, |h| h.is_event("incident_closed"))?;
+        print_duration("its end → reported", closed.at.saturating_sub(at));
         must(closed.text("/incident/id") == opened.text("/incident/id"), || {
             "another incident was closed".into()
         })?;
@@ -83,7 +88,7 @@ fn upstream() -> Outcome {
             v["line"] == "up" && v["incident_id"] == Value::Null && v["fault_domain"] == Value::Null
         })?;
     }
-    must(s.plan.deeds().iter().all(|d| d["action"]["do"] != "repair"), || {
+    must(s.plan.effective_actions().iter().all(|d| d["action"]["do"] != "repair"), || {
         "a remedy was taken for a fault beyond the operator's first router".into()
     })?;
     let status = s.plan.status()?;
@@ -92,45 +97,52 @@ fn upstream() -> Outcome {
 
 fn carrier() -> Outcome {
     let s = scene(|plan| plan)?;
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     let at = clock::uptime();
     s.world.cut_carrier()?;
-    let opened = s.ear.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
-    tell("carrier lost → told", opened.at.saturating_sub(at));
+    let opened =
+        s.subscriber.expect("incident_opened", place, CARRIER_WITHIN, |h| h.is_event("incident_opened"))?;
+    print_duration("carrier lost → reported", opened.at.saturating_sub(at));
     must(opened.text("/incident/fault_domain") == "link", || format!("{}", opened.json["incident"]))?;
     let at = clock::uptime();
     s.world.restore_carrier()?;
-    let closed = s.ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-    tell("cable back → told", closed.at.saturating_sub(at));
+    let closed =
+        s.subscriber.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+    print_duration("cable back → reported", closed.at.saturating_sub(at));
     Ok(())
 }
 
 fn wedge() -> Outcome {
     let s = scene(|plan| plan)?;
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     let at = clock::uptime();
     s.world.wedge()?;
-    let closed = s.ear.expect("incident_closed", place, HEALED_WITHIN, |h| h.is_event("incident_closed"))?;
-    tell("interface wedged → line back", closed.at.saturating_sub(at));
-    must(s.world.has_lease(), || "it is said to be healed and has no lease".into())?;
-    let healed = s.ear.expect("remedy_ended", place, PATIENCE, |h| {
+    let closed =
+        s.subscriber.expect("incident_closed", place, HEALED_WITHIN, |h| h.is_event("incident_closed"))?;
+    print_duration("interface wedged → line back", closed.at.saturating_sub(at));
+    must(s.world.has_lease(), || "reported as healed, but the gateway has no lease".into())?;
+    let healed = s.subscriber.expect("remedy_ended", place, PATIENCE, |h| {
         h.is_event("remedy_ended") && h.text("/remedy/outcome") == "healed"
     })?;
     must(healed.text("/remedy/name") == "restart-interface", || {
         format!("healed by {}", healed.json["remedy"])
     })?;
-    let opened = s.ear.expect("incident_opened", place, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let opened =
+        s.subscriber.expect("incident_opened", place, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(opened.text("/incident/fault_domain") == "access", || format!("{}", opened.json["incident"]))?;
-    // A callback would have been asked for by now if it were going to be: the incident is over.
-    must(s.ear.critical(place).iter().all(|h| h.kind != "callback"), || "a callback was asked for".into())
+    // The incident is over, so no callback can follow.
+    must(s.subscriber.critical(place).iter().all(|h| h.kind != "callback"), || {
+        "a callback was requested".into()
+    })
 }
 
 fn dead_access() -> Outcome {
     let mut s = scene(|plan| plan)?;
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     s.world.silence_access()?;
-    let requested =
-        s.ear.expect("the callback", place, Duration::from_secs(60), |h| h.is_callback("requested"))?;
+    let requested = s
+        .subscriber
+        .expect("the callback", place, Duration::from_secs(60), |h| h.is_callback("requested"))?;
     let id = requested.text("/callback_id").to_owned();
     let incident = requested.text("/incident_id").to_owned();
     let facts = requested.json["evidence"]["facts"].as_array().cloned().unwrap_or_default();
@@ -138,7 +150,7 @@ fn dead_access() -> Outcome {
         must(facts.iter().any(|f| f["name"] == name), || format!("no fact {name} among {facts:?}"))?;
     }
     must(facts.iter().filter(|f| f["name"] == "echo.silent").count() >= 3, || {
-        "not every target's silence is told".into()
+        "not every silent target is in the evidence".into()
     })?;
     must(requested.json["evidence"]["finding"] == "outage", || format!("{}", requested.json["evidence"]))?;
     let tried: Vec<(&str, &str)> = requested.json["remedies"]
@@ -156,32 +168,36 @@ fn dead_access() -> Outcome {
     must(requested.text("/issues/0/description").contains("restarted the interface once"), || {
         format!("the sentence for the customer: {}", requested.text("/issues/0/description"))
     })?;
-    let received = s.ear.expect("its receipt's echo", place, PATIENCE, |h| h.is_callback("received"))?;
+    let received =
+        s.subscriber.expect("its receipt's echo", place, PATIENCE, |h| h.is_callback("received"))?;
     must(received.text("/callback_id") == id, || "another callback was received".into())?;
-    must(received.at > requested.at, || "received before it was asked for".into())?;
+    must(received.at > requested.at, || "received before the request".into())?;
     state_becomes(&s.world, DEVICE, "down", |v| {
         v["line"] == "down" && v["online"] == true && v["incident_id"] == json!(incident)
     })?;
     s.world.restore_access()?;
-    let withdrawn = s.ear.expect("withdrawn", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
+    let withdrawn = s.subscriber.expect("withdrawn", place, PATIENCE, |h| h.is_callback("withdrawn"))?;
     must(withdrawn.text("/callback_id") == id, || "another callback was withdrawn".into())?;
     must(withdrawn.json["resolution"]["state"] == "resolved", || withdrawn.json["resolution"].to_string())?;
-    let callbacks: Vec<_> = s.ear.heard(place).into_iter().filter(|h| h.kind == "callback").collect();
+    let callbacks: Vec<_> =
+        s.subscriber.received(place).into_iter().filter(|h| h.kind == "callback").collect();
     let requests = callbacks.iter().filter(|h| h.is_callback("requested")).count();
     must(requests == 1 && callbacks.iter().all(|h| h.text("/callback_id") == id), || {
         format!("not exactly one request: {:?}", callbacks.iter().map(field::brief).collect::<Vec<_>>())
     })?;
-    must(s.platform.received(0).iter().any(|r| r.kind == "callback"), || "the stand-in got none".into())?;
+    must(s.platform.received(0).iter().any(|r| r.kind == "callback"), || {
+        "the platform's stand-in received none".into()
+    })?;
     state_becomes(&s.world, DEVICE, "up", |v| v["line"] == "up" && v["online"] == true)?;
     let alive = retained_state(&s.world, DEVICE)?;
     let at = clock::uptime();
     s.agent.kill();
     let dead = state_becomes(&s.world, DEVICE, "the will", |v| v["online"] == false)?;
-    tell("SIGKILL → will", clock::since(at));
+    print_duration("SIGKILL → will", clock::since(at));
     must(dead["session_id"] == alive["session_id"] && dead["reason"] == "connection lost", || {
         format!("the will {dead} does not pair with {alive}")
     })?;
-    // Born again, and told to end this time.
+    // Start it again, and stop it with SIGTERM this time.
     s.agent = s.plan.start(&s.world)?;
     state_becomes(&s.world, DEVICE, "online again", |v| {
         v["online"] == true && v["session_id"] != alive["session_id"]
@@ -190,7 +206,7 @@ fn dead_access() -> Outcome {
     field::signal(s.agent.id(), Signal::TERM);
     let status = s.agent.child().wait()?;
     let took = clock::since(at);
-    tell("SIGTERM → ended", took);
+    print_duration("SIGTERM → ended", took);
     must(status.code() == Some(0), || format!("it ended with {status}"))?;
     must(took < Duration::from_secs(5), || format!("it took {took:?} to end; procd kills after 5 s"))?;
     let ended = retained_state(&s.world, DEVICE)?;
@@ -200,16 +216,16 @@ fn dead_access() -> Outcome {
 fn unreceipted() -> Outcome {
     let s = scene(|plan| plan.edit("after = \"8 s\"", "after = \"0 s\""))?;
     s.platform.answer_with(Receipts::Silent);
-    let place = s.ear.place();
+    let place = s.subscriber.place();
     s.world.silence_upstream()?;
-    let first = s.ear.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
-    let after = s.ear.place();
-    let again = s.ear.expect("the second request", after, PATIENCE, |h| h.is_callback("requested"))?;
+    let first = s.subscriber.expect("the callback", place, PATIENCE, |h| h.is_callback("requested"))?;
+    let after = s.subscriber.place();
+    let again = s.subscriber.expect("the second request", after, PATIENCE, |h| h.is_callback("requested"))?;
     must(again.id() == first.id() && again.json["callback_id"] == first.json["callback_id"], || {
-        format!("asked again under another id: {} and {}", first.id(), again.id())
+        format!("requested again under another id: {} and {}", first.id(), again.id())
     })?;
-    tell("no receipt → asked again", again.at.saturating_sub(first.at));
+    print_duration("no receipt → requested again", again.at.saturating_sub(first.at));
     s.platform.answer_with(Receipts::Received);
-    s.ear.expect("received", after, PATIENCE, |h| h.is_callback("received"))?;
+    s.subscriber.expect("received", after, PATIENCE, |h| h.is_callback("received"))?;
     Ok(())
 }

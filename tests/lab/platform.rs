@@ -1,10 +1,11 @@
-//! What the platform orders and configures, over a real broker, at the real daemon in a world of namespaces.
+//! Commands and configuration from the platform, over a real broker, with the real daemon in namespaces.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::agent_binary;
 use crate::common::field::{
-    Ear, Heard, KEPT, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, tell,
+    KEPT, Mosquitto, MqttMessage, Outcome, PATIENCE, Plan, Subscriber, Test, build, exec, must,
+    print_duration,
 };
 use libtest_mimic::Failed;
 use linekeeper::act::mqtt::command::digits;
@@ -19,16 +20,16 @@ use std::time::Duration;
 
 const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 const DEVICE: &str = "gw-0001";
-/// The shortest that a configuration may be on trial.
+/// The shortest allowed trial of a configuration.
 const WITHIN: Duration = Duration::from_secs(10);
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("each_command_as_specified", NEEDS, commands),
+        Test::lab("every_command_behaves_as_specified", NEEDS, commands),
         Test::lab("commands_during_an_outage_and_across_a_reboot", NEEDS, outage_and_reboot),
-        Test::lab("a_desired_configuration_is_taken_in_part", NEEDS, in_part),
-        Test::lab("one_that_cuts_the_gateway_off_is_returned_from", NEEDS, cut_off),
-        Test::lab("a_death_on_trial_returns", NEEDS, death),
+        Test::lab("desired_configuration_is_applied_in_part", NEEDS, in_part),
+        Test::lab("configuration_that_cuts_the_gateway_off_is_rolled_back", NEEDS, cut_off),
+        Test::lab("crash_during_the_trial_rolls_the_configuration_back", NEEDS, death),
     ]
 }
 
@@ -67,24 +68,24 @@ fn publish(world: &World, topic: &str, payload: &str, more: &[&str]) -> Outcome 
     exec(world, Host::Platform, &words).map(|_| ())
 }
 
-fn is_result(h: &Heard, id: &str, state: &str) -> bool {
+fn is_result(h: &MqttMessage, id: &str, state: &str) -> bool {
     h.kind == "command/result" && h.text("/command_id") == id && h.text("/state") == state
 }
 
-fn result(ear: &Ear, id: &str, state: &str) -> Result<Heard, Failed> {
-    ear.expect(&format!("{id} {state}"), 0, PATIENCE, |h| is_result(h, id, state))
+fn result(subscriber: &Subscriber, id: &str, state: &str) -> Result<MqttMessage, Failed> {
+    subscriber.expect(&format!("{id} {state}"), 0, PATIENCE, |h| is_result(h, id, state))
 }
 
 fn commands() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let order = |payload: &Value, more: &[&str]| publish(&world, "command", &payload.to_string(), more);
     order(&json!({ "id": "RETAINED", "command": "check" }), &["-r"])?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
-    let refused = result(&ear, "RETAINED", "refused")?;
+    plan.expect_line("up")?;
+    let refused = result(&subscriber, "RETAINED", "refused")?;
     must(refused.text("/reason") == "retained", || refused.json.to_string())?;
     publish(&world, "command", "", &["-r"])?;
 
@@ -93,11 +94,11 @@ fn commands() -> Outcome {
         &json!({ "schema": "linekeeper.command.v1", "id": "C1", "command": "check", "new_field": 1 }),
         &["-D", "publish", "correlation-data", "ask-7"],
     )?;
-    let done = result(&ear, "C1", "done")?;
-    tell("a check, from mosquitto_pub to its answer at mosquitto_sub", done.at.saturating_sub(at));
+    let done = result(&subscriber, "C1", "done")?;
+    print_duration("a check, from mosquitto_pub to its answer at mosquitto_sub", done.at.saturating_sub(at));
     must(done.json["result"]["line"] == "up", || done.json.to_string())?;
     must(done.text("/correlation") == digits(b"ask-7"), || done.json.to_string())?;
-    // The correlation data itself, which the ear does not print.
+    // The correlation data in the MQTT properties, which the other subscriber does not print.
     let seen = {
         let host = PLATFORM.to_string();
         let topic = format!("{ROOT}/{DEVICE}/command/result");
@@ -123,13 +124,13 @@ fn commands() -> Outcome {
         sub.map_err(|_| "mosquitto_sub panicked")??
     };
     must(seen.trim() == "ask-8", || format!("the correlation data is {seen:?}"))?;
-    let ids: std::collections::BTreeSet<String> = ear
-        .heard(0)
+    let ids: std::collections::BTreeSet<String> = subscriber
+        .received(0)
         .iter()
         .filter(|h| h.kind == "command/result" && h.text("/command_id") == "C1")
         .map(|h| h.id().to_owned())
         .collect();
-    must(ids.len() == 1, || format!("a repeated command has other answers: {ids:?}"))?;
+    must(ids.len() == 1, || format!("a repeated command has different results: {ids:?}"))?;
 
     publish(&world, "command", r#"{"id":"M1","command":"dance"}"#, &[])?;
     publish(&world, "command", r#"{"command":"check""#, &[])?;
@@ -156,11 +157,11 @@ fn commands() -> Outcome {
         ("S2", "refused", "bad_signature"),
         ("S3", "refused", "bad_signature"),
     ] {
-        let said = result(&ear, id, state)?;
+        let said = result(&subscriber, id, state)?;
         must(said.text("/reason") == reason, || said.json.to_string())?;
         println!("{id}: {state}, {reason}: {}", said.text("/detail"));
     }
-    plan.says("a command of 18 bytes is passed over, for it is not JSON")?;
+    plan.expect_log("a command of 18 bytes is passed over, for it is not JSON")?;
 
     // Within a day, whether the clock here is trusted or not.
     let expires = {
@@ -173,28 +174,30 @@ fn commands() -> Outcome {
     good["expires"] = expires.into();
     order(&good, &[])?;
     for state in ["accepted", "started", "done"] {
-        result(&ear, "S4", state)?;
+        result(&subscriber, "S4", state)?;
     }
-    let done = result(&ear, "S4", "done")?;
+    let done = result(&subscriber, "S4", "done")?;
     must(done.text("/outcome") == "ok", || done.json.to_string())?;
     println!("S4: {}", done.text("/detail"));
-    let events = ear.critical(0);
-    must(events.is_empty(), || format!("an ordered remedy on a whole line is no incident: {events:?}"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    let events = subscriber.critical(0);
+    must(events.is_empty(), || {
+        format!("a commanded remedy on a working line must cause no event: {events:?}")
+    })?;
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn outage_and_reboot() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
-    ear.expect("birth", 0, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
+    plan.expect_line("up")?;
+    subscriber.expect("birth", 0, PATIENCE, |h| h.kind == "state" && h.json["online"] == true)?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
-    // Its connections are gone with the broker, and its sessions are not: from now on it keeps what comes. (Before, what
-    // it sends lies in the connection that stalls.)
+    plan.expect_line("down")?;
+    // Its connections ended with the broker, but its sessions did not: from now on the broker stores messages for it.
+    // (Before, they are lost in the stalled connection.)
     broker.down()?;
     broker.up(&world)?;
     let check = |id: &str| json!({ "id": id, "command": "check" }).to_string();
@@ -203,9 +206,9 @@ fn outage_and_reboot() -> Outcome {
     let stale = json!({ "id": "STALE", "command": "check", "issued": past, "expires": past });
     publish(&world, "command", &stale.to_string(), &[])?;
     world.restore_upstream()?;
-    result(&ear, "HELD", "done")?;
-    result(&ear, "STALE", "expired")?;
-    plan.incident_is_over()?;
+    result(&subscriber, "HELD", "done")?;
+    result(&subscriber, "STALE", "expired")?;
+    plan.expect_incident_end()?;
 
     let wall = linekeeper::clock::Clock::start(None).wall();
     let wall = linekeeper_contract::units::Wall(wall.0 + 600_000);
@@ -216,9 +219,9 @@ fn outage_and_reboot() -> Outcome {
     });
     publish(&world, "command", &reboot.to_string(), &[])?;
     let marker = Path::new(KEPT).join("rebooted");
-    must(clock::wait_until(PATIENCE, || marker.exists()), || "nobody rebooted the gateway".into())?;
-    let started = result(&ear, "B1", "started")?;
-    // The gateway goes down: the process is gone, and the next has another boot.
+    must(clock::wait_until(PATIENCE, || marker.exists()), || "the gateway was not rebooted".into())?;
+    let started = result(&subscriber, "B1", "started")?;
+    // The reboot: the process ends, and the next one has another boot id.
     agent.kill();
     fs::remove_file(&marker)?;
     let other = Path::new(KEPT).join("boot_id");
@@ -227,16 +230,16 @@ fn outage_and_reboot() -> Outcome {
     let status = std::process::Command::new(bind[0]).args(&bind[1..]).status()?;
     must(status.success(), || "the boot id cannot be changed here".into())?;
     let mut agent = plan.start(&world)?;
-    let done = result(&ear, "B1", "done")?;
+    let done = result(&subscriber, "B1", "done")?;
     must(done.text("/outcome") == "ok", || done.json.to_string())?;
     must(done.text("/started_boot_id") == started.text("/time/boot_id"), || done.json.to_string())?;
     must(done.text("/time/boot_id") == "11111111-2222-3333-4444-555555555555", || done.json.to_string())?;
-    let place = ear.place();
+    let place = subscriber.place();
     publish(&world, "command", &reboot.to_string(), &[])?;
-    let again = ear.expect("the same answer", place, PATIENCE, |h| is_result(h, "B1", "done"))?;
-    must(again.id() == done.id(), || "another answer".into())?;
-    must(!marker.exists(), || "the gateway was rebooted twice by one command".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    let again = subscriber.expect("the same answer", place, PATIENCE, |h| is_result(h, "B1", "done"))?;
+    must(again.id() == done.id(), || "a different result".into())?;
+    must(!marker.exists(), || "one command rebooted the gateway twice".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn desire(world: &World, version: &str, config: Value) -> Outcome {
@@ -244,9 +247,14 @@ fn desire(world: &World, version: &str, config: Value) -> Outcome {
     publish(world, "config/desired", &desired.to_string(), &["-r"])
 }
 
-fn reported(ear: &Ear, place: usize, version: &str, state: &str) -> Result<Heard, Failed> {
+fn reported(
+    subscriber: &Subscriber,
+    place: usize,
+    version: &str,
+    state: &str,
+) -> Result<MqttMessage, Failed> {
     let words = format!("the report that {version} is {state}");
-    ear.expect(&words, place, PATIENCE * 2, |h| {
+    subscriber.expect(&words, place, PATIENCE * 2, |h| {
         h.kind == "config/reported" && h.text("/desired") == version && h.text("/state") == state
     })
 }
@@ -254,11 +262,11 @@ fn reported(ear: &Ear, place: usize, version: &str, state: &str) -> Result<Heard
 fn in_part() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
-    ear.expect("the first report", 0, PATIENCE, |h| {
+    plan.expect_line("up")?;
+    subscriber.expect("the first report", 0, PATIENCE, |h| {
         h.kind == "config/reported" && h.text("/state") == "local"
     })?;
     let at = clock::uptime();
@@ -273,8 +281,8 @@ fn in_part() -> Outcome {
             "moon": { "phase": "full" },
         }),
     )?;
-    let applied = reported(&ear, 0, "v1", "applied")?;
-    tell("desired → kept after a broker connection and an echo", applied.at.saturating_sub(at));
+    let applied = reported(&subscriber, 0, "v1", "applied")?;
+    print_duration("desired → kept after a broker connection and an echo", applied.at.saturating_sub(at));
     must(applied.text("/version") == "v1", || applied.json.to_string())?;
     let keys: Vec<&str> =
         applied.json["rejected"].as_array().unwrap().iter().map(|r| r["key"].as_str().unwrap()).collect();
@@ -282,52 +290,52 @@ fn in_part() -> Outcome {
     for rejected in applied.json["rejected"].as_array().unwrap() {
         println!("rejected {}: {}", rejected["key"], rejected["reason"]);
     }
-    plan.line_becomes("up")?;
-    // In force: the customer's new reference is in the next callback, and after a restart too.
+    plan.expect_line("up")?;
+    // In force: the new customer reference is in the next callback, also after a restart.
     for life in ["this", "the next"] {
-        let place = ear.place();
+        let place = subscriber.place();
         let words = ["callback", "--reason", life, "--socket"];
         let out = std::process::Command::new(agent_binary()).args(words).arg(plan.socket()).output()?;
         must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
-        let callback = ear.wait(place, PATIENCE, |h| h.kind == "callback");
+        let callback = subscriber.wait(place, PATIENCE, |h| h.kind == "callback");
         if let Some(callback) = callback {
             must(callback.text("/customer_id") == "CUST2002", || callback.json.to_string())?;
         }
         if life == "this" {
-            must(agent.end(PATIENCE), || "it does not end".into())?;
+            must(agent.stop(PATIENCE), || "it does not end".into())?;
             agent = plan.start(&world)?;
-            plan.line_becomes("up")?;
+            plan.expect_line("up")?;
         }
     }
-    // The retained message came again with the new connection: nothing new.
+    // The retained message arrives again with each connection and changes nothing.
     must(plan.log().matches("goes on trial").count() == 1, || "it was tried again".into())?;
-    // Nothing that can be taken.
-    let place = ear.place();
+    // A configuration without any valid key.
+    let place = subscriber.place();
     desire(&world, "v2", json!({ "store": { "directory": "/tmp" } }))?;
-    let refused = reported(&ear, place, "v2", "refused")?;
+    let refused = reported(&subscriber, place, "v2", "refused")?;
     must(refused.text("/version") == "v1", || format!("v1 stays in force: {}", refused.json))?;
     publish(&world, "config/desired", "this is no JSON", &["-r"])?;
-    ear.expect("a refusal", place, PATIENCE, |h| {
+    subscriber.expect("a refusal", place, PATIENCE, |h| {
         h.kind == "config/reported" && h.text("/reason").contains("not an object")
     })?;
-    // Taken back.
-    let place = ear.place();
+    // The platform withdraws its configuration.
+    let place = subscriber.place();
     publish(&world, "config/desired", "", &["-r"])?;
-    ear.expect("the gateway's own", place, PATIENCE * 2, |h| {
+    subscriber.expect("the gateway's own", place, PATIENCE * 2, |h| {
         h.kind == "config/reported" && h.text("/state") == "local" && h.json["version"].is_null()
     })?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn cut_off() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     desire(&world, "good", json!({ "outage": { "patience": "1 s" } }))?;
-    reported(&ear, 0, "good", "applied")?;
+    reported(&subscriber, 0, "good", "applied")?;
     for (version, config, word) in [
         ("no-broker", json!({ "mqtt": { "broker": "mqtt://192.0.2.99" } }), "the broker was not reached"),
         (
@@ -337,54 +345,57 @@ fn cut_off() -> Outcome {
         ),
         ("no-line", json!({ "line": { "device": "nosuch0" } }), "no echo came back"),
     ] {
-        let place = ear.place();
+        let place = subscriber.place();
         let at = clock::uptime();
         desire(&world, version, config)?;
-        let returned = reported(&ear, place, version, "returned")?;
+        let returned = reported(&subscriber, place, version, "returned")?;
         let took = returned.at.saturating_sub(at);
-        tell(&format!("{version}: desired → returned and reported"), took);
+        print_duration(&format!("{version}: desired → returned and reported"), took);
         println!("{version}: {}", returned.text("/reason"));
         must(returned.text("/reason").contains(word), || returned.json.to_string())?;
         must(returned.text("/version") == "good", || format!("the last good one: {}", returned.json))?;
         must(took >= WITHIN && took < WITHIN + PATIENCE, || format!("it took {took:?}"))?;
-        plan.line_becomes("up")?;
-        let place = ear.place();
+        plan.expect_line("up")?;
+        let place = subscriber.place();
         publish(
             &world,
             "command",
             &json!({ "id": format!("after-{version}"), "command": "check" }).to_string(),
             &[],
         )?;
-        ear.expect("it still obeys", place, PATIENCE, |h| is_result(h, &format!("after-{version}"), "done"))?;
+        subscriber.expect("it still obeys", place, PATIENCE, |h| {
+            is_result(h, &format!("after-{version}"), "done")
+        })?;
     }
-    let harm: Vec<Value> = plan.deeds().into_iter().filter(|d| d["action"]["do"] == "repair").collect();
-    must(harm.is_empty(), || format!("something was done to the line on trial: {harm:?}"))?;
-    let calls = ear.heard(0).iter().filter(|h| h.kind == "callback").count();
+    let harm: Vec<Value> =
+        plan.effective_actions().into_iter().filter(|d| d["action"]["do"] == "repair").collect();
+    must(harm.is_empty(), || format!("remedies were taken during the trial: {harm:?}"))?;
+    let calls = subscriber.received(0).iter().filter(|h| h.kind == "callback").count();
     must(calls == 0, || format!("{calls} callbacks about a configuration"))?;
-    // What was returned from is not tried again with the next connection, nor in the next life.
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    // A rolled back configuration is not tried again after a reconnect or a restart.
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     let trials = plan.log().matches("goes on trial").count();
-    let place = ear.place();
+    let place = subscriber.place();
     agent = plan.start(&world)?;
-    reported(&ear, place, "no-line", "returned")?;
-    plan.line_becomes("up")?;
+    reported(&subscriber, place, "no-line", "returned")?;
+    plan.expect_line("up")?;
     must(plan.log().matches("goes on trial").count() == trials, || "it was tried again".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
 fn death() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     desire(&world, "deadly", json!({ "mqtt": { "broker": "mqtt://192.0.2.99" } }))?;
-    plan.says("beginning anew with another configuration")?;
+    plan.expect_log("beginning anew with another configuration")?;
     agent.kill();
     let mut agent = plan.start(&world)?;
-    let returned = reported(&ear, 0, "deadly", "returned")?;
+    let returned = reported(&subscriber, 0, "deadly", "returned")?;
     must(returned.text("/reason").contains("ended while it was on trial"), || returned.json.to_string())?;
     must(returned.json["version"].is_null(), || returned.json.to_string())?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }

@@ -1,12 +1,12 @@
-//! The promise with the real agent: it makes its tests by itself, at real TCP over shaped lines, and the platform hears.
+//! The promise with the real agent, which runs its own speed tests over shaped lines and reports to the platform.
 //!
-//! What would take hours of waiting is leapt over (`Request::Hasten` of the lab: the agent's clock leaps while nothing is
-//! under way); tests, servers, packets, messages and deaths are real.
+//! Hours of waiting are skipped: the lab's `Request::Hasten` advances the agent's clock while nothing is in progress. Tests,
+//! servers, packets, messages and kills are real.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::agent_binary;
-use crate::common::field::{Ear, Heard, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must};
+use crate::common::field::{Mosquitto, MqttMessage, Outcome, PATIENCE, Plan, Subscriber, Test, build, must};
 use crate::common::line::{Customer, Kind, mbit};
 use libtest_mimic::Failed;
 use linekeeper::run::socket::{Request, ask};
@@ -21,15 +21,14 @@ use std::time::Duration;
 
 const NEEDS: &[&str] = &["tc", "mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
-// Alone: side by side they would take each other's processor.
+// Alone, because parallel tests would compete for the processor.
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("a_short_line_makes_one_callback_and_its_return_withdraws_it", NEEDS, short_and_back)
-            .alone(),
+        Test::lab("slow_line_leads_to_one_callback_and_recovery_withdraws_it", NEEDS, short_and_back).alone(),
         Test::lab("two_servers_confirm_each_other", NEEDS, two_servers).alone(),
-        Test::lab("killed_in_a_test_what_it_may_have_cost_is_spent", NEEDS, killed).alone(),
-        Test::lab("a_test_gives_way_to_the_customer", NEEDS, gives_way).alone(),
-        Test::lab("a_port_below_the_promise_is_told_at_once", NEEDS, port).alone(),
+        Test::lab("kill_during_a_speed_test_charges_its_possible_cost", NEEDS, killed).alone(),
+        Test::lab("speed_test_gives_way_to_the_customer", NEEDS, gives_way).alone(),
+        Test::lab("port_below_the_promise_is_reported_at_once", NEEDS, port).alone(),
     ]
 }
 
@@ -41,7 +40,7 @@ const SPOILT: usize = 3;
 
 struct Scene {
     agent: Option<Process>,
-    ear: Ear,
+    subscriber: Subscriber,
     _platform: Platform,
     _broker: Mosquitto,
     _servers: Vec<Process>,
@@ -52,10 +51,10 @@ struct Scene {
 /// A plan with a promise.
 fn sold(world: &World, device: &str, promise: &str, speed: &str) -> Plan {
     let mut plan = Plan::new(world, device);
-    // So that the hour of each test is known, and the way back is shown in the same quarter of the day.
+    // A known hour for each test, and the recovery in the same quarter of the day.
     plan.prefix = vec!["env".into(), format!("LINEKEEPER_LAB_WALL={}", agent::EVENING)];
     plan
-        // In leaps of seconds, an echo in each is enough.
+        // The clock advances in steps of seconds; one echo in each is enough.
         .edit("[probe]\n", "[probe]\ninterval = \"2 s\"\n")
         .edit("[outage]\n", &format!("[promise]\n{promise}\n\n[speed]\n{speed}\n\n[outage]\n"))
 }
@@ -64,7 +63,7 @@ fn serve(world: &World, host: Host) -> Result<Process, Failed> {
     let mut command = Command::new(agent_binary());
     command.args(["lab", "speed-server", "--listen", "0.0.0.0:80"]).stdin(Stdio::null());
     let server = world.spawn_in(host, &mut command)?;
-    let listens = || world.within(host, || std::net::TcpStream::connect("127.0.0.1:80").is_ok());
+    let listens = || world.run_in(host, || std::net::TcpStream::connect("127.0.0.1:80").is_ok());
     must(clock::wait_until(PATIENCE, || listens().unwrap_or(false)), || "no speed server".into())?;
     Ok(server)
 }
@@ -72,14 +71,14 @@ fn serve(world: &World, host: Host) -> Result<Process, Failed> {
 fn scene(hosts: &[Host], plan: impl FnOnce(&World) -> Plan) -> Result<Scene, Failed> {
     let world = build()?;
     let broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let servers = hosts.iter().map(|host| serve(&world, *host)).collect::<Result<_, _>>()?;
     let plan = plan(&world);
     let agent = Some(plan.start(&world)?);
-    ear.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    subscriber.expect("the line's state", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     let world = Arc::new(world);
-    Ok(Scene { agent, ear, _platform: platform, _broker: broker, _servers: servers, plan, world })
+    Ok(Scene { agent, subscriber, _platform: platform, _broker: broker, _servers: servers, plan, world })
 }
 
 impl Scene {
@@ -88,55 +87,55 @@ impl Scene {
         self.plan.log().lines().filter(|l| l.contains("speed test ") && l.contains(" at server ")).count()
     }
 
-    /// Leaps to the next test.
+    /// Advances the clock to the next test.
     fn next_test(&self) -> Outcome {
         let before = self.begun();
         ask(&self.plan.socket(), &Request::Hasten)?;
         must(clock::wait_until(PATIENCE * 2, || self.begun() > before), || "no test was begun".into())
     }
 
-    /// Leaps to the next test and waits for its end.
+    /// Advances the clock to the next test and waits for its end.
     fn test(&self) -> Outcome {
-        let before = self.plan.traced("speed_ended");
+        let before = self.plan.count_in_trace("speed_ended");
         self.next_test()?;
-        must(clock::wait_until(PATIENCE * 2, || self.plan.traced("speed_ended") > before), || {
+        must(clock::wait_until(PATIENCE * 2, || self.plan.count_in_trace("speed_ended") > before), || {
             "the test did not end".into()
         })
     }
 
-    /// Test after test until `wanted` was heard; how many there were.
+    /// Runs tests until a message is `wanted`, and returns their number.
     fn until(
         &self,
         what: &str,
         most: usize,
-        wanted: impl Fn(&Heard) -> bool,
-    ) -> Result<(usize, Heard), Failed> {
+        wanted: impl Fn(&MqttMessage) -> bool,
+    ) -> Result<(usize, MqttMessage), Failed> {
         for n in 1..=most {
             self.test()?;
-            // What follows from a test is told within milliseconds.
-            if let Some(heard) = self.ear.wait(0, Duration::from_millis(500), &wanted) {
+            // The messages after a test arrive within milliseconds.
+            if let Some(heard) = self.subscriber.wait(0, Duration::from_millis(500), &wanted) {
                 return Ok((n, heard));
             }
         }
-        self.ear.expect(what, 0, Duration::from_secs(5), wanted).map(|heard| (most, heard))
+        self.subscriber.expect(what, 0, Duration::from_secs(5), wanted).map(|heard| (most, heard))
     }
 
     fn promise(&self) -> Result<Value, Failed> {
         Ok(self.plan.status()?["status"]["promise"].clone())
     }
 
-    fn speed_callbacks(&self) -> Vec<Heard> {
-        let mut all = self.ear.critical(0);
+    fn speed_callbacks(&self) -> Vec<MqttMessage> {
+        let mut all = self.subscriber.critical(0);
         all.retain(|h| h.kind == "callback" && h.text("/trigger/name") == "speed");
         all
     }
 
     fn events(&self, name: &str) -> usize {
-        self.ear.critical(0).iter().filter(|h| h.is_event(name)).count()
+        self.subscriber.critical(0).iter().filter(|h| h.is_event(name)).count()
     }
 }
 
-fn facts(callback: &Heard) -> Vec<(String, String, String)> {
+fn facts(callback: &MqttMessage) -> Vec<(String, String, String)> {
     let facts = callback.json["evidence"]["facts"].as_array().cloned().unwrap_or_default();
     let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
     facts.iter().map(|f| (text(&f["name"]), text(&f["subject"]), text(&f["detail"]))).collect()
@@ -177,14 +176,14 @@ fn short_and_back() -> Outcome {
     let n = samples.len();
     must(hours.starts_with(&format!("18 to 24 h: {n} of {n}")), || hours.clone())?;
     must(samples.iter().all(|s| s["at"].is_string()), || format!("a sample without its time: {samples:?}"))?;
-    s.ear.expect("its receipt", 0, PATIENCE, |h| h.is_callback("received"))?;
+    s.subscriber.expect("its receipt", 0, PATIENCE, |h| h.is_callback("received"))?;
     let promise = s.promise()?;
     must(promise["directions"][0]["verdict"]["verdict"] == "broken", || promise.to_string())?;
     must(promise["incident"]["finding"] == "short_rate", || promise.to_string())?;
-    // As people see it.
+    // The text output.
     let out = Command::new(agent_binary()).args(["status", "--socket"]).arg(s.plan.socket()).output()?;
     println!("{}", String::from_utf8_lossy(&out.stdout));
-    // Short still: nothing new is asked for.
+    // Still slow: no further callback is requested.
     s.test()?;
     must(s.events("incident_opened") == 1, || "more than one incident".into())?;
 
@@ -206,7 +205,7 @@ fn short_and_back() -> Outcome {
     must(promise["directions"][0]["verdict"]["verdict"] == "kept", || promise.to_string())
 }
 
-/// Short at one server only is that server's fault.
+/// A line that is slow with one server only is not broken.
 fn two_servers() -> Outcome {
     let servers =
         format!("servers = [\"http://{ANCHOR}/\", \"http://{WORLD}/\"]\nseconds = \"3 s\"\nper_day = 48");
@@ -222,9 +221,9 @@ fn two_servers() -> Outcome {
     must(asked.len() == 2, || format!("low results came from {asked:?}"))
 }
 
-/// Dies in a real test: the whole reserve is spent for the next life, whatever had passed.
+/// A kill during a test charges the whole reserved amount, whatever was transferred.
 fn killed() -> Outcome {
-    // One round may take 3 s of 100 Mbit/s and 15 %: 43 MB. A second one is not to be had of what is left.
+    // One round may take 3 s at 100 Mbit/s and 15 %: 43 MB. The rest of the budget is too small for a second one.
     let speed = format!(
         "servers = [\"http://{ANCHOR}/\"]\nseconds = \"3 s\"\nper_day = 48\nbudget = {{ day = \"60 MB\", month = \"1 GB\" }}"
     );
@@ -245,7 +244,7 @@ fn killed() -> Outcome {
         let passed = passed.max(received()? - before);
         let kept = budget(&s.plan);
         s.agent = Some(s.plan.start(&s.world)?);
-        s.plan.says("was interrupted: 43.1 MB are taken for spent")?;
+        s.plan.expect_log("was interrupted: 43.1 MB are taken for spent")?;
         let mut spent = 0;
         must(
             clock::wait_until(PATIENCE, || {
@@ -257,15 +256,15 @@ fn killed() -> Outcome {
         println!("death {n}: {passed} B had passed, {spent} B are spent; on flash: {kept}");
         must(spent >= passed && spent == 43_125_000, || format!("{spent} of {passed} are remembered"))?;
         must(kept["hours"][0][1] == 43_125_000, || format!("on flash: {kept}"))?;
-        // And nothing is spent twice.
+        // Nothing is charged twice.
         ask(&s.plan.socket(), &Request::Hasten)?;
-        s.plan.says("no speed test: the budget is spent")?;
+        s.plan.expect_log("no speed test: the budget is spent")?;
         must(s.begun() == 1, || "a second test was begun".into())?;
     }
     Ok(())
 }
 
-/// The budget that lies on flash.
+/// The budget as stored on flash.
 fn budget(plan: &Plan) -> Value {
     let judge = linekeeper::act::store::look(&plan.store()).map(|kept| kept.judge).unwrap_or_default();
     judge["state"]["promise"]["budget"].clone()
@@ -277,7 +276,7 @@ fn received() -> Result<u64, Failed> {
     said[0]["stats64"]["rx"]["bytes"].as_u64().ok_or_else(|| "no counters".into())
 }
 
-/// The customer begins in the middle of a test: in the direction that is tested, and in the other one.
+/// Customer traffic starts during a test, in the tested direction and in the other one.
 fn gives_way() -> Outcome {
     let speed = format!("servers = [\"http://{ANCHOR}/\"]\nseconds = \"20 s\"\nper_day = 48");
     for (direction, rate, words) in [
@@ -285,73 +284,73 @@ fn gives_way() -> Outcome {
         (Direction::Upload, 6, "is ended: the customer uses the line"),
     ] {
         let promise = "download = { normal = \"60 Mbit/s\" }\nupload = { normal = \"10 Mbit/s\" }";
-        let s = scene(&[Host::Anchor], |w| sold(w, direction.name(), promise, &speed))?;
-        // Short, so that the test would take its whole time.
+        let s = scene(&[Host::Anchor], |w| sold(w, direction.as_str(), promise, &speed))?;
+        // A slow line, so that the test would take its full time.
         s.world.shape(mbit(30), mbit(10))?;
         let before = received()?;
         s.next_test()?;
-        // It is well under way.
+        // Wait until the test is in progress.
         must(clock::wait_until(PATIENCE, || received().is_ok_and(|now| now - before > 4_000_000)), || {
             "no bytes pass".into()
         })?;
         let at = clock::uptime();
         let customer = Customer::start(&s.world, Kind::Udp, direction, mbit(rate));
-        must(clock::wait_until(PATIENCE, || s.plan.traced("speed_ended") > 0), || {
+        must(clock::wait_until(PATIENCE, || s.plan.count_in_trace("speed_ended") > 0), || {
             "the test did not end".into()
         })?;
         let took = clock::since(at);
         drop(customer);
         println!("{direction:?}: the test ended {:.1} s after the customer began", took.as_secs_f64());
         must(took < Duration::from_secs(8), || format!("it gave way after {took:?}"))?;
-        s.plan.says(words)?;
+        s.plan.expect_log(words)?;
         let promise = s.promise()?;
         let download = &promise["directions"][0];
         must(download["verdict"]["reason"] == "cross_traffic", || download.to_string())?;
         must(download["last"].as_array().is_some_and(Vec::is_empty), || format!("a sample: {download}"))?;
-        // The upload of the same round is not begun beside the customer either.
+        // The upload of the same round is not started either.
         must(s.begun() == 1, || "the round went on".into())?;
         must(s.speed_callbacks().is_empty(), || "a callback".into())?;
     }
     Ok(())
 }
 
-/// A veth says that it negotiated 10 Gbit/s: more was sold.
+/// A veth reports 10 Gbit/s; a higher rate was sold.
 fn port() -> Outcome {
     let speed = format!("servers = [\"http://{ANCHOR}/\"]");
     let mut s = scene(&[], |w| {
         let mut plan = sold(w, "gw-1", "download = { normal = \"20 Gbit/s\" }", &speed)
             .edit("servers = [", "budget = { day = \"100 GB\", month = \"100 GB\" }\nservers = [");
-        // sysfs shows the devices of whoever mounted it: in the gateway it has to be the gateway's.
+        // sysfs shows the devices of the namespace in which it was mounted, so it is mounted in the gateway.
         let mount = "mount -t sysfs sysfs /sys && exec \"$@\"";
         plan.prefix.extend(["unshare", "--mount", "sh", "-c", mount, "sh"].map(str::to_owned));
         plan
     })?;
-    let opened = s.ear.expect("the finding", 0, PATIENCE * 2, |h| h.is_event("incident_opened"))?;
+    let opened = s.subscriber.expect("the finding", 0, PATIENCE * 2, |h| h.is_event("incident_opened"))?;
     println!("{}", opened.text("/why"));
     must(opened.text("/incident/fault_domain") == "link", || opened.json.to_string())?;
     must(opened.text("/why").contains("negotiated 10 Gbit/s, 20 Gbit/s were promised"), || {
         opened.json.to_string()
     })?;
-    let requested = s.ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let requested = s.subscriber.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
     must(requested.text("/issues/0/code") == "speed.port", || requested.json.to_string())?;
     let promise = s.promise()?;
     must(promise["port"] == 10_000_000_000u64, || promise.to_string())?;
     must(promise["directions"][0]["verdict"]["reason"] == "port", || promise.to_string())?;
-    // The cable is pulled and put back: it is read again, and is the same finding.
-    let seen = s.plan.traced("10000000000");
+    // After the cable is pulled and put back the rate is read again, and the finding stays the same.
+    let seen = s.plan.count_in_trace("10000000000");
     s.world.cut_carrier()?;
-    s.ear.expect("the outage", 0, PATIENCE, |h| {
+    s.subscriber.expect("the outage", 0, PATIENCE, |h| {
         h.is_event("incident_opened") && h.text("/incident/finding") == "outage"
     })?;
     s.world.restore_carrier()?;
-    must(clock::wait_until(PATIENCE, || s.plan.traced("10000000000") > seen), || {
+    must(clock::wait_until(PATIENCE, || s.plan.count_in_trace("10000000000") > seen), || {
         "the port was not read again".into()
     })?;
     if let Some(agent) = &mut s.agent {
-        must(agent.end(PATIENCE), || "the agent does not end".into())?;
+        must(agent.stop(PATIENCE), || "the agent does not end".into())?;
     }
     let short = s
-        .ear
+        .subscriber
         .critical(0)
         .into_iter()
         .filter(|h| h.is_event("incident_opened") && h.text("/incident/finding") == "short_rate");

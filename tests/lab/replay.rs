@@ -1,9 +1,8 @@
-//! What was recorded in the field is decided again, byte for byte, also by a program with the features of a router; and
-//! what a death cuts off is told.
+//! A recorded trace replays byte for byte, also with the features of a router build. A truncated trace is reported.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must};
+use crate::common::field::{Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must};
 use crate::common::{agent_binary, proof, repository_path};
 use libtest_mimic::Failed;
 use linekeeper_lab::platform::{Platform, Receipts};
@@ -17,12 +16,12 @@ pub fn tests() -> Vec<Test> {
     const MQTT: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
     const CARGO: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "cargo"];
     let mut tests = vec![
-        Test::lab("a_recorded_outage_replays_byte_for_byte", MQTT, whole),
-        Test::lab("a_trace_that_a_death_ended_replays_up_to_its_end", MQTT, cut),
+        Test::lab("recorded_outage_replays_byte_for_byte", MQTT, whole),
+        Test::lab("trace_cut_off_by_a_crash_replays_to_its_end", MQTT, cut),
     ];
     if proof(false, true) {
-        // It builds the program once more.
-        tests.push(Test::lab("a_build_with_a_routers_features_replays_it_too", CARGO, router));
+        // This builds the program once more.
+        tests.push(Test::lab("router_build_replays_the_same_trace", CARGO, router));
     }
     tests
 }
@@ -31,41 +30,41 @@ fn replay(program: &Path, trace: &Path) -> Result<Output, Failed> {
     Ok(Command::new(program).arg("replay").arg(trace).output()?)
 }
 
-/// An outage with two remedies and a callback that is received and withdrawn, on a device with a past; then the end.
+/// Records an outage with two remedies and a callback that is received and withdrawn, on a device with a history.
 fn record() -> Result<PathBuf, Failed> {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let platform = Platform::start(Some(Host::Platform), (PLATFORM, 1883).into(), Receipts::Received)?;
     let plan = Plan::new(&world, "gw-0001").edit("after = \"8 s\"", "after = \"2 s\"");
-    // A first life, so that the trace begins with a snapshot that says something.
+    // A first run, so that the trace starts with a non-empty snapshot.
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
-    ear.expect("the first callback", 0, PATIENCE, |h| h.is_callback("received"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    subscriber.expect("the first callback", 0, PATIENCE, |h| h.is_callback("received"))?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     world.restore_upstream()?;
     let mut agent = plan.start(&world)?;
-    plan.incident_is_over()?;
-    let place = ear.place();
+    plan.expect_incident_end()?;
+    let place = subscriber.place();
     world.silence_access()?;
-    ear.expect("the callback", place, PATIENCE * 2, |h| h.is_callback("received"))?;
+    subscriber.expect("the callback", place, PATIENCE * 2, |h| h.is_callback("received"))?;
     world.restore_access()?;
-    ear.expect("its withdrawal", place, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
+    subscriber.expect("its withdrawal", place, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
     let out = Command::new(agent_binary())
         .args(["callback", "--reason", "it is slow", "--socket"])
         .arg(plan.socket())
         .output()?;
     must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
-    ear.expect("the customer's callback", place, PATIENCE, |h| {
+    subscriber.expect("the customer's callback", place, PATIENCE, |h| {
         h.is_callback("received") && h.text("/trigger/name") == "customer"
     })?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     drop(platform);
     Ok(plan.record.clone().unwrap())
 }
 
-/// What must be in it, so that the comparison compares something.
+/// What the trace must contain to make the comparison meaningful.
 fn is_rich(actions: &str) -> Outcome {
     for word in [
         "\"do\":\"probe\"",
@@ -100,7 +99,7 @@ fn equal(program: &Path, record: &Path) -> Outcome {
         );
     }
     println!("{} bytes of actions are the same", wanted.len());
-    // The segment of the life before lies beside it and replays by itself.
+    // The trace of the previous run is stored beside it and replays on its own.
     let out = replay(program, &record.join("trace.1.jsonl"))?;
     must(out.status.code() == Some(0) && out.stdout == fs::read(record.join("actions.1.jsonl"))?, || {
         "the older segment does not replay".into()
@@ -111,7 +110,7 @@ fn whole() -> Outcome {
     equal(Path::new(agent_binary()), &record()?)
 }
 
-/// What a router gets: without TOML, and without what the lab adds.
+/// The features of a router build: without TOML and without the lab's additions.
 fn router() -> Outcome {
     let root = repository_path("");
     let out = Command::new("cargo")
@@ -125,15 +124,15 @@ fn router() -> Outcome {
 
 fn cut() -> Outcome {
     let world = build()?;
-    // No broker: nobody is needed for a trace.
+    // A trace needs no broker.
     let plan = Plan::new(&world, "gw-0001");
     let record = plan.record.clone().unwrap();
     let trace = record.join("trace.jsonl");
     for n in 0..5u64 {
         let mut agent = plan.start(&world)?;
-        plan.line_becomes("up")?;
+        plan.expect_line("up")?;
         world.silence_access()?;
-        // In the middle of the storm: echoes, incident, remedies.
+        // While much happens: echoes, an incident, remedies.
         std::thread::sleep(Duration::from_millis(1_800 + 370 * n));
         agent.kill();
         world.restore_access()?;
@@ -148,7 +147,7 @@ fn cut() -> Outcome {
         let more = out.stdout[actions.len()..].split(|b| *b == b'\n').filter(|l| !l.is_empty()).count();
         println!("death {}: {} bytes of actions, {more} more by the replay", n + 1, actions.len());
     }
-    // Cut in the middle of its last line, as a full disk or a power cut leaves it.
+    // Truncated in the middle of the last line, as after a power cut or on a full disk.
     let text = fs::read(&trace)?;
     let last = text[..text.len() - 1].iter().rposition(|b| *b == b'\n').ok_or("one line only")? + 1;
     let lines = text.iter().filter(|b| **b == b'\n').count();

@@ -1,8 +1,10 @@
-//! The agent ends and begins again: asked to, or killed in the middle of a repair. No interface is left down.
+//! The agent stops and starts again, by SIGTERM or by a kill in the middle of a repair. No interface stays down.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
-use crate::common::field::{Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, must, tell, wan_is_up};
+use crate::common::field::{
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must, print_duration, wan_is_up,
+};
 use crate::common::{agent_binary, field};
 use linekeeper_lab::clock;
 use linekeeper_lab::world::World;
@@ -15,12 +17,12 @@ const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("killed_while_it_restarts_the_interface_the_next_life_puts_it_right", NEEDS, killed),
-        Test::lab("asked_to_end_in_the_middle_of_a_repair_it_leaves_the_interface_up", NEEDS, asked),
-        Test::lab("an_incident_outlives_the_process", NEEDS, outlives),
-        Test::lab("a_hook_that_hangs_is_run_and_holds_nothing_up", NEEDS, hooked),
+        Test::lab("after_a_kill_during_an_interface_restart_the_next_process_brings_it_up", NEEDS, killed),
+        Test::lab("sigterm_during_a_repair_leaves_the_interface_up", NEEDS, asked),
+        Test::lab("incident_survives_a_restart_of_the_process", NEEDS, outlives),
+        Test::lab("hanging_hook_delays_nothing", NEEDS, hooked),
         Test::lab(
-            "a_crash_a_restart_a_reboot_and_a_power_cut_are_told_apart",
+            "crash_restart_reboot_and_power_cut_are_distinguished",
             &["mosquitto", "mosquitto_sub", "mosquitto_pub", "mount"],
             told_apart,
         ),
@@ -29,10 +31,10 @@ pub fn tests() -> Vec<Test> {
 
 const DEVICE: &str = "gw-0001";
 
-/// With an `ip` that takes its time as a small router's does, so that a death between `down` and `up` can be aimed at.
+/// A plan with a slow `ip`, as on a small router, so that the agent can be killed between `down` and `up`.
 fn plan(world: &World) -> Result<Plan, libtest_mimic::Failed> {
     let mut plan = Plan::new(world, DEVICE)
-        .impatient()
+        .with_short_patience()
         .edit("limit = {", "per_day = { renew = 100, restart-interface = 100 }\nlimit = {");
     let programs = std::path::Path::new(field::KEPT).join("slow");
     fs::create_dir_all(&programs)?;
@@ -49,15 +51,15 @@ fn killed() -> Outcome {
     const BEGUN: &str = "restart-interface makes sense in fault domain";
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world)?;
     let mut found_down = 0;
     let mut interrupted = 0;
     let points = [0, 100, 170, 240, 310, 380, 450, 600];
     let mut agent = plan.start(&world)?;
     for (n, after) in points.into_iter().enumerate() {
-        plan.incident_is_over()?;
-        let place = ear.place();
+        plan.expect_incident_end()?;
+        let place = subscriber.place();
         let begun = plan.log().matches(BEGUN).count();
         world.wedge()?;
         must(clock::wait_until(PATIENCE, || plan.log().matches(BEGUN).count() > begun), || {
@@ -65,7 +67,7 @@ fn killed() -> Outcome {
         })?;
         std::thread::sleep(Duration::from_millis(after));
         agent.kill();
-        // What it had started itself runs on for a moment: `ip` is a process of its own.
+        // A child process such as `ip` may run on for a moment.
         std::thread::sleep(Duration::from_millis(200));
         let up = wan_is_up();
         let lease = world.has_lease();
@@ -73,7 +75,7 @@ fn killed() -> Outcome {
         let at = clock::uptime();
         agent = plan.start(&world)?;
         if n % 3 == 2 {
-            // And once more, before it could put anything right.
+            // Kill it once more before it can repair anything.
             std::thread::sleep(Duration::from_millis(60));
             agent.kill();
             agent = plan.start(&world)?;
@@ -88,32 +90,32 @@ fn killed() -> Outcome {
             if lease { "leased" } else { "no lease" },
             clock::since(at)
         );
-        ear.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
-        interrupted += ear
-            .heard(place)
+        subscriber.expect("incident_closed", place, PATIENCE, |h| h.is_event("incident_closed"))?;
+        interrupted += subscriber
+            .received(place)
             .iter()
             .filter(|h| h.is_event("remedy_ended") && h.text("/remedy/outcome") == "interrupted")
             .count();
     }
     println!(
-        "{} deaths: {found_down} left the interface down, {interrupted} repairs told as interrupted",
+        "{} kills: {found_down} left the interface down, {interrupted} repairs reported as interrupted",
         points.len()
     );
     must(found_down >= 1, || "no death fell between down and up".into())?;
-    must(interrupted >= 5, || format!("only {interrupted} repairs were told as interrupted"))
+    must(interrupted >= 5, || format!("only {interrupted} repairs were reported as interrupted"))
 }
 
 fn asked() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = plan(&world)?;
     for after in [0, 200, 400] {
         let mut agent = plan.start(&world)?;
-        plan.incident_is_over()?;
-        let place = ear.place();
+        plan.expect_incident_end()?;
+        let place = subscriber.place();
         world.wedge()?;
-        ear.expect("the repair", place, PATIENCE, |h| {
+        subscriber.expect("the repair", place, PATIENCE, |h| {
             h.is_event("remedy_begun") && h.text("/remedy/name") == "restart-interface"
         })?;
         std::thread::sleep(Duration::from_millis(after));
@@ -121,57 +123,59 @@ fn asked() -> Outcome {
         field::signal(agent.id(), Signal::TERM);
         let status = agent.child().wait()?;
         let took = clock::since(at);
-        tell(&format!("SIGTERM {after} ms into a repair → ended"), took);
+        print_duration(&format!("SIGTERM {after} ms into a repair → ended"), took);
         must(status.code() == Some(0), || format!("it ended with {status}"))?;
         must(took < Duration::from_secs(5), || format!("it took {took:?}; procd kills after 5 s"))?;
         must(clock::wait_until(PATIENCE, wan_is_up), || "the interface is left down".into())?;
         must(clock::wait_until(PATIENCE, || world.has_lease()), || {
             "the interface is left without a lease".into()
         })?;
-        ear.expect("the goodbye", place, PATIENCE, |h| h.kind == "state" && h.text("/reason") == "stopped")?;
+        subscriber.expect("the goodbye", place, PATIENCE, |h| {
+            h.kind == "state" && h.text("/reason") == "stopped"
+        })?;
     }
     Ok(())
 }
 
-/// An incident that was open before is the same one after; what broke while nobody watched is found too.
+/// An open incident continues after the restart, and a break during the downtime of the agent is found.
 fn outlives() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
-    let opened = ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    let opened = subscriber.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     agent = plan.start(&world)?;
-    plan.line_becomes("down")?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
-    // Healed while nobody looked.
+    plan.expect_line("down")?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
+    // The line recovers while the agent is down.
     world.restore_upstream()?;
     agent = plan.start(&world)?;
-    let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    let closed = subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
     must(closed.text("/incident/id") == opened.text("/incident/id"), || {
         "another incident was closed".into()
     })?;
-    let count = ear.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
+    let count = subscriber.critical(0).iter().filter(|h| h.is_event("incident_opened")).count();
     must(count == 1, || format!("{count} incidents were opened by one fault"))?;
-    // Broken while nobody looked: a new life finds it.
-    must(agent.end(PATIENCE), || "it does not end".into())?;
-    let place = ear.place();
+    // The line breaks while the agent is down; the next run finds it.
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
+    let place = subscriber.place();
     world.silence_upstream()?;
     let _agent = plan.start(&world)?;
-    ear.expect("the outage that began unseen", place, PATIENCE, |h| {
+    subscriber.expect("the outage that began unseen", place, PATIENCE, |h| {
         h.is_event("incident_opened") || h.is_event("incident_updated")
     })?;
     Ok(())
 }
 
-/// Lets the kernel seem to have booted anew: another boot id, and nothing left of what lay in memory.
+/// Simulates a reboot: another boot id, and no files in memory.
 fn boots(plan: &Plan, boot: &str) -> Outcome {
     let id = std::path::Path::new(field::KEPT).join(format!("boot-id-{boot}"));
     fs::write(&id, format!("{boot}\n"))?;
-    // The enclosure has a mount namespace of its own.
+    // This affects only the enclosure's own mount namespace.
     let mount = std::process::Command::new("mount")
         .arg("--bind")
         .arg(&id)
@@ -185,11 +189,11 @@ fn boots(plan: &Plan, boot: &str) -> Outcome {
 fn told_apart() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let alive = plan.socket().with_extension("alive");
     let how = |wanted: &str| -> Outcome {
-        plan.line_becomes("up")?;
+        plan.expect_line("up")?;
         let status = plan.status()?;
         let said = status.pointer("/status/beginning/how").and_then(|v| v.as_str()).unwrap_or_default();
         must(said == wanted, || format!("it says {said:?}, it was {wanted:?}: {status}"))?;
@@ -206,21 +210,21 @@ fn told_apart() -> Outcome {
     must(alive.exists(), || "the heartbeat does not outlive its process".into())?;
     agent = plan.start(&world)?;
     how("crashed")?;
-    plan.says("the process died unasked")?;
+    plan.expect_log("the process died unasked")?;
     let most = plan.status()?.pointer("/status/beginning/away_most_ms").and_then(|v| v.as_u64());
     must(most.is_some_and(|ms| ms < 60_000), || format!("away for {most:?} ms at most, by the heartbeat"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     must(!alive.exists(), || "an orderly end leaves its heartbeat".into())?;
     agent = plan.start(&world)?;
     how("restarted")?;
     agent.kill();
     boots(&plan, "second")?;
-    let place = ear.place();
+    let place = subscriber.place();
     agent = plan.start(&world)?;
     how("power_cut")?;
-    plan.says("the gateway lost its power without warning")?;
-    must(ear.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    plan.expect_log("the gateway lost its power without warning")?;
+    must(subscriber.critical(place).is_empty(), || "a power cut is no incident of the line".into())?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     boots(&plan, "third")?;
     agent = plan.start(&world)?;
     how("rebooted")?;
@@ -238,11 +242,11 @@ fn told_apart() -> Outcome {
     Ok(())
 }
 
-/// The agent's own wiring: the hook is told of an incident, hangs, and neither messages nor the verdict wait for it.
+/// A hook hangs; neither messages nor decisions wait for it.
 fn hooked() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let room = std::path::Path::new(field::KEPT).join("hook");
     fs::create_dir_all(&room)?;
     let program = room.join("hook");
@@ -253,18 +257,18 @@ fn hooked() -> Outcome {
     let hooks = format!("[hooks]\nprogram = {program:?}\non = [\"incident\"]\nlimit = \"2 s\"\n\n[store]\n");
     let plan = Plan::new(&world, DEVICE).edit("[store]\n", &hooks);
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
-    ear.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    subscriber.expect("incident_opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(
         clock::wait_until(PATIENCE, || field::read(&told).starts_with("opened incident upstream wan0\n")),
-        || format!("the hook was told {:?}", field::read(&told)),
+        || format!("the hook received {:?}", field::read(&told)),
     )?;
-    // While it hangs, the line comes back and that is told.
+    // While it hangs, the line comes back and this is reported.
     let at = clock::uptime();
     world.restore_upstream()?;
-    let closed = ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    tell("restored → closed, with a hook that hangs", clock::since(at));
+    let closed = subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    print_duration("restored → closed, with a hook that hangs", clock::since(at));
     let recorder = &closed.json["recorder"];
     // It was down for less than a second: how a second is shown is how it ended.
     must(recorder["line"].as_str().is_some_and(|line| line.contains('u')), || {
@@ -273,6 +277,6 @@ fn hooked() -> Outcome {
     must(clock::wait_until(PATIENCE, || field::read(&told).contains("closed incident")), || {
         "the killed hook is not run again".into()
     })?;
-    plan.says("did not end within 2 s and was killed")?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    plan.expect_log("did not end within 2 s and was killed")?;
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }

@@ -1,6 +1,6 @@
 //! Throughput against shaped lines, a busy customer, bad servers and a busy processor: real TCP in namespaces.
 //!
-//! The machine that runs this is seldom ours alone: where a figure is asserted, the best of three runs counts.
+//! Other work on the machine disturbs measurements, so the best of three runs counts where a figure is asserted.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
@@ -25,29 +25,28 @@ pub fn tests() -> Vec<Test> {
     const NGINX: &[&str] = &["nginx"];
     vec![
         measured("line_rates_of_shaped_lines", &["tc"], shaped_lines).prefers(NGINX),
-        measured("the_customers_traffic_counts_for_the_line", &["tc"], busy_lines).prefers(NGINX),
-        measured("kept_is_cheap", &["tc"], kept_is_cheap).prefers(NGINX),
-        measured("a_busy_line_is_kept_when_it_is_and_short_when_it_is", &["tc"], busy_verdicts)
-            .prefers(NGINX),
-        measured("a_test_gives_way_in_its_own_direction", &["tc"], gives_way).prefers(NGINX),
-        measured("without_inet_diag_the_counters_do", &["tc"], without_diag).prefers(NGINX),
-        measured("a_body_is_fetched_by_the_clock_and_asked_for_again", &["tc"], asked_again),
+        measured("customer_traffic_counts_towards_the_line_rate", &["tc"], busy_lines).prefers(NGINX),
+        measured("kept_verdict_costs_little_data", &["tc"], kept_verdict_costs_little_data).prefers(NGINX),
+        measured("verdicts_are_right_on_a_busy_line", &["tc"], busy_verdicts).prefers(NGINX),
+        measured("test_gives_way_to_traffic_in_its_direction", &["tc"], gives_way).prefers(NGINX),
+        measured("without_inet_diag_the_device_counters_are_used", &["tc"], without_diag).prefers(NGINX),
+        measured("download_repeats_the_request_until_time_is_up", &["tc"], asked_again),
         measured("limits_of_bytes_and_seconds_hold", &["tc"], limits_hold).prefers(NGINX),
-        said("bad_servers_are_told_apart", &[], bad_servers),
-        said("what_is_not_there_is_told_apart", &[], nothing_there),
+        reported("bad_servers_are_distinguished", &[], bad_servers),
+        reported("missing_servers_are_distinguished", &[], nothing_there),
         measured("certificates", &["nginx", "openssl"], certificates),
         measured("ipv6", &["nginx"], ipv6),
-        measured("a_busy_processor_is_no_slow_line", &["tc", "taskset"], busy_processor),
-        measured("speedtest_says_it_by_words_json_and_exit_code", &["tc"], command_line),
+        measured("busy_processor_is_not_reported_as_a_slow_line", &["tc", "taskset"], busy_processor),
+        measured("speedtest_reports_in_text_json_and_exit_code", &["tc"], command_line),
     ]
 }
 
-/// A trial of what is said, not of how exactly it is measured: others may run beside it.
-fn said(name: &str, needs: &[&'static str], test: fn() -> Outcome) -> Test {
+/// A test of reports and not of accuracy, which may run beside others.
+fn reported(name: &str, needs: &[&'static str], test: fn() -> Outcome) -> Test {
     Test::lab(name, needs, move || patiently(test))
 }
 
-/// A trial that measures rates: it has the processor for itself.
+/// A test that measures rates, which runs alone.
 fn measured(name: &str, needs: &[&'static str], test: fn() -> Outcome) -> Test {
     Test::lab(name, needs, move || patiently(test)).alone()
 }
@@ -63,7 +62,7 @@ fn patiently(test: fn() -> Outcome) -> Outcome {
     test()
 }
 
-/// Runs until one is right; the words of the last that was not.
+/// Runs the test until one run passes; otherwise returns the error of the last run.
 fn one_of_three(what: &str, mut run: impl FnMut() -> Result<(), String>) -> Result<(), String> {
     let mut last = String::new();
     for _ in 0..TRIES {
@@ -122,7 +121,7 @@ fn shaped_lines() -> Outcome {
                     run.ended.cost,
                 );
                 if f.limit == Limit::GatewayCpu && down >= 500 {
-                    // Said honestly: this machine was too busy to fill such a line, and the result would be inconclusive.
+                    // This machine was too busy to fill such a line, and the test reports it: the result would be inconclusive.
                     return Ok(());
                 }
                 within("the line rate", f.line.0 as f64, wanted, 0.04)?;
@@ -140,7 +139,7 @@ fn busy_lines() -> Outcome {
     let mut line = Line::new();
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;
-    // Upward the customer's packets may still be lost behind our counters: there it is a little less sharp.
+    // In upload the customer's packets may still be lost after our counters, so the bound is wider.
     let down = [5, 20, 40].map(|n| (Direction::Download, n, 50));
     let up = [2, 5].map(|n| (Direction::Upload, n, 10));
     let all = down.into_iter().chain(up).flat_map(|line| [(line, Kind::Udp), (line, Kind::Tcp)]);
@@ -178,8 +177,8 @@ fn busy_lines() -> Outcome {
     Ok(())
 }
 
-/// With the customer's traffic on it the line reaches the bar when it is as promised, stays below it when it is not, and it
-/// is the line that is said to be full.
+/// With customer traffic on it, a line as promised reaches the required rate, a slower one does not, and in both cases the
+/// line is reported as the limit.
 fn busy_verdicts() -> Outcome {
     let mut line = Line::new();
     line.serve();
@@ -216,7 +215,7 @@ fn gives_way() -> Outcome {
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;
     for (direction, most, customer) in [(Direction::Download, mbit(5), 12), (Direction::Upload, mbit(1), 3)] {
-        // Alone, and beside less than it gives way to, it takes its whole time.
+        // Without traffic, or with less than it gives way to, the test takes its full time.
         for little in proof(&[Some(Rate(most.0 / 3))][..], &[None, Some(Rate(most.0 / 3))]).iter().copied() {
             let traffic = little.map(|rate| Customer::start(&line.world, Kind::Udp, direction, rate));
             let mut test = Order::of(direction);
@@ -227,7 +226,7 @@ fn gives_way() -> Outcome {
         }
         let one = if direction == Direction::Download { &[Kind::Tcp] } else { &[Kind::Udp] };
         for kind in proof(&one[..], &[Kind::Udp, Kind::Tcp]).iter().copied() {
-            // The TCP of a customer who comes last gets little of a full line at first: it takes longer to be seen.
+            // TCP traffic that starts on a full line gets a small share at first, so it is noticed later.
             let mut test = Order::of(direction);
             test.gives_way = Some(most);
             test.seconds = Span::seconds(20);
@@ -262,7 +261,7 @@ fn without_diag() -> Outcome {
             let wanted = rate as f64 * 1e6 * IP_LAYER;
             within("the line rate", number("line"), wanted, if n == 0 { 0.05 } else { 0.1 })?;
             within("our own part", number("own"), wanted, 0.15)?;
-            // What it would have to know to say more, it does not; a standing queue shows without it.
+            // Without the socket's data the limit is unknown; a standing queue is visible without it.
             if !matches!(found["limit"].as_str(), Some("line" | "unknown" | "gateway_cpu")) {
                 return Err(format!("limit {}", found["limit"]));
             }
@@ -275,7 +274,7 @@ fn without_diag() -> Outcome {
     Ok(())
 }
 
-/// More than one object's worth passes: each connection asks again, and goes on.
+/// More than one object is transferred: each connection repeats its request.
 fn asked_again() -> Outcome {
     let mut line = Line::new();
     line.misbehave(Manner::Good);
@@ -283,7 +282,7 @@ fn asked_again() -> Outcome {
     let run = line.test(Order::of(Direction::Download));
     let f = run.figures()?;
     println!("{} over {} connections of objects of 100 MB, line {}", run.ended.cost, f.connections, f.line);
-    // So much does not fit into one object per connection.
+    // This is more than one object per connection.
     let objects = u64::from(f.connections) * 100_000_000;
     if run.ended.cost.0 < objects {
         return Err(format!("only {} passed", run.ended.cost).into());
@@ -291,7 +290,7 @@ fn asked_again() -> Outcome {
     Ok(())
 }
 
-fn kept_is_cheap() -> Outcome {
+fn kept_verdict_costs_little_data() -> Outcome {
     let mut line = Line::new();
     line.serve();
     line.world.shape(mbit(50), mbit(10))?;
@@ -309,7 +308,7 @@ fn kept_is_cheap() -> Outcome {
         }
         Ok(())
     })?;
-    // Not enough: all the time is taken.
+    // Not conclusive early: the test takes its full time.
     let mut test = Order::of(Direction::Download);
     test.enough = Some(mbit(60));
     let run = line.test(test);
@@ -345,7 +344,7 @@ fn limits_hold() -> Outcome {
         match run.ended.outcome {
             SpeedOutcome::Failed { reason: SpeedFailure::Aborted, .. }
                 if run.ended.took < Span::seconds(3) => {}
-            other => return Err(format!("told to end, {other:?} after {}", run.ended.took).into()),
+            other => return Err(format!("aborted: {other:?} after {}", run.ended.took).into()),
         }
     }
     Ok(())
@@ -383,13 +382,13 @@ fn bad_servers() -> Outcome {
             };
             println!(
                 "{} {direction:?}: {said}; cost {}, took {}",
-                manner.name(),
+                manner.as_str(),
                 run.ended.cost,
                 run.ended.took
             );
             if run.ended.cost > Bytes(20_000_000) || run.ended.took > Span::millis(6_500) {
                 return Err(
-                    format!("{}: cost {}, took {}", manner.name(), run.ended.cost, run.ended.took).into()
+                    format!("{}: cost {}, took {}", manner.as_str(), run.ended.cost, run.ended.took).into()
                 );
             }
             let right = match (&run.ended.outcome, wanted) {
@@ -404,7 +403,7 @@ fn bad_servers() -> Outcome {
                 _ => false,
             };
             if !right {
-                return Err(format!("{} {direction:?}: {said}", manner.name()).into());
+                return Err(format!("{} {direction:?}: {said}", manner.as_str()).into());
             }
         }
     }
@@ -425,16 +424,16 @@ fn nothing_there() -> Outcome {
             SpeedOutcome::Measured(_) => None,
         }
     };
-    // Nobody listens; nobody is there; nobody knows the name.
+    // No server on the port, no host at the address, no such name.
     for url in
         [format!("http://{ANCHOR}/"), "http://203.0.113.99/".into(), "http://no.such.name.invalid/".into()]
     {
         if reason(&url, &line) != Some(SpeedFailure::ServerUnreachable) {
-            return Err(format!("{url}: not told").into());
+            return Err(format!("{url}: not reported").into());
         }
     }
     line.misbehave(Manner::Good);
-    // By another device than the WAN's it would be reached.
+    // It is reachable over a device other than the WAN device.
     ip(Host::Gateway, &["route", "replace", &format!("{ANCHOR}/32"), "via", "198.18.9.1"])?;
     ip(Host::Gateway, &["link", "set", WAN, "down"])?;
     let over = reason(&format!("http://{ANCHOR}/"), &line);
@@ -472,7 +471,7 @@ fn certificates() -> Outcome {
     let _server = line.nginx(&lines, 443);
     let there = || {
         let connect = || std::net::TcpStream::connect((ANCHOR, 443)).is_ok();
-        line.world.within(Host::Anchor, connect).unwrap_or(false)
+        line.world.run_in(Host::Anchor, connect).unwrap_or(false)
     };
     assert!(clock::wait_until(Duration::from_secs(20), there));
     line.world.shape(mbit(50), mbit(10))?;
@@ -490,7 +489,7 @@ fn certificates() -> Outcome {
             println!("{direction:?} by https: line {}, limit {:?}", f.line, f.limit);
             within("the line rate", f.line.0 as f64, rate as f64 * 1e6 * IP_LAYER, 0.05)
         })?;
-        // The system does not know this authority; another one's certificate is not it either.
+        // The system does not trust this authority, and the certificate of another authority does not match.
         match with(None).ended.outcome {
             SpeedOutcome::Failed { reason: SpeedFailure::ServerCertificate, detail, .. } => {
                 println!("{detail}")
@@ -520,7 +519,7 @@ fn ipv6() -> Outcome {
         }
         if matches!(host, Host::Isp | Host::Core) {
             line.world
-                .within(host, || std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1"))?
+                .run_in(host, || std::fs::write("/proc/sys/net/ipv6/conf/all/forwarding", "1"))?
                 .map_err(|e| e.to_string())?;
         }
     }
@@ -617,7 +616,7 @@ fn command_line() -> Outcome {
     let (code, out, _) = run(&["--server", &server, "--json", "--upload-only"])?;
     let said: Value = serde_json::from_str(&out).map_err(|e| e.to_string())?;
     if code != Some(69) || said["tests"][0]["outcome"]["reason"] != "server_unreachable" {
-        return Err(format!("nobody there: exit {code:?}, {out}").into());
+        return Err(format!("no server: exit {code:?}, {out}").into());
     }
     for wrong in [&["--server", "speed"][..], &["--server", &server, "--fast"], &[]] {
         let (code, out, err) = run(wrong)?;

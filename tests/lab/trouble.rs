@@ -1,10 +1,10 @@
-//! What can be wrong with the place: each trouble is said (what, where, what to try), the watching goes on, and what can
-//! recover does when the trouble ends.
+//! Trouble with the environment. Each is reported (what, where, what to try), the agent keeps watching, and what can recover
+//! does so when the trouble ends.
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
 use crate::common::field::{
-    Ear, Mosquitto, Outcome, PATIENCE, Plan, Test, build, exec, must, read, state_becomes, sysctl,
+    Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, exec, must, read, state_becomes, sysctl,
 };
 use crate::common::{agent_binary, field};
 use libtest_mimic::Failed;
@@ -20,40 +20,40 @@ pub fn tests() -> Vec<Test> {
     const NFT: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "nft"];
     const PASSWORD: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "mosquitto_passwd"];
     vec![
-        Test::lab("without_the_right_to_send_echoes", &["setpriv"], no_rights),
+        Test::lab("without_permission_to_send_echoes", &["setpriv"], no_rights),
         Test::lab("with_a_wan_device_that_does_not_exist", &[], unknown_device),
-        Test::lab("with_nobody_listening_where_the_broker_should_be", MQTT, no_broker),
+        Test::lab("with_nothing_listening_at_the_broker_address", MQTT, no_broker),
         Test::lab("with_a_broker_behind_a_firewall", NFT, unreachable_broker),
-        Test::lab("with_a_broker_that_does_not_know_us", PASSWORD, unknown_to_the_broker),
+        Test::lab("with_a_broker_that_rejects_the_login", PASSWORD, unknown_to_the_broker),
         Test::lab("with_a_broker_that_forbids_callbacks", MQTT, forbidden),
         Test::lab("with_a_store_that_is_read_only", MQTT, read_only_store),
         Test::lab("with_a_store_that_is_full", MQTT, full_store),
-        Test::lab("with_a_snapshot_and_an_outbox_that_are_rubbish", MQTT, rubbish),
-        Test::lab("with_a_socket_that_cannot_be_made", MQTT, no_socket),
-        Test::lab("with_another_linekeeper_at_work", &[], another),
-        Test::lab("with_a_full_disk_for_the_record", &[], full_record),
-        Test::lab("the_customer_asks_by_command_line", MQTT, asks),
+        Test::lab("with_a_corrupt_snapshot_and_outbox", MQTT, rubbish),
+        Test::lab("with_a_status_socket_that_cannot_be_created", MQTT, no_socket),
+        Test::lab("with_another_linekeeper_running", &[], another),
+        Test::lab("with_a_full_disk_for_the_trace", &[], full_record),
+        Test::lab("callback_requested_on_the_command_line", MQTT, asks),
     ]
 }
 
 const DEVICE: &str = "gw-0001";
 
-/// All these words stand in the log.
+/// Waits until the log contains all these texts.
 fn says(plan: &Plan, words: &[&str]) -> Outcome {
     for word in words {
-        plan.says(word)?;
+        plan.expect_log(word)?;
     }
     Ok(())
 }
 
-/// The status names this trouble.
+/// Waits until the status reports this trouble.
 fn is_troubled(plan: &Plan, part: &str, word: &str) -> Outcome {
     let mut last = String::new();
     let told = clock::wait_until(PATIENCE, || {
         last = plan.status().map(|s| s["status"]["troubles"].to_string()).unwrap_or_default();
         last.contains(&format!("\"{part}\"")) && last.contains(word)
     });
-    must(told, || format!("the status does not tell of {part}: {word:?}, but {last}"))
+    must(told, || format!("the status does not report {word:?} for {part}, but {last}"))
 }
 
 fn is_well(plan: &Plan) -> Outcome {
@@ -65,13 +65,13 @@ fn is_well(plan: &Plan) -> Outcome {
     must(told, || format!("the trouble does not end: {last}"))
 }
 
-/// A break of the line is seen: the watching goes on.
+/// Checks that the agent still watches: it reports a break of the line.
 fn watches(world: &World, plan: &Plan) -> Outcome {
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")
+    plan.expect_line("up")
 }
 
 fn no_rights() -> Outcome {
@@ -81,16 +81,18 @@ fn no_rights() -> Outcome {
     let _agent = plan.start(&world)?;
     says(&plan, &["may not send echoes", "CAP_NET_RAW", "net.ipv4.ping_group_range"])?;
     is_troubled(&plan, "echo", "may not send echoes")?;
-    // Blind is not down: nothing is known, nothing is done.
+    // Without probes the state is unknown, not down, and nothing is done.
     std::thread::sleep(Duration::from_secs(5));
     let status = plan.status()?;
     must(status["status"]["line"] == "unknown", || {
         format!("blind, and the line is {}", status["status"]["line"])
     })?;
-    must(plan.deeds().is_empty(), || format!("blind, and it did {:?}", plan.deeds()))?;
-    // What needs no right is seen all the same.
+    must(plan.effective_actions().is_empty(), || {
+        format!("blind, and it did {:?}", plan.effective_actions())
+    })?;
+    // What needs no permission still works.
     world.cut_carrier()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_carrier()?;
     let said = plan.log().matches("may not send echoes").count();
     must(said == 1, || format!("said {said} times"))?;
@@ -107,7 +109,7 @@ fn unknown_device() -> Outcome {
     is_troubled(&plan, "link", "wan9")?;
     let status = plan.status()?;
     must(status["device_id"] == DEVICE, || status.to_string())?;
-    // It comes later, as a modem's does.
+    // The device appears later, like that of a USB modem.
     ip(Host::Gateway, &["link", "set", "wan0", "down"])?;
     ip(Host::Gateway, &["link", "set", "wan0", "name", "wan9"])?;
     ip(Host::Gateway, &["link", "set", "wan9", "up"])?;
@@ -132,21 +134,21 @@ fn no_broker() -> Outcome {
     std::thread::sleep(Duration::from_secs(3));
     said = plan.log().matches("nobody listens there").count() - said;
     must(said == 0, || format!("it repeats itself: {said} more lines in 3 s"))?;
-    // The ear hears from the broker's first moment on, or would miss what waits.
+    // The subscriber must be connected from the broker's start on, or it would miss the stored messages.
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     says(&plan, &["connected to the broker"])?;
     state_becomes(&world, DEVICE, "up", |v| v["online"] == true && v["line"] == "up")?;
     let sent = clock::wait_until(PATIENCE, || plan.status().is_ok_and(|s| s["waiting"] == 0));
     must(sent, || "messages still wait".into())?;
-    drop(ear);
+    drop(subscriber);
     Ok(())
 }
 
 fn unreachable_broker() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let nft = |rule: &str| exec(&world, Host::Platform, &["nft", rule]).map(|_| ());
     nft("add table ip wall")?;
     nft("add chain ip wall input { type filter hook input priority 0; }")?;
@@ -158,10 +160,10 @@ fn unreachable_broker() -> Outcome {
         &plan,
         &["cannot connect to the broker mqtt://198.18.250.10:1883", "no answer within 10 s", "firewall"],
     )?;
-    must(ear.critical(0).is_empty(), || "the wall has holes".into())?;
+    must(subscriber.critical(0).is_empty(), || "the wall has holes".into())?;
     nft("delete table ip wall")?;
     for name in ["incident_opened", "incident_closed"] {
-        let came = ear.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
+        let came = subscriber.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
         must(came.json["late"] == true, || format!("{name} came late and is not marked: {}", came.json))?;
     }
     Ok(())
@@ -176,11 +178,11 @@ fn unknown_to_the_broker() -> Outcome {
             Command::new("mosquitto_passwd").args(flags).arg(&passwords).args([user, password]).output()?;
         must(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())
     };
-    set("ear", "e", &["-c", "-b"])?;
+    set("subscriber", "e", &["-c", "-b"])?;
     set(DEVICE, "right", &["-b"])?;
     let lines = format!("allow_anonymous false\npassword_file {}\n", passwords.display());
     let _broker = Mosquitto::with(&world, &lines)?;
-    let ear = Ear::with(&world, &["-u", "ear", "-P", "e"])?;
+    let subscriber = Subscriber::with(&world, &["-u", "subscriber", "-P", "e"])?;
     let mut plan = Plan::new(&world, DEVICE);
     {
         let _agent = plan.start(&world)?;
@@ -195,11 +197,11 @@ fn unknown_to_the_broker() -> Outcome {
     fs::write(&password, "wrong\n")?;
     let refused = plan.log().matches("it refused us").count();
     must(clock::wait_until(PATIENCE, || plan.log().matches("it refused us").count() > refused), || {
-        "a wrong password is not told".into()
+        "a wrong password is not reported".into()
     })?;
-    // Read anew with each attempt.
+    // The password is read again for each attempt.
     fs::write(&password, "right\n")?;
-    let opened = ear.expect("what waited", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let opened = subscriber.expect("what waited", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     must(opened.device == DEVICE, || opened.device.clone())
 }
 
@@ -213,25 +215,27 @@ fn forbidden() -> Outcome {
     );
     fs::write(&acl, &closed)?;
     let mut broker = Mosquitto::with(&world, &format!("allow_anonymous true\nacl_file {}\n", acl.display()))?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE).edit("after = \"8 s\"", "after = \"0 s\"");
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     world.silence_upstream()?;
     says(&plan, &["the broker refused message", "NotAuthorized", "trying it again in 10 s", "others go on"])?;
     world.restore_upstream()?;
-    // Events pass by it.
-    ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    must(!ear.heard(0).iter().any(|h| h.kind == "callback"), || "the broker forbids nothing".into())?;
+    // Events are still delivered.
+    subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(!subscriber.received(0).iter().any(|h| h.kind == "callback"), || {
+        "the broker forbids nothing".into()
+    })?;
     fs::write(&acl, closed + &format!("topic write linekeeper/v1/{DEVICE}/callback\n"))?;
     broker.down()?;
     broker.up(&world)?;
-    let requested = ear.expect("the callback", 0, PATIENCE * 2, |h| h.is_callback("requested"))?;
-    let withdrawn = ear.expect("its withdrawal", 0, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
+    let requested = subscriber.expect("the callback", 0, PATIENCE * 2, |h| h.is_callback("requested"))?;
+    let withdrawn = subscriber.expect("its withdrawal", 0, PATIENCE * 2, |h| h.is_callback("withdrawn"))?;
     must(requested.text("/callback_id") == withdrawn.text("/callback_id"), || "two callbacks".into())
 }
 
-/// A file system of its own at `path`.
+/// Mounts a separate file system at `path`.
 fn mount(path: &Path, options: &str) -> Outcome {
     fs::create_dir_all(path)?;
     linekeeper_lab::run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "field"]).arg(path))?;
@@ -246,7 +250,7 @@ fn remount(path: &Path, options: &str) -> Outcome {
 fn read_only_store() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     mount(&plan.store(), "size=1m,ro")?;
     let store = plan.store().display().to_string();
@@ -256,11 +260,11 @@ fn read_only_store() -> Outcome {
     is_troubled(&plan, "store", "read-only")?;
     watches(&world, &plan)?;
     for name in ["incident_opened", "incident_closed"] {
-        ear.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
+        subscriber.expect(name, 0, PATIENCE, |h| h.is_event(name))?;
     }
     is_troubled(&plan, "outbox", "memory only")?;
     remount(&plan.store(), "rw")?;
-    // What happens next is written down again.
+    // The following events are stored again.
     watches(&world, &plan)?;
     is_well(&plan)?;
     says(&plan, &["store works again", "outbox works again"])?;
@@ -270,14 +274,14 @@ fn read_only_store() -> Outcome {
 fn full_store() -> Outcome {
     let world = build()?;
     let mut broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     mount(&plan.store(), "size=64k")?;
     let mut agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     broker.down()?;
     let ballast = plan.store().join("ballast");
-    // Until nothing more goes in.
+    // Fill it up.
     let mut full = false;
     let mut text = Vec::new();
     while !full {
@@ -285,35 +289,35 @@ fn full_store() -> Outcome {
         full = fs::write(&ballast, &text).is_err();
     }
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     says(&plan, &["No space left on device", "the file system is full", "remove what is not needed there"])?;
     is_troubled(&plan, "store", "full")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
-    // Room again: what waited in memory is on flash with the next message, and a death then loses nothing.
+    plan.expect_line("up")?;
+    // Free space again: with the next message the ones held in memory are stored, and a kill then loses nothing.
     fs::remove_file(&ballast)?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     world.restore_upstream()?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     is_well(&plan)?;
     agent.kill();
     broker.up(&world)?;
     let _agent = plan.start(&world)?;
-    ear.expect("the first incident's opening", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
-    let came = || ear.critical(0).iter().filter(|h| h.is_event("incident_closed")).count();
+    subscriber.expect("the first incident's opening", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let came = || subscriber.critical(0).iter().filter(|h| h.is_event("incident_closed")).count();
     must(clock::wait_until(PATIENCE, || came() >= 2), || "a closing was lost".into())
 }
 
 fn rubbish() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let mut agent = plan.start(&world)?;
     watches(&world, &plan)?;
-    ear.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
+    subscriber.expect("incident_closed", 0, PATIENCE, |h| h.is_event("incident_closed"))?;
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
     let mut snapshot = fs::read(plan.store().join("state.json"))?;
     let middle = snapshot.len() / 2;
     snapshot[middle] ^= 1;
@@ -321,7 +325,7 @@ fn rubbish() -> Outcome {
     let mut outbox = fs::read(plan.store().join("outbox.log"))?;
     outbox.extend(b"\x00\xff rubbish");
     fs::write(plan.store().join("outbox.log"), outbox)?;
-    let place = ear.place();
+    let place = subscriber.place();
     let _agent = plan.start(&world)?;
     says(
         &plan,
@@ -333,8 +337,8 @@ fn rubbish() -> Outcome {
     )?;
     says(&plan, &["the memory could not be read and begins anew"])?;
     watches(&world, &plan)?;
-    let opened = ear.expect("a new incident", place, PATIENCE, |h| h.is_event("incident_opened"))?;
-    let before: Vec<_> = ear.critical(0).into_iter().take_while(|h| h.at < opened.at).collect();
+    let opened = subscriber.expect("a new incident", place, PATIENCE, |h| h.is_event("incident_opened"))?;
+    let before: Vec<_> = subscriber.critical(0).into_iter().take_while(|h| h.at < opened.at).collect();
     must(before.iter().all(|h| h.id() != opened.id()), || format!("the id {} was used before", opened.id()))?;
     must(before.iter().all(|h| h.text("/incident/id") != opened.text("/incident/id")), || {
         format!("the incident's id {} was used before", opened.text("/incident/id"))
@@ -344,7 +348,7 @@ fn rubbish() -> Outcome {
 fn no_socket() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let closed = PathBuf::from(field::KEPT).join("closed");
     mount(&closed, "size=64k,ro")?;
@@ -356,20 +360,20 @@ fn no_socket() -> Outcome {
         &plan,
         &["cannot listen at", &socket.display().to_string(), "set status.socket", "status` will not work"],
     )?;
-    ear.expect("up", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
+    subscriber.expect("up", 0, PATIENCE, |h| h.kind == "state" && h.text("/line") == "up")?;
     world.silence_upstream()?;
-    ear.expect("opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
+    subscriber.expect("opened", 0, PATIENCE, |h| h.is_event("incident_opened"))?;
     let out = Command::new(agent_binary()).args(["status", "--socket"]).arg(&socket).output()?;
     must(out.status.code() == Some(69), || format!("status ended with {}", out.status))?;
-    must(agent.end(PATIENCE), || "it does not end".into())
+    must(agent.stop(PATIENCE), || "it does not end".into())
 }
 
-/// Two at one store would write over each other's messages.
+/// Two processes with one store would overwrite each other's messages.
 fn another() -> Outcome {
     let world = build()?;
     let plan = Plan::new(&world, DEVICE);
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let run = |words: &[&str]| -> Result<linekeeper_lab::world::Process, Failed> {
         let mut command = Command::new(agent_binary());
         command.arg("run").arg("--config").arg(plan.directory.join("linekeeper.toml")).args(words);
@@ -378,17 +382,19 @@ fn another() -> Outcome {
         Ok(world.spawn_in(Host::Gateway, &mut command)?)
     };
     let mut second = run(&[])?;
-    must(clock::wait_until(PATIENCE, || !second.alive()), || "a second one works beside the first".into())?;
+    must(clock::wait_until(PATIENCE, || !second.is_alive()), || {
+        "a second process runs beside the first".into()
+    })?;
     let status = second.child().wait()?;
     let said = read(&plan.directory.join("second.log"));
     must(status.code() == Some(69), || format!("{status}: {said}"))?;
     must(said.contains("another linekeeper listens at") && said.contains("stop it first"), || said.clone())?;
-    // A dry run writes nothing: it may look on, and leaves the first one's socket alone.
+    // A dry run writes nothing, so it may run beside the first, and leaves its socket alone.
     let mut dry = run(&["--dry-run"])?;
     let up =
         clock::wait_until(PATIENCE, || read(&plan.directory.join("second.log")).contains("the line is up"));
     must(up, || "a dry run does not watch".into())?;
-    must(dry.end(PATIENCE), || "the dry run does not end".into())?;
+    must(dry.stop(PATIENCE), || "the dry run does not end".into())?;
     let status = plan.status()?;
     must(status["status"]["line"] == "up", || status.to_string())
 }
@@ -406,8 +412,8 @@ fn full_record() -> Outcome {
     )?;
     is_troubled(&plan, "recorder", "recording ends")?;
     watches(&world, &plan)?;
-    must(agent.end(PATIENCE), || "it does not end".into())?;
-    // What is there replays up to where the disk ended.
+    must(agent.stop(PATIENCE), || "it does not end".into())?;
+    // The trace replays up to the point where the disk was full.
     let out = Command::new(agent_binary()).arg("replay").arg(record.join("trace.jsonl")).output()?;
     let said = String::from_utf8_lossy(&out.stderr);
     must(matches!(out.status.code(), Some(0 | 65)), || format!("{}: {said}", out.status))?;
@@ -417,10 +423,10 @@ fn full_record() -> Outcome {
 fn asks() -> Outcome {
     let world = build()?;
     let _broker = Mosquitto::start(&world)?;
-    let ear = Ear::start(&world)?;
+    let subscriber = Subscriber::start(&world)?;
     let plan = Plan::new(&world, DEVICE);
     let _agent = plan.start(&world)?;
-    plan.line_becomes("up")?;
+    plan.expect_line("up")?;
     let verb =
         |words: &[&str]| Command::new(agent_binary()).args(words).arg("--socket").arg(plan.socket()).output();
     let out = verb(&["status"])?;
@@ -432,7 +438,7 @@ fn asks() -> Outcome {
     let out = verb(&["callback", "--reason", "很慢, \"very\" slow\nsince noon"])?;
     let text = String::from_utf8_lossy(&out.stdout).into_owned();
     must(out.status.code() == Some(0), || format!("callback ended with {}", out.status))?;
-    let came = ear.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
+    let came = subscriber.expect("the callback", 0, PATIENCE, |h| h.is_callback("requested"))?;
     must(text.contains(came.text("/callback_id")) && text.contains("under way"), || text.clone())?;
     must(came.text("/trigger/dimension") == "event" && came.text("/severity") == "routine", || {
         came.json.to_string()
@@ -440,12 +446,12 @@ fn asks() -> Outcome {
     must(came.text("/issues/0/description").contains("很慢, \"very\" slow"), || {
         came.json["issues"].to_string()
     })?;
-    // Asked twice, called once.
+    // Requested twice, called once.
     let out = verb(&["callback", "--json"])?;
     let again: serde_json::Value = serde_json::from_slice(&out.stdout)?;
     must(again["callback_id"] == came.json["callback_id"], || format!("another callback: {again}"))?;
     world.silence_upstream()?;
-    plan.line_becomes("down")?;
+    plan.expect_line("down")?;
     let out = verb(&["status"])?;
     must(out.status.code() == Some(1), || format!("status of a dead line ended with {}", out.status))?;
     must(String::from_utf8_lossy(&out.stdout).contains("line DOWN"), || "it does not say DOWN".into())

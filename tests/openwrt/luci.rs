@@ -218,7 +218,7 @@ fn status_of(golden: &str, when: fn(&Status) -> bool) -> Value {
     let mut replay = Replay::new();
     let mut began = None;
     for line in trace.lines() {
-        replay.line(line).unwrap();
+        replay.process_line(line).unwrap();
         let entry: Value = serde_json::from_str(line).unwrap();
         let Some(at) = entry["at"].as_u64() else { continue };
         let began = *began.get_or_insert(at);

@@ -12,7 +12,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     // Scripts and browsers take the processor, netifd's stand-in waits.
-    Program::beside(4)
+    Program::with_parallel_tests(4)
         .module("openwrt", openwrt::tests)
         .module("openwrt_remedy", openwrt_remedy::tests)
         .module("luci", luci::tests)

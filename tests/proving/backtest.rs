@@ -1,5 +1,5 @@
-//! Logs as worlds: what is wrong in them is told with its place, holes are holes, one logged test is one test; and what
-//! is found on the real logs of ../shared/traces, where they are there (see tests/backtest/README.md).
+//! `backtest`: errors in logs are reported with line and column, holes are not outages, each logged test counts once. If the
+//! real logs in ../shared/traces exist, it also checks what is found in them (see tests/backtest/README.md).
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
@@ -13,28 +13,22 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// All of them.
+/// All tests of this module.
 pub fn tests() -> Vec<Test> {
     let mut tests = here![
-        wrong_logs_are_refused_with_line_and_column,
-        the_command_line_tells_what_is_wrong,
-        holes_are_holes_and_single_losses_are_losses,
-        states_are_outages_and_unknown_ones_are_not,
-        one_logged_test_answers_once,
-        two_configurations_stand_side_by_side,
-        a_trace_of_our_own_is_a_log
+        invalid_logs_are_refused_with_line_and_column,
+        command_line_reports_errors_with_exit_codes,
+        holes_and_single_lost_pings_are_no_outages,
+        down_states_are_outages_and_unknown_states_are_not,
+        each_logged_test_is_used_once,
+        two_configurations_are_compared,
+        recorded_trace_is_a_valid_log
     ];
     tests.extend([
-        Test::here("the_cable_line_keeps_its_promise", the_cable_line_keeps_its_promise).needs(&[TRACES]),
-        Test::here("the_upgraded_line_had_one_slow_time", the_upgraded_line_had_one_slow_time)
-            .needs(&[TRACES]),
-        Test::here(
-            "the_laptops_pings_are_no_more_outages_than_there_were",
-            the_laptops_pings_are_no_more_outages_than_there_were,
-        )
-        .needs(&[TRACES]),
-        Test::here("the_moving_car_and_the_server_are_read", the_moving_car_and_the_server_are_read)
-            .needs(&[TRACES]),
+        Test::here("cable_line_keeps_its_promise", cable_line_keeps_its_promise).needs(&[TRACES]),
+        Test::here("upgraded_line_has_one_slow_period", upgraded_line_has_one_slow_period).needs(&[TRACES]),
+        Test::here("laptop_pings_give_no_false_outages", laptop_pings_give_no_false_outages).needs(&[TRACES]),
+        Test::here("car_and_server_logs_are_read", car_and_server_logs_are_read).needs(&[TRACES]),
     ]);
     tests
 }
@@ -57,21 +51,21 @@ fn judge(text: &str, promise: Option<(u64, Option<u64>)>) -> (Log, Judged) {
     (log, judged.remove(0))
 }
 
-/// Nothing is half-read: a wrong line anywhere refuses the whole log, with the place of each fault.
-fn wrong_logs_are_refused_with_line_and_column() -> Outcome {
+/// A single invalid line refuses the whole log; every error is reported with line and column.
+fn invalid_logs_are_refused_with_line_and_column() -> Outcome {
     let good = "time,target,rtt_ms\n2026-01-01T00:00:00Z,a,1.5\n2026-01-01T00:01:00Z,a,\n1767225720,a,2\n";
     assert_eq!(Log::read(good).unwrap().rows, 3);
     let cases: &[(&str, &str)] = &[
         ("", "line 1, column 1: the first line must be time,download_mbps"),
         ("time;up\n1;1\n", "line 1, column 1: the first line must be"),
         ("time,download_mbps,latency_ms\n", "line 1, column 1: the columns of speeds are time,download_mbps"),
-        ("time,up\n100,1\n", "line 1, column 1: holds fewer than two rows"),
-        ("time,up\n100,1\n90,1\n", "line 3, column 1: time runs back, by 10 s"),
+        ("time,up\n100,1\n", "line 1, column 1: has fewer than two rows"),
+        ("time,up\n100,1\n90,1\n", "line 3, column 1: time runs backwards by 10 s"),
         ("time,up\n100,1\n110,yes\n", "line 3, column 5: up must be 1 or 0, or empty, is \"yes\""),
         ("time,up\n100,1\n110\n", "line 3, column 1: has 1 fields, the first line has 2"),
         ("time,up\n100,1\n110,1,1\n", "line 3, column 1: has 3 fields"),
         ("time,up\nyesterday,1\n110,1\n", "line 2, column 1: time must be a time: \"yesterday\""),
-        ("time,up\n1767225720000,1\n110,1\n", "milliseconds are not read"),
+        ("time,up\n1767225720000,1\n110,1\n", "milliseconds are not accepted"),
         (
             "time,target,rtt_ms\n1,\u{5ba2}\u{6237},1\n2,a,-3\n",
             "line 3, column 5: rtt_ms must be a number of 0 to 60000",
@@ -101,39 +95,36 @@ fn wrong_logs_are_refused_with_line_and_column() -> Outcome {
             "line 3, column 3: value must be a number of 0 to 1000000, or empty, is \"half\"",
         ),
         ("time,value,label\n1,0.5,a\n2,0.5\n", "line 3, column 1: has 2 fields, the first line has 3"),
-        ("time,value\n1,0.5\n0,0.5\n", "line 3, column 1: time runs back, by 1 s"),
-        ("time,target,rtt_ms\n5,a,1\n4,a,1\n", "line 3, column 1: time runs back, by 1 s"),
-        ("time,download_mbps\n5,1\n4,1\n", "line 3, column 1: time runs back, by 1 s"),
+        ("time,value\n1,0.5\n0,0.5\n", "line 3, column 1: time runs backwards by 1 s"),
+        ("time,target,rtt_ms\n5,a,1\n4,a,1\n", "line 3, column 1: time runs backwards by 1 s"),
+        ("time,download_mbps\n5,1\n4,1\n", "line 3, column 1: time runs backwards by 1 s"),
         ("time,up\n2026-02-30T00:00:00Z,1\n110,1\n", "line 2, column 1: time must be a time"),
         ("{\"schema\":\"x\"}\n", "line 1, column 1: not the header of a trace: missing field"),
         ("{\"at\":5}\n", "line 1, column 1: not an entry of a trace: missing field"),
         (
             "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n{\"at\":4,\"observation\":{\"saw\":\"ticked\"}}\n",
-            "line 2, column 1: time runs back",
+            "line 2, column 1: time runs backwards",
         ),
         (
             "{\"schema\":\"linekeeper.trace.v9\",\"version\":\"1\",\"config\":{},\"snapshot\":null}\n",
             "line 1, column 12: the schema is \"linekeeper.trace.v9\", this program reads linekeeper.trace.v1",
         ),
-        (
-            "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n",
-            "line 1, column 1: holds fewer than two echoes",
-        ),
+        ("{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n", "line 1, column 1: has fewer than two echoes"),
         (
             "{\"at\":5,\"observation\":{\"saw\":\"ticked\"}}\n{\"at\":6,\"obser",
             "line 2, column 14: not an entry of a trace: EOF",
         ),
     ];
     for (text, words) in cases {
-        let Err(faults) = Log::read(text) else { panic!("{text:?} is taken") };
-        let told = faults[0].to_string();
-        assert!(told.contains(words), "{text:?}: {told:?} does not say {words:?}");
+        let Err(faults) = Log::read(text) else { panic!("{text:?} is accepted") };
+        let output = faults[0].to_string();
+        assert!(output.contains(words), "{text:?}: {output:?} does not contain {words:?}");
     }
     let targets: String =
         (0..257).fold("time,target,rtt_ms\n".into(), |text: String, n| text + &format!("{n},h{n},1\n"));
-    let told = Log::read(&targets).unwrap_err()[0].to_string();
-    assert_eq!(told, "line 258, column 5: target is one of more than 256 targets");
-    // A fault in its last line refuses the whole of each kind, and each fault of a line is told with its own column.
+    let output = Log::read(&targets).unwrap_err()[0].to_string();
+    assert_eq!(output, "line 258, column 5: target is one of more than 256 targets");
+    // An error in the last line refuses the whole log, for each kind; each error in a line has its own column.
     for (head, row, bad, columns) in [
         ("time,download_mbps,upload_mbps,latency_ms", "5,1,20", "x,y,z", [5, 7, 9]),
         ("time,target,rtt_ms", "a,1", "a,z", [7, 0, 0]),
@@ -147,40 +138,40 @@ fn wrong_logs_are_refused_with_line_and_column() -> Outcome {
         let wanted: Vec<(usize, usize)> = columns.iter().filter(|c| **c > 0).map(|c| (52, *c)).collect();
         assert_eq!(places, wanted, "{head}: {wrong:?}");
     }
-    // All at once, and no more than anybody reads.
+    // Errors are listed together, but at most twenty.
     let many: String = (0..1_000).fold("time,up\n".into(), |text: String, n| text + &format!("{n},x\n"));
     assert_eq!(Log::read(&many).unwrap_err().len(), 20);
     Ok(())
 }
 
-fn the_command_line_tells_what_is_wrong() -> Outcome {
+fn command_line_reports_errors_with_exit_codes() -> Outcome {
     let folder = tempfile::tempdir()?;
     let run = |words: &[&str]| {
         let out = Command::new(agent_binary()).arg("backtest").args(words).output().unwrap();
         (out.status.code(), String::from_utf8(out.stderr).unwrap(), String::from_utf8(out.stdout).unwrap())
     };
     let bad = file(folder.path(), "bad.csv", "time,up\n100,1\n110,maybe\n");
-    let (code, told, out) = run(&[bad.to_str().unwrap()]);
-    assert_eq!((code, out.as_str()), (Some(65), ""), "{told}");
-    assert!(told.contains("refused:\n  - line 3, column 5: up must be 1 or 0"), "{told}");
-    let (code, told, _) = run(&["/nowhere.csv"]);
-    assert!(code == Some(66) && told.contains("cannot read the log /nowhere.csv"), "{code:?} {told}");
-    let (code, told, _) = run(&[]);
-    assert!(code == Some(64) && told.contains("no log is named"), "{code:?} {told}");
+    let (code, output, out) = run(&[bad.to_str().unwrap()]);
+    assert_eq!((code, out.as_str()), (Some(65), ""), "{output}");
+    assert!(output.contains("refused:\n  - line 3, column 5: up must be 1 or 0"), "{output}");
+    let (code, output, _) = run(&["/nowhere.csv"]);
+    assert!(code == Some(66) && output.contains("cannot read the log /nowhere.csv"), "{code:?} {output}");
+    let (code, output, _) = run(&[]);
+    assert!(code == Some(64) && output.contains("no log is named"), "{code:?} {output}");
     let binary = folder.path().join("binary.csv");
     std::fs::write(&binary, b"time,up\n1,1\n2,\xff\n")?;
-    let (code, told, _) = run(&[binary.to_str().unwrap()]);
-    assert!(code == Some(65) && told.contains("line 3, column 3: not UTF-8"), "{code:?} {told}");
+    let (code, output, _) = run(&[binary.to_str().unwrap()]);
+    assert!(code == Some(65) && output.contains("line 3, column 3: not UTF-8"), "{code:?} {output}");
     let speeds = file(folder.path(), "speeds.csv", "time,download_mbps\n0,5\n3600,5\n");
-    let (code, told, _) = run(&[speeds.to_str().unwrap()]);
-    assert!(code == Some(78) && told.contains("--promise DOWN"), "{code:?} {told}");
-    let (code, told, _) = run(&[speeds.to_str().unwrap(), "--promise", "fast"]);
-    assert!(code == Some(64) && told.contains("--promise is DOWN or DOWN/UP"), "{code:?} {told}");
+    let (code, output, _) = run(&[speeds.to_str().unwrap()]);
+    assert!(code == Some(78) && output.contains("--promise DOWN"), "{code:?} {output}");
+    let (code, output, _) = run(&[speeds.to_str().unwrap(), "--promise", "fast"]);
+    assert!(code == Some(64) && output.contains("--promise is DOWN or DOWN/UP"), "{code:?} {output}");
     Ok(())
 }
 
-/// A ping a minute: three lost in a row are an outage, two are not, and what nobody looked at is neither.
-fn holes_are_holes_and_single_losses_are_losses() -> Outcome {
+/// One ping per minute: three lost in a row are an outage, two are not, and neither is a hole in the log.
+fn holes_and_single_lost_pings_are_no_outages() -> Outcome {
     let mut text = String::from("time,target,rtt_ms\n");
     for minute in 0..600u64 {
         let lost = matches!(minute, 100 | 150 | 151 | 200..=206);
@@ -201,7 +192,7 @@ fn holes_are_holes_and_single_losses_are_losses() -> Outcome {
     Ok(())
 }
 
-fn states_are_outages_and_unknown_ones_are_not() -> Outcome {
+fn down_states_are_outages_and_unknown_states_are_not() -> Outcome {
     let (_, judged) = judge("time,up\n0,1\n1000,0\n1030,1\n2000,\n5000,1\n9000,0\n9001,1\n9600,1\n", None);
     let found: Vec<(u64, u64)> =
         judged.incidents.iter().map(|f| (f.begins_ms.0 / 1_000, f.ends_ms.unwrap().0 / 1_000)).collect();
@@ -209,8 +200,8 @@ fn states_are_outages_and_unknown_ones_are_not() -> Outcome {
     Ok(())
 }
 
-/// A single low test is never a finding, however often the judge asks meanwhile: it answers once.
-fn one_logged_test_answers_once() -> Outcome {
+/// A single low test is never a finding, however often the judge orders tests meanwhile: each logged test is used once.
+fn each_logged_test_is_used_once() -> Outcome {
     let log = |low: std::ops::Range<u64>| {
         (0..24 * 14).fold(String::from("time,download_mbps\n"), |text, hour| {
             text + &format!("{},{}\n", hour * 3_600, if low.contains(&hour) { 9 } else { 48 })
@@ -227,8 +218,8 @@ fn one_logged_test_answers_once() -> Outcome {
     Ok(())
 }
 
-/// Two configurations on one log, the pictures and the JSON.
-fn two_configurations_stand_side_by_side() -> Outcome {
+/// Two configurations on one log, with the plot and the JSON output.
+fn two_configurations_are_compared() -> Outcome {
     let folder = tempfile::tempdir()?;
     let mut text = String::from("time,up\n0,1\n");
     for n in 1..40u64 {
@@ -246,8 +237,8 @@ fn two_configurations_stand_side_by_side() -> Outcome {
     let (log, judged) = backtest(&options, parse_tree).unwrap();
     assert_eq!((judged[0].incidents.len(), judged[1].incidents.len()), (39, 0));
     assert_eq!((judged[0].hiccups, judged[1].hiccups), (0, 39));
-    let told = show(&options.log, &log, &judged);
-    assert!(told.contains("usual.toml") && told.contains("outages and flapping"), "{told}");
+    let output = show(&options.log, &log, &judged);
+    assert!(output.contains("usual.toml") && output.contains("outages and flapping"), "{output}");
     assert_eq!(json(&options.log, &log, &judged)["judged"][0]["incidents"].as_array().unwrap().len(), 39);
     let svg = std::fs::read_to_string(folder.path().join("log.svg"))?;
     assert!(svg.starts_with("<svg ") && svg.trim_end().ends_with("</svg>"));
@@ -255,14 +246,14 @@ fn two_configurations_stand_side_by_side() -> Outcome {
     Ok(())
 }
 
-/// What our own agent records is judged like what others log.
-fn a_trace_of_our_own_is_a_log() -> Outcome {
+/// A trace of our own agent is judged like other logs.
+fn recorded_trace_is_a_valid_log() -> Outcome {
     use linekeeper_judge::config::{Places, read};
     use linekeeper_judge::observation::{Entry, Observation};
     use linekeeper_proving::simulate::{Moment, Spectator, Trouble, World, run};
     struct Writer(String);
     impl Spectator for Writer {
-        fn saw(&mut self, at: Moment, saw: &Observation) {
+        fn on_observation(&mut self, at: Moment, saw: &Observation) {
             let entry = Entry { at: at.agent, observation: saw.clone() };
             self.0 += &(serde_json::to_string(&entry).unwrap() + "\n");
         }
@@ -276,17 +267,18 @@ fn a_trace_of_our_own_is_a_log() -> Outcome {
     let header = serde_json::json!({
         "schema": "linekeeper.trace.v1", "version": "x", "config": tree, "snapshot": null
     });
-    let world = World::quiet().with(Span::minutes(10), Span::seconds(40), Trouble::Upstream).with(
-        Span::minutes(30),
-        Span::seconds(20),
-        Trouble::Carrier,
-    );
-    // The header's members are sorted in a `Value`: the recorder writes the schema first.
+    let world = World::quiet()
+        .with_trouble(Span::minutes(10), Span::seconds(40), Trouble::Upstream)
+        .with_trouble(Span::minutes(30), Span::seconds(20), Trouble::Carrier);
+    // A `Value` sorts its keys, but the recorder writes the schema first.
     let rest = header.to_string().replace("\"schema\":\"linekeeper.trace.v1\",", "");
     let mut writer = Writer(format!("{{\"schema\":\"linekeeper.trace.v1\",{}\n", &rest[1..]));
     run(&read(&tree, &Places::none()).unwrap(), &world, 1, Span::hours(1), &mut writer);
     let (log, judged) = judge(&writer.0, None);
-    assert_eq!((log.kind, judged.config.as_str(), &judged.changed), (Kind::Trace, "the trace's own", &None));
+    assert_eq!(
+        (log.kind, judged.config.as_str(), &judged.changed),
+        (Kind::Trace, "the trace's configuration", &None)
+    );
     let found: Vec<(u64, u64)> =
         judged.incidents.iter().map(|f| (f.begins_ms.0 / 1_000, f.ends_ms.unwrap().0 / 1_000)).collect();
     assert_eq!(found.len(), 2, "{found:?}");
@@ -319,7 +311,7 @@ fn real(folder: &Path, name: &str, promise: Option<(f64, Option<f64>)>) -> (Log,
     (log, judged.remove(0))
 }
 
-fn the_cable_line_keeps_its_promise() -> Outcome {
+fn cable_line_keeps_its_promise() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let (_, judged) = real(folder, "netrics_gig_hyde_park/ookla-speeds.csv", Some((940.0, Some(40.0))));
     assert!(judged.incidents.is_empty(), "{:?}", judged.incidents);
@@ -329,7 +321,7 @@ fn the_cable_line_keeps_its_promise() -> Outcome {
     Ok(())
 }
 
-fn the_upgraded_line_had_one_slow_time() -> Outcome {
+fn upgraded_line_has_one_slow_period() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let name = "speed_us_chicago_upgrade_30_to_85/speed-speeds.csv";
     let (log, judged) = real(folder, name, Some((30.0, Some(5.8))));
@@ -346,7 +338,7 @@ fn the_upgraded_line_had_one_slow_time() -> Outcome {
     Ok(())
 }
 
-fn the_laptops_pings_are_no_more_outages_than_there_were() -> Outcome {
+fn laptop_pings_give_no_false_outages() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let (log, judged) = real(folder, "ping_il_1m_first8weeks/pings.csv", None);
     assert!(judged.changed.is_some());
@@ -357,12 +349,12 @@ fn the_laptops_pings_are_no_more_outages_than_there_were() -> Outcome {
         let end = found.ends_ms.unwrap_or(log.lasts);
         let lost =
             log.points.iter().filter(|(at, rtt)| rtt.is_none() && found.begins_ms <= *at && *at <= end);
-        assert!(lost.count() >= 3, "{found:?} rests on fewer than three lost pings");
+        assert!(lost.count() >= 3, "{found:?} is based on fewer than three lost pings");
     }
     Ok(())
 }
 
-fn the_moving_car_and_the_server_are_read() -> Outcome {
+fn car_and_server_logs_are_read() -> Outcome {
     let folder = &traces().ok_or("no logs")?;
     let (log, judged) = real(folder, "starlink_road_1s/seconds.csv", Some((100.0, None)));
     assert!(

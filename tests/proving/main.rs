@@ -1,4 +1,4 @@
-//! Virtual time around the judge: simulated worlds, the demo's story, logs of other people.
+//! Tests of the judge in virtual time: simulated worlds, the demo's story, logs of real lines.
 
 mod backtest;
 #[path = "../common/mod.rs"]
@@ -10,8 +10,8 @@ use common::trial::Program;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    // They compute: as many as there are cores here.
-    Program::beside(2)
+    // These tests compute, so there are only as many in parallel as a small machine has cores.
+    Program::with_parallel_tests(2)
         .module("backtest", backtest::tests)
         .module("simulate", simulate::tests)
         .module("story", story::tests)

@@ -1,4 +1,4 @@
-//! Described worlds: what a seed makes of them, and that passing over quiet time changes nothing that happens.
+//! Described worlds: a seed turns them into faults as described, and skipping quiet time changes nothing.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::seeds;
@@ -14,15 +14,15 @@ use linekeeper_proving::simulate::plan::{Plan, YEAR};
 use linekeeper_proving::simulate::{Moment, Report, Simulation, Spectator};
 use serde_json::{Value, json};
 
-/// All of them.
+/// All tests of this module.
 pub fn tests() -> Vec<Test> {
     here![
-        passing_over_quiet_time_changes_nothing,
-        every_shipped_world_is_read,
-        faults_come_as_often_as_they_are_described,
-        a_wrong_world_is_told_with_every_fault,
-        a_bad_year_is_remembered_in_little,
-        nobody_is_called_falsely_and_nothing_long_is_missed
+        skipping_quiet_time_changes_nothing,
+        every_shipped_world_is_valid,
+        faults_occur_as_often_as_described,
+        invalid_world_is_refused_with_every_error,
+        memory_stays_small_after_a_bad_year,
+        no_false_callback_and_no_missed_long_outage
     ]
 }
 
@@ -30,10 +30,10 @@ fn plan(tree: &Value) -> Plan {
     Plan::read(tree, &Places::none()).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
-/// All kinds of trouble whose outcome hangs on no single echo (so the last of the breaks is a whole one).
+/// All kinds of faults whose outcome does not depend on a single echo.
 fn eventful() -> Plan {
     plan(&json!({
-        "world": { "about": "a line on which much happens" },
+        "world": { "about": "a line with many faults" },
         "line": { "download": "102 Mbit/s", "upload": "21 Mbit/s", "port": "1 Gbit/s", "backup": true },
         "platform": { "calls": "20 min" },
         "agent": {
@@ -67,7 +67,7 @@ fn eventful() -> Plan {
     }))
 }
 
-/// When our own speed tests ran.
+/// Records when speed tests ran.
 #[derive(Default)]
 struct Tests {
     begun: Option<u64>,
@@ -75,12 +75,12 @@ struct Tests {
 }
 
 impl Spectator for Tests {
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         if let Observation::SpeedEnded(_) = saw {
             self.ran.extend(self.begun.take().map(|from| (from, at.world.0)));
         }
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         if let Action::MeasureSpeed(_) = action {
             self.begun.get_or_insert(at.world.0);
         }
@@ -88,19 +88,19 @@ impl Spectator for Tests {
 }
 
 impl Tests {
-    /// One ran when the line broke that was declared down at this moment, or would have by another phase.
+    /// Whether a speed test ran when the line broke that was declared down at this moment, with a margin for its phase.
     fn ran_at(&self, at: u64) -> bool {
         let phase = 1_500;
         self.ran.iter().any(|(from, to)| from.saturating_sub(phase) <= at && at <= to + 5_000 + phase)
     }
 }
 
-/// What the platform was told, as far as it does not hang on a millisecond.
-fn told(report: &Report) -> Vec<(u64, String)> {
+/// The messages to the platform, without details that depend on milliseconds.
+fn summarize(report: &Report) -> Vec<(u64, String)> {
     let word = |m: &Message| match m {
         Message::Event(e) => match (&e.event, &e.remedy) {
             (EventName::RemedyBegun | EventName::RemedyEnded, Some(r)) => {
-                format!("{} {:?} {} {:?}", e.incident.id, e.event, r.name.name(), r.outcome)
+                format!("{} {:?} {} {:?}", e.incident.id, e.event, r.name.as_str(), r.outcome)
             }
             (name, _) => {
                 format!("{} {name:?} {:?} {:?}", e.incident.id, e.incident.finding, e.incident.fault_domain)
@@ -115,7 +115,7 @@ fn told(report: &Report) -> Vec<(u64, String)> {
     new.map(|d| (d.published.0, word(&d.message.message))).collect()
 }
 
-fn passing_over_quiet_time_changes_nothing() {
+fn skipping_quiet_time_changes_nothing() {
     let plan = eventful();
     let lasts = Span::days(30);
     let (mut messages, seeds) = (0, seeds(1..=proof(1, 3)));
@@ -124,20 +124,22 @@ fn passing_over_quiet_time_changes_nothing() {
         let world = plan.world(seed, lasts);
         let run = |rests: bool| {
             let simulation = Simulation::new(&plan.config, &world, seed);
-            let mut simulation = if rests { simulation.resting() } else { simulation };
+            let mut simulation = if rests { simulation.skipping_quiet_time() } else { simulation };
             let mut tests = Tests::default();
             simulation.run(lasts, &mut tests);
             (simulation.into_report(), tests)
         };
         let ((full, tests_full), (quick, tests_quick)) = (run(false), run(true));
-        assert!(quick.skipped.0 * 10 > lasts.0 * 8, "seed {seed}: only {} were passed over", quick.skipped);
+        assert!(quick.skipped.0 * 10 > lasts.0 * 8, "seed {seed}: only {} were skipped", quick.skipped);
         assert_eq!(full.skipped, Span::ZERO);
-        let (told_full, told_quick) = (told(&full), told(&quick));
+        let (told_full, told_quick) = (summarize(&full), summarize(&quick));
         for (at, (one, other)) in told_full.iter().zip(&told_quick).enumerate() {
-            // A line that breaks while a speed test of ours begins or ends: by the phase of that test's beginning the
-            // gateway's echoes stand in its queue, or do not, the fault is placed by them, and what follows hangs on that.
+            // If the line breaks while a speed test starts or ends, the phase of the test decides whether the gateway's echoes
+            // are delayed in its queue. They locate the fault, so everything after that may differ.
             if one.1 != other.1 && (tests_full.ran_at(one.0) || tests_quick.ran_at(other.0)) {
-                println!("seed {seed} says no more after message {at}: {one:?} {other:?}, beside a test");
+                println!(
+                    "seed {seed} cannot be compared after message {at}: {one:?} {other:?}, during a test"
+                );
                 continue 'seeds;
             }
             assert_eq!(one.1, other.1, "seed {seed}, message {at}: full at {one:?}, quick at {other:?}");
@@ -161,11 +163,11 @@ fn passing_over_quiet_time_changes_nothing() {
             full.saves,
             quick.saves
         );
-        // What is told each hour is of the whole hour.
+        // Hourly messages cover the whole hour.
         assert!(full.summaries.abs_diff(quick.summaries) <= 1, "{} {}", full.summaries, quick.summaries);
         assert!(
             full.summed.abs_diff(quick.summed) * 200 < full.summed,
-            "seed {seed}: {} {} answers told",
+            "seed {seed}: {} {} replies reported",
             full.summed,
             quick.summed
         );
@@ -178,7 +180,7 @@ fn passing_over_quiet_time_changes_nothing() {
 }
 
 /// Every shipped world is read, differs from seed to seed, and equal seeds give equal worlds.
-fn every_shipped_world_is_read() {
+fn every_shipped_world_is_valid() {
     use linekeeper_proving::simulate::runs::SHIPPED;
     let folder = crate::common::repository_path("config/worlds");
     let files = std::fs::read_dir(folder).unwrap().count();
@@ -194,7 +196,7 @@ fn every_shipped_world_is_read() {
 }
 
 /// As often as they were asked for, whatever the hours and the growth.
-fn faults_come_as_often_as_they_are_described() {
+fn faults_occur_as_often_as_described() {
     for over in [json!({}), json!({ "hours": [18, 23] }), json!({ "grows": 20 }), json!({ "hours": [22, 4] })]
     {
         let mut fault = json!({ "what": "upstream", "per_year": 200, "lasts": ["5 s", "1 h"] });
@@ -222,8 +224,8 @@ fn faults_come_as_often_as_they_are_described() {
     }
 }
 
-/// All faults of a description at once, with their places.
-fn a_wrong_world_is_told_with_every_fault() {
+/// All errors of a description are reported together, with their keys.
+fn invalid_world_is_refused_with_every_error() {
     let tree = json!({
         "world": { "about": "" },
         "line": { "downlod": "5 Mbit/s", "round_trip": "9 s" },
@@ -236,7 +238,7 @@ fn a_wrong_world_is_told_with_every_fault() {
             7,
         ],
     });
-    let told = Plan::read(&tree, &Places::none()).unwrap_err().to_string();
+    let errors = Plan::read(&tree, &Places::none()).unwrap_err().to_string();
     for words in [
         "world.about must be a sentence",
         "line.downlod is not a key here; did you mean line.download?",
@@ -245,47 +247,47 @@ fn a_wrong_world_is_told_with_every_fault() {
         "fault[1].share is missing",
         "fault[1].per_year must be a whole number of 1 to 105120",
         "fault[1].lasts must have the shorter length first",
-        "fault[2].per_year is needed, or every; not both",
+        "fault[2].per_year or every is required, not both",
         "fault[2].healed_by[0] must be renew",
-        "fault[3].lasts is needed here",
+        "fault[3].lasts is required",
         "fault[4] must be a table, written [[fault]], is 7",
     ] {
-        assert!(told.contains(words), "{words:?} is not in:\n{told}");
+        assert!(errors.contains(words), "{words:?} is not in:\n{errors}");
     }
     let agent = json!({ "agent": { "outage": { "patience": "1 ms" } } });
-    let told = Plan::read(&agent, &Places::none()).unwrap_err().to_string();
-    assert!(told.contains("agent.outage.patience must be 500 ms"), "{told}");
+    let errors = Plan::read(&agent, &Places::none()).unwrap_err().to_string();
+    assert!(errors.contains("agent.outage.patience must be 500 ms"), "{errors}");
 }
 
-/// A year in which everything befalls the line: what the judge remembers stays small. (That it may be cut anywhere is
-/// held in `judge_scenarios`.)
-fn a_bad_year_is_remembered_in_little() {
+/// The judge's memory stays small in a year with all kinds of faults. (`judge_scenarios` tests that the process may be
+/// killed at any time.)
+fn memory_stays_small_after_a_bad_year() {
     let plan = eventful();
     let world = plan.world(6, YEAR);
-    let mut simulation = Simulation::new(&plan.config, &world, 6).forgetting().resting();
+    let mut simulation = Simulation::new(&plan.config, &world, 6).without_deliveries().skipping_quiet_time();
     let mut sizes = Vec::new();
     for day in (5..=proof(120, 365)).step_by(5) {
         simulation.run(Span::days(day), &mut ());
         let snapshot = simulation.judge().map(|judge| judge.snapshot().unwrap().to_string().len());
         sizes.extend(snapshot);
     }
-    // Eight callbacks and eight incidents with their evidence, the record of what latency and loss were, a day's usage.
+    // Eight callbacks and eight incidents with their evidence, the statistics of latency and loss, a day's usage.
     let most = sizes.iter().copied().max().unwrap();
     assert!(most <= 98_304, "{most} bytes");
-    // Bad months with a full set of callbacks stand out; what they brought goes again.
+    // Months with a full set of callbacks need more; that memory is freed again.
     let last = sizes.iter().rev().take(4).copied().max().unwrap();
     assert!(last <= 65_536, "{last} bytes at the end: {sizes:?}");
     assert_eq!(simulation.report().stalls, 0);
 }
 
-/// What is published of the shipped worlds, on a part of each: nobody is called falsely, nothing long is missed, and a
-/// sound or merely lossy line is never declared down.
-fn nobody_is_called_falsely_and_nothing_long_is_missed() {
-    use linekeeper_proving::simulate::runs::{SHIPPED, one};
+/// Checks the published figures of the shipped worlds on a part of each: no false callback, no missed long outage, and a
+/// healthy or merely lossy line is never declared down.
+fn no_false_callback_and_no_missed_long_outage() {
+    use linekeeper_proving::simulate::runs::{SHIPPED, run_seed};
     for (name, text) in SHIPPED {
         let (tree, places) = linekeeper::config_text::toml::parse(text).unwrap();
         let plan = Plan::read(&tree, &places).unwrap();
-        let tally = one(&plan, 3, Span::days(proof(15, 60)), false);
+        let tally = run_seed(&plan, 3, Span::days(proof(15, 60)), false);
         assert_eq!(tally.calls.wrong, 0, "{name}: callbacks that were not so");
         assert_eq!(tally.false_outages, 0, "{name}: declared down while whole");
         assert_eq!(tally.long.0, tally.long.1, "{name}: outages longer than 10 s, and found");

@@ -1,46 +1,46 @@
-//! The demo's story: what must be in it.
+//! The demo's story in virtual time: its acts and their messages.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::trial::{Test, here};
-use linekeeper_proving::simulate::story::{ACTS, Item, Voice, tell};
+use linekeeper_proving::simulate::story::{ACTS, Item, Voice, play};
 
-/// All of them.
+/// All tests of this module.
 pub fn tests() -> Vec<Test> {
-    here![the_story_tells_its_seven_acts_in_order, a_line_of_the_story_survives_json]
+    here![story_plays_its_seven_acts_in_order, story_item_survives_json]
 }
 
-fn told() -> Vec<Item> {
+fn items() -> Vec<Item> {
     let mut items = Vec::new();
-    tell(1, &mut |item: &Item| items.push(item.clone())).unwrap();
+    play(1, &mut |item: &Item| items.push(item.clone())).unwrap();
     items
 }
 
-fn the_story_tells_its_seven_acts_in_order() {
-    let items = told();
+fn story_plays_its_seven_acts_in_order() {
+    let items = items();
     assert!(items.windows(2).all(|w| w[0].at_ms <= w[1].at_ms || w[1].text.starts_with("act ")));
     let acts: Vec<u8> = items.iter().filter(|i| i.text.starts_with("act ")).map(|i| i.act).collect();
     assert_eq!(acts, (1..=ACTS.len() as u8).collect::<Vec<_>>());
-    let heard = |act: u8, voice: Voice, words: &str| {
+    let contains = |act: u8, voice: Voice, words: &str| {
         let found = items.iter().any(|i| i.act == act && i.voice == voice && i.text.contains(words));
         assert!(found, "act {act}, {voice:?}: {words:?} is not in\n{}", shown(&items, act));
     };
-    heard(1, Voice::Gateway, "the line is up");
-    heard(2, Voice::Gateway, "renew: could not be carried out");
-    heard(2, Voice::Platform, "remedy ended: restart-interface");
-    heard(2, Voice::Platform, "incident closed");
-    heard(3, Voice::Platform, "incident opened");
-    heard(3, Voice::Platform, "incident closed");
-    heard(4, Voice::Gateway, "counted, not acted on");
-    heard(5, Voice::Gateway, "nothing on this side can mend it");
-    heard(5, Voice::Platform, "requested: The line is down: the fault lies in the operator's network");
-    heard(5, Voice::Platform, "received");
-    heard(5, Voice::Platform, "withdrawn");
-    heard(6, Voice::Gateway, "no remedy is left for now");
-    heard(6, Voice::Platform, "late");
-    heard(6, Voice::Platform, "withdrawn");
-    heard(7, Voice::Gateway, "short: 72 Mbit/s is to be shown");
-    heard(7, Voice::Platform, "requested: Download is slower than was agreed");
-    heard(7, Voice::Platform, "withdrawn");
+    contains(1, Voice::Gateway, "the line is up");
+    contains(2, Voice::Gateway, "renew: could not be carried out");
+    contains(2, Voice::Platform, "remedy ended: restart-interface");
+    contains(2, Voice::Platform, "incident closed");
+    contains(3, Voice::Platform, "incident opened");
+    contains(3, Voice::Platform, "incident closed");
+    contains(4, Voice::Gateway, "counted, not acted on");
+    contains(5, Voice::Gateway, "nothing on this side can mend it");
+    contains(5, Voice::Platform, "requested: The line is down: the fault lies in the operator's network");
+    contains(5, Voice::Platform, "received");
+    contains(5, Voice::Platform, "withdrawn");
+    contains(6, Voice::Gateway, "no remedy is left for now");
+    contains(6, Voice::Platform, "late");
+    contains(6, Voice::Platform, "withdrawn");
+    contains(7, Voice::Gateway, "short: 72 Mbit/s is to be shown");
+    contains(7, Voice::Platform, "requested: Download is slower than was agreed");
+    contains(7, Voice::Platform, "withdrawn");
     for act in [3, 4, 5, 7] {
         let remedy = items.iter().any(|i| i.act == act && i.text.contains("remedy begun"));
         assert!(!remedy, "act {act} needs no remedy:\n{}", shown(&items, act));
@@ -52,8 +52,8 @@ fn shown(items: &[Item], act: u8) -> String {
     lines.map(|i| format!("{:>8} {:?}: {}\n", i.at_ms.0, i.voice, i.text)).collect()
 }
 
-fn a_line_of_the_story_survives_json() {
-    for item in told() {
+fn story_item_survives_json() {
+    for item in items() {
         let text = serde_json::to_string(&item).unwrap();
         assert_eq!(serde_json::from_str::<Item>(&text).unwrap(), item);
     }

@@ -7,12 +7,12 @@
 //! Unlike serde_json's own deserializer for trees, this one accepts only objects for structures, ignores unknown entries
 //! (`deny_unknown_fields` has no effect), and reports where in the tree an error is.
 
-mod fault;
+mod error;
 mod tagged;
 mod tree;
 
 pub use crate::tagged;
-pub use fault::Fault;
+pub use error::Error;
 pub use tagged::Tagged;
 
 use serde::Serialize;
@@ -24,20 +24,20 @@ use tree::Tree;
 ///
 /// # Errors
 /// The text is not UTF-8, not JSON, or not of the expected type; with line and column.
-pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Fault> {
-    parse(text).and_then(|tree| from_tree(&tree).map_err(|fault: Fault| fault.with_position(text)))
+pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
+    parse(text).and_then(|tree| from_tree(&tree).map_err(|error: Error| error.with_position(text)))
 }
 
 /// Parses JSON text into a tree.
 ///
 /// # Errors
 /// The text is not UTF-8 or not JSON; with line and column.
-pub fn parse(text: &[u8]) -> Result<Value, Fault> {
+pub fn parse(text: &[u8]) -> Result<Value, Error> {
     serde_json::from_slice(text).map_err(|e| {
         let words = e.to_string();
         // serde_json appends the position to the message; here it is stored separately.
         let words = words.rsplit_once(" at line ").map_or(words.as_str(), |(words, _)| words).to_owned();
-        Fault::new(Some((e.line(), e.column())), words)
+        Error::new(Some((e.line(), e.column())), words)
     })
 }
 
@@ -45,7 +45,7 @@ pub fn parse(text: &[u8]) -> Result<Value, Fault> {
 ///
 /// # Errors
 /// The tree is not of the expected type; with the path in the tree.
-pub fn from_tree<T: DeserializeOwned>(tree: &Value) -> Result<T, Fault> {
+pub fn from_tree<T: DeserializeOwned>(tree: &Value) -> Result<T, Error> {
     T::deserialize(Tree(Some(tree)))
 }
 

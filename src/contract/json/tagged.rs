@@ -1,6 +1,6 @@
 //! Enums whose variant is named by an entry beside its content (internally tagged).
 
-use super::fault::Fault;
+use super::error::Error;
 use super::tree::{Variant, type_error};
 use serde::de::{self, Deserializer, Visitor};
 use serde_json::Value;
@@ -44,9 +44,9 @@ pub struct Tagged<'de> {
 }
 
 impl<'de> Deserializer<'de> for Tagged<'de> {
-    type Error = Fault;
+    type Error = Error;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Value::Object(map) = self.tree else { return Err(type_error(Some(self.tree), &visitor)) };
         match map.get(self.tag) {
             Some(Value::String(name)) => {

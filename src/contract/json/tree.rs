@@ -1,6 +1,6 @@
 //! The deserializer for trees.
 
-use super::fault::Fault;
+use super::error::Error;
 use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, EnumAccess, Expected, MapAccess, SeqAccess, Unexpected,
     VariantAccess, Visitor,
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 #[cold]
 #[inline(never)]
-pub(super) fn type_error(value: Option<&Value>, expected: &dyn Expected) -> Fault {
+pub(super) fn type_error(value: Option<&Value>, expected: &dyn Expected) -> Error {
     let found = match value {
         None => return de::Error::custom(format_args!("is missing, expected {expected}")),
         Some(Value::Null) => Unexpected::Unit,
@@ -31,7 +31,7 @@ pub(super) fn type_error(value: Option<&Value>, expected: &dyn Expected) -> Faul
 pub(super) struct Tree<'de>(pub(super) Option<&'de Value>);
 
 impl<'de> Tree<'de> {
-    fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if let Some(Value::Number(n)) = self.0 {
             if let Some(n) = n.as_u64() {
                 return visitor.visit_u64(n);
@@ -46,14 +46,14 @@ impl<'de> Tree<'de> {
         Err(type_error(self.0, &visitor))
     }
 
-    fn text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn text<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Some(Value::String(text)) => visitor.visit_borrowed_str(text),
             other => Err(type_error(other, &visitor)),
         }
     }
 
-    fn list<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn list<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let Some(Value::Array(list)) = self.0 else { return Err(type_error(self.0, &visitor)) };
         let mut items = Items { rest: list.iter(), at: 0 };
         let read = visitor.visit_seq(&mut items)?;
@@ -63,7 +63,7 @@ impl<'de> Tree<'de> {
         }
     }
 
-    fn map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Some(Value::Object(map)) => visitor.visit_map(Entries { rest: map.iter(), value: None }),
             other => Err(type_error(other, &visitor)),
@@ -76,12 +76,12 @@ impl<'de> Tree<'de> {
         self,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         let Some(Value::Object(map)) = self.0 else { return Err(type_error(self.0, &visitor)) };
         let mut fields = Fields { map, names: names.iter(), missing: None };
         let mut read = visitor.visit_seq(&mut fields);
-        if let Err(fault) = &mut read {
-            fields.explain(fault);
+        if let Err(error) = &mut read {
+            fields.explain(error);
         }
         read
     }
@@ -89,12 +89,12 @@ impl<'de> Tree<'de> {
 
 macro_rules! delegate {
     ($kind:ident: $($name:ident)*) => {
-        $(fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> { self.$kind(visitor) })*
+        $(fn $name<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> { self.$kind(visitor) })*
     };
 }
 
 impl<'de> Deserializer<'de> for Tree<'de> {
-    type Error = Fault;
+    type Error = Error;
 
     delegate!(number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64 deserialize_i128
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64 deserialize_u128 deserialize_f32 deserialize_f64);
@@ -102,7 +102,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
     delegate!(list: deserialize_seq deserialize_bytes deserialize_byte_buf);
     delegate!(map: deserialize_map);
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             None => Err(type_error(None, &visitor)),
             Some(Value::Null) => visitor.visit_unit(),
@@ -114,21 +114,21 @@ impl<'de> Deserializer<'de> for Tree<'de> {
         }
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Some(Value::Bool(b)) => visitor.visit_bool(*b),
             other => Err(type_error(other, &visitor)),
         }
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             None | Some(Value::Null) => visitor.visit_none(),
             Some(_) => visitor.visit_some(self),
         }
     }
 
-    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_unit<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
             Some(Value::Null) => visitor.visit_unit(),
             other => Err(type_error(other, &visitor)),
@@ -139,7 +139,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         self.deserialize_unit(visitor)
     }
 
@@ -147,11 +147,11 @@ impl<'de> Deserializer<'de> for Tree<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
         self.list(visitor)
     }
 
@@ -160,7 +160,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
         _: &'static str,
         _: usize,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         self.list(visitor)
     }
 
@@ -169,7 +169,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
         _: &'static str,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         self.structure(names, visitor)
     }
 
@@ -178,7 +178,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         match self.0 {
             Some(Value::String(name)) => visitor.visit_enum(Variant { name, content: None, tag: "" }),
             Some(Value::Object(map)) if map.len() == 1 => match map.iter().next() {
@@ -191,7 +191,7 @@ impl<'de> Deserializer<'de> for Tree<'de> {
         }
     }
 
-    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_unit()
     }
 }
@@ -205,33 +205,33 @@ pub(super) struct Variant<'de> {
 }
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
-    type Error = Fault;
+    type Error = Error;
     type Variant = Variant<'de>;
 
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Variant<'de>), Fault> {
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Variant<'de>), Error> {
         match seed.deserialize(Key(self.name)) {
             Ok(found) => Ok((found, self)),
-            Err(fault) if self.tag.is_empty() => Err(fault),
-            Err(fault) => Err(fault.inside(self.tag)),
+            Err(error) if self.tag.is_empty() => Err(error),
+            Err(error) => Err(error.inside(self.tag)),
         }
     }
 }
 
 impl<'de> VariantAccess<'de> for Variant<'de> {
-    type Error = Fault;
+    type Error = Error;
 
-    fn unit_variant(self) -> Result<(), Fault> {
+    fn unit_variant(self) -> Result<(), Error> {
         match self.content {
             Some(content) if self.tag.is_empty() => <()>::deserialize(Tree(Some(content))),
             _ => Ok(()),
         }
     }
 
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Fault> {
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Error> {
         seed.deserialize(Tree(self.content))
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Fault> {
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
         Tree(self.content).list(visitor)
     }
 
@@ -239,7 +239,7 @@ impl<'de> VariantAccess<'de> for Variant<'de> {
         self,
         names: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         Tree(self.content).structure(names, visitor)
     }
 }
@@ -251,14 +251,14 @@ struct Items<'de> {
 }
 
 impl<'de> SeqAccess<'de> for Items<'de> {
-    type Error = Fault;
+    type Error = Error;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
         let Some(value) = self.rest.next() else { return Ok(None) };
         self.at += 1;
         match seed.deserialize(Tree(Some(value))) {
             Ok(read) => Ok(Some(read)),
-            Err(fault) => Err(fault.inside(&(self.at - 1).to_string())),
+            Err(error) => Err(error.inside(&(self.at - 1).to_string())),
         }
     }
 
@@ -286,17 +286,17 @@ impl<'de> Fields<'de> {
     /// Replaces serde's error, which only counts the fields before the missing one.
     #[cold]
     #[inline(never)]
-    fn explain(&self, fault: &mut Fault) {
+    fn explain(&self, error: &mut Error) {
         if let Some(name) = self.missing {
-            *fault = de::Error::missing_field(name);
+            *error = de::Error::missing_field(name);
         }
     }
 }
 
 impl<'de> SeqAccess<'de> for Fields<'de> {
-    type Error = Fault;
+    type Error = Error;
 
-    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_element_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
         let Some((name, value)) = self.next() else { return Ok(None) };
         match seed.deserialize(Tree(value)) {
             Ok(read) => Ok(Some(read)),
@@ -305,7 +305,7 @@ impl<'de> SeqAccess<'de> for Fields<'de> {
                 self.missing = Some(name);
                 Ok(None)
             }
-            Err(fault) => Err(fault.inside(name)),
+            Err(error) => Err(error.inside(name)),
         }
     }
 }
@@ -317,9 +317,9 @@ struct Entries<'de> {
 }
 
 impl<'de> MapAccess<'de> for Entries<'de> {
-    type Error = Fault;
+    type Error = Error;
 
-    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Fault> {
+    fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Error> {
         self.value = self.rest.next();
         match self.value {
             Some((key, _)) => seed.deserialize(Key(key)).map(Some),
@@ -327,9 +327,9 @@ impl<'de> MapAccess<'de> for Entries<'de> {
         }
     }
 
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Fault> {
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Error> {
         match self.value.take() {
-            Some((key, value)) => seed.deserialize(Tree(Some(value))).map_err(|fault| fault.inside(key)),
+            Some((key, value)) => seed.deserialize(Tree(Some(value))).map_err(|error| error.inside(key)),
             None => Err(de::Error::custom("a value without a key")),
         }
     }
@@ -343,7 +343,7 @@ impl<'de> MapAccess<'de> for Entries<'de> {
 struct Key<'de>(&'de str);
 
 impl<'de> Key<'de> {
-    fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn number<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         if let Ok(n) = self.0.parse::<u64>() {
             return visitor.visit_u64(n);
         }
@@ -355,16 +355,16 @@ impl<'de> Key<'de> {
 }
 
 impl<'de> Deserializer<'de> for Key<'de> {
-    type Error = Fault;
+    type Error = Error;
 
     delegate!(number: deserialize_i8 deserialize_i16 deserialize_i32 deserialize_i64
         deserialize_u8 deserialize_u16 deserialize_u32 deserialize_u64);
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_borrowed_str(self.0)
     }
 
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         visitor.visit_some(self)
     }
 
@@ -372,7 +372,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         self,
         _: &'static str,
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -381,7 +381,7 @@ impl<'de> Deserializer<'de> for Key<'de> {
         _: &'static str,
         _: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Fault> {
+    ) -> Result<V::Value, Error> {
         visitor.visit_enum(Variant { name: self.0, content: None, tag: "" })
     }
 

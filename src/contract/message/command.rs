@@ -75,8 +75,8 @@ pub fn signed_text(
     let argument = match (arguments.rung, arguments.direction, arguments.delay_s) {
         (None, None, None) => String::new(),
         (rung, direction, delay) => [
-            rung.map(|r| r.name().to_string()),
-            direction.map(|d| d.name().to_string()),
+            rung.map(|r| r.as_str().to_string()),
+            direction.map(|d| d.as_str().to_string()),
             delay.map(|d| d.to_string()),
         ]
         .into_iter()
@@ -84,7 +84,7 @@ pub fn signed_text(
         .collect::<Vec<_>>()
         .join(","),
     };
-    format!("{COMMAND_SCHEMA}\n{device_id}\n{id}\n{}\n{expires}\n{argument}", command.name())
+    format!("{COMMAND_SCHEMA}\n{device_id}\n{id}\n{}\n{expires}\n{argument}", command.as_str())
 }
 
 /// The progress of a command, on topic `command/result`. A later state implies the earlier ones.
@@ -136,7 +136,7 @@ pub enum CommandState {
 
 impl CommandState {
     /// As messages write it.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             CommandState::Accepted => "accepted",
             CommandState::Started => "started",

@@ -1,7 +1,7 @@
 //! The messages between gateway and platform, one module for each topic.
 //!
-//! Callbacks, events and command results are critical: they are numbered, stored until they are acknowledged, and told
-//! apart by their id. The other messages are routine or retained. The gateway's MQTT client owns topics and transport.
+//! Callbacks, events and command results are critical: they are numbered, stored until they are acknowledged, and
+//! identified by their id. The other messages are routine or retained. The gateway's MQTT client owns topics and transport.
 //!
 //! Compatibility: readers ignore fields they do not know. Compatible changes are a new field, an optional field that is
 //! omitted, and a new value of an enumeration. A change that an old reader would misread gets a new schema name.

@@ -196,9 +196,9 @@ fn variables(message: &Message, device: &str, device_id: &str) -> Vec<(&'static 
             (
                 action,
                 Some(event.incident.id.as_str()),
-                Some(event.incident.finding.name()),
-                Some(event.incident.fault_domain.name()),
-                remedy.map(|r| r.name.name()),
+                Some(event.incident.finding.as_str()),
+                Some(event.incident.fault_domain.as_str()),
+                remedy.map(|r| r.name.as_str()),
                 remedy.and_then(|r| r.outcome).map(outcome_name),
                 None,
             )
@@ -216,8 +216,8 @@ fn variables(message: &Message, device: &str, device_id: &str) -> Vec<(&'static 
             (
                 action,
                 callback.incident_id.as_deref(),
-                callback.evidence.finding.map(|f| f.name()),
-                Some(callback.evidence.fault_domain.name()),
+                callback.evidence.finding.map(|f| f.as_str()),
+                Some(callback.evidence.fault_domain.as_str()),
                 None,
                 None,
                 Some(callback.callback_id.as_str()),

@@ -29,7 +29,7 @@ pub(super) fn replay(words: &[String]) -> ExitCode {
         }
         let whole = line.pop_if(|b| *b == b'\n').is_some();
         let text = String::from_utf8_lossy(&line);
-        let done = match replay.line(&text) {
+        let done = match replay.process_line(&text) {
             Ok(done) => done,
             // The process died while it wrote this line: what it saw last was not judged.
             Err(fault) if !whole => {

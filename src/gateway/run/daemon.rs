@@ -249,7 +249,7 @@ impl Daemon {
         {
             repair.abort();
             let said = self.driver().make_safe(rung).await;
-            warn!("{} was cut short by our end: {said}", rung.name());
+            warn!("{} was cut short by our end: {said}", rung.as_str());
         }
         if let Some(mqtt) = self.mqtt.take() {
             mqtt.end(why).await;
@@ -388,8 +388,8 @@ async fn next_request(receiver: &mut Option<mpsc::Receiver<socket::Asked>>) -> O
 /// obeys, `speedtest` where it tests by itself, `desired` where it takes configurations.
 fn capabilities(config: &Config) -> Vec<String> {
     let acts = !matches!(config.remedies.driver, config::Driver::None);
-    let rungs = config.remedies.ladder.iter().filter(|_| acts).map(|r| format!("remedy.{}", r.name()));
-    let commands = config.commands.allow.iter().map(|c| format!("command.{}", c.name()));
+    let rungs = config.remedies.ladder.iter().filter(|_| acts).map(|r| format!("remedy.{}", r.as_str()));
+    let commands = config.commands.allow.iter().map(|c| format!("command.{}", c.as_str()));
     let mut all: Vec<String> = rungs.chain(commands).collect();
     all.extend((!config.speed.servers.is_empty()).then(|| "speedtest".into()));
     all.extend(config.desired.accept.then(|| "desired".into()));

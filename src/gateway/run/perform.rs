@@ -41,7 +41,7 @@ impl Daemon {
                     let driver = self.driver();
                     tokio::spawn(async move {
                         let said = driver.make_safe(rung).await;
-                        info!("after an interrupted {}: {said}", rung.name());
+                        info!("after an interrupted {}: {said}", rung.as_str());
                     });
                 }
                 Action::Check(order) => self.start_check(order),

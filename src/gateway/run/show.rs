@@ -112,7 +112,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
         availability(&mut t, a);
     }
     if let Some(i) = &s.incident {
-        let finding = i.finding.name().replace('_', " ");
+        let finding = i.finding.as_str().replace('_', " ");
         let state = match i.state {
             IncidentState::Open => "open",
             IncidentState::Closed => "over",
@@ -122,7 +122,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
             t,
             "\n{} {state}: {finding}, fault domain {}, {breaks}, {} without a line\n",
             i.id,
-            i.fault_domain.name(),
+            i.fault_domain.as_str(),
             Span(i.down_ms)
         );
         for r in &s.remedies {
@@ -140,7 +140,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
                 }
             };
             let detail = if r.detail.is_empty() { String::new() } else { format!(" ({})", r.detail) };
-            let _ = writeln!(t, "  {:<18} {what}{detail}", r.name.name());
+            let _ = writeln!(t, "  {:<18} {what}{detail}", r.name.as_str());
         }
     }
     if !s.recent.is_empty() {
@@ -151,7 +151,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
                 t,
                 "  {} {opened}, {}, {} without a line",
                 i.id,
-                i.fault_domain.name(),
+                i.fault_domain.as_str(),
                 Span(i.down_ms)
             );
         }
@@ -183,7 +183,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
     if !s.budgets.is_empty() {
         t += "\nremedies in the last 24 h: ";
         let each: Vec<String> =
-            s.budgets.iter().map(|(r, n, most)| format!("{} {n} of {most}", r.name())).collect();
+            s.budgets.iter().map(|(r, n, most)| format!("{} {n} of {most}", r.as_str())).collect();
         t += &each.join(", ");
         t.push('\n');
     }
@@ -207,8 +207,8 @@ pub fn status(answer: &Value) -> Result<String, String> {
             let _ = writeln!(
                 t,
                 "  {:<18} fault domain {}: healed {} of {}{took}{left_out}",
-                r.rung.name(),
-                r.domain.name(),
+                r.rung.as_str(),
+                r.domain.as_str(),
                 r.healed,
                 r.tried
             );
@@ -246,7 +246,7 @@ fn promise(t: &mut String, p: &linekeeper_judge::promise::Status) {
             }
             None => String::new(),
         };
-        let _ = writeln!(t, "  {:<9} {verdict}{last}", d.direction.name());
+        let _ = writeln!(t, "  {:<9} {verdict}{last}", d.direction.as_str());
         let _ = writeln!(
             t,
             "            short: {} of {} from 18 to 24 h, {} of {} in the other hours; {} is to be shown",
@@ -254,7 +254,7 @@ fn promise(t: &mut String, p: &linekeeper_judge::promise::Status) {
         );
     }
     let next = match (p.running, p.next_test_ms) {
-        (Some(direction), _) => format!("{} is being tested", direction.name()),
+        (Some(direction), _) => format!("{} is being tested", direction.as_str()),
         (None, Some(0)) => "a test waits for a quiet line".into(),
         (None, Some(ms)) => format!("next test in {}", Span(ms)),
         (None, None) => "no tests".into(),
@@ -273,7 +273,7 @@ fn promise(t: &mut String, p: &linekeeper_judge::promise::Status) {
         let _ = writeln!(t, "  the port negotiated only {port}");
     }
     if let Some(i) = &p.incident {
-        let _ = writeln!(t, "  {} open: short rate, fault domain {}", i.id, i.fault_domain.name());
+        let _ = writeln!(t, "  {} open: short rate, fault domain {}", i.id, i.fault_domain.as_str());
     }
 }
 
@@ -303,13 +303,13 @@ fn quality(t: &mut String, q: &linekeeper_judge::quality::Status) {
             m.windows
         );
         if let Some(i) = &m.incident {
-            let finding = i.finding.name().replace('_', " ");
-            let _ = writeln!(t, "  {} open: {finding}, fault domain {}", i.id, i.fault_domain.name());
+            let finding = i.finding.as_str().replace('_', " ");
+            let _ = writeln!(t, "  {} open: {finding}, fault domain {}", i.id, i.fault_domain.as_str());
         }
     }
     for l in &q.loaded {
         let idle = l.idle_us.map_or(String::new(), |us| format!(", {} before it", millis(us)));
-        let name = l.direction.name();
+        let name = l.direction.as_str();
         let _ =
             writeln!(t, "{name} test {} ago: {} under its load{idle}", Span(l.ms_ago), millis(l.loaded_us));
     }

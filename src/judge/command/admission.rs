@@ -20,7 +20,7 @@ pub(super) fn weigh(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<
         return Err((Reason::OtherDevice, "it is for another gateway".into()));
     }
     if !cx.config.commands.allow.contains(&name) {
-        return Err((Reason::NotAllowed, format!("commands.allow does not have {}", name.name())));
+        return Err((Reason::NotAllowed, format!("commands.allow does not have {}", name.as_str())));
     }
     match came.signature {
         Signature::Bad => {
@@ -34,7 +34,7 @@ pub(super) fn weigh(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<
         Signature::Absent | Signature::Unchecked
             if name.is_destructive() && cx.config.commands.key.is_some() =>
         {
-            return Err((Reason::Unsigned, format!("{} must be signed here", name.name())));
+            return Err((Reason::Unsigned, format!("{} must be signed here", name.as_str())));
         }
         Signature::Absent | Signature::Unchecked | Signature::Good => {}
     }
@@ -45,7 +45,7 @@ pub(super) fn weigh(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<
             return malformed("reboot is a command of its own");
         }
         (CommandName::Remedy, Some(rung), _) if !cx.config.remedies.ladder.contains(&rung) => {
-            return Err((Reason::NotAllowed, format!("{} is not on remedies.ladder", rung.name())));
+            return Err((Reason::NotAllowed, format!("{} is not on remedies.ladder", rung.as_str())));
         }
         (CommandName::Programme, _, None) => return malformed("programme needs arguments.delay_s"),
         (CommandName::Programme, _, Some(s)) if !DELAY_S.contains(&s) => {

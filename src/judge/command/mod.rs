@@ -236,7 +236,7 @@ impl Orderly {
     fn refuse(&mut self, cx: &Context<'_>, who: Who<'_>, reason: Reason, why: &str, out: &mut Outbox) {
         let state = if reason == Reason::Expired { CommandState::Expired } else { CommandState::Refused };
         let last = answer(cx, who, state, Some(reason), why.to_string(), out);
-        out.note(Level::Warn, format!("command {:?} is {}: {why}", who.id, state.name()));
+        out.note(Level::Warn, format!("command {:?} is {}: {why}", who.id, state.as_str()));
         if self.commands.room(cx.now) {
             let (doing, arguments) = (Doing::Nothing, Arguments::default());
             let (name, last) = (who.name, last.clone());
@@ -258,7 +258,7 @@ impl Orderly {
         let last = entry.last.clone();
         let level = if last.reason.is_some() { Level::Warn } else { Level::Info };
         let detail = if last.detail.is_empty() { String::new() } else { format!(": {}", last.detail) };
-        out.note(level, format!("command {id} is {}{detail}", state.name()));
+        out.note(level, format!("command {id} is {}{detail}", state.as_str()));
         out.publish(Message::CommandResult(Box::new(last)));
         self.commands.slim();
     }
@@ -555,7 +555,7 @@ impl Orderly {
         }
         if let Some(entry) = self.commands.find(id) {
             entry.last.state = CommandState::Started;
-            entry.last.detail = format!("{} begins", rung.name());
+            entry.last.detail = format!("{} begins", rung.as_str());
             entry.doing = Doing::Remedy(remedy);
         }
         self.tell(cx, id, out);
@@ -597,7 +597,7 @@ fn answer(
 }
 
 fn answer_id(cx: &Context<'_>, id: &str, state: CommandState, out: &Outbox) -> String {
-    format!("{}/command/{id}/{}", out.message_id(cx), state.name())
+    format!("{}/command/{id}/{}", out.message_id(cx), state.as_str())
 }
 
 const _: () = assert!(super::programme::RECHECKS <= JOURNAL);

@@ -47,7 +47,7 @@ options! {
         /// operator mends from afar. Those that want the customer's hands are `temperature`, `port_errors`, `port_speed`,
         /// `port_duplex` and `restarts`: for an operator whose agents may ask for them.
         warnings: Vec<Reading> = Words {
-                all: &Reading::ALL, name: Reading::name, least: 0, default: &[],
+                all: &Reading::ALL, name: Reading::as_str, least: 0, default: &[],
                 what: "warnings", again: "names {} a second time",
             }, Right::Remote,
             "Call for warnings of" / "以下告警时请求回访",

@@ -20,7 +20,7 @@ options! {
         /// Default check, speedtest, diagnose and programme: they ask, stay within the budget of tests, or ask for a call.
         /// What interrupts the customer (remedy, reboot) is the operator's to allow.
         allow: Vec<CommandName> = Words {
-                all: &CommandName::ALL, name: CommandName::name, least: 0,
+                all: &CommandName::ALL, name: CommandName::as_str, least: 0,
                 default: &[
                     CommandName::Check, CommandName::Speedtest, CommandName::Diagnose, CommandName::Programme,
                 ],

@@ -133,7 +133,7 @@ options! {
         ///
         /// Default renew and restart-interface: what any gateway can do without harm. Power and reboot are the owner's to allow.
         ladder: Vec<Rung> = Words {
-                all: &Rung::ALL, name: Rung::name, least: 0, default: &[Rung::Renew, Rung::RestartInterface],
+                all: &Rung::ALL, name: Rung::as_str, least: 0, default: &[Rung::Renew, Rung::RestartInterface],
                 what: "rungs", again: "is on the ladder already, is {}",
             }, Right::Remote,
             "May be tried, in order" / "可尝试的步骤（按顺序）",
@@ -295,7 +295,7 @@ impl Written {
             reader.fault(&section.path("program"), "belongs to remedies.driver = \"script\"");
         }
         let mut needs = |rung: Rung, driver: &str, key: &str| {
-            let (rung, key) = (rung.name(), section.path(key));
+            let (rung, key) = (rung.as_str(), section.path(key));
             let words = format!("has {rung}, for which the {driver} driver needs {key}");
             reader.fault(&section.path("ladder"), words);
         };
@@ -373,7 +373,7 @@ const RUNGS: [&str; 6] = {
     let mut names = [""; 6];
     let mut at = 0;
     while at < names.len() {
-        names[at] = Rung::ALL[at].name();
+        names[at] = Rung::ALL[at].as_str();
         at += 1;
     }
     names

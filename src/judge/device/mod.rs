@@ -253,7 +253,7 @@ impl State {
             .filter_map(|(reading, gauge)| {
                 let since = gauge.since?;
                 let text = reading.describe(gauge.last);
-                Some(Warning { name: reading.name().to_owned(), text, since_ms: now.since(since).0 })
+                Some(Warning { name: reading.as_str().to_owned(), text, since_ms: now.since(since).0 })
             })
             .collect()
     }
@@ -393,7 +393,7 @@ impl Device {
         if gauge.told.is_some_and(|at| cx.now.since(at) < AGAIN) {
             return;
         }
-        let code = format!("device.{}", reading.name());
+        let code = format!("device.{}", reading.as_str());
         let figure = match (reading, self.device.speed) {
             (Reading::PortSpeed, Some((is, best))) => format!("{is} / {best}"),
             _ => reading.figure(value),
@@ -422,7 +422,7 @@ impl Device {
                 recorder: None,
             },
         });
-        let told = inform::open(cx, out, Finding::Device, reading.domain(), reading.name(), said, call);
+        let told = inform::open(cx, out, Finding::Device, reading.domain(), reading.as_str(), said, call);
         let gauge = &mut self.device.gauges[reading as usize];
         (gauge.open, gauge.told) = (Some(told), Some(cx.now));
     }
@@ -444,7 +444,7 @@ mod tests {
 
     /// What began (true) and ended, by name.
     fn named(turns: &[Turn]) -> Vec<(bool, &'static str)> {
-        turns.iter().map(|t| (t.begins, t.reading.name())).collect()
+        turns.iter().map(|t| (t.begins, t.reading.as_str())).collect()
     }
 
     #[test]

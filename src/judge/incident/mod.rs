@@ -194,10 +194,10 @@ impl Incidents {
             Cause::Silence => format!(
                 "nothing answers since {} and nothing comes in; fault domain {} ({})",
                 now.since(since),
-                domain.name(),
+                domain.as_str(),
                 placed.words()
             ),
-            _ => format!("{}; fault domain {}", cause.words(), domain.name()),
+            _ => format!("{}; fault domain {}", cause.words(), domain.as_str()),
         };
         match self.open.as_mut().map(Arc::make_mut) {
             Some(incident) if incident.broken.is_some() && incident.finding.is_of_service() => {
@@ -268,7 +268,7 @@ impl Incidents {
         incident.healed_by = healed_by;
         incident.revision = None;
         incident.long_breaks += u32::from(length >= outage.patience);
-        let by = healed_by.map_or("came back by itself".to_string(), |r| format!("healed by {}", r.name()));
+        let by = healed_by.map_or("came back by itself".to_string(), |r| format!("healed by {}", r.as_str()));
         if incident.long_breaks >= outage.flapping {
             let first = incident.finding != Finding::Flapping;
             incident.finding = Finding::Flapping;
@@ -321,7 +321,7 @@ impl Incidents {
                 let was = std::mem::replace(&mut incident.domain, shows);
                 incident.revision = None;
                 incident.exhausted = false;
-                let detail = format!("was {}, is {}: {}", was.name(), shows.name(), place.words());
+                let detail = format!("was {}, is {}: {}", was.as_str(), shows.as_str(), place.words());
                 incident.note_fact(revised(cx, shows, &detail));
                 self.updated(cx, now, &format!("fault domain revised: {detail}"), out);
                 self.keep_current(cx, out);
@@ -431,7 +431,7 @@ impl Incidents {
             Outcome::Pretended => "only said, not done",
             Outcome::Interrupted => "was interrupted",
         };
-        let (name, took) = (end.rung.name(), end.took);
+        let (name, took) = (end.rung.as_str(), end.took);
         let why = if record.detail.is_empty() {
             format!("{name}: {what} after {took}")
         } else {
@@ -454,7 +454,7 @@ impl Incidents {
         facts: &[Fact],
         out: &mut Outbox,
     ) {
-        let words = format!("{}; fault domain {}", placed.words(), placed.domain.name());
+        let words = format!("{}; fault domain {}", placed.words(), placed.domain.as_str());
         if let Some(incident) = self.open.as_mut() {
             if incident.finding.is_of_service() {
                 let incident = Arc::make_mut(incident);
@@ -481,7 +481,7 @@ impl Incidents {
         let was = std::mem::replace(&mut incident.domain, placed.domain);
         incident.finding = finding;
         incident.exhausted = false;
-        let detail = format!("was {}, is {}: {}", was.name(), placed.domain.name(), placed.words());
+        let detail = format!("was {}, is {}: {}", was.as_str(), placed.domain.as_str(), placed.words());
         incident.note_fact(revised(cx, placed.domain, &detail));
         self.updated(cx, cx.now, &format!("fault domain revised: {detail}"), out);
     }
@@ -498,7 +498,7 @@ impl Incidents {
         incident.returned = Some(cx.now);
         incident.healed_by = healed_by;
         incident.closed = Some(cx.stamp(cx.now));
-        let by = healed_by.map_or("came back by itself".to_string(), |r| format!("healed by {}", r.name()));
+        let by = healed_by.map_or("came back by itself".to_string(), |r| format!("healed by {}", r.as_str()));
         let why = format!("{by} after {length}");
         self.event(cx, News::new(EventName::IncidentClosed, cx.now, &why), out);
         self.withdraw(cx, healed_by, out);
@@ -524,7 +524,7 @@ impl Incidents {
         let Some(callback_id) = incident.callback.clone() else { return };
         let change = Box::new(Change::Healed {
             ended: incident.returned.unwrap_or(cx.now),
-            by: healed_by.map_or("itself", Rung::name).to_string(),
+            by: healed_by.map_or("itself", Rung::as_str).to_string(),
             remedies: incident.remedies.clone(),
         });
         out.signal(Signal::CallChanged { callback_id, change });
@@ -537,7 +537,7 @@ pub fn issue(config: &Config, incident: &Incident) -> Issue {
     let language = config.device.language;
     Issue {
         kind: if finding.is_of_service() { "service" } else { "disconnect" }.into(),
-        code: format!("{}.{}", finding.name(), domain.name()),
+        code: format!("{}.{}", finding.as_str(), domain.as_str()),
         description: words::description(language, finding, domain, incident.breaks, &incident.remedies),
     }
 }
@@ -577,7 +577,7 @@ fn revised(cx: &Context<'_>, domain: Domain, detail: &str) -> Fact {
     Fact {
         at: cx.stamp(cx.now),
         name: "domain.revised".into(),
-        subject: domain.name().into(),
+        subject: domain.as_str().into(),
         detail: detail.into(),
     }
 }

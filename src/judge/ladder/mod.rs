@@ -230,7 +230,7 @@ impl Remedies {
         running.interrupted = true;
         running.detail = "cut short by the end of the process, then put right".into();
         out.push(Action::MakeSafe { rung });
-        out.note(Level::Warn, format!("{} was interrupted: putting the interface right", rung.name()));
+        out.note(Level::Warn, format!("{} was interrupted: putting the interface right", rung.as_str()));
         if rung == Rung::Reboot {
             // The gateway did not go down: nothing settles.
             self.conclude(cx, Outcome::Interrupted, out);
@@ -300,17 +300,17 @@ impl Remedies {
                 format!("no remedy is left for now; the next pass in {}", at.since(cx.now))
             }
             Next::Exhausted(None) => {
-                format!("fault domain {}: nothing on this side can mend it", domain.name())
+                format!("fault domain {}: nothing on this side can mend it", domain.as_str())
             }
             Next::HandsOff(rung) => {
                 let why = facts.hands_off.as_deref().unwrap_or_default();
-                format!("{} would be next, but somebody works on the gateway: {why}", rung.name())
+                format!("{} would be next, but somebody works on the gateway: {why}", rung.as_str())
             }
             Next::Waits(rung, at) => {
                 if waited.is_none() {
                     let text = format!(
                         "the modem may be starting, and would be back by itself: {} in {} if it is not",
-                        rung.name(),
+                        rung.as_str(),
                         at.since(cx.now)
                     );
                     out.note(Level::Info, text);
@@ -319,7 +319,7 @@ impl Remedies {
             }
             Next::Futile => format!(
                 "fault domain {}: what could be tried never helped on this line and is left out",
-                domain.name()
+                domain.as_str()
             ),
             Next::Forgotten(until) => {
                 format!("what was done before is not known: no remedy for another {}", until.since(cx.now))
@@ -338,8 +338,8 @@ impl Remedies {
         let limits = cx.config.remedies.limits(rung);
         let why = format!(
             "{} makes sense in fault domain {}; {} of {} today",
-            rung.name(),
-            domain.name(),
+            rung.as_str(),
+            domain.as_str(),
             self.ladder.used(cx.now, rung),
             limits.per_day
         );

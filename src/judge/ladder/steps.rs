@@ -373,7 +373,7 @@ impl Ladder {
 
     /// Why a rung may not be taken by order, where its budgets are spent.
     pub fn refuses(&self, now: Mono, rung: Rung, policy: &Remedies, broken: bool) -> Option<String> {
-        let name = rung.name();
+        let name = rung.as_str();
         if self.is_forgotten(now) {
             return Some(format!(
                 "what was done today is not known, so {name} counts as taken as often as it may be"

@@ -330,7 +330,7 @@ impl SpeedPromise {
                     let text = format!(
                         "speed test {}: {} at server {}, at most {} and {}",
                         order.test.0,
-                        order.direction.name(),
+                        order.direction.as_str(),
                         order.server,
                         order.seconds_most,
                         order.bytes_most
@@ -398,7 +398,7 @@ impl SpeedPromise {
         let words = self.promise.verdict(cx.now, &cx.config, direction).map_or(String::new(), |j| j.words);
         format!(
             "{} is short of the promise by rule {}: {words}",
-            direction.name(),
+            direction.as_str(),
             cx.config.promise.rule.name()
         )
     }
@@ -446,7 +446,7 @@ impl SpeedPromise {
             let median = side.median(&carried).unwrap_or_default();
             let usual = reference(rates(&cx.config, direction)).unwrap_or_default();
             let share = rule::share(median, usual);
-            let name = direction.name();
+            let name = direction.as_str();
             let detail = format!(
                 "the middle one of {} short results is {median}: {share} of the normal {usual}; {} had to be shown",
                 carried.len(),

@@ -336,7 +336,7 @@ impl Promise {
                     Level::Info,
                     format!(
                         "{}: the customer's own traffic shows {line}, no test is needed",
-                        direction.name()
+                        direction.as_str()
                     ),
                 ));
                 self.take(scene, direction, sample, turns);
@@ -424,7 +424,7 @@ impl Promise {
         let figures = match &ended.outcome {
             SpeedOutcome::Measured(figures) => figures,
             SpeedOutcome::Failed { reason, detail, retry_after } => {
-                let (name, detail) = (running.order.direction.name(), short(detail));
+                let (name, detail) = (running.order.direction.as_str(), short(detail));
                 turns.push(Turn::Note(Level::Info, format!("{name} test {}: {detail}", ended.test.0)));
                 return Err(match reason {
                     SpeedFailure::ServerBusy => {
@@ -499,7 +499,7 @@ impl Promise {
             let url = config.speed.servers.get(usize::from(at)).map_or("", String::as_str);
             turns.push(Turn::Note(
                 Level::Info,
-                format!("{}: {} at {url}, {word}: {bar} is to be shown", direction.name(), sample.line),
+                format!("{}: {} at {url}, {word}: {bar} is to be shown", direction.as_str(), sample.line),
             ));
         }
         for change in changes {
@@ -514,7 +514,7 @@ impl Promise {
                         format!(
                             "fault domain server: {url} alone gives low {} results, another server does not; it rests \
                              for {rest}",
-                            direction.name(),
+                            direction.as_str(),
                         ),
                     ));
                 }
@@ -535,7 +535,7 @@ impl Promise {
         self.side_mut(direction).void = Some((now, reason));
         turns.push(Turn::Note(
             Level::Info,
-            format!("{}: nothing is shown, {}", direction.name(), reason.words()),
+            format!("{}: nothing is shown, {}", direction.as_str(), reason.words()),
         ));
         self.hurry(scene, direction);
         let counts_tests = matches!(config.promise.rule, Rule::Bnetza2021 | Rule::Fcc8080);

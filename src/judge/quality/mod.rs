@@ -238,7 +238,7 @@ impl LineQuality {
         let judged = self.quality.of(measure);
         let Some(opened_at) = judged.failing().map(|w| w.began).min() else { return };
         let domain = judged.domain(measure);
-        let why = format!("{}; fault domain {}", self.why_poor(measure), domain.name());
+        let why = format!("{}; fault domain {}", self.why_poor(measure), domain.as_str());
         let id = out.incident_id(cx, opened_at);
         let opened = cx.stamp(opened_at);
         let poor = Poor { id, domain, opened, opened_at, callback: None };
@@ -292,7 +292,7 @@ impl LineQuality {
         let finding = measure.finding();
         let issue = Issue {
             kind: "quality".into(),
-            code: format!("{}.{}", finding.name(), poor.domain.name()),
+            code: format!("{}.{}", finding.as_str(), poor.domain.as_str()),
             description: words::quality(cx.config.device.language, measure, &figure, &limit),
         };
         let evidence = Evidence {
@@ -303,7 +303,7 @@ impl LineQuality {
             rule: self.why_poor(measure),
             recorder: None,
         };
-        let trigger = Trigger { dimension: Dimension::Data, name: finding.name().into() };
+        let trigger = Trigger { dimension: Dimension::Data, name: finding.as_str().into() };
         let callback_id = out.callback_id(cx);
         out.signal(Signal::CallWanted(Box::new(CallWanted {
             callback_id: callback_id.clone(),
@@ -360,7 +360,7 @@ impl LineQuality {
         for loaded in quality.loaded_status(cx.now) {
             let idle = loaded.idle_us.map_or(String::new(), |us| format!(", {} ms before it", us / 1_000));
             let detail = format!("{} ms under the load of our own test{idle}", loaded.loaded_us / 1_000);
-            fact(cx.now - Span(loaded.ms_ago), "latency.loaded", loaded.direction.name(), detail);
+            fact(cx.now - Span(loaded.ms_ago), "latency.loaded", loaded.direction.as_str(), detail);
         }
         facts
     }

@@ -1,5 +1,5 @@
-//! A DHCP client that behaves as busybox's `udhcpc -f`: tries for ever, sets address and default route, renews on
-//! SIGUSR1, releases and ends on SIGTERM, keeps its process id in a file. It does not watch the carrier.
+//! A DHCP client that behaves like busybox's `udhcpc -f`: it tries forever, sets the address and the default route, renews
+//! on SIGUSR1, releases and exits on SIGTERM, and writes its process id to a file. It does not watch the carrier.
 
 use super::wire::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
 use crate::clock;
@@ -13,25 +13,25 @@ use std::time::Duration;
 use tokio::net::UdpSocket;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// How long an answer may take before the question is asked again: doubles from the first to the last. RFC 2131
-/// begins with 4 s; a minute of demo has not so much patience.
+/// Retransmission timeout, doubled from the first value up to the second. RFC 2131 starts with 4 s, which is too long for a
+/// demo of one minute.
 const RETRY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(4));
 
-/// How often a renewal is asked for before the lease is left to run out.
+/// Number of renewal requests before the client waits for the lease to expire.
 const RENEWALS: u32 = 3;
 
 /// Keeps `device` configured until SIGTERM.
 ///
 /// # Errors
-/// When the device is not there, or the socket or the pid file cannot be had.
+/// The device does not exist, or the socket or the pid file cannot be opened.
 pub async fn keep(device: &str, pidfile: Option<&Path>) -> Result<(), Error> {
     let mut client = Client::open(device)?;
     if let Some(path) = pidfile {
         std::fs::write(path, format!("{}\n", std::process::id()))
             .map_err(|e| Error::new(format!("writing {}", path.display()), e))?;
     }
-    let result = client.live().await;
-    // Only our own: a successor may have written the file meanwhile.
+    let result = client.run_until_stopped().await;
+    // Only if it is still ours: a successor may have replaced the file.
     if let Some(path) = pidfile {
         let written = std::fs::read_to_string(path).unwrap_or_default();
         if written.trim() == std::process::id().to_string() {
@@ -45,13 +45,13 @@ struct Client {
     device: String,
     hardware: Vec<u8>,
     socket: UdpSocket,
-    /// The last transaction's number; the next one is one more.
+    /// The id of the last transaction.
     xid: u32,
     renew: Signal,
     end: Signal,
 }
 
-/// What was leased.
+/// A lease.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Lease {
     address: Ipv4Addr,
@@ -61,14 +61,14 @@ struct Lease {
     lasts: Duration,
 }
 
-/// What came of a question.
+/// The result of a request.
 enum Answered {
     Yes(Message),
     No,
     Silence,
-    /// SIGUSR1 came meanwhile.
+    /// SIGUSR1 arrived meanwhile.
     Renew,
-    /// SIGTERM came meanwhile.
+    /// SIGTERM arrived meanwhile.
     End,
 }
 
@@ -77,7 +77,7 @@ impl Client {
         run(Command::new("ip").args(["link", "set", device, "up"]))?;
         let hardware = hardware_address(device)?;
         let wrong = |e| Error::new("listening for signals", e);
-        // The process id makes two clients in one second differ; the time, one client's lives.
+        // The process id distinguishes two clients that start at the same time; the time distinguishes restarts of one.
         let xid = (clock::uptime().as_millis() as u32) ^ std::process::id().rotate_left(16);
         Ok(Client {
             device: device.to_owned(),
@@ -89,11 +89,11 @@ impl Client {
         })
     }
 
-    async fn live(&mut self) -> Result<(), Error> {
+    async fn run_until_stopped(&mut self) -> Result<(), Error> {
         loop {
             let Some(mut lease) = self.acquire().await? else { return Ok(()) };
             self.apply(&lease)?;
-            // Bound: until the lease runs out, is refused, or we are told to end.
+            // Bound, until the lease expires, is refused, or SIGTERM arrives.
             let mut began = clock::uptime();
             loop {
                 let half = lease.lasts / 2;
@@ -121,7 +121,7 @@ impl Client {
         }
     }
 
-    /// DISCOVER and REQUEST until there is a lease; `None`: told to end.
+    /// Sends DISCOVER and REQUEST until there is a lease; `None` after SIGTERM.
     async fn acquire(&mut self) -> Result<Option<Lease>, Error> {
         let mut patience = RETRY.0;
         loop {
@@ -161,7 +161,7 @@ impl Client {
                 other => return Ok(other),
             }
         }
-        // Not to ask again at once: half of the lease may be over long since.
+        // Half of the lease may have passed long ago: do not ask again at once.
         tokio::time::sleep(RETRY.1).await;
         Ok(Answered::Silence)
     }
@@ -180,7 +180,7 @@ impl Client {
         message(Opcode::BootRequest, kind, self.xid, &self.hardware)
     }
 
-    /// Sends and waits for the wanted kind of answer to this very question.
+    /// Sends a request and waits for the wanted kind of answer to it.
     async fn ask(
         &mut self,
         question: &Message,
@@ -188,7 +188,7 @@ impl Client {
         patience: Duration,
     ) -> Result<Answered, Error> {
         let bytes = encode(question)?;
-        // A device that is down takes nothing; the silence that follows says so.
+        // If the device is down this fails; the timeout that follows covers it.
         let _ = self.socket.send_to(&bytes, everyone(SERVER)).await;
         let deadline = tokio::time::sleep(patience);
         tokio::pin!(deadline);
@@ -213,8 +213,7 @@ impl Client {
         }
     }
 
-    /// Address first, then the route through it. Of a device that went down meanwhile nothing is asked: whoever took
-    /// it down starts a new client.
+    /// Sets the address, then the route. Errors are ignored: whoever took the device down starts a new client.
     fn apply(&self, lease: &Lease) -> Result<(), Error> {
         let prefix = format!("{}/{}", lease.address, lease.prefix);
         let _ = run(Command::new("ip").args(["addr", "replace", &prefix, "dev", &self.device]));

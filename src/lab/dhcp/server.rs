@@ -1,4 +1,5 @@
-//! The access router's DHCP server: one pool, one lease for each hardware address, kept as long as it lives.
+//! The DHCP server of the access router: a pool of addresses, one lease per hardware address. It remembers its leases as
+//! long as the process runs.
 
 use super::wire::{CLIENT, LARGEST, SERVER, decode, encode, everyone, message, socket};
 use crate::error::Error;
@@ -8,27 +9,24 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 
-/// How many addresses there are to lease.
-///
-/// The lab has one gateway; the others are for a gateway that a test gives a new hardware address.
+/// Number of addresses. The lab has one gateway; the others are for tests that give it a new hardware address.
 const POOL: u32 = 10;
 
-/// How long a lease lasts, in seconds, unless told otherwise: longer than any act of the demo, so that only a
-/// wedged interface loses it.
+/// Default lease time, seconds: longer than any act of the demo, so that only a wedged interface loses its lease.
 pub const LEASE_SECONDS: u32 = 120;
 
-/// How it behaves.
+/// How the server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Manner {
-    /// Gives a lease to who asks.
+    /// Leases an address to every client.
     Good,
-    /// Answers with a NAK, whatever it is asked.
+    /// Answers every request with a NAK.
     Refusing,
 }
 
 impl Manner {
     /// `good`, `refusing`.
-    pub fn named(name: &str) -> Option<Manner> {
+    pub fn from_name(name: &str) -> Option<Manner> {
         match name {
             "good" => Some(Manner::Good),
             "refusing" => Some(Manner::Refusing),
@@ -37,13 +35,13 @@ impl Manner {
     }
 }
 
-/// Its words with a NAK when it behaves so.
-pub const WORDS: &str = "no lease to be had";
+/// The text in the NAK of [`Manner::Refusing`].
+pub const REFUSAL: &str = "no lease available";
 
-/// Serves `device` for ever. Says `ACK` on standard output for each lease that it gives or renews.
+/// Serves `device` until the process ends. Prints `ACK` on standard output for each lease that it grants or renews.
 ///
 /// # Errors
-/// When the socket cannot be opened.
+/// The socket cannot be opened.
 pub async fn serve(device: &str, lease_seconds: u32, manner: Manner) -> Result<(), Error> {
     let socket = socket(device, SERVER)?;
     let mut leases = Leases::default();
@@ -52,56 +50,56 @@ pub async fn serve(device: &str, lease_seconds: u32, manner: Manner) -> Result<(
         let Ok((length, _)) = socket.recv_from(&mut buffer).await else {
             continue; // the device went down for a moment
         };
-        let answer = decode(&buffer[..length]).and_then(|asked| match manner {
-            Manner::Good => leases.answer(&asked, lease_seconds),
-            Manner::Refusing => refusal(&asked),
+        let answer = decode(&buffer[..length]).and_then(|request| match manner {
+            Manner::Good => leases.answer(&request, lease_seconds),
+            Manner::Refusing => refusal(&request),
         });
         if let Some(answer) = answer {
-            // What cannot be sent now the client asks for again.
+            // The client repeats its request if this cannot be sent.
             let _ = socket.send_to(&encode(&answer)?, everyone(CLIENT)).await;
             if answer.opts().msg_type() == Some(MessageType::Ack) {
                 let mut out = std::io::stdout().lock();
-                // Nobody reads: then it is said to nobody.
+                // Nobody may be reading the output.
                 let _ = writeln!(out, "ACK").and_then(|()| out.flush());
             }
         }
     }
 }
 
-/// The NAK to anything.
-fn refusal(asked: &Message) -> Option<Message> {
-    asked.opts().msg_type()?;
-    let mut no = message(Opcode::BootReply, MessageType::Nak, asked.xid(), asked.chaddr());
+/// The NAK for any request.
+fn refusal(request: &Message) -> Option<Message> {
+    request.opts().msg_type()?;
+    let mut no = message(Opcode::BootReply, MessageType::Nak, request.xid(), request.chaddr());
     no.opts_mut().insert(DhcpOption::ServerIdentifier(ISP));
-    no.opts_mut().insert(DhcpOption::Message(WORDS.into()));
+    no.opts_mut().insert(DhcpOption::Message(REFUSAL.into()));
     Some(no)
 }
 
-/// Who has which address.
+/// The leased addresses, by hardware address.
 #[derive(Debug, Default)]
 struct Leases(BTreeMap<Vec<u8>, Ipv4Addr>);
 
 impl Leases {
-    fn answer(&mut self, asked: &Message, lease_seconds: u32) -> Option<Message> {
-        let hardware = asked.chaddr();
-        let kind = match asked.opts().msg_type()? {
+    fn answer(&mut self, request: &Message, lease_seconds: u32) -> Option<Message> {
+        let hardware = request.chaddr();
+        let kind = match request.opts().msg_type()? {
             MessageType::Discover => MessageType::Offer,
             MessageType::Request => MessageType::Ack,
-            // The address stays the client's: it gets the same again, as from most access routers.
+            // A released address stays reserved for its client, as with most access routers.
             _ => return None,
         };
         let address = self.address(hardware);
-        let wanted = match asked.opts().get(OptionCode::RequestedIpAddress) {
+        let wanted = match request.opts().get(OptionCode::RequestedIpAddress) {
             Some(DhcpOption::RequestedIpAddress(wanted)) => Some(*wanted),
-            _ => Some(asked.ciaddr()).filter(|address| !address.is_unspecified()),
+            _ => Some(request.ciaddr()).filter(|address| !address.is_unspecified()),
         };
         let refused = kind == MessageType::Ack && wanted != address;
         let Some(address) = address.filter(|_| !refused) else {
-            let mut no = message(Opcode::BootReply, MessageType::Nak, asked.xid(), hardware);
+            let mut no = message(Opcode::BootReply, MessageType::Nak, request.xid(), hardware);
             no.opts_mut().insert(DhcpOption::ServerIdentifier(ISP));
             return (kind == MessageType::Ack).then_some(no);
         };
-        let mut answer = message(Opcode::BootReply, kind, asked.xid(), hardware);
+        let mut answer = message(Opcode::BootReply, kind, request.xid(), hardware);
         answer.set_yiaddr(address);
         for option in [
             DhcpOption::ServerIdentifier(ISP),
@@ -114,7 +112,7 @@ impl Leases {
         Some(answer)
     }
 
-    /// The address of this client: the one it has, or the next; `None` when the pool is empty.
+    /// The client's address: the one it has, or the next free one; `None` if the pool is empty.
     fn address(&mut self, hardware: &[u8]) -> Option<Ipv4Addr> {
         if let Some(address) = self.0.get(hardware) {
             return Some(*address);
@@ -131,13 +129,13 @@ mod tests {
     use super::*;
 
     fn request(hardware: &[u8], wanted: Ipv4Addr) -> Message {
-        let mut asked = message(Opcode::BootRequest, MessageType::Request, 7, hardware);
-        asked.opts_mut().insert(DhcpOption::RequestedIpAddress(wanted));
-        asked
+        let mut request = message(Opcode::BootRequest, MessageType::Request, 7, hardware);
+        request.opts_mut().insert(DhcpOption::RequestedIpAddress(wanted));
+        request
     }
 
     #[test]
-    fn a_client_gets_the_same_address_again_and_no_other() {
+    fn client_gets_the_same_address_again_and_no_other() {
         let mut leases = Leases::default();
         let hardware = [2, 0, 0, 0, 0, 1];
         let discover = message(Opcode::BootRequest, MessageType::Discover, 7, &hardware);
@@ -151,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_pool_offers_nothing() {
+    fn empty_pool_offers_nothing() {
         let mut leases = Leases::default();
         let given = (0..POOL + 1)
             .filter_map(|n| {

@@ -8,16 +8,16 @@ use std::time::Duration;
 #[derive(Debug, Default)]
 pub(super) struct Act {
     pub(super) title: &'static str,
-    pub(super) broke: &'static str,
+    pub(super) fault: &'static str,
     /// When the fault was injected.
     pub(super) at: Duration,
     pub(super) seen_after: Option<Duration>,
     pub(super) messages: Vec<Received>,
     pub(super) outcome: String,
-    /// The agent's clock has jumped ahead, so its stamps cannot be compared with ours.
-    pub(super) leapt: bool,
-    /// What was missing or unexpected.
-    pub(super) faults: Vec<String>,
+    /// The agent's clock has jumped ahead, so its stamps cannot be compared with the lab's clock.
+    pub(super) clock_jumped: bool,
+    /// What was missing or unexpected; empty if the act succeeded.
+    pub(super) failures: Vec<String>,
 }
 
 impl Act {
@@ -39,7 +39,7 @@ impl Act {
 
     pub(super) fn require(&mut self, holds: bool, what: &str) {
         if !holds {
-            self.faults.push(what.to_owned());
+            self.failures.push(what.to_owned());
         }
     }
 }

@@ -6,7 +6,7 @@
 
 mod act;
 mod acts;
-mod telling;
+mod steps;
 mod words;
 
 use crate::agent;
@@ -19,14 +19,14 @@ use crate::stage::{Speaker, Stage, Voice};
 use crate::world::World;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
-use telling::Story;
+use steps::Story;
 use words::format_duration;
 
 /// Builds the world, plays the story, and returns whether every act went as expected.
 ///
 /// # Errors
 /// The world itself cannot be built, or a fault cannot be injected.
-pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<bool, Error> {
+pub fn play(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<bool, Error> {
     let mut stage = Stage::new(voice);
     // A link to ourselves would mean another program once a child follows it.
     let own = std::env::current_exe().map_err(|e| Error::new("finding our own program", e))?;
@@ -49,7 +49,7 @@ pub fn tell(voice: Voice, keep: Option<&Path>, agent: Option<&Path>) -> Result<b
     let mut story = Story { stage, world, _broker: broker, platform, agent, place: 0, rows: Vec::new() };
     let played = story.play();
     if let Some(directory) = keep {
-        story.agent.keep(directory)?;
+        story.agent.copy_to(directory)?;
     }
     played?;
     Ok(story.print_summary())

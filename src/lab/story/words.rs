@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How many facts of a callback's evidence are shown.
 const FACTS: usize = 5;
 
-/// Whether a state message reports online; `None` if it reports neither online nor offline.
+/// Whether a state message reports online; `None` if it reports in an unknown state.
 pub(super) fn is_online(received: &Received) -> Option<bool> {
     if received.device != DEVICE {
         return None;
@@ -59,7 +59,7 @@ pub(super) fn describe_state(received: &Received) -> String {
     let online = match is_online(received) {
         Some(true) => "online",
         Some(false) => "offline",
-        None => "neither online nor offline",
+        None => "in an unknown state",
     };
     let mut words = format!("{} is {online}", received.device);
     let field = |name: &str| received.json[name].as_str();
@@ -85,12 +85,12 @@ pub(super) fn describe_event(event: &Event, act: &Act) -> String {
         }
         EventName::IncidentOpened => {
             let after = Duration::from_millis(event.time.uptime_ms).saturating_sub(act.at);
-            format!("the line is DOWN, known {} after it broke: {}", format_duration(after), event.why)
+            format!("the line is DOWN, declared {} after the break: {}", format_duration(after), event.why)
         }
         EventName::IncidentUpdated => format!("{} ({})", event.why, event.incident.id),
         EventName::IncidentClosed => format!("the line is UP: {}", event.why),
         EventName::RemedyBegun => {
-            let name = event.remedy.as_ref().map_or("remedy", |r| r.name.name());
+            let name = event.remedy.as_ref().map_or("remedy", |r| r.name.as_str());
             format!("tries {name}: {}", event.why)
         }
         EventName::RemedyEnded => event.why.clone(),
@@ -104,9 +104,9 @@ pub(super) fn describe_callback(callback: &Callback, arrival: &str) -> Vec<Strin
         CallbackState::Requested => {
             let say = callback.issues.first().map_or("", |issue| issue.description.as_str());
             lines.push(format!("callback {id} REQUESTED, {arrival}"));
-            lines.push(format!("· to be read to the customer: \u{201c}{say}\u{201d}"));
+            lines.push(format!("· text for the customer: \u{201c}{say}\u{201d}"));
             let facts = &callback.evidence.facts;
-            // The latest: a callback's incident may carry older breaks.
+            // The latest facts: the incident of a callback may contain older breaks.
             for fact in &facts[facts.len().saturating_sub(FACTS)..] {
                 lines.push(format!("· evidence: {} {}: {}", fact.name, fact.subject, fact.detail));
             }
@@ -117,7 +117,7 @@ pub(super) fn describe_callback(callback: &Callback, arrival: &str) -> Vec<Strin
                 (ResolutionState::Resolved, Some(by)) => format!(" (resolved by {by})"),
                 _ => String::new(),
             };
-            lines.push(format!("callback {id} WITHDRAWN: nobody need call{by}"));
+            lines.push(format!("callback {id} WITHDRAWN: no call is needed{by}"));
         }
         other => lines.push(format!("callback {id} {}", state_name(other))),
     }

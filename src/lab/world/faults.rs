@@ -95,7 +95,7 @@ impl World {
     ///
     /// # Errors
     /// `ip` fails.
-    pub fn backup(&self, on: bool) -> Result<(), Error> {
+    pub fn set_backup(&self, on: bool) -> Result<(), Error> {
         let lines = if on {
             format!(
                 "link set {BACKUP} up\naddr replace 198.18.9.2/30 dev {BACKUP}\n\
@@ -161,9 +161,9 @@ impl World {
         self.restore_carrier()?;
         self.restore_access()?;
         self.restore_upstream()?;
-        self.backup(true)?;
+        self.set_backup(true)?;
         self.unshape()?;
-        if !lock(&self.server).as_mut().is_some_and(Process::alive) {
+        if !lock(&self.server).as_mut().is_some_and(Process::is_alive) {
             self.start_dhcp()?;
         }
         Ok(())

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 /// The directory in which iproute2 stores the names of network namespaces.
 pub const NAMES: &str = "/run/netns";
 
-/// Moves this thread into the network namespace of `host`; all that it starts lives there.
+/// Moves this thread into the network namespace of `host`. Its child processes start there too.
 ///
 /// # Errors
 /// The namespace does not exist.

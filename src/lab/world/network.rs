@@ -14,28 +14,28 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// How long the gateway may take to get its first lease. It takes some 10 ms; the rest is for a loaded machine.
+/// Timeout for the gateway's first lease. It takes some 10 ms; the rest is a margin for a loaded machine.
 const FIRST_LEASE: Duration = Duration::from_secs(20);
 
-/// The network, its DHCP server and the gateway's DHCP client. Gone when dropped.
+/// The network, its DHCP server and the gateway's DHCP client. Dropping it removes all of them.
 #[derive(Debug)]
 pub struct World {
-    /// The `linekeeper` program: plays DHCP server and client.
+    /// The `linekeeper` program, which also provides DHCP server and client.
     pub(super) program: PathBuf,
-    /// Where pid files lie.
+    /// The directory of the pid files.
     pub(super) directory: PathBuf,
     pub(super) server: Mutex<Option<Process>>,
     pub(super) client: Mutex<Option<Process>>,
 }
 
 impl World {
-    /// Builds all, starts DHCP server and client, and returns once the gateway has its first lease and all targets
-    /// answer. Takes well under a second.
+    /// Builds the network, starts DHCP server and client, and returns once the gateway has its first lease and all targets
+    /// answer. This takes well under a second.
     ///
     /// `program` is the `linekeeper` executable, with feature `lab`.
     ///
     /// # Errors
-    /// Where the kernel or iproute2 refuse, with what they say.
+    /// The kernel or iproute2 refuse; with their error message.
     pub fn build(program: &Path) -> Result<World, Error> {
         let directory = PathBuf::from("/run/linekeeper-lab");
         std::fs::create_dir_all(&directory).map_err(|e| Error::new("making the lab's directory", e))?;
@@ -62,7 +62,7 @@ impl World {
             world.sysctl(host, "net/ipv4/ip_forward", if host.forwards() { "1" } else { "0" })?;
             batch(Some(host), &host.setup())?;
         }
-        world.backup(true)?;
+        world.set_backup(true)?;
         world.start_dhcp()?;
         world.start_dhcp_client()?;
         if !clock::wait_until(FIRST_LEASE, || world.has_lease()) {
@@ -81,16 +81,17 @@ impl World {
         &self.program
     }
 
-    /// A directory that dies with the enclosure.
+    /// A directory that disappears with the enclosure.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// Runs `work` on a thread inside the network namespace of `host`. What it starts stays there.
+    /// Runs `work` on a thread inside the network namespace of `host`. Its sockets and child processes belong to that
+    /// namespace.
     ///
     /// # Errors
-    /// When the namespace cannot be entered, or `work` panicked.
-    pub fn within<T: Send>(&self, host: Host, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    /// The namespace cannot be entered, or `work` panicked.
+    pub fn run_in<T: Send>(&self, host: Host, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
         let entering = || format!("entering network namespace {}", host.name());
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| enter_namespace(host).map(|()| work()));
@@ -101,30 +102,31 @@ impl World {
     /// Runs a command in `host` to its end, whatever its exit code.
     ///
     /// # Errors
-    /// When it cannot be run at all.
+    /// It cannot be started.
     pub fn exec_in(&self, host: Host, command: &mut Command) -> Result<Output, Error> {
-        self.within(host, || command.output().map_err(|e| Error::new(format!("running {command:?}"), e)))?
+        self.run_in(host, || command.output().map_err(|e| Error::new(format!("running {command:?}"), e)))?
     }
 
     /// Starts a command in `host`.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// It cannot be started.
     pub fn spawn_in(&self, host: Host, command: &mut Command) -> Result<Process, Error> {
         let spawn =
             || command.spawn().map(Process).map_err(|e| Error::new(format!("starting {command:?}"), e));
-        self.within(host, spawn)?
+        self.run_in(host, spawn)?
     }
 
-    /// One echo from `host` to `to`; how long it took, or `None` when none came back or none could be sent.
+    /// Sends one echo request from `host` to `to`. Returns the round-trip time; `None` if there was no reply or the request
+    /// could not be sent.
     pub fn ping(&self, host: Host, to: Ipv4Addr, patience: Duration) -> Option<Duration> {
-        self.within(host, || echo::ping(to, patience)).ok()?.ok()?
+        self.run_in(host, || echo::ping(to, patience)).ok()?.ok()?
     }
 
-    /// What the gateway's `ip addr` says of its WAN device.
+    /// The IPv4 addresses of the gateway's WAN device.
     ///
     /// # Errors
-    /// When `ip` fails.
+    /// `ip` fails.
     pub fn wan_addresses(&self) -> Result<Vec<Ipv4Addr>, Error> {
         let out =
             self.exec_in(Host::Gateway, Command::new("ip").args(["-4", "-o", "addr", "show", "dev", WAN]))?;
@@ -148,7 +150,7 @@ impl World {
         out.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).contains("LOWER_UP"))
     }
 
-    /// The DHCP client's command: what an agent's `linux` driver is to run for `restart-interface`.
+    /// The command that starts the DHCP client, for the `linux` driver's remedy `restart-interface`.
     pub fn dhcp_client(&self) -> Vec<String> {
         let program = self.program.display().to_string();
         let pidfile = self.dhcp_pidfile().display().to_string();
@@ -157,15 +159,15 @@ impl World {
             .into()
     }
 
-    /// Where the DHCP client writes its process id.
+    /// The file with the DHCP client's process id.
     pub fn dhcp_pidfile(&self) -> PathBuf {
         self.directory.join("dhcp-client.pid")
     }
 
-    /// Starts the gateway's DHCP client, in place of the one that we may have started before.
+    /// Starts the gateway's DHCP client and replaces the one that was started before, if any.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// It cannot be started.
     pub fn start_dhcp_client(&self) -> Result<(), Error> {
         let words = self.dhcp_client();
         let mut command = Command::new(&words[0]);
@@ -178,7 +180,7 @@ impl World {
 
     pub(super) fn sysctl(&self, host: Host, key: &str, value: &str) -> Result<(), Error> {
         let path = format!("/proc/sys/{key}");
-        self.within(host, || std::fs::write(&path, value))?
+        self.run_in(host, || std::fs::write(&path, value))?
             .map_err(|e| Error::new(format!("writing {value} to {path} in {}", host.name()), e))
     }
 }
@@ -196,7 +198,7 @@ impl Drop for World {
     }
 }
 
-/// A lock that a panic elsewhere does not take from us: what it guards is only a process.
+/// Locks a mutex even if it is poisoned: it guards only a process.
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

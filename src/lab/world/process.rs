@@ -17,7 +17,7 @@ impl Process {
     }
 
     /// Whether it still runs.
-    pub fn alive(&mut self) -> bool {
+    pub fn is_alive(&mut self) -> bool {
         matches!(self.0.try_wait(), Ok(None))
     }
 
@@ -27,9 +27,9 @@ impl Process {
     }
 
     /// Sends SIGTERM, waits up to `patience`, then kills it. Returns whether it ended by itself.
-    pub fn end(&mut self, patience: Duration) -> bool {
+    pub fn stop(&mut self, patience: Duration) -> bool {
         let _ = signal(self.0.id(), Signal::TERM);
-        let went = clock::wait_until(patience, || !self.alive());
+        let went = clock::wait_until(patience, || !self.is_alive());
         self.kill();
         went
     }

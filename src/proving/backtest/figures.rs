@@ -23,7 +23,7 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
     let mut text = format!(
         "{}: {}, {} rows from {} over {}, one each {}; {} {bad}; {} holes, {} in all\n",
         path.display(),
-        log.kind.name(),
+        log.kind.as_str(),
         log.rows,
         log.moment(Span::ZERO),
         log.lasts,
@@ -62,7 +62,7 @@ pub fn show(path: &Path, log: &Log, judged: &[Judged]) -> String {
     type Figure = fn(&Judged) -> String;
     let figures: [(&str, Figure); 9] = [
         ("outages and flapping", |j| count(j, Found::is_without_line)),
-        ("without a line", |j| j.down_ms.to_string()),
+        ("downtime", |j| j.down_ms.to_string()),
         ("short of the promise", |j| count(j, |f| f.finding == "short_rate")),
         ("unusual usage", |j| count(j, |f| f.finding == "usage")),
         ("callbacks", |j| count(j, |f| f.callback.is_some())),
@@ -103,7 +103,7 @@ pub fn json(path: &Path, log: &Log, judged: &[Judged]) -> Value {
     json!({
         "schema": "linekeeper.backtest.v1",
         "log": path.display().to_string(),
-        "kind": log.kind.name(),
+        "kind": log.kind.as_str(),
         "rows": log.rows,
         "bad": log.bad,
         "from_ms": log.from,

@@ -79,14 +79,14 @@ impl Watcher {
 }
 
 impl Spectator for Watcher {
-    fn saw(&mut self, at: Moment, saw: &Observation) {
+    fn on_observation(&mut self, at: Moment, saw: &Observation) {
         if let Observation::SpeedEnded(ended) = saw
             && matches!(ended.outcome, SpeedOutcome::Measured(_))
         {
             self.tests.push(at.world);
         }
     }
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         match action {
             Action::Note { text, .. } if text.contains(": counted, not acted on") => self.hiccups += 1,
             Action::Publish(critical) => match &critical.message {
@@ -96,14 +96,14 @@ impl Spectator for Watcher {
                     let ends = incident.closed.as_ref().map(|s| self.since(s).unwrap_or(at.world));
                     if let Some(found) = self.found.iter_mut().find(|f| f.id == incident.id) {
                         (found.finding, found.domain) =
-                            (incident.finding.name(), incident.fault_domain.name());
+                            (incident.finding.as_str(), incident.fault_domain.as_str());
                         (found.ends_ms, found.breaks) = (ends, incident.breaks);
                     } else if e.event == EventName::IncidentOpened {
                         self.found.push(Found {
                             id: incident.id.clone(),
-                            finding: incident.finding.name(),
+                            finding: incident.finding.as_str(),
                             about: incident.about.clone(),
-                            domain: incident.fault_domain.name(),
+                            domain: incident.fault_domain.as_str(),
                             begins_ms: begins,
                             ends_ms: ends,
                             known_ms: at.world,
@@ -121,7 +121,7 @@ impl Spectator for Watcher {
                         found.told = c.issues.last().map(|i| i.description.clone());
                     }
                 }
-                // A log gives no orders.
+                // A log contains no commands.
                 Message::CommandResult(_) => {}
             },
             _ => {}

@@ -1,4 +1,4 @@
-//! Runs the judge on logs of real lines: what it would have found.
+//! Runs the judge on logs of real lines and shows what it would have found.
 //!
 //! [`log`] reads a log and turns it into a world for the simulator. The judge then runs on it with one configuration, or with
 //! two for comparison. The result is printed as a table, as JSON or as an SVG plot.

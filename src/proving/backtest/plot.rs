@@ -41,7 +41,7 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
     let height = TOP + HEIGHT + 40.0 + BAND * judged.len() as f64 + 10.0;
     let whole = log.lasts.0.max(1) as f64;
     let x = |at: Span| LEFT + (WIDTH - LEFT - RIGHT) * (at.0 as f64 / whole).min(1.0);
-    // Round-trip times have rare high ones: what 95 of 100 stay below fills the axis, the others stand at its top.
+    // Round-trip times have rare outliers: the axis ends at the 95th percentile, and higher values are drawn at its top.
     let mut values: Vec<u64> = log.points.iter().filter_map(|(_, v)| *v).collect();
     values.sort_unstable();
     let high = values.get(values.len().saturating_sub(1) * 95 / 100).copied().unwrap_or(1);
@@ -57,7 +57,7 @@ pub fn svg(title: &str, log: &Log, judged: &[Judged], promise: Option<(Rate, Opt
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" font-family=\"sans-serif\" \
          font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n<text x=\"{LEFT}\" y=\"20\" \
-         font-size=\"15\">{}</text>\n<text x=\"{LEFT}\" y=\"38\" fill=\"#555\">{unit}; red ticks: {}; grey: nobody looked</text>\n",
+         font-size=\"15\">{}</text>\n<text x=\"{LEFT}\" y=\"38\" fill=\"#555\">{unit}; red ticks: {}; grey: no data</text>\n",
         escape(title),
         match log.kind {
             Kind::Speeds => "failed tests",

@@ -84,7 +84,9 @@ fn config(
                 read(&tree, &places).map_err(wrong)?
             })
         }
-        (None, Some(tree)) => ("the trace's own".into(), read(tree, &Places::none()).map_err(wrong)?),
+        (None, Some(tree)) => {
+            ("the trace's configuration".into(), read(tree, &Places::none()).map_err(wrong)?)
+        }
         (None, None) => ("the defaults".into(), read(&defaults(), &Places::none()).map_err(wrong)?),
     };
     if let Some((down, up)) = promise {
@@ -95,8 +97,8 @@ fn config(
         let nothing = config.promise.download.highest().or(config.promise.upload.highest()).is_none();
         if nothing {
             return Err(Failure::Wrong(format!(
-                "{name}: nothing was sold, so no speed can be short of it; say what was with --promise DOWN[/UP] in Mbit/s, or \
-                 in [promise]"
+                "{name}: no contracted rate is known, so no speed can be too low; pass --promise DOWN[/UP] in Mbit/s or set \
+                 [promise]"
             )));
         }
         if config.speed.servers.is_empty() {
@@ -109,7 +111,7 @@ fn config(
 fn judge(name: String, mut config: Config, log: &Log) -> Judged {
     let (world, changed) = log.world(&mut config);
     let mut watcher = Watcher { clock: world.clock.map_or(0, |w| w.0), ..Watcher::default() };
-    let mut simulation = Simulation::new(&config, &world, 1).forgetting().resting();
+    let mut simulation = Simulation::new(&config, &world, 1).without_deliveries().skipping_quiet_time();
     simulation.run(log.lasts, &mut watcher);
     let report: Report = simulation.into_report();
     let mut incidents = watcher.found;

@@ -8,12 +8,12 @@ use linekeeper_contract::units::Span;
 use linekeeper_contract::vocabulary::Rung;
 use serde_json::{Value, json};
 
-fn years(tally: &Tally) -> f64 {
+fn line_years(tally: &Tally) -> f64 {
     tally.time.0 as f64 / YEAR.0 as f64
 }
 
 /// A count per line-year, without decimals from 10 on.
-fn each(n: u64, years: f64) -> String {
+fn per_year(n: u64, years: f64) -> String {
     let n = n as f64 / years.max(f64::MIN_POSITIVE);
     if n == 0.0 {
         "0".into()
@@ -24,11 +24,11 @@ fn each(n: u64, years: f64) -> String {
     }
 }
 
-fn share((all, found): (u64, u64)) -> String {
+fn percentage((all, found): (u64, u64)) -> String {
     if all == 0 { "-".into() } else { format!("{:.2} %", found as f64 * 100.0 / all as f64) }
 }
 
-fn spread(s: Spread) -> String {
+fn format_spread(s: Spread) -> String {
     if s.worst_ms == Span::ZERO {
         "-".into()
     } else {
@@ -42,32 +42,32 @@ pub fn show(outcomes: &[Outcome]) -> String {
     let mut done = Vec::new();
     let mut sum = Tally::default();
     for Outcome { name, tally, .. } in outcomes {
-        let y = years(tally);
+        let y = line_years(tally);
         found.push(vec![
             name.clone(),
             format!("{y:.0}"),
-            each(tally.outages.0, y),
-            share(tally.outages),
-            share(tally.long),
+            per_year(tally.outages.0, y),
+            percentage(tally.outages),
+            percentage(tally.long),
             tally.false_outages.to_string(),
-            spread(tally.to_detect()),
-            spread(tally.to_mend()),
+            format_spread(tally.to_detect()),
+            format_spread(tally.to_mend()),
         ]);
         let calls = tally.calls;
         let reboots = tally.remedies.get(&Rung::Reboot).copied().unwrap_or(0);
         done.push(vec![
             name.clone(),
-            share((tally.outages.0, tally.uncalled)),
-            each(calls.right, y),
+            percentage((tally.outages.0, tally.uncalled)),
+            per_year(calls.right, y),
             calls.wrong.to_string(),
-            each(calls.late, y),
-            each(calls.withdrawn, y),
-            each(tally.remedies.values().sum(), y),
-            each(tally.healed, y),
-            each(reboots, y),
-            each(tally.self_inflicted.whole_seconds(), y),
-            each(tally.tests.1.0 / 1_000_000_000, y),
-            each(tally.probe_bytes().0 / 1_000_000_000, y),
+            per_year(calls.late, y),
+            per_year(calls.withdrawn, y),
+            per_year(tally.remedies.values().sum(), y),
+            per_year(tally.healed, y),
+            per_year(reboots, y),
+            per_year(tally.self_inflicted.whole_seconds(), y),
+            per_year(tally.tests.1.0 / 1_000_000_000, y),
+            per_year(tally.probe_bytes().0 / 1_000_000_000, y),
             format!("{:.1}", tally.flash as f64 / (y * 365.0)),
         ]);
         sum.add(tally.clone());
@@ -106,8 +106,8 @@ pub fn show(outcomes: &[Outcome]) -> String {
     );
     let whole = sum.time.0.max(1) as f64;
     text += &format!(
-        "\n{:.0} line-years, {:.0} million observations judged; {:.1} % of the time was quiet and passed over\n",
-        years(&sum),
+        "\n{:.0} line-years, {:.0} million observations judged; {:.1} % of the time was quiet and was skipped\n",
+        line_years(&sum),
         sum.observations as f64 / 1e6,
         sum.skipped.0 as f64 * 100.0 / whole
     );
@@ -120,7 +120,10 @@ pub fn show(outcomes: &[Outcome]) -> String {
         text += &format!("missed outages longer than 10 s: {}\n", missed.join(", "));
     }
     if sum.stalls > 0 {
-        text += &format!("the judge asked {} times to be woken at once: a daemon would spin\n", sum.stalls);
+        text += &format!(
+            "the judge asked {} times to be woken at once, which would make a daemon spin\n",
+            sum.stalls
+        );
     }
     text
 }
@@ -132,7 +135,7 @@ pub fn json(outcomes: &[Outcome]) -> Value {
         json!({
             "name": o.name,
             "about": o.about,
-            "years": years(t),
+            "years": line_years(t),
             "skipped_ms": t.skipped,
             "seeds": t.seeds,
             "outages": { "true": t.outages.0, "found": t.outages.1, "false": t.false_outages, "short_breaks": t.short },

@@ -18,8 +18,8 @@ pub(super) fn check_layer(line: &Line, world: &World, order: &CheckOrder) -> (u6
         let took_us = (said != Said::Silent && said != Said::NotChecked).then_some(ms as u32 * 1_000);
         Reply { whom: whom.into(), said, took_us, independent: false, detail: detail.into() }
     };
-    if world.unasked {
-        let unknown = one(order.ask.name(), Said::NotChecked, 0, "a log knows nothing of it");
+    if world.layers_unchecked {
+        let unknown = one(order.ask.name(), Said::NotChecked, 0, "a log does not contain it");
         return (1, Checked { check: order.check, ask: order.ask, replies: vec![unknown] });
     }
     let way = line.carrier && line.admin_up && line.access;

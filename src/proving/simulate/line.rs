@@ -111,11 +111,11 @@ pub(super) struct Line {
     /// A speed test of ours fills the line.
     pub testing: bool,
     /// The share of its rates that the line delivers, permille.
-    pub gives: u16,
+    pub rate_share: u16,
     /// What the port negotiated.
     pub port: Option<Rate>,
     /// The customer's download without filling the line, bit/s.
-    uses: u64,
+    customer_rate: u64,
     unseen: bool,
     /// Down because of a repeated break.
     pub beat: bool,
@@ -152,9 +152,9 @@ impl Line {
             pattern_loss: 0,
             load: false,
             testing: false,
-            gives: 1_000,
+            rate_share: 1_000,
             port,
-            uses: 0,
+            customer_rate: 0,
             unseen: false,
             beat: false,
             unpowered: false,
@@ -178,7 +178,7 @@ impl Line {
         let far_before = self.reaches_internet();
         (self.access, self.upstream, self.filters, self.load) = (true, true, false, false);
         (self.dead, self.loss, self.carrier_lost, self.unseen) = (0, 0, false, false);
-        (self.gives, self.port, self.uses) = (1_000, port, 0);
+        (self.rate_share, self.port, self.customer_rate) = (1_000, port, 0);
         (self.delay, self.access_delay, self.pattern_loss) = (0, 0, 0);
         let micro = |span: &Span| u32::try_from(span.0.saturating_mul(1_000)).unwrap_or(u32::MAX);
         (self.dhcp, self.pppoe, self.names) = (Said::Answered, Said::Answered, Said::Answered);
@@ -218,8 +218,8 @@ impl Line {
                 Trouble::GatewayFilters => self.filters = true,
                 Trouble::Unseen => self.unseen = true,
                 Trouble::Load => self.load = true,
-                Trouble::Slow(share) => self.gives = self.gives.min(share.0),
-                Trouble::Uses(rate) => self.uses = self.uses.saturating_add(rate.0),
+                Trouble::Slow(share) => self.rate_share = self.rate_share.min(share.0),
+                Trouble::Uses(rate) => self.customer_rate = self.customer_rate.saturating_add(rate.0),
                 Trouble::Port(rate) => self.port = Some(self.port.map_or(*rate, |p| p.min(*rate))),
                 Trouble::BrokerAway
                 | Trouble::BackupLost
@@ -375,7 +375,8 @@ impl Line {
     /// Adds the customer's traffic since the last call, in units of 1/8000 byte (bit/s times milliseconds).
     fn add_customer_traffic(&mut self, now: u64) {
         if self.reaches_internet() {
-            self.carried += (now - self.carries_since) * if self.load { FULL * 8_000 } else { self.uses };
+            self.carried +=
+                (now - self.carries_since) * if self.load { FULL * 8_000 } else { self.customer_rate };
         }
         self.carries_since = now;
     }

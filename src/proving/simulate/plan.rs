@@ -1,14 +1,14 @@
-//! A world as people describe it: how often what befalls a line, and for how long. A seed makes a [`World`] of it.
+//! Reads the description of a world: which faults a line has, how often and for how long. A seed turns it into a [`World`].
 //!
-//! The description is a tree of values (TOML in `config/worlds`, JSON does as well). Each `[[fault]]` is a process of its
-//! own with its own stream of chance, so that one more of them changes none of the others:
+//! The description is a tree of values: TOML as in `config/worlds`, or JSON. Each `[[fault]]` is an independent random
+//! process with its own random stream, so adding one does not change the others:
 //!
-//! * `per_year` of them come in a year, at any moment, or only in `hours` of the day; with `grows` their rate rises
-//!   evenly, to so many times as many at the end of the time;
-//! * or `every` so long one begins, from `first` on: a nightly re-dial, a busy hour;
-//! * each lasts for `lasts`, or for something between two lengths, as likely in each of their doublings as in the next:
-//!   most are short, few are long;
-//! * and ends sooner at the end of a remedy in `healed_by`. Without `lasts` nothing else ends it.
+//! * `per_year` faults start at random moments, or only in certain `hours` of the day. With `grows` their rate increases
+//!   linearly, to that multiple at the end of the simulated time.
+//! * With `every`, a fault starts periodically, the first one at `first`: a nightly re-dial, a busy hour.
+//! * A fault lasts for `lasts`. If that is a range, all its doublings are equally likely: most faults are short, few are
+//!   long.
+//! * It ends earlier if a remedy in `healed_by` is carried out. Without `lasts`, only such a remedy ends it.
 
 use super::random::Random;
 use super::world::{Fault, Platform, Trouble, World};
@@ -59,19 +59,19 @@ const RUNGS: &[&str] = &["renew", "restart-interface", "power-modem", "reboot"];
 const SECTIONS: &[&str] = &["world", "line", "platform", "agent", "cannot", "fault"];
 const KEYS: &[(&str, &[&str])] = &[("line", LINE), ("platform", PLATFORM), ("fault", FAULT)];
 
-/// A year as it is counted here: 365 days.
+/// A simulated year: 365 days.
 pub const YEAR: Span = Span::days(365);
-/// Processes in one world, at most: far more than anybody tells apart in its report.
+/// Limit of fault processes in one world: far more than a reader of the report can distinguish.
 const PROCESSES: Bounds<usize> = Bounds::new(0, 64);
-/// The most events of one process in a year: one each five minutes. More is a state, not an event.
+/// Limit of events per year of one process: one every five minutes. A fault that is more frequent is permanent.
 const PER_YEAR: Bounds<u32> = Bounds::new(1, 105_120);
-/// How much more often at the end than at the beginning, at most.
+/// Limit of the growth from the start to the end of the simulated time.
 const GROWS: Bounds<u32> = Bounds::new(1, 1_000);
-/// Any length of time that a world can have: a year at most.
+/// Durations in a description: up to a year.
 const LENGTH: Bounds<Span> = Bounds::new(Span::millis(1), YEAR);
-/// Waits in it that may be none.
+/// Durations that may be zero.
 const WAIT: Bounds<Span> = Bounds::new(Span::ZERO, YEAR);
-/// Round-trip times: up to what the sensor waits for.
+/// Round-trip times: up to the sensor's timeout.
 const TRIP: Bounds<Span> = Bounds::new(Span::millis(1), Span::seconds(5));
 /// Rates of a line.
 const RATE: Bounds<Rate> = Bounds::new(Rate(1_000), Rate(100_000_000_000));
@@ -81,7 +81,7 @@ const SHARE: Bounds<Permille> = Bounds::new(Permille(1), Permille(1_000));
 /// A described world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
-    /// What it is, in a sentence.
+    /// Its description, one sentence.
     pub about: String,
     /// The agent's configuration.
     pub config: Config,
@@ -93,7 +93,7 @@ pub struct Plan {
 struct Process {
     trouble: Kind,
     when: When,
-    /// The shortest and the longest.
+    /// The shortest and the longest duration.
     lasts: Option<(Span, Span)>,
     healed_by: Vec<Rung>,
 }
@@ -101,13 +101,13 @@ struct Process {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Kind {
     Plain(Trouble),
-    /// The clock is set wrong by as much, early (`true`) or late, and not trusted.
+    /// The clock is set wrong by this much, early (`true`) or late, and not trusted.
     Clock(Span, bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum When {
-    /// So many a year, in these hours (from, to) if given, so many times more at the end.
+    /// This many per year, in these hours (from, to) if given, growing to `grows` times the rate at the end.
     PerYear {
         events: u32,
         hours: Option<(u32, u32)>,
@@ -122,10 +122,10 @@ enum When {
 impl Plan {
     /// Reads a description.
     ///
-    /// `places` says on which line of the text each key stands, so far as that is known.
+    /// `places` has the line number of each key, as far as it is known.
     ///
     /// # Errors
-    /// Every fault of the description, or those of the agent's configuration in it.
+    /// All errors in the description, or those in the agent's configuration that it contains.
     pub fn read(tree: &Value, places: &Places) -> Result<Plan, Faults> {
         let mut reader = Reader { faults: Vec::new(), places, keys: KEYS };
         let root = Section { path: String::new(), map: tree.as_object() };
@@ -151,13 +151,13 @@ impl Plan {
         Ok(Plan { about, config, base, processes })
     }
 
-    /// The world of one seed, for so long.
+    /// The world for one seed and this duration.
     pub fn world(&self, seed: u64, lasts: Span) -> World {
         let mut world = self.base.clone();
         for (place, process) in self.processes.iter().enumerate() {
-            // Streams of one seed have nothing to do with each other.
+            // The random streams of one seed are independent.
             let mut random = Random::new(seed ^ phase(&format!("{} {place}", self.about)));
-            process.befall(lasts, &world.clock, &mut random, &mut world.faults);
+            process.add_faults(lasts, &world.clock, &mut random, &mut world.faults);
         }
         world.faults.sort_by_key(|f| f.at);
         world
@@ -165,20 +165,21 @@ impl Plan {
 }
 
 impl Process {
-    fn befall(&self, lasts: Span, clock: &Option<Wall>, random: &mut Random, out: &mut Vec<Fault>) {
+    fn add_faults(&self, lasts: Span, clock: &Option<Wall>, random: &mut Random, out: &mut Vec<Fault>) {
         match self.when {
             When::Every { every, first } => {
                 let mut at = first;
                 while at < lasts {
-                    self.one(at, clock, random, out);
+                    self.add_fault(at, clock, random, out);
                     at += every;
                 }
             }
             When::PerYear { events, hours, grows } => {
-                // Slots so short that in each there is seldom more than one; where in its slot it lies is any moment.
+                // Time is divided into slots so short that more than one event per slot is rare. The moment within a slot is
+                // random.
                 let slot =
                     (YEAR.0 / (u64::from(events) * u64::from(grows.max(1)) * 4)).clamp(60_000, 3_600_000);
-                // The mean over the whole time is what was asked for, whatever the hours and the growth.
+                // The mean over the whole time is the configured one, whatever the hours and the growth.
                 let open = hours.map_or(24, |(from, to)| u64::from((to + 24 - from) % 24).max(1));
                 let mean = u128::from(slot) * u128::from(events) * 24 * (1 << 32)
                     / u128::from(open)
@@ -193,7 +194,7 @@ impl Process {
                     let hour = (at / 3_600_000 % 24) as u32;
                     let open = hours.is_none_or(|(from, to)| (hour + 24 - from) % 24 < (to + 24 - from) % 24);
                     if open && u128::from(drawn) < chance {
-                        self.one(Span(at + u64::from(within)), clock, random, out);
+                        self.add_fault(Span(at + u64::from(within)), clock, random, out);
                     }
                     at += slot;
                 }
@@ -201,9 +202,9 @@ impl Process {
         }
     }
 
-    fn one(&self, at: Span, clock: &Option<Wall>, random: &mut Random, out: &mut Vec<Fault>) {
+    fn add_fault(&self, at: Span, clock: &Option<Wall>, random: &mut Random, out: &mut Vec<Fault>) {
         let lasts = self.lasts.map(|(least, most)| {
-            // As many doublings, and a place in one of them.
+            // A random doubling of the range, and a random length within it.
             let doublings = (most.0.max(1) / least.0.max(1)).max(1).ilog2();
             let low = least.0 << random.below(doublings + 1);
             Span((low + low * u64::from(random.below(1_000)) / 1_000).min(most.0))
@@ -220,7 +221,8 @@ impl Process {
     }
 }
 
-/// What the agents of described worlds have in common: a device, four targets, a driver that does things.
+/// The default configuration of the agents in described worlds: a device, four targets, a driver that carries out
+/// remedies.
 fn agent_config(over: Option<&Map<String, Value>>) -> Result<Config, Faults> {
     let mut tree = json!({
         "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7" },
@@ -298,7 +300,7 @@ fn base(reader: &mut Reader<'_>, root: &Section<'_>) -> World {
     let cannot = reader.section(root, "cannot");
     reader.unknown(&cannot, RUNGS);
     for rung in Rung::ALL {
-        if let Some(words) = reader.text(&cannot, rung.name(), Show::Open, |_| Ok(())) {
+        if let Some(words) = reader.text(&cannot, rung.as_str(), Show::Open, |_| Ok(())) {
             world.cannot.insert(rung, words.to_string());
         }
     }
@@ -340,7 +342,10 @@ fn process(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Process> {
     if let Some(Kind::Plain(Trouble::PowerCut | Trouble::Killed(_) | Trouble::Frozen)) = &trouble
         && (lasts.is_none() || !healed_by.is_empty())
     {
-        reader.fault(&section.path("lasts"), "is needed here, and nothing can heal it: nobody is there to");
+        reader.fault(
+            &section.path("lasts"),
+            "is required, and healed_by is not allowed: no agent runs that could heal it",
+        );
     }
     if reader.faults.len() > before {
         return None;
@@ -351,15 +356,15 @@ fn process(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Process> {
 fn kind(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Kind> {
     type Make = fn(&mut Reader<'_>, &Section<'_>) -> Option<Trouble>;
     fn share(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Permille> {
-        need(reader, section, "share");
+        require(reader, section, "share");
         reader.quantity(section, "share", SHARE)
     }
     fn span(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Option<Span> {
-        need(reader, section, key);
+        require(reader, section, key);
         reader.quantity(section, key, LENGTH)
     }
     fn rate(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Rate> {
-        need(reader, section, "rate");
+        require(reader, section, "rate");
         reader.quantity(section, "rate", RATE)
     }
     const KINDS: &[(&str, Make)] = &[
@@ -375,7 +380,7 @@ fn kind(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Kind> {
             Some(Trouble::Breaks { length: span(r, s, "length")?, every: span(r, s, "apart")? })
         }),
         ("dead-target", |r, s| {
-            need(r, s, "target");
+            require(r, s, "target");
             Some(Trouble::DeadTarget(r.count(s, "target", Bounds::new(0, 15), 0) as u8))
         }),
         ("gateway-filters", |_, _| Some(Trouble::GatewayFilters)),
@@ -396,7 +401,7 @@ fn kind(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Kind> {
             Some(Trouble::Asks(reason.to_string()))
         }),
     ];
-    need(reader, section, "what");
+    require(reader, section, "what");
     if let Some(early) = match section.get("what").and_then(Value::as_str) {
         Some("clock-early") => Some(true),
         Some("clock-late") => Some(false),
@@ -408,20 +413,20 @@ fn kind(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<Kind> {
     make(reader, section).map(Kind::Plain)
 }
 
-fn need(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) {
+fn require(reader: &mut Reader<'_>, section: &Section<'_>, key: &str) {
     if !section.has(key) {
-        reader.missing(&section.path(key), "this kind of fault needs it");
+        reader.missing(&section.path(key), "this kind of fault requires it");
     }
 }
 
 fn when(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<When> {
-    let (often, every) = (section.has("per_year"), section.has("every"));
-    if often == every {
-        let words = "is needed, or every; not both: how often it befalls the line";
+    let (per_year, every) = (section.has("per_year"), section.has("every"));
+    if per_year == every {
+        let words = "or every is required, not both";
         reader.fault(&section.path("per_year"), words);
         return None;
     }
-    if often {
+    if per_year {
         let events = reader.count(section, "per_year", PER_YEAR, 1);
         let grows = reader.count(section, "grows", GROWS, 1);
         let hours = hours(reader, section);
@@ -435,7 +440,7 @@ fn when(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<When> {
     Some(When::Every { every, first })
 }
 
-/// `[19, 23]`: from 19:00 to 23:00 of the simulated day.
+/// Reads hours of the simulated day: `[19, 23]` means 19:00 to 23:00.
 fn hours(reader: &mut Reader<'_>, section: &Section<'_>) -> Option<(u32, u32)> {
     let items = reader.list(section, "hours", Bounds::new(2, 2), "hours of the day", Show::Open)?;
     let hour = |at: usize| items.get(at)?.1.as_u64().filter(|h| *h <= 24).map(|h| h as u32);
@@ -473,7 +478,7 @@ fn healed_by(reader: &mut Reader<'_>, section: &Section<'_>) -> Vec<Rung> {
     let Some(items) = reader.list(section, "healed_by", Bounds::new(1, 4), "remedies", Show::Open) else {
         return Vec::new();
     };
-    let names: BTreeMap<&str, Rung> = Rung::ALL.into_iter().map(|rung| (rung.name(), rung)).collect();
+    let names: BTreeMap<&str, Rung> = Rung::ALL.into_iter().map(|rung| (rung.as_str(), rung)).collect();
     let mut rungs = Vec::new();
     for (path, item) in items {
         match item.as_str().and_then(|name| names.get(name)) {

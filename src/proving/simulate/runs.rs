@@ -81,11 +81,11 @@ fn load(world: &str, parse: ParseText) -> Result<(String, Plan), Failure> {
 }
 
 /// Runs one seed of one world.
-pub fn one(plan: &Plan, seed: u64, lasts: Span, full: bool) -> Tally {
+pub fn run_seed(plan: &Plan, seed: u64, lasts: Span, full: bool) -> Tally {
     let world = plan.world(seed, lasts);
-    let mut simulation = Simulation::new(&plan.config, &world, seed).forgetting();
+    let mut simulation = Simulation::new(&plan.config, &world, seed).without_deliveries();
     if !full {
-        simulation = simulation.resting();
+        simulation = simulation.skipping_quiet_time();
     }
     simulation.run(lasts, &mut ());
     let mut tally = Tally::default();
@@ -120,7 +120,7 @@ pub fn simulate(
             scope.spawn(move || {
                 while let Some((at, seed)) = next() {
                     let Some((_, plan)) = worlds.get(at) else { break };
-                    if told.send((at, one(plan, seed, lasts, options.full))).is_err() {
+                    if told.send((at, run_seed(plan, seed, lasts, options.full))).is_err() {
                         break;
                     }
                 }

@@ -21,17 +21,17 @@ pub struct Moment {
 /// Observes a simulation. Every method has an empty default.
 pub trait Spectator {
     /// The process starts, with this snapshot.
-    fn begins(&mut self, _at: Moment, _snapshot: Option<&Value>) {}
+    fn on_start(&mut self, _at: Moment, _snapshot: Option<&Value>) {}
     /// The judge is about to receive this observation.
-    fn saw(&mut self, _at: Moment, _saw: &Observation) {}
+    fn on_observation(&mut self, _at: Moment, _saw: &Observation) {}
     /// The judge ordered this action.
-    fn does(&mut self, _at: Moment, _action: &Action) {}
+    fn on_action(&mut self, _at: Moment, _action: &Action) {}
     /// The judge's state is saved now, together with the messages of this step.
-    fn saves(&mut self, _at: Moment, _judge: &Judge, _messages: &[Critical]) {}
+    fn on_save(&mut self, _at: Moment, _judge: &Judge, _messages: &[Critical]) {}
     /// A fault of the world starts (`true`) or ends (`false`).
-    fn befalls(&mut self, _at: Moment, _trouble: &Trouble, _begins: bool) {}
+    fn on_fault(&mut self, _at: Moment, _trouble: &Trouble, _begins: bool) {}
     /// A message reached the platform.
-    fn delivered(&mut self, _delivery: &Delivery) {}
+    fn on_delivery(&mut self, _delivery: &Delivery) {}
 }
 
 /// Observes nothing.

@@ -1,4 +1,4 @@
-//! The demo's story in virtual time, for where namespaces are refused: seven acts on one line.
+//! The demo's story in virtual time, for machines that do not allow namespaces: seven acts on one line.
 
 use super::drive::run;
 use super::report::Delivery;
@@ -12,18 +12,18 @@ use linekeeper_judge::config::{Config, Faults, Places, read};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-/// A delivery this long after its fact is told as late: what the platform is promised is 5 s.
+/// A delivery this long after its fact is shown as late: the contract with the platform allows 5 s.
 const LATE: Span = Span::seconds(5);
 
 /// Who speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Voice {
-    /// What is true.
+    /// The simulated truth.
     World,
-    /// What the gateway decides.
+    /// The gateway's decisions.
     Gateway,
-    /// What the platform learns.
+    /// The messages that reach the platform.
     Platform,
 }
 
@@ -40,29 +40,26 @@ pub struct Item {
     pub text: String,
 }
 
-/// An act: when it begins, and what it is about.
+/// The acts: start time and title.
 pub const ACTS: [(Span, &str); 7] = [
     (Span::ZERO, "a quiet line"),
-    (
-        Span::seconds(20),
-        "a wedged interface: the address is gone, and no DHCP client runs that could renew it",
-    ),
+    (Span::seconds(20), "a wedged interface: the address is gone and no DHCP client is running"),
     (Span::seconds(60), "the cable is out for three seconds"),
     (Span::seconds(90), "a hiccup of 1.2 seconds"),
-    (Span::seconds(120), "silent loss beyond the access router: nothing here can mend it"),
-    (Span::seconds(200), "a dead access that no remedy wakes, and the backup is dead too"),
-    (Span::seconds(280), "half of the promised speed, for a while"),
+    (Span::seconds(120), "silent loss beyond the access router, which no remedy can repair"),
+    (Span::seconds(200), "dead access that no remedy repairs, and a dead backup"),
+    (Span::seconds(280), "half of the promised rate for a while"),
 ];
-/// How long the line is slow: the first test may be half an hour away, three more confirm it.
+/// How long the line is slow: the first test may come after half an hour, and three more must confirm it.
 const SLOW: Span = Span::minutes(100);
-/// When the story ends: a test an hour while it is broken, six good ones to show its return, all in the same quarter of the day
-/// as the short ones: only there do they count.
+/// When the story ends. There is one test an hour while the promise is broken, and six good ones prove the recovery. They
+/// count only in the same quarter of the day as the low ones.
 pub const ENDS: Span = Span::hours(6);
 
-/// The configuration that the story is told with: the defaults, with waits that suit an audience.
+/// The configuration for the story: the defaults, with shorter delays for an audience.
 ///
 /// # Errors
-/// The faults in it, should the reader's rules have changed.
+/// The errors in it, if the rules of the reader have changed.
 pub fn config() -> Result<Config, Faults> {
     let tree = json!({
         "device": { "id": "gw-0001", "customer": "CUST1001", "area": "north-3/olt-7" },
@@ -85,57 +82,57 @@ pub fn config() -> Result<Config, Faults> {
 pub fn world() -> World {
     let mut world = World::quiet()
         .until_healed(ACTS[1].0, Trouble::Address, &[Rung::RestartInterface])
-        .with(ACTS[2].0, Span::seconds(3), Trouble::Carrier)
-        .with(ACTS[3].0, Span::millis(1_200), Trouble::Upstream)
-        .with(ACTS[4].0, Span::seconds(40), Trouble::Upstream)
-        .with(ACTS[5].0, Span::seconds(60), Trouble::BackupLost)
-        .with(ACTS[5].0, Span::seconds(60), Trouble::Access)
-        .with(ACTS[6].0, SLOW, Trouble::Slow(Permille(500)));
+        .with_trouble(ACTS[2].0, Span::seconds(3), Trouble::Carrier)
+        .with_trouble(ACTS[3].0, Span::millis(1_200), Trouble::Upstream)
+        .with_trouble(ACTS[4].0, Span::seconds(40), Trouble::Upstream)
+        .with_trouble(ACTS[5].0, Span::seconds(60), Trouble::BackupLost)
+        .with_trouble(ACTS[5].0, Span::seconds(60), Trouble::Access)
+        .with_trouble(ACTS[6].0, SLOW, Trouble::Slow(Permille(500)));
     world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
     world.failover = true;
     world
 }
 
-/// Tells the story, line by line, in the order of time.
+/// Plays the story and passes each line to `show`, in the order of time.
 ///
 /// # Errors
 /// As [`config`].
-pub fn tell(seed: u64, told: &mut impl FnMut(&Item)) -> Result<(), Faults> {
+pub fn play(seed: u64, show: &mut impl FnMut(&Item)) -> Result<(), Faults> {
     let config = config()?;
-    let mut teller = Teller { told, act: 0 };
-    run(&config, &world(), seed, ENDS, &mut teller);
+    let mut narrator = Narrator { show, act: 0 };
+    run(&config, &world(), seed, ENDS, &mut narrator);
     Ok(())
 }
 
-struct Teller<'t, F: FnMut(&Item)> {
-    told: &'t mut F,
+struct Narrator<'t, F: FnMut(&Item)> {
+    show: &'t mut F,
     act: usize,
 }
 
-impl<F: FnMut(&Item)> Teller<'_, F> {
+impl<F: FnMut(&Item)> Narrator<'_, F> {
     fn say(&mut self, at: Span, voice: Voice, text: String) {
         while let Some((begins, title)) = ACTS.get(self.act).filter(|(begins, _)| *begins <= at) {
             self.act += 1;
             let text = format!("act {}: {title}", self.act);
-            (self.told)(&Item { at_ms: *begins, act: self.act as u8, voice: Voice::World, text });
+            (self.show)(&Item { at_ms: *begins, act: self.act as u8, voice: Voice::World, text });
         }
-        (self.told)(&Item { at_ms: at, act: self.act as u8, voice, text });
+        (self.show)(&Item { at_ms: at, act: self.act as u8, voice, text });
     }
 }
 
-impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
-    fn befalls(&mut self, at: Moment, trouble: &Trouble, begins: bool) {
+impl<F: FnMut(&Item)> Spectator for Narrator<'_, F> {
+    fn on_fault(&mut self, at: Moment, trouble: &Trouble, begins: bool) {
         let text = match (trouble, begins) {
-            (Trouble::Upstream, true) => "everything beyond the access router is lost, without a word",
-            (Trouble::Upstream, false) => "the way beyond the access router is whole again",
-            (Trouble::Access, true) => "the access router falls silent",
-            (Trouble::Access, false) => "the access router is back",
+            (Trouble::Upstream, true) => "packets beyond the access router are lost silently",
+            (Trouble::Upstream, false) => "the path beyond the access router works again",
+            (Trouble::Access, true) => "the access router stops responding",
+            (Trouble::Access, false) => "the access router responds again",
             (Trouble::Carrier, true) => "the cable is pulled",
-            (Trouble::Carrier, false) => "the cable is in again",
+            (Trouble::Carrier, false) => "the cable is plugged in again",
             (Trouble::Address, true) => "the address is lost",
             (Trouble::Address, false) => "the address is back",
-            (Trouble::Slow(_), true) => "the line is slow: half of what was sold",
-            (Trouble::Slow(_), false) => "the line has its full speed again",
+            (Trouble::Slow(_), true) => "the line is slow: half of the promised rate",
+            (Trouble::Slow(_), false) => "the line has its full rate again",
             (Trouble::BackupLost, true) => "the backup is dead too",
             (Trouble::BackupLost, false) => "the backup is back",
             (other, true) => return self.say(at.world, Voice::World, format!("{other:?} begins")),
@@ -144,23 +141,23 @@ impl<F: FnMut(&Item)> Spectator for Teller<'_, F> {
         self.say(at.world, Voice::World, text.into());
     }
 
-    fn does(&mut self, at: Moment, action: &Action) {
+    fn on_action(&mut self, at: Moment, action: &Action) {
         if let Action::Note { level: Level::Info | Level::Warn, text } = action {
             self.say(at.world, Voice::Gateway, text.clone());
         }
     }
 
-    fn delivered(&mut self, delivery: &Delivery) {
+    fn on_delivery(&mut self, delivery: &Delivery) {
         let what = match &delivery.message.message {
             Message::Event(e) => {
                 let name = serde_json::to_value(e.event).ok();
                 let name = name.as_ref().and_then(|n| n.as_str()).unwrap_or_default().replace('_', " ");
                 match (&e.remedy, e.event) {
-                    (Some(remedy), _) => format!("{name}: {} ({})", remedy.name.name(), e.incident.id),
+                    (Some(remedy), _) => format!("{name}: {} ({})", remedy.name.as_str(), e.incident.id),
                     (None, _) => format!("{name}: {}", e.incident.id),
                 }
             }
-            Message::CommandResult(r) => format!("command {} {}", r.command_id, r.state.name()),
+            Message::CommandResult(r) => format!("command {} {}", r.command_id, r.state.as_str()),
             Message::Callback(c) => {
                 let words = c.issues.last().map_or("", |i| &i.description);
                 match c.state {

@@ -33,7 +33,7 @@ pub struct World {
     /// from [`World::rates`] and the faults.
     pub recorded: Vec<Recorded>,
     /// The layers cannot be checked, because the world comes from a log.
-    pub unasked: bool,
+    pub layers_unchecked: bool,
     /// Messages have a second uplink while the line is down (a mobile modem).
     pub failover: bool,
     /// Rungs that this gateway cannot carry out, and the error of the driver.
@@ -206,7 +206,7 @@ impl World {
             rates: (Rate(100_000_000), Rate(20_000_000)),
             port: None,
             recorded: Vec::new(),
-            unasked: false,
+            layers_unchecked: false,
             failover: false,
             cannot: BTreeMap::new(),
             faults: Vec::new(),
@@ -222,7 +222,7 @@ impl World {
 
     /// Adds a fault of a fixed duration.
     #[must_use]
-    pub fn with(self, at: Span, lasts: Span, trouble: Trouble) -> World {
+    pub fn with_trouble(self, at: Span, lasts: Span, trouble: Trouble) -> World {
         self.with_fault(Fault { at, lasts: Some(lasts), healed_by: Vec::new(), trouble })
     }
 

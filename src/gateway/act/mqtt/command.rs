@@ -114,8 +114,8 @@ fn command(fields: &Map<String, Value>, id: String) -> Result<Command, String> {
         return Err(format!("schema is not {COMMAND_SCHEMA}"));
     }
     let name = text("command")?;
-    let name = name.and_then(|name| CommandName::ALL.into_iter().find(|c| c.name() == name));
-    let names = CommandName::ALL.map(CommandName::name).join(", ");
+    let name = name.and_then(|name| CommandName::ALL.into_iter().find(|c| c.as_str() == name));
+    let names = CommandName::ALL.map(CommandName::as_str).join(", ");
     let command = name.ok_or_else(|| format!("command is none of {names}"))?;
     let moment = |name: &str| -> Result<Option<LocalTime>, String> {
         text(name)?.map(|t| LocalTime::parse(&t).map_err(|why| format!("{name} is {why}"))).transpose()

@@ -77,7 +77,7 @@ impl OpenWrt {
             Rung::Reboot => timeout(limit, self.reboot()).await,
         };
         done.unwrap_or_else(|_| {
-            (RemedyResult::Overran, format!("{} took longer than {}", repair.rung.name(), repair.limit))
+            (RemedyResult::Overran, format!("{} took longer than {}", repair.rung.as_str(), repair.limit))
         })
     }
 

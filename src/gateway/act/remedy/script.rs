@@ -39,7 +39,7 @@ impl Script {
             Ok(json) => json,
             Err(e) => return (RemedyResult::Failed, format!("the remedy cannot be written as JSON: {e}")),
         };
-        let rung = repair.rung.name();
+        let rung = repair.rung.as_str();
         let resolver = repair.resolver.map_or(String::new(), |r| r.to_string());
         let env = [
             ("LINEKEEPER_RUNG", rung),
@@ -64,14 +64,14 @@ impl Script {
 
     /// Tells the script that this rung was interrupted: `make-safe` is its first argument, the rung the second.
     pub async fn make_safe(&self, rung: Rung) -> String {
-        let env = [("LINEKEEPER_RUNG", rung.name()), ("LINEKEEPER_DEVICE", self.device.as_str())];
-        let argv = [self.program.as_os_str(), OsStr::new("make-safe"), OsStr::new(rung.name())];
+        let env = [("LINEKEEPER_RUNG", rung.as_str()), ("LINEKEEPER_DEVICE", self.device.as_str())];
+        let argv = [self.program.as_os_str(), OsStr::new("make-safe"), OsStr::new(rung.as_str())];
         let ran = run(&argv, b"", &env, MAKE_SAFE_WITHIN).await;
         let name = self.program.display();
         if ran.succeeded() {
-            format!("{name} make-safe {}: done", rung.name())
+            format!("{name} make-safe {}: done", rung.as_str())
         } else {
-            format!("{name} make-safe {}: {}", rung.name(), ran.failure(MAKE_SAFE_WITHIN))
+            format!("{name} make-safe {}: {}", rung.as_str(), ran.failure(MAKE_SAFE_WITHIN))
         }
     }
 }

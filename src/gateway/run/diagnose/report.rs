@@ -165,7 +165,12 @@ fn conclusion(verdict: &Verdict) -> String {
             )
         }
         Some(domain) => {
-            format!("The fault: {} ({}). What to do: {}.", domain.name(), verdict.carried_by, verdict.advice)
+            format!(
+                "The fault: {} ({}). What to do: {}.",
+                domain.as_str(),
+                verdict.carried_by,
+                verdict.advice
+            )
         }
     }
 }

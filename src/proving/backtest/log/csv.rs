@@ -2,7 +2,7 @@
 
 use super::model::{FAULTS_REPORTED, Kind, Log, Row};
 use super::world::{build, median};
-use crate::replay::Fault as Wrong;
+use crate::replay::LineError;
 use linekeeper_contract::units::{LocalTime, Span};
 
 /// The next comma-separated field and its column, from 1.
@@ -34,14 +34,14 @@ fn time(text: &str) -> Result<i64, String> {
     if seconds {
         // Seconds until the year 2286.
         return thousandths(text, 9_999_999_999).map(|ms| ms as i64).map_err(|_| {
-            format!("must be RFC 3339 or seconds since 1970, is {text:.40?}; milliseconds are not read")
+            format!("must be RFC 3339 or seconds since 1970, is {text:.40?}; milliseconds are not accepted")
         });
     }
     LocalTime::parse(text).map(|t| t.wall.0).map_err(|why| format!("must be a time: {text:.40?} is {why}"))
 }
 
-pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
-    let whole = |line: usize, column: usize, what: String| vec![Wrong { line, column, what }];
+pub(super) fn read(text: &str) -> Result<Log, Vec<LineError>> {
+    let whole = |line: usize, column: usize, what: String| vec![LineError { line, column, what }];
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let mut lines = text.split('\n').map(|l| l.strip_suffix('\r').unwrap_or(l)).enumerate();
     let head = lines.next().map_or("", |(_, head)| head);
@@ -64,7 +64,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
     {
         return Err(whole(1, 1, format!("the columns of speeds are {}, in this order", known.join(","))));
     }
-    let mut wrong: Vec<Wrong> = Vec::new();
+    let mut wrong: Vec<LineError> = Vec::new();
     let mut rows: Vec<Row> = Vec::new();
     let mut targets: Vec<&str> = Vec::new();
     let mut latencies: Vec<u64> = Vec::new();
@@ -72,10 +72,10 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
         if line.is_empty() {
             continue;
         }
-        let mut tell = |column: usize, what: String| wrong.push(Wrong { line: at + 1, column, what });
+        let mut report = |column: usize, what: String| wrong.push(LineError { line: at + 1, column, what });
         let n = line.split(',').count();
         if n != names.len() {
-            tell(1, format!("has {n} fields, the first line has {}", names.len()));
+            report(1, format!("has {n} fields, the first line has {}", names.len()));
         } else {
             let mut row = Row { at: 0, first: None, second: None, target: 0 };
             for ((column, field), name) in fields(line).zip(&names) {
@@ -107,11 +107,11 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
                     _ => Ok(()),
                 };
                 if let Err(what) = read {
-                    tell(column, format!("{name} {what}"));
+                    report(column, format!("{name} {what}"));
                 }
             }
             if let Some(last) = rows.last().filter(|last| row.at < last.at) {
-                tell(1, format!("time runs back, by {}", Span((last.at - row.at).unsigned_abs())));
+                report(1, format!("time runs backwards by {}", Span((last.at - row.at).unsigned_abs())));
             }
             rows.push(row);
         }
@@ -123,7 +123,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
         return Err(wrong);
     }
     if rows.len() < 2 {
-        return Err(whole(1, 1, "holds fewer than two rows: nothing can be judged by it".into()));
+        return Err(whole(1, 1, "has fewer than two rows, too few to judge".into()));
     }
     let mut log = build(kind, &rows);
     latencies.sort_unstable();

@@ -9,7 +9,7 @@
 //! | `{"schema":"linekeeper.trace.v1",…` | a trace of linekeeper | echoes as pings, tests as tests, lost carriers and addresses |
 //!
 //! Times are RFC 3339 or seconds since 1970. A gap far longer than the usual step of the log is a hole: nobody measured, so
-//! the simulated agent does not run either. A log with any invalid row is refused as a whole.
+//! the simulated agent does not run either. A log with any invalid row is refused completely.
 
 mod csv;
 mod model;
@@ -18,14 +18,14 @@ mod world;
 
 pub use model::{Kind, Log};
 
-use crate::replay::Fault;
+use crate::replay::LineError;
 
 impl Log {
     /// Reads a log.
     ///
     /// # Errors
     /// The faults with line and column, at most the first twenty.
-    pub fn read(text: &str) -> Result<Log, Vec<Fault>> {
+    pub fn read(text: &str) -> Result<Log, Vec<LineError>> {
         if text.starts_with('{') { trace::read(text) } else { csv::read(text) }
     }
 }

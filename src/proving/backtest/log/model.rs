@@ -28,7 +28,7 @@ pub enum Kind {
 
 impl Kind {
     /// Its name in reports.
-    pub const fn name(self) -> &'static str {
+    pub const fn as_str(self) -> &'static str {
         match self {
             Kind::Speeds => "speeds",
             Kind::Pings => "pings",
@@ -86,7 +86,7 @@ impl Log {
         Span(until.0.saturating_sub(from.0).saturating_sub(self.holes.iter().map(hidden).sum()))
     }
 
-    /// The world of this log, and what it changed in the configuration, in words.
+    /// The world of this log, and a description of what had to be changed in the configuration.
     ///
     /// A log with one ping a minute cannot show a silence of two seconds: the patience is raised to what it can show.
     pub fn world(&self, config: &mut Config) -> (World, Option<String>) {

@@ -2,7 +2,7 @@
 
 use super::model::{FAULTS_REPORTED, Kind, Log, Row};
 use super::world::build;
-use crate::replay::{Fault as Wrong, Header, TRACE_SCHEMA};
+use crate::replay::{Header, LineError, TRACE_SCHEMA};
 use crate::simulate::{Fault, Recorded, Trouble};
 use linekeeper_contract::json;
 use linekeeper_contract::units::{Mono, Rate, Span, Wall};
@@ -14,7 +14,7 @@ use linekeeper_judge::speed::SpeedOutcome;
 const USED: Rate = Rate(50_000);
 
 /// Reads a trace. The effects of the remedies that ran while it was recorded appear as faults of the line.
-pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
+pub(super) fn read(text: &str) -> Result<Log, Vec<LineError>> {
     let mut rows: Vec<Row> = Vec::new();
     let mut speeds: Vec<(Mono, Direction, Option<Rate>)> = Vec::new();
     let mut links: Vec<(Mono, Option<Trouble>)> = Vec::new();
@@ -28,25 +28,26 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
         if line.is_empty() && lines.peek().is_none() {
             break;
         }
-        let mut tell = |column: usize, what: String| wrong.push(Wrong { line: at + 1, column, what });
+        let mut report = |column: usize, what: String| wrong.push(LineError { line: at + 1, column, what });
         if line.starts_with("{\"schema\":") {
             match json::read::<Header>(line.as_bytes()) {
                 Ok(header) if header.schema == TRACE_SCHEMA => config = Some(header.config),
-                Ok(header) => {
-                    tell(12, format!("the schema is {:?}, this program reads {TRACE_SCHEMA}", header.schema))
-                }
-                Err(e) => tell(e.column(), format!("not the header of a trace: {}", e.bare())),
+                Ok(header) => report(
+                    12,
+                    format!("the schema is {:?}, this program reads {TRACE_SCHEMA}", header.schema),
+                ),
+                Err(e) => report(e.column(), format!("not the header of a trace: {}", e.without_position())),
             }
         } else {
             match json::read::<Entry>(line.as_bytes()) {
                 Ok(entry) if entry.at < last => {
-                    tell(1, format!("time runs back: {} after {}", entry.at.0, last.0))
+                    report(1, format!("time runs backwards: {} after {}", entry.at.0, last.0))
                 }
                 Ok(entry) => {
                     last = entry.at;
-                    taken(&entry, &mut rows, &mut speeds, &mut links, &mut traffic, &mut clock);
+                    collect_entry(&entry, &mut rows, &mut speeds, &mut links, &mut traffic, &mut clock);
                 }
-                Err(e) => tell(e.column(), format!("not an entry of a trace: {}", e.bare())),
+                Err(e) => report(e.column(), format!("not an entry of a trace: {}", e.without_position())),
             }
         }
         if wrong.len() >= FAULTS_REPORTED {
@@ -57,10 +58,10 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
         return Err(wrong);
     }
     if rows.len() < 2 {
-        let what = "holds fewer than two echoes: nothing can be judged by it".into();
-        return Err(vec![Wrong { line: 1, column: 1, what }]);
+        let what = "has fewer than two echoes, too few to judge".into();
+        return Err(vec![LineError { line: 1, column: 1, what }]);
     }
-    // They come back in another order than they were sent.
+    // Replies arrive in another order than the requests were sent.
     rows.sort_by_key(|row| row.at);
     let begin = rows.first().map_or(0, |r| r.at);
     let since = |at: Mono| Span((at.0 as i64 - begin).max(0) as u64);
@@ -101,7 +102,7 @@ pub(super) fn read(text: &str) -> Result<Log, Vec<Wrong>> {
     Ok(log)
 }
 
-fn taken(
+fn collect_entry(
     entry: &Entry,
     rows: &mut Vec<Row>,
     speeds: &mut Vec<(Mono, Direction, Option<Rate>)>,

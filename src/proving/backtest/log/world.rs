@@ -21,7 +21,7 @@ pub(super) fn build(kind: Kind, rows: &[Row]) -> Log {
     let begin = rows.first().map_or(0, |r| r.at);
     let at = |row: &Row| Span((row.at - begin).unsigned_abs());
     let lasts = rows.last().map_or(Span::ZERO, at);
-    // Several targets are asked at once: their common moments are no steps.
+    // Rows of the same moment belong to different targets and do not count as steps.
     let steps = rows.windows(2).map(|w| (w[1].at - w[0].at).unsigned_abs()).filter(|ms| *ms > 0);
     let step = Span(median(steps.collect()).unwrap_or(1_000).max(1));
     let hole = match kind {
@@ -31,12 +31,12 @@ pub(super) fn build(kind: Kind, rows: &[Row]) -> Log {
         // A state holds until the next one.
         Kind::States => Span(u64::MAX),
     };
-    // What is left of watching on both sides of a hole.
+    // How much time on both sides of a hole still counts as watched.
     let rim = match kind {
         Kind::Speeds => Span(hole.0 / 3),
         _ => step,
     };
-    let mut world = World { unasked: true, ..World::quiet() };
+    let mut world = World { layers_unchecked: true, ..World::quiet() };
     let mut holes = Vec::new();
     let mut silent: Vec<(Span, Span)> = Vec::new();
     let mut troubles: Vec<(Span, Span, Trouble)> = Vec::new();
@@ -63,7 +63,7 @@ pub(super) fn build(kind: Kind, rows: &[Row]) -> Log {
             }
             Kind::Pings | Kind::Trace if row.first.is_none() => {
                 bad += 1;
-                // Somebody else answered just then: that is the target's silence.
+                // If another target answered at that time, only this target is silent.
                 let near = |r: &&Row| (r.at - row.at).unsigned_abs() < step.0;
                 let around = rows[..place]
                     .iter()
@@ -91,7 +91,7 @@ pub(super) fn build(kind: Kind, rows: &[Row]) -> Log {
             }
         }
     }
-    // Silences that touch are one.
+    // Adjacent silences are one.
     for (from, until) in silent {
         match troubles.last_mut() {
             Some((_, end, Trouble::Upstream)) if from <= *end => *end = until.max(*end),
@@ -100,7 +100,7 @@ pub(super) fn build(kind: Kind, rows: &[Row]) -> Log {
     }
     troubles.extend(holes.iter().map(|(from, length)| (*from, *from + *length, Trouble::Frozen)));
     if matches!(kind, Kind::Pings | Kind::States | Kind::Trace) {
-        // The log knows nothing of the operator's first router.
+        // The log does not contain the operator's first router.
         troubles.push((Span::ZERO, lasts, Trouble::GatewayFilters));
     }
     troubles.retain(|(from, until, _)| from < until);

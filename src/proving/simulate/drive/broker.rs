@@ -62,7 +62,7 @@ impl Simulation {
             Receipts::Sent
         };
         let (delivery, answer) = self.wire.arrive(Span(self.now), waiting, receipts);
-        spectator.delivered(&delivery);
+        spectator.on_delivery(&delivery);
         if let Message::Callback(c) = &delivery.message.message
             && let Some(name) = self.report.requests.get(&c.callback_id).map(|r| r.name.clone())
         {

@@ -17,7 +17,7 @@ const DROPPED: u64 = 2_000;
 impl Simulation {
     pub(super) fn begin_fault(&mut self, place: usize, spectator: &mut impl Spectator) {
         let fault = self.world.faults[place].clone();
-        spectator.befalls(self.moment(), &fault.trouble, true);
+        spectator.on_fault(self.moment(), &fault.trouble, true);
         match &fault.trouble {
             Trouble::ClockSet { to, synced } => {
                 let truth = self.true_wall().map_or(0, |w| w.0);
@@ -62,7 +62,7 @@ impl Simulation {
         let Some(at) = self.active_faults.iter().position(|&p| p == place) else { return };
         self.active_faults.remove(at);
         let trouble = self.world.faults[place].trouble.clone();
-        spectator.befalls(self.moment(), &trouble, false);
+        spectator.on_fault(self.moment(), &trouble, false);
         match trouble {
             Trouble::Killed(memory) => self.schedule_after(1, Event::Start(memory)),
             Trouble::PowerCut => {

@@ -19,7 +19,7 @@ impl Simulation {
         }
         let at = self.moment();
         let Some(judge) = &mut self.judge else { return };
-        spectator.saw(at, saw);
+        spectator.on_observation(at, saw);
         let mut actions = std::mem::take(&mut self.actions);
         judge.step_into(at.agent, saw, &mut actions);
         self.report.observations += 1;
@@ -27,7 +27,7 @@ impl Simulation {
         let line = judge.line();
         if matches!(actions.first(), Some(Action::Save)) {
             let messages: Vec<Critical> = actions.iter().filter_map(Action::published).cloned().collect();
-            spectator.saves(at, judge, &messages);
+            spectator.on_save(at, judge, &messages);
         }
         if wake <= at.agent {
             self.report.stalls += 1;
@@ -38,7 +38,7 @@ impl Simulation {
             self.note_line_state(line);
         }
         for action in actions.drain(..) {
-            spectator.does(at, &action);
+            spectator.on_action(at, &action);
             self.perform(action);
         }
         self.actions = actions;
@@ -104,7 +104,7 @@ impl Simulation {
                     }
                     Message::CommandResult(_) => {}
                 }
-                // The number tells the outbox which messages it already has.
+                // The outbox recognizes messages that it already has by their number.
                 if message.number > self.wire.watermark {
                     self.wire.watermark = message.number;
                     let published = Span(self.now);

@@ -78,7 +78,7 @@ impl Simulation {
         self.counted_last = self.now;
         self.counted_at = if self.world.counters { self.now + COUNTED_EVERY } else { u64::MAX };
         self.line.take_customer_bytes(self.now);
-        spectator.begins(self.moment(), saved.as_ref());
+        spectator.on_start(self.moment(), saved.as_ref());
         let uptime = Span((self.now as i64 - self.booted_at).max(0) as u64);
         let boot_id = format!("5eed0000-0000-4000-8000-{:012}", self.report.boots);
         let watermark = self.wire.watermark;

@@ -22,9 +22,9 @@ impl Simulation {
             Direction::Download => self.world.rates.0,
             Direction::Upload => self.world.rates.1,
         };
-        let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
+        let line_rate = Rate(full.0 * u64::from(self.line.rate_share) / 1_000);
         let line = match self.recorded_rate(order.direction) {
-            Ok(recorded) => recorded.unwrap_or(self.line.port.map_or(gives, |port| gives.min(port))),
+            Ok(recorded) => recorded.unwrap_or(self.line.port.map_or(line_rate, |port| line_rate.min(port))),
             Err((reason, why)) => {
                 let outcome = SpeedOutcome::Failed { reason, detail: why.into(), retry_after: None };
                 let SpeedOrder { test, server, direction, .. } = *order;

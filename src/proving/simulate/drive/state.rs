@@ -198,14 +198,14 @@ impl Simulation {
     /// rotation then pass like those of the last one. [`Report::skipped`] counts the skipped time; spectators see nothing
     /// of it.
     #[must_use]
-    pub fn resting(mut self) -> Simulation {
+    pub fn skipping_quiet_time(mut self) -> Simulation {
         self.skips_quiet_time = true;
         self
     }
 
     /// Stores no messages: [`Report::delivered`] stays empty. A year of a bad line has thousands of them.
     #[must_use]
-    pub fn forgetting(mut self) -> Simulation {
+    pub fn without_deliveries(mut self) -> Simulation {
         self.keeps_deliveries = false;
         self
     }

@@ -27,22 +27,22 @@ impl Simulation {
     pub(super) fn is_true(&self, name: &str, glow: u64) -> bool {
         let worse = |at: Option<u64>, now: bool| now || at.is_some_and(|at| at + QUALITY_GLOW >= self.now);
         let promise = &self.config.promise;
-        if name == Finding::HighLatency.name() {
+        if name == Finding::HighLatency.as_str() {
             let now =
                 promise.latency.is_some_and(|most| self.line.usual_rtt_us(&self.world) > most.0 * 1_000);
             return worse(self.last_slow_at, now);
         }
-        if name == Finding::Loss.name() {
+        if name == Finding::Loss.as_str() {
             return worse(
                 self.last_lossy_at,
                 promise.loss.is_some_and(|most| self.line.loss_share() > most.0),
             );
         }
-        if name == Finding::Outage.name() {
+        if name == Finding::Outage.as_str() {
             // If the line recovers at this very moment, the callback is withdrawn at the next.
             let late = |b: &Break| b.returned.is_none_or(|at| at.0 + glow >= self.now);
             self.report.breaks.last().is_some_and(|b| !b.own && late(b))
-        } else if name == Finding::Flapping.name() {
+        } else if name == Finding::Flapping.as_str() {
             let outage = &self.config.outage;
             let (mut breaks, mut next) = (0, Span(self.now));
             for b in self.report.breaks.iter().rev().filter(|b| !b.own) {
@@ -54,15 +54,15 @@ impl Simulation {
                 next = b.broke;
             }
             breaks >= outage.flapping
-        } else if name == Finding::ShortRate.name() {
+        } else if name == Finding::ShortRate.as_str() {
             let slow = |direction: Direction, full: Rate| {
                 let promise = &self.config.promise;
                 let rates = match direction {
                     Direction::Download => &promise.download,
                     Direction::Upload => &promise.upload,
                 };
-                let gives = Rate(full.0 * u64::from(self.line.gives) / 1_000);
-                enough(promise, rates).is_some_and(|bar| gives < bar)
+                let line_rate = Rate(full.0 * u64::from(self.line.rate_share) / 1_000);
+                enough(promise, rates).is_some_and(|bar| line_rate < bar)
             };
             let (down, up) = self.world.rates;
             let sold = self.config.promise.download.highest().max(self.config.promise.upload.highest());

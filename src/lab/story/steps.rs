@@ -17,16 +17,16 @@ use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
 
-/// For what takes two or three seconds when all is well: machines that compile beside us are slow.
-pub(super) const SOON: Duration = Duration::from_secs(20);
-/// How often we look whether the agent still lives while we wait for its words.
-const LOOK: Duration = Duration::from_millis(250);
+/// Timeout for steps that normally take two or three seconds; a machine that compiles at the same time is slow.
+pub(super) const TIMEOUT: Duration = Duration::from_secs(20);
+/// How often the wait for a message checks whether the agent is still alive.
+const ALIVE_CHECK: Duration = Duration::from_millis(250);
 /// How many of the agent's last log lines are shown when an act fails.
 const LOG_LINES: usize = 12;
 
 pub(super) struct Story {
     pub(super) stage: Stage,
-    // Dropped in this order: the agent first, so that nothing of its is left in the namespaces.
+    // Fields are dropped in this order: the agent first, so that nothing of it is left in the namespaces.
     pub(super) agent: Agent,
     pub(super) platform: Platform,
     pub(super) _broker: Broker,
@@ -51,7 +51,7 @@ impl Story {
             Ok::<_, Error>(String::from_utf8_lossy(&out.stdout).into_owned())
         };
         let data = serde_json::from_str(&ask(true)?).unwrap_or(Value::Null);
-        act.require(holds(&data["status"]), &format!("`linekeeper status` does not say that {what}"));
+        act.require(holds(&data["status"]), &format!("`linekeeper status` does not report that {what}"));
         self.stage.quote("linekeeper status", &ask(false)?, &data);
         Ok(())
     }
@@ -81,23 +81,23 @@ impl Story {
 
     /// Waits until the agent reports that the line is down and that the fault lies in one of `domains`.
     pub(super) fn expect_outage(&mut self, act: &mut Act, domains: &[Domain]) {
-        if !self.watch_until(act, SOON, reports_outage) {
-            act.require(false, "the outage was not seen");
+        if !self.watch_until(act, TIMEOUT, reports_outage) {
+            act.require(false, "the outage was not reported");
             return;
         }
         let Some(message) = act.messages.iter().find(|r| reports_outage(r)) else { return };
         let Some(Message::Event(event)) = message.message() else { return };
-        // A new incident is stamped when it was declared; one that opens again, when the line went: there only the
-        // arrival tells when we knew.
-        let known = match event.event {
+        // A new incident carries the time of its declaration. A reopened one carries the time of the break, so there only
+        // the arrival shows when the outage was declared.
+        let declared = match event.event {
             EventName::IncidentOpened => Duration::from_millis(event.time.uptime_ms),
             _ => message.at,
         };
-        act.seen_after = Some(known.saturating_sub(act.at));
+        act.seen_after = Some(declared.saturating_sub(act.at));
         let domain = event.incident.fault_domain;
         act.require(
             domains.contains(&domain),
-            &format!("the fault was placed in {}, not in {}", domain.name(), domains[0].name()),
+            &format!("the fault was located in {}, not in {}", domain.as_str(), domains[0].as_str()),
         );
     }
 
@@ -111,9 +111,9 @@ impl Story {
         let began = clock::uptime();
         loop {
             let left = patience.saturating_sub(clock::since(began));
-            let Some(next) = self.platform.wait_for(self.place, left.min(LOOK), |_| true) else {
-                // A dead agent says nothing more; its last words are heard before we look.
-                if left <= LOOK || !self.agent.process().alive() {
+            let Some(next) = self.platform.wait_for(self.place, left.min(ALIVE_CHECK), |_| true) else {
+                // A dead agent sends nothing more. This checks only after all its messages have been read.
+                if left <= ALIVE_CHECK || !self.agent.process().is_alive() {
                     return false;
                 }
                 continue;
@@ -136,14 +136,14 @@ impl Story {
     pub(super) fn show_message(&self, act: &Act, received: &Received) {
         let data = json!({ "topic": received.topic, "message": received.json });
         if received.repeated {
-            self.stage.say(Speaker::Platform, "the same again, dropped by its id", &data);
+            self.stage.say(Speaker::Platform, "repeated message, dropped by its id", &data);
             return;
         }
         let delay = received.delay();
         let arrival = match delay {
-            _ if act.leapt => "on leapt time".to_owned(),
+            _ if act.clock_jumped => "time skipped".to_owned(),
             Some(delay) if is_marked_late(received) => {
-                format!("{} after the fact, marked as late", format_duration(delay))
+                format!("{} after the fact, marked late", format_duration(delay))
             }
             Some(delay) => format!("{} after the fact", format_duration(delay)),
             None => "without a time".to_owned(),
@@ -153,7 +153,7 @@ impl Story {
                 self.stage.say(Speaker::Gateway, &describe_event(&event, act), &data);
                 let name = serde_json::to_value(event.event).ok();
                 let name = name.as_ref().and_then(Value::as_str).unwrap_or_default().replace('_', " ");
-                self.stage.say(Speaker::Platform, &format!("has \"{name}\", {arrival}"), &Value::Null);
+                self.stage.say(Speaker::Platform, &format!("received \"{name}\", {arrival}"), &Value::Null);
             }
             Some(Message::Callback(callback)) => {
                 for line in describe_callback(&callback, &arrival) {
@@ -161,24 +161,28 @@ impl Story {
                 }
             }
             Some(Message::CommandResult(result)) => {
-                let words = format!("command {} is {}, {arrival}", result.command_id, result.state.name());
+                let words = format!("command {} is {}, {arrival}", result.command_id, result.state.as_str());
                 self.stage.say(Speaker::Platform, &words, &data);
             }
             None if received.kind == "state" => {
                 self.stage.say(Speaker::Platform, &describe_state(received), &data);
             }
             None => {
-                self.stage.say(Speaker::Platform, &format!("has a message on {}", received.topic), &data);
+                self.stage.say(
+                    Speaker::Platform,
+                    &format!("received a message on {}", received.topic),
+                    &data,
+                );
             }
         }
     }
 
     /// Adds the act's row to the table and shows what went wrong.
     pub(super) fn finish_act(&mut self, act: Act) {
-        for fault in &act.faults {
-            self.stage.say(Speaker::World, &format!("NOT AS TOLD: {fault}"), &Value::Null);
+        for failure in &act.failures {
+            self.stage.say(Speaker::World, &format!("UNEXPECTED: {failure}"), &Value::Null);
         }
-        if !act.faults.is_empty() {
+        if !act.failures.is_empty() {
             let log = self.agent.log();
             let lines: Vec<&str> = log.lines().collect();
             for line in &lines[lines.len().saturating_sub(LOG_LINES)..] {
@@ -191,7 +195,7 @@ impl Story {
         {
             let outcome = remedy.outcome.and_then(|o| serde_json::to_value(o).ok());
             let outcome = outcome.as_ref().and_then(Value::as_str).unwrap_or("?").replace('_', " ");
-            tried.push(format!("{}: {outcome}", remedy.name.name()));
+            tried.push(format!("{}: {outcome}", remedy.name.as_str()));
         }
         let events = act.events().len();
         let mut received = vec![match events {
@@ -203,26 +207,26 @@ impl Story {
         if !states.is_empty() {
             received.push(format!("callback {}", states.join(", ")));
         }
-        let as_told = act.faults.is_empty();
+        let as_expected = act.failures.is_empty();
         self.rows.push(Row {
             cells: [
                 act.title.to_owned(),
-                act.broke.to_owned(),
+                act.fault.to_owned(),
                 act.seen_after.map_or("-".to_owned(), format_duration),
                 if tried.is_empty() { "-".to_owned() } else { tried.join(", ") },
-                if as_told { act.outcome } else { format!("NOT AS TOLD: {}", act.faults.join("; ")) },
+                if as_expected { act.outcome } else { format!("UNEXPECTED: {}", act.failures.join("; ")) },
                 received.join(", "),
             ],
-            as_told,
+            as_expected,
         });
     }
 
     pub(super) fn print_summary(&self) -> bool {
         self.stage.table(["act", "broke", "seen", "tried", "outcome", "platform received"], &self.rows);
-        let failed = self.rows.iter().filter(|row| !row.as_told).count();
+        let failed = self.rows.iter().filter(|row| !row.as_expected).count();
         let words = match failed {
-            0 => "every act went as told".to_owned(),
-            n => format!("{n} of {} acts did not go as told", self.rows.len()),
+            0 => "all acts went as expected".to_owned(),
+            n => format!("{n} of {} acts did not go as expected", self.rows.len()),
         };
         self.stage.end(&words, failed == 0);
         failed == 0

@@ -1,11 +1,11 @@
-//! Why a text or a tree cannot be read, and where in it the fault is.
+//! Why a text or a tree cannot be read, and where in it the error is.
 
 use serde::de;
 use std::fmt;
 
 /// An error of the reader. It is boxed because the generated code of every type passes it on.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault(Box<Inner>);
+pub struct Error(Box<Inner>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Inner {
@@ -16,23 +16,23 @@ struct Inner {
     message: String,
 }
 
-impl Fault {
+impl Error {
     #[cold]
-    pub(super) fn new(position: Option<(usize, usize)>, message: String) -> Fault {
-        Fault(Box::new(Inner { position, path: Vec::new(), message }))
+    pub(super) fn new(position: Option<(usize, usize)>, message: String) -> Error {
+        Error(Box::new(Inner { position, path: Vec::new(), message }))
     }
 
     /// Adds the key of the enclosing object or list to the path.
     #[cold]
     #[inline(never)]
-    pub(super) fn inside(mut self, key: &str) -> Fault {
+    pub(super) fn inside(mut self, key: &str) -> Error {
         self.0.path.push(key.to_owned());
         self
     }
 
     /// Adds the position in `text`, from which the tree was parsed.
     #[cold]
-    pub(super) fn with_position(mut self, text: &[u8]) -> Fault {
+    pub(super) fn with_position(mut self, text: &[u8]) -> Error {
         let mut at = skip_white_space(text, 0);
         for step in self.0.path.iter().rev() {
             match find_entry(text, at, step) {
@@ -54,7 +54,7 @@ impl Fault {
 
     /// The message without line and column, for callers that report the position themselves: the path in the tree (such as
     /// `time.wall` or `samples.3`) and what is wrong.
-    pub fn bare(&self) -> String {
+    pub fn without_position(&self) -> String {
         let mut words = String::new();
         for step in self.0.path.iter().rev() {
             words.push_str(step);
@@ -118,9 +118,9 @@ fn find_entry(text: &[u8], at: usize, step: &str) -> Option<usize> {
     }
 }
 
-impl fmt::Display for Fault {
+impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.bare())?;
+        f.write_str(&self.without_position())?;
         match self.0.position {
             Some((line, column)) => write!(f, " at line {line} column {column}"),
             None => Ok(()),
@@ -128,12 +128,12 @@ impl fmt::Display for Fault {
     }
 }
 
-impl std::error::Error for Fault {}
+impl std::error::Error for Error {}
 
-impl de::Error for Fault {
+impl de::Error for Error {
     #[cold]
     #[inline(never)]
-    fn custom<T: fmt::Display>(words: T) -> Fault {
-        Fault::new(None, words.to_string())
+    fn custom<T: fmt::Display>(words: T) -> Error {
+        Error::new(None, words.to_string())
     }
 }
