@@ -1,9 +1,12 @@
 //! The health of the gateway itself, and whether somebody is working on it.
 //!
-//! Processor, load and memory come from sysinfo. Its features for sensors, disks and processes are not used: they list
-//! far more than is needed (every mount, every process with its files) and cannot read from another root in a test. The
-//! rest is a dozen one-line files below `/proc` and `/sys`.
+//! Memory comes from sysinfo: what is available without swapping takes several files and an estimate on older kernels. The
+//! rest is a dozen short files below `/proc` and `/sys`, read here. sysinfo's features for sensors, disks and processes list
+//! far more than is needed (every mount, every process with its files) and cannot read from another root in a test; those
+//! for processor and load take 26 KiB on a router, most of it to parse fractions and clock rates, and panic on a load that is
+//! no number.
 
+use super::throughput::cpu::{Core, all_cores};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::DeviceSeen;
 use linekeeper_judge::observation::Observation;
@@ -75,34 +78,45 @@ pub struct Reader {
     roots: Roots,
     store: PathBuf,
     system: System,
-    /// Whether there was a reading before: processor use is measured between two readings.
-    has_previous: bool,
+    /// The processors' times at the reading before.
+    previous: Option<Core>,
 }
 
 impl Reader {
     /// One that has read nothing yet.
     pub fn new(roots: Roots, store: PathBuf) -> Reader {
-        Reader { roots, store, system: System::new(), has_previous: false }
+        Reader { roots, store, system: System::new(), previous: None }
     }
 
-    /// A reading. The processor's share is that since the one before, and absent in the first; two readings within
-    /// 200 ms show it as it was.
+    /// A reading. The processor's share is that since the one before; it is absent in the first, and where no clock tick
+    /// (10 ms) passed between two.
     pub fn read(&mut self) -> DeviceSeen {
-        self.system.refresh_cpu_usage();
         self.system.refresh_memory();
-        let has_previous = std::mem::replace(&mut self.has_previous, true);
-        let cpu = self.system.global_cpu_usage();
-        let load = System::load_average().one;
         DeviceSeen {
-            // The casts saturate.
-            cpu: has_previous.then_some((cpu * 10.0).round() as u16).map(|cpu| cpu.min(1_000)),
-            load: Some((load * 1_000.0).round() as u32),
+            cpu: self.processor_use(),
+            load: fs::read_to_string(self.roots.proc.join("loadavg")).ok().and_then(|text| load(&text)),
             memory_free: permille(self.system.available_memory(), self.system.total_memory()),
             flash_free: flash_free(&self.store),
             temperature: hottest(&self.roots.sys),
             conntrack: conntrack(&self.roots.proc),
         }
     }
+
+    /// How busy all cores were since the reading before, permille.
+    fn processor_use(&mut self) -> Option<u16> {
+        let now = all_cores(&fs::read_to_string(self.roots.proc.join("stat")).ok()?)?;
+        let before = self.previous.replace(now)?;
+        permille(now.busy.saturating_sub(before.busy), now.total.saturating_sub(before.total))
+    }
+}
+
+/// The load of the last minute, thousandths of a process: the first word of `/proc/loadavg`, which has two decimals.
+fn load(loadavg: &str) -> Option<u32> {
+    let (whole, hundredths) = loadavg.split_ascii_whitespace().next()?.split_once('.')?;
+    let number =
+        |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse::<u32>().ok())?;
+    let hundredths = number(hundredths).filter(|_| hundredths.len() == 2)?;
+    number(whole)?.checked_mul(1_000)?.checked_add(hundredths * 10)
 }
 
 /// `part` in thousandths of `whole`; `None` if `whole` is 0.
@@ -273,11 +287,34 @@ mod tests {
         assert_eq!(first.cpu, None, "since when?");
         assert!(first.memory_free.is_some_and(|share| (1..=1_000).contains(&share)), "{first:?}");
         assert!(first.flash_free.is_some() && first.load.is_some(), "{first:?}");
-        assert!(reader.read().cpu.is_some_and(|share| share <= 1_000));
         assert_eq!(
             (permille(1, 0), permille(3, 2), permille(u64::MAX, u64::MAX)),
             (None, Some(1_000), Some(1_000))
         );
+    }
+
+    #[test]
+    fn processor_use_is_that_since_the_previous_reading() {
+        let mut reader = Reader::new(Fake::new().roots(), PathBuf::from("/"));
+        let mut read_with = |stat: &str| {
+            let fake = Fake::new().with("proc/stat", stat);
+            reader.roots = fake.roots();
+            reader.read().cpu
+        };
+        assert_eq!(read_with("cpu  100 0 0 900 0 0 0 0 0 0\ncpu0 1 1 1 1\n"), None);
+        assert_eq!(read_with("cpu  130 5 5 920 20 10 5 5 0 0\n"), Some(600));
+        assert_eq!(read_with("cpu  130 5 5 920 20 10 5 5 0 0\n"), None, "no tick passed");
+        assert_eq!(read_with("intr 5\n"), None);
+        assert_eq!(read_with("cpu  131 5 5 920 20 10 5 5 0 0\n"), Some(1_000));
+    }
+
+    #[test]
+    fn load_is_read_as_the_kernel_writes_it() {
+        assert_eq!(load("0.42 0.30 0.11 1/120 4711\n"), Some(420));
+        assert_eq!(load("12.05 0.30 0.11 1/120 4711\n"), Some(12_050));
+        for bad in ["", "x", "1", "1.5 2", "-1.00", "1.+5", "4294967.30 1"] {
+            assert_eq!(load(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ const CORES_MOST: usize = 64;
 
 /// The times of one core since the boot, clock ticks.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Core {
+pub(in crate::sense) struct Core {
     /// Total time.
     pub total: u64,
     /// Time that was not idle.
@@ -37,23 +37,30 @@ pub(super) fn read() -> CpuNow {
 /// Runs both parsers on `text` and discards the results: for tests with hostile input.
 pub(in crate::sense) fn swallow(text: &str) {
     cores(text);
+    all_cores(text);
     thread(text);
 }
 
-/// `cpu0 user nice system idle iowait irq softirq steal …` of proc(5).
+/// The times of each core: the lines `cpu0`, `cpu1`, … of `/proc/stat`.
 fn cores(stat: &str) -> Vec<Core> {
     let each = stat.lines().filter(|l| l.starts_with("cpu") && !l.starts_with("cpu "));
-    each.take(CORES_MOST)
-        .map(|line| {
-            let mut fields = [0u64; 8];
-            for (field, word) in fields.iter_mut().zip(line.split_ascii_whitespace().skip(1)) {
-                *field = word.parse().unwrap_or(0);
-            }
-            let total = fields.iter().fold(0, |sum: u64, f| sum.saturating_add(*f));
-            let idle = fields[3].saturating_add(fields[4]);
-            Core { total, busy: total.saturating_sub(idle), interrupts: fields[5].saturating_add(fields[6]) }
-        })
-        .collect()
+    each.take(CORES_MOST).map(times).collect()
+}
+
+/// The times of all cores together, which `/proc/stat` begins with; `None` where it does not.
+pub(in crate::sense) fn all_cores(stat: &str) -> Option<Core> {
+    stat.lines().next().filter(|line| line.starts_with("cpu ")).map(times)
+}
+
+/// `cpu0 user nice system idle iowait irq softirq steal …` of proc(5).
+fn times(line: &str) -> Core {
+    let mut fields = [0u64; 8];
+    for (field, word) in fields.iter_mut().zip(line.split_ascii_whitespace().skip(1)) {
+        *field = word.parse().unwrap_or(0);
+    }
+    let total = fields.iter().fold(0, |sum: u64, f| sum.saturating_add(*f));
+    let idle = fields[3].saturating_add(fields[4]);
+    Core { total, busy: total.saturating_sub(idle), interrupts: fields[5].saturating_add(fields[6]) }
 }
 
 /// `ran waited slices`, the first two in nanoseconds.
@@ -74,6 +81,8 @@ mod tests {
         assert_eq!(seen[0], Core { total: 100, busy: 35, interrupts: 3 });
         assert_eq!(seen[1], Core { total: 7, busy: 0, interrupts: 0 });
         assert_eq!(seen.len(), 2);
+        assert_eq!(all_cores(stat), Some(Core { total: 72, busy: 54, interrupts: 18 }));
+        assert_eq!((all_cores("intr 5\n"), all_cores("")), (None, None));
         assert_eq!(thread("5000 70 3\n"), Some((Duration::from_nanos(5000), Duration::from_nanos(70))));
         assert_eq!(thread(""), None);
         assert!(!read().cores.is_empty());
