@@ -127,7 +127,7 @@ fn the_table_of_options_says_what_the_platform_may_set() {
                     assert_eq!(of.config, laid(json!({})).config, "{key}");
                 }
                 Right::Remote => {
-                    let own = |r: &str| r.contains("stands in its own configuration");
+                    let own = |r: &str| r.starts_with("only the gateway's own configuration sets");
                     assert!(!refused.is_some_and(|r| own(&r.reason)), "{key}: {refused:?}");
                 }
             }
@@ -145,7 +145,7 @@ fn a_section_with_something_of_the_gateways_own_is_not_taken_away() {
     }
     // Nor does a stray key of a section that is all the gateway's own get as far as being read.
     let of = laid(json!({ "commands": { "x": 1 }, "mqtt": { "x": 1 } }));
-    assert_eq!(of.rejected[0].reason, "what may be ordered stands in its own configuration");
+    assert_eq!(of.rejected[0].reason, "only the gateway's own configuration sets which commands are allowed");
     assert!(of.rejected[1].reason.contains("is not a key here"), "{:?}", of.rejected);
     let of = laid(json!({
         "commands": { "allow": ["reboot"] }, "store": { "directory": "/tmp" }, "desired": { "within": "1 h" },
@@ -202,9 +202,9 @@ fn the_message_is_read_leniently_and_bounded() {
         (br#"{"config":{}}"#, "version"),
         (br#"{"version":"","config":{}}"#, "version"),
         (br#"{"version":"a b","config":{}}"#, "version"),
-        (br#"{"version":"1","config":[]}"#, "no object"),
+        (br#"{"version":"1","config":[]}"#, "not an object"),
         (br#"{"version":"1","config":{},"schema":"x"}"#, "schema"),
-        (&[b' '; LARGEST + 1], "at most"),
+        (&[b' '; LARGEST + 1], "limit"),
     ] {
         let said = message(bad).unwrap_err();
         assert!(said.contains(word), "{said}");

@@ -48,7 +48,7 @@ options! {
         /// `port_duplex` and `restarts`: for an operator whose agents may ask for them.
         warnings: Vec<Reading> = Words {
                 all: &Reading::ALL, name: Reading::name, least: 0, default: &[],
-                what: "warnings", again: "names {} a second time",
+                what: "warnings", again: "lists {} twice",
             }, Right::Remote,
             "Call for warnings of" / "以下告警时请求回访",
             "Which warnings of the gateway make a callback as well (severity low)." /

@@ -7,8 +7,9 @@ use super::reader::Show;
 use linekeeper_contract::message::CommandName;
 use linekeeper_contract::units::Span;
 
-const ORDERED: Right = Right::Local("what may be ordered stands in its own configuration");
-const CONFIGURED: Right = Right::Local("what may be configured stands in its own configuration");
+const ORDERED: Right = Right::Local("only the gateway's own configuration sets which commands are allowed");
+const CONFIGURED: Right =
+    Right::Local("only the gateway's own configuration sets what the platform may configure");
 
 options! {
     /// What the platform may order.
@@ -24,7 +25,7 @@ options! {
                 default: &[
                     CommandName::Check, CommandName::Speedtest, CommandName::Diagnose, CommandName::Programme,
                 ],
-                what: "commands", again: "is allowed already, is {}",
+                what: "commands", again: "is listed twice, is {}",
             }, ORDERED,
             "Obeyed" / "执行的指令",
             "The commands that are obeyed: check, speedtest, diagnose, remedy (one rung of the ladder), reboot, programme (ask \

@@ -49,7 +49,7 @@ pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
         return Ok(None);
     }
     if payload.len() > LARGEST {
-        return Err(format!("has {} bytes, at most {LARGEST} are taken", payload.len()));
+        return Err(format!("has {} bytes, more than the limit of {LARGEST}", payload.len()));
     }
     let desired: DesiredConfig = json::read(payload)
         .map_err(|e| format!("is not an object with version and config: {:.200}", e.to_string()))?;
@@ -59,11 +59,11 @@ pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
     let version = desired.version.as_bytes();
     if version.is_empty() || version.len() > LONGEST_VERSION || !version.iter().all(u8::is_ascii_graphic) {
         return Err(format!(
-            "has a version that is not as wanted: 1 to {LONGEST_VERSION} visible ASCII characters"
+            "has an invalid version: must be 1 to {LONGEST_VERSION} visible ASCII characters"
         ));
     }
     if !desired.config.is_object() {
-        return Err("has a config that is no object with sections".into());
+        return Err("has a config that is not an object of sections".into());
     }
     Ok(Some(desired))
 }
@@ -143,7 +143,7 @@ fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
     };
     let ours = ["broker", "brokers"].iter().filter_map(|k| own.get("mqtt")?.get(k)).any(plain);
     if (key == "mqtt.broker" || key == "mqtt.brokers") && plain(value) && !ours {
-        return Some("the gateway's own broker is reached by mqtts://, and another must be too");
+        return Some("the gateway's own broker uses mqtts://, so any other must too");
     }
     None
 }

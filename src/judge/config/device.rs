@@ -23,8 +23,8 @@ options! {
         /// Unique among the operator's gateways; part of every topic and of every message's id. 1 to 64 of
         /// `A-Z a-z 0-9 . _ -`.
         id: String = text(Pattern::Id, Show::Open, id)
-            .required("name this gateway, as no other of the operator's is named"),
-            Right::Local("who the gateway is stands in its own configuration"),
+            .required("set a name that no other gateway of the operator has"),
+            Right::Local("only the gateway's own configuration sets its identity"),
             "Identity" / "标识",
             "Unique among the operator's gateways and part of every MQTT topic: 1 to 64 of the characters A-Z, a-z, 0-9, dot, \
              underscore and hyphen. On OpenWrt the first boot sets gw- and the board's MAC address." /

@@ -82,7 +82,7 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "config refused:")?;
+        write!(f, "configuration rejected:")?;
         for fault in self.0.iter().take(Self::SHOWN) {
             write!(f, "\n  - {fault}")?;
         }

@@ -131,8 +131,7 @@ impl<Q: Quantity> Kind for TwoLimits<Q> {
             Bad::Low => (recovering <= failing, "above"),
         };
         if wrong {
-            let words =
-                format!("must be {side} {}, is {recovering} and that is {failing}", section.path("failing"));
+            let words = format!("must be {side} {} ({failing}), is {recovering}", section.path("failing"));
             reader.fault(&section.path("recovering"), words);
         }
         reader.unknown(&section, KEYS);

@@ -32,7 +32,7 @@ impl HookOn {
     }
 }
 
-const PROGRAM: Right = Right::Local("which programs it runs stands in its own configuration");
+const PROGRAM: Right = Right::Local("only the gateway's own configuration sets which programs it runs");
 
 options! {
     /// A program of the operator's that is run when something changes.
@@ -50,7 +50,7 @@ options! {
          LINEKEEPER_ID（消息编号）、LINEKEEPER_DEVICE_ID、LINEKEEPER_INCIDENT、LINEKEEPER_FINDING、LINEKEEPER_DOMAIN、\
          LINEKEEPER_REMEDY、LINEKEEPER_OUTCOME、LINEKEEPER_CALLBACK；事件没有的为空。没有程序则不运行任何东西。" {
         /// The program.
-        program: PathBuf = file(Show::Open).required("name the program that is to be run"), PROGRAM,
+        program: PathBuf = file(Show::Open).required("set the path of the program"), PROGRAM,
             "Program" / "程序",
             "The program's path." / "程序的路径。",
             shows "/etc/linekeeper/hook";

@@ -60,12 +60,17 @@ impl Line {
         }
         let path = section.path("port");
         if self.protocol != Protocol::Pppoe {
-            reader.fault(&path, "is of lines with protocol = \"pppoe\" only: any other's port is its device");
+            reader.fault(
+                &path,
+                "is valid only with line.protocol = \"pppoe\": on other lines the port is line.device",
+            );
         } else if self.device.is_none() {
-            reader
-                .missing(&section.path("device"), &format!("name the session's device, as {path} is named"));
+            reader.missing(
+                &section.path("device"),
+                &format!("set the session's device too, because {path} is set"),
+            );
         } else if self.port == self.device {
-            reader.fault(&path, "must be another device than the session's");
+            reader.fault(&path, "must differ from line.device, which is the session's");
         }
     }
 }
@@ -75,7 +80,7 @@ fn device_name(text: &str) -> Result<String, String> {
     let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
     let longest = LONGEST_DEVICE_NAME;
     if text.is_empty() || text.len() > longest || text == "." || text == ".." || text.contains(bad) {
-        return Err(format!("a network device's name: 1 to {longest} bytes without space, / and :"));
+        return Err(format!("a network device's name: 1 to {longest} bytes without spaces, / or :"));
     }
     Ok(text.to_owned())
 }

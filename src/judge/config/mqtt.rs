@@ -51,8 +51,8 @@ pub struct Broker {
     pub tls: bool,
 }
 
-const PROVES: Right = Right::Local("by what it proves itself stands in its own configuration");
-const TRUSTS: Right = Right::Local("what it trusts stands in its own configuration");
+const PROVES: Right = Right::Local("only the gateway's own configuration sets its credentials");
+const TRUSTS: Right = Right::Local("only the gateway's own configuration sets what it trusts");
 
 options! {
     /// The section as it is written.
@@ -142,7 +142,7 @@ impl Written {
         together(reader, section, "username", "password_file");
         if !self.brokers.is_empty() && !self.brokers.iter().any(|broker| broker.tls) {
             for key in ["ca", "certificate", "key", "tls"].into_iter().filter(|key| section.has(key)) {
-                reader.fault(&section.path(key), "belongs to mqtts://, and the broker is reached by mqtt://");
+                reader.fault(&section.path(key), "is valid only with mqtts://, but mqtt.broker is mqtt://");
             }
         }
     }
@@ -191,13 +191,19 @@ impl Kind for One {
         let path = section.path(key);
         match (section.get(key), section.has("brokers")) {
             (Some(_), true) => {
-                reader.fault(&path, "must not be given beside mqtt.brokers; put both into that list");
+                reader.fault(
+                    &path,
+                    "must not be set together with mqtt.brokers; put both brokers into that list",
+                );
                 Vec::new()
             }
             (Some(one), false) => brokers(reader, vec![(path, one)]),
             (None, true) => Vec::new(),
             (None, false) => {
-                reader.missing(&path, "where the platform is, as in \"mqtts://broker.isp.example:8883\"");
+                reader.missing(
+                    &path,
+                    "set the URL of the platform's broker, as in \"mqtts://broker.isp.example:8883\"",
+                );
                 Vec::new()
             }
         }

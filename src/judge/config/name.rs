@@ -35,7 +35,7 @@ options! {
         /// The file whose `nameserver` lines name the resolvers. `None`: the first that is there of
         /// `bounds::RESOLV_CONF`, the line's own ones before those that a local resolver hides behind.
         resolv_conf: Option<PathBuf> = file(Show::Open),
-            Right::Local("which files it reads stands in its own configuration"),
+            Right::Local("only the gateway's own configuration sets which files it reads"),
             "File that names them" / "列出它们的文件",
             "The file whose nameserver lines name the line's name servers." / "用 nameserver 行列出本线路域名服务器的文件。",
             example "/tmp/resolv.conf.d/resolv.conf.auto";
@@ -76,7 +76,7 @@ impl Name {
     fn contradictions(&mut self, reader: &mut Reader<'_>, section: &Section<'_>) {
         if self.independent.is_some_and(|address| self.resolvers.contains(&address)) {
             let resolvers = section.path("resolvers");
-            reader.fault(&section.path("independent"), format!("must be another than those of {resolvers}"));
+            reader.fault(&section.path("independent"), format!("must not be one of {resolvers}"));
         }
     }
 }

@@ -55,7 +55,7 @@ impl Outage {
         if patience > hold_down {
             reader.fault(
                 &section.path("patience"),
-                format!("must not be above outage.hold_down, is {patience} and that is {hold_down}"),
+                format!("must not be above outage.hold_down ({hold_down}), is {patience}"),
             );
         }
     }

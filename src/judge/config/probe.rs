@@ -105,7 +105,7 @@ impl Kind for Targets {
         if !section.has(key) {
             reader.missing(
                 &section.path(key),
-                "name whom to ask, as in [{ host = \"198.51.100.1\", role = \"anchor\" }]",
+                "list at least one target, as in [{ host = \"198.51.100.1\", role = \"anchor\" }]",
             );
         }
         let mut targets: Vec<Target> = Vec::new();
@@ -130,7 +130,7 @@ impl Kind for Targets {
             if let Some(host) = host
                 && !seen.insert(host::canonical(host))
             {
-                reader.fault(&target.path("host"), format!("is asked already, is {}", quoted(host)));
+                reader.fault(&target.path("host"), format!("is listed twice, is {}", quoted(host)));
             }
             if let (Some(host), Some(role)) = (host, role) {
                 targets.push(Target { host: host.to_owned(), role });

@@ -172,13 +172,13 @@ impl Promise {
                 if short > of {
                     reader.fault(
                         &format!("{path}.short"),
-                        format!("must not be above {path}.of, is {short} and that is {of}"),
+                        format!("must not be above {path}.of ({of}), is {short}"),
                     );
                 }
             }
             Rule::Sequential | Rule::Bnetza2021 | Rule::Ctu2021 | Rule::Fcc8080 => {
                 if section.has("share") && section.get("rule").is_none_or(|rule| rule != "share") {
-                    reader.fault(&path, "belongs to promise.rule = \"share\"");
+                    reader.fault(&path, "is valid only with promise.rule = \"share\"");
                 }
             }
         }
@@ -205,7 +205,7 @@ impl Rates {
             {
                 reader.fault(
                     &format!("{path}.{low}"),
-                    format!("must not be above {path}.{high}, is {below} and that is {above}"),
+                    format!("must not be above {path}.{high} ({above}), is {below}"),
                 );
             }
         };

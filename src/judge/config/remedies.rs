@@ -109,7 +109,7 @@ const DRIVERS: &[(&str, DriverName)] = &[
     ("openwrt", DriverName::OpenWrt),
     ("script", DriverName::Script),
 ];
-const PROGRAM: Right = Right::Local("which programs it runs stands in its own configuration");
+const PROGRAM: Right = Right::Local("only the gateway's own configuration sets which programs it runs");
 
 options! {
     /// The section as it is written.
@@ -134,7 +134,7 @@ options! {
         /// Default renew and restart-interface: what any gateway can do without harm. Power and reboot are the owner's to allow.
         ladder: Vec<Rung> = Words {
                 all: &Rung::ALL, name: Rung::name, least: 0, default: &[Rung::Renew, Rung::RestartInterface],
-                what: "rungs", again: "is on the ladder already, is {}",
+                what: "rungs", again: "is listed twice, is {}",
             }, Right::Remote,
             "May be tried, in order" / "可尝试的步骤（按顺序）",
             "The rungs that may be used, in order: renew (the DHCP lease), other-resolver, restart-interface, restart-network, \
@@ -172,7 +172,7 @@ options! {
             example ["udhcpc", "-f", "-i", "eth1", "-p", "/run/udhcpc.eth1.pid"], with "driver" ["linux"];
         /// Where the client writes its process id; `renew` sends it SIGUSR1 (udhcpc's sign for "renew").
         dhcp_pidfile: Option<PathBuf> = file(Show::Open),
-            Right::Local("which processes it signals stands in its own configuration"),
+            Right::Local("only the gateway's own configuration sets which processes it signals"),
             "File with the client's process id" / "客户端进程号文件",
             "Where the client writes its process id; `renew` sends it SIGUSR1 and needs this." /
             "客户端写入进程号的文件；重新获取地址时向它发送 SIGUSR1。",
@@ -285,14 +285,14 @@ impl Written {
     fn driver(self, reader: &mut Reader<'_>, section: &Section<'_>, interface: Option<&String>) -> Driver {
         let Some(name) = self.driver else { return Driver::None };
         for key in LINUX_ONLY.iter().filter(|key| section.has(key) && name != DriverName::Linux) {
-            reader.fault(&section.path(key), "belongs to remedies.driver = \"linux\"");
+            reader.fault(&section.path(key), "is valid only with remedies.driver = \"linux\"");
         }
         let runs = matches!(name, DriverName::Linux | DriverName::OpenWrt);
         for key in RUN_KEYS.iter().filter(|key| section.has(key) && !runs) {
-            reader.fault(&section.path(key), "belongs to remedies.driver = \"linux\" or \"openwrt\"");
+            reader.fault(&section.path(key), "is valid only with remedies.driver = \"linux\" or \"openwrt\"");
         }
         if section.has("program") && name != DriverName::Script {
-            reader.fault(&section.path("program"), "belongs to remedies.driver = \"script\"");
+            reader.fault(&section.path("program"), "is valid only with remedies.driver = \"script\"");
         }
         let mut needs = |rung: Rung, driver: &str, key: &str| {
             let (rung, key) = (rung.name(), section.path(key));

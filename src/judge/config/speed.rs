@@ -102,10 +102,8 @@ impl Speed {
         let Budget { day, month } = self.budget;
         if day > month {
             let path = section.path("budget");
-            reader.fault(
-                &format!("{path}.day"),
-                format!("must not be above {path}.month, is {day} and that is {month}"),
-            );
+            reader
+                .fault(&format!("{path}.day"), format!("must not be above {path}.month ({month}), is {day}"));
         }
     }
 
@@ -124,7 +122,7 @@ impl Speed {
             let seconds = TEST.least;
             reader.fault(
                 &path,
-                format!("must pay for one test of {seconds} at the promised rate, {least}, is {day}"),
+                format!("must cover one test of {seconds} at the promised rate, {least}, is {day}"),
             );
         }
     }

@@ -7,7 +7,7 @@ use super::reader::Show;
 use linekeeper_contract::units::Bytes;
 use std::path::PathBuf;
 
-const FILES: Right = Right::Local("where it keeps its files stands in its own configuration");
+const FILES: Right = Right::Local("only the gateway's own configuration sets where it keeps its files");
 /// Where the file hierarchy standard has what a program keeps.
 const DIRECTORY: &str = "/var/lib/linekeeper";
 

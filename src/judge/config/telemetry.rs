@@ -95,7 +95,7 @@ options! {
         /// Default all: none of them says what the customer does, only how much.
         fields: Vec<Group> = Words {
                 all: &Group::ALL, name: Group::name, least: 0, default: &Group::ALL,
-                what: "groups", again: "names {} a second time",
+                what: "groups", again: "lists {} twice",
             }, Right::Remote,
             "What is in it" / "包含的内容",
             "Which groups of fields are in it. An empty list: no summaries." / "包含哪些字段。空列表：不发送汇总。",
@@ -113,7 +113,7 @@ impl Telemetry {
     }
 }
 
-const LEAVES: Right = Right::Local("what may leave the gateway stands in its own configuration");
+const LEAVES: Right = Right::Local("only the gateway's own configuration sets what may leave it");
 
 options! {
     /// What may leave the gateway. By what rules: [`linekeeper::privacy`].
@@ -136,7 +136,7 @@ options! {
         /// Default all: they are what the agent who calls reads, and what shows that the call is right.
         fields: Vec<Shared> = Words {
                 all: &Shared::ALL, name: Shared::name, least: 0, default: &Shared::ALL,
-                what: "groups", again: "names {} a second time",
+                what: "groups", again: "lists {} twice",
             }, LEAVES,
             "What is sent" / "发送内容",
             "Which groups of fields are sent: customer (the reference to the customer), facts, samples (in callbacks), recorder \

@@ -58,7 +58,7 @@ impl Web {
         if self.body.is_some() && (status == 204 || status == 304 || status < 200) {
             reader.fault(
                 &section.path("body"),
-                format!("must be absent where the status is {status}: it has none"),
+                format!("must not be set with web.status {status}: such a response has no body"),
             );
         }
     }
@@ -67,15 +67,15 @@ impl Web {
 fn url(text: &str) -> Result<String, String> {
     match host::server(text) {
         Ok(()) if text.starts_with("http://") => Ok(text.to_owned()),
-        Ok(()) => Err("by http://: by https:// a login page could not show itself".to_owned()),
-        Err(words) => Err(words.trim_start_matches("must be ").to_owned()),
+        Ok(()) => Err("an http:// URL: a login page cannot intercept https://".to_owned()),
+        Err(words) => Err(format!("an http:// URL: it {words}")),
     }
 }
 
 fn body(text: &str) -> Result<String, String> {
     let text = text.trim();
     if !(1..=LONGEST_BODY).contains(&text.len()) {
-        return Err(format!("1 to {LONGEST_BODY} bytes beside white space"));
+        return Err(format!("1 to {LONGEST_BODY} bytes, not counting white space at both ends"));
     }
     Ok(text.to_owned())
 }
