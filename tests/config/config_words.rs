@@ -613,7 +613,7 @@ fn each_fault_has_its_words() {
         (json!({ "web": { "status": 200 } }), "web.url is missing: web.status needs it"),
         (
             json!({ "web": { "url": "http://a.example/", "body": "x" } }),
-            "web.body must be absent where the status is 204: it has none",
+            "web.body must not be set with web.status 204: such a response has no body",
         ),
         (
             json!({ "health": { "cpu": { "recovering": "95 %" } } }),
