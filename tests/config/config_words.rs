@@ -1,4 +1,4 @@
-//! What the config reader says: every fault at once, each in words that tell what must be, what is, and where.
+//! Errors of the configuration reader: every fault at once, each with what must be, what is, and where.
 
 // Clippy knows `#[test]` functions as tests, not what they call.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
@@ -44,7 +44,7 @@ fn accepted(changes: Value) -> Config {
 }
 
 /// The faults of [`small`] with `changes`, one line each.
-fn told(changes: Value) -> Vec<String> {
+fn fault_lines(changes: Value) -> Vec<String> {
     lines(read(&small_with(changes), &Places::none()).expect_err("must be refused"))
 }
 
@@ -56,7 +56,7 @@ fn lines(faults: Faults) -> Vec<String> {
 }
 
 #[test]
-fn five_faults_are_five_lines() {
+fn five_faults_give_five_lines() {
     let text = r#"[device]
 id = "gw-0001"
 
@@ -89,7 +89,7 @@ key = "/etc/linekeeper/device.key"
 }
 
 #[test]
-fn the_smallest_has_the_defaults_of_the_docs() {
+fn smallest_configuration_has_the_documented_defaults() {
     let config = accepted(json!({}));
     assert_eq!(config.device.id, "gw-1");
     assert_eq!((config.device.customer, config.device.area, config.device.installed), (None, None, None));
@@ -235,7 +235,7 @@ fn each_argued(path: &str, entry: &Entry, note: &Note, seen: &mut usize) {
 }
 
 #[test]
-fn everything_that_may_be_written_is_read() {
+fn every_key_is_read() {
     let config = accepted(json!({
         "device": {
             "customer": "客户-12", "area": "north-3/olt-7", "installed": "2026-11-20T09:00:00+08:00",
@@ -415,7 +415,7 @@ fn everything_that_may_be_written_is_read() {
 
 /// Each fault alone, with its full words.
 #[test]
-fn each_fault_has_its_words() {
+fn each_fault_has_its_text() {
     let target = |host: &str, role: &str| json!({ "host": host, "role": role });
     let long = "x".repeat(200);
     let short_of_it = format!("{:?}…", "x".repeat(60));
@@ -819,7 +819,7 @@ fn each_fault_has_its_words() {
             "mqtt.brokers[1] is given twice",
         ),
     ] {
-        assert_eq!(told(changes.clone()), [words], "{changes}");
+        assert_eq!(fault_lines(changes.clone()), [words], "{changes}");
     }
     assert_eq!(
         lines(read(&json!({}), &Places::none()).unwrap_err()),
@@ -854,17 +854,17 @@ fn secrets_are_not_repeated() {
         json!({ "remedies": { "driver": "linux", "ladder": [], "power_modem": "curl -u x:hunter2" } }),
         json!({ "remedies": { "driver": "linux", "ladder": [], "power_modem": ["", "hunter2\0"] } }),
     ] {
-        let words = told(changes.clone()).join("\n");
+        let words = fault_lines(changes.clone()).join("\n");
         assert!(!words.contains(secret), "{changes}: {words}");
     }
-    let words = told(json!({ "mqtt": { "broker": "mqtt://a.example", "password": secret } }));
+    let words = fault_lines(json!({ "mqtt": { "broker": "mqtt://a.example", "password": secret } }));
     assert_eq!(words, ["mqtt.password is not a key here; did you mean mqtt.password_file?"]);
 }
 
 #[test]
 fn lists_are_bounded() {
     let many: Vec<Value> = (0..100_000).map(|n| json!({ "host": format!("h{n}"), "role": 5 })).collect();
-    let words = told(json!({ "probe": { "targets": many } }));
+    let words = fault_lines(json!({ "probe": { "targets": many } }));
     assert_eq!(words[0], "probe.targets must hold 1 to 16 targets, holds 100000");
     assert_eq!(words.len(), 17);
 }
@@ -986,7 +986,7 @@ mod samples {
     }
 
     #[test]
-    fn syntax_faults_are_told_with_their_place() {
+    fn syntax_faults_name_line_and_column() {
         let told = |text: &str| lines(load_text(text, Format::Toml).unwrap_err());
         assert_eq!(
             told("[device]\nid = \"a\"\nid = \"b\"\n"),
@@ -1091,7 +1091,7 @@ proptest! {
 
 /// The name that is asked for is the operator's own, where one stands in the configuration.
 #[test]
-fn the_name_that_exists_is_the_operators_own() {
+fn name_exists_defaults_to_a_configured_name() {
     let exists = |changes: Value| accepted(changes).name.known;
     let targets =
         json!([{ "host": "192.0.2.1", "role": "anchor" }, { "host": "ping.example", "role": "world" }]);

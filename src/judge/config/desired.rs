@@ -1,15 +1,15 @@
-//! The configuration that the platform wants, laid over the gateway's own.
+//! The configuration that the platform wants, merged over the gateway's own.
 //!
 //! Policy, in prose:
 //!
 //! * It is a JSON Merge Patch (RFC 7396) over what the gateway was given: keys it does not name stay as they are, `null`
 //!   brings a key's default back.
-//! * Who the gateway is, where it keeps its files, by what it proves itself to the broker, which programs it runs, and what
-//!   the platform may order or configure at all are the gateway's own ([`Right::Local`] in the table of options): an operator
-//!   whose platform or broker is taken over must not lose the gateways too.
-//! * What remains is checked as `linekeeper check` does. A key with a fault is left out and named with the fault, and the
-//!   rest is taken: one slip of the pen does not hold back the rest. A fault for which no desired key can be found to
-//!   blame takes the desired keys of its section with it.
+//! * The gateway's identity, its files, its credentials, the programs it runs, and what the platform may command or
+//!   configure at all are set only by the gateway itself ([`Right::Local`] in the table of options): if
+//!   the platform or the broker is compromised, the operator must not lose the gateways too.
+//! * What remains is checked as `linekeeper check` does. A key with a fault is rejected with the fault, and the
+//!   rest is applied: one typing error does not block the rest. If no desired key causes a fault, all desired keys of its
+//!   section are rejected.
 
 use super::fault::{Faults, Places};
 use super::options::Right;
@@ -27,20 +27,20 @@ const REJECTED: usize = 100;
 /// The longest name of a version, bytes: a date and a commit.
 const LONGEST_VERSION: usize = 64;
 
-/// What became of a desired configuration.
+/// The result of merging a desired configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Laid {
-    /// The gateway's own configuration with all of it that can be taken.
+    /// The gateway's own configuration with the accepted keys merged in.
     pub tree: Value,
     /// The same, read.
     pub config: Config,
-    /// The keys that were taken.
+    /// The keys that were accepted.
     pub taken: Vec<String>,
-    /// Those that were not.
+    /// The keys that were not.
     pub rejected: Vec<Rejected>,
 }
 
-/// Reads what came on `config/desired`. `None`: it was taken back (an empty message).
+/// Parses a message on `config/desired`. `None`: the configuration was withdrawn (an empty message).
 ///
 /// # Errors
 /// What is wrong and what is expected, in words that follow "it".
@@ -68,7 +68,7 @@ pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
     Ok(Some(desired))
 }
 
-/// Lays `desired` over `own`, the gateway's own tree, and leaves out what cannot be taken.
+/// Merges `desired` over `own`, the gateway's own tree, and rejects the keys that cannot be applied.
 ///
 /// # Errors
 /// Only if `own` alone has faults.
@@ -131,7 +131,7 @@ pub fn lay(own: &Value, desired: &Value) -> Result<Laid, Faults> {
     }
 }
 
-/// Why a key is not the platform's to set.
+/// Why the platform may not set a key.
 fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
     if let Some(why) = local_only(key) {
         return Some(why);

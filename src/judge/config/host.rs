@@ -1,4 +1,4 @@
-//! Hosts, and where brokers are: what may be asked, and how it is written.
+//! Checks the hosts and URLs of a configuration: targets, DNS servers, brokers and test servers.
 
 use super::bounds::LONGEST_URL;
 use super::mqtt::Broker;
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_addresses_or_names() {
+    fn check_accepts_addresses_and_names() {
         for good in
             ["192.0.2.1", "2001:db8::1", "a", "ping.isp.example", "4.example", "x-1.example", "xn--p1ai"]
         {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_no_single_other_host_are_refused() {
+    fn check_rejects_addresses_of_no_single_other_host() {
         for bad in ["224.0.0.1", "ff02::1", "255.255.255.255", "0.0.0.0", "::", "fe80::1", "::ffff:224.0.0.1"]
         {
             assert!(check(bad, true).is_err(), "{bad}");
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn brokers_are_read() {
+    fn broker_parses_urls() {
         let is = |text: &str, host: &str, port, tls| {
             assert_eq!(broker(text), Ok(Broker { host: host.into(), port, tls }), "{text}");
         };
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_broker_is_refused_and_not_repeated() {
+    fn broker_rejects_other_texts_without_repeating_them() {
         for bad in [
             "",
             "hunter2",
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn test_servers_are_urls() {
+    fn server_accepts_http_urls_only() {
         for good in [
             "http://speed.isp.example",
             "http://speed.isp.example/",
