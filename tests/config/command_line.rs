@@ -59,7 +59,7 @@ fn help_is_printed_by_every_verb() {
 }
 
 #[test]
-fn the_version_is_told() {
+fn version_is_printed() {
     for flag in ["--version", "-V"] {
         let o = linekeeper(&[flag]);
         assert_eq!((code(&o), out(&o)), (0, format!("linekeeper {}\n", agent_version())));
@@ -67,7 +67,7 @@ fn the_version_is_told() {
 }
 
 #[test]
-fn wrong_use_is_64_with_what_was_wrong_and_the_help() {
+fn wrong_usage_exits_64_with_error_and_help() {
     for (words, wrong) in [
         (&[][..], "no verb"),
         (&["runn"], "\"runn\" is not a verb"),
@@ -89,7 +89,7 @@ fn wrong_use_is_64_with_what_was_wrong_and_the_help() {
 
 #[cfg(unix)]
 #[test]
-fn words_that_are_not_utf8_are_refused_not_died_of() {
+fn arguments_that_are_not_utf8_are_rejected_without_a_panic() {
     use std::os::unix::ffi::OsStrExt as _;
     let o = Command::new(agent_binary())
         .arg("check")
@@ -101,7 +101,7 @@ fn words_that_are_not_utf8_are_refused_not_died_of() {
 }
 
 #[test]
-fn every_shipped_sample_is_right() {
+fn every_shipped_sample_is_valid() {
     let mut samples = 0;
     for entry in fs::read_dir(repository_path("config")).unwrap() {
         let path = entry.unwrap().path();
@@ -116,7 +116,7 @@ fn every_shipped_sample_is_right() {
 }
 
 #[test]
-fn a_wrong_configuration_is_78_with_every_fault_at_once_and_no_other() {
+fn invalid_configuration_exits_78_with_every_fault() {
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("bad.toml");
     fs::write(
@@ -150,7 +150,7 @@ fn a_wrong_configuration_is_78_with_every_fault_at_once_and_no_other() {
 }
 
 #[test]
-fn a_configuration_that_is_not_there_is_66_with_advice() {
+fn missing_configuration_exits_66_with_advice() {
     let o = linekeeper(&["check", "/nowhere/linekeeper.toml"]);
     assert_eq!(code(&o), 66);
     says(&err(&o), &["/nowhere/linekeeper.toml", "No such file", "--config"]);
@@ -160,7 +160,7 @@ fn a_configuration_that_is_not_there_is_66_with_advice() {
 }
 
 #[test]
-fn run_refuses_a_wrong_configuration_before_it_does_anything() {
+fn run_rejects_an_invalid_configuration_before_anything_else() {
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("bad.toml");
     fs::write(&file, "[device]\nid = \"\"\n").unwrap();
@@ -183,7 +183,7 @@ const STARTED: &str = "{\"at\":1000,\"observation\":{\"saw\":\"started\",\"boot_
 const TICKED: &str = "{\"at\":2000,\"observation\":{\"saw\":\"ticked\"}}\n";
 
 #[test]
-fn a_trace_that_is_wrong_is_65_with_line_and_column() {
+fn invalid_trace_exits_65_with_line_and_column() {
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("trace.jsonl");
     let good = header() + STARTED + TICKED;
@@ -226,7 +226,7 @@ fn a_trace_that_is_wrong_is_65_with_line_and_column() {
 }
 
 #[test]
-fn without_a_daemon_the_verbs_that_ask_one_are_69_with_advice() {
+fn verbs_that_need_a_daemon_exit_69_without_one() {
     for verb in ["status", "callback"] {
         let o = linekeeper(&[verb, "--socket", "/nowhere/linekeeper.sock"]);
         assert_eq!(code(&o), 69, "{verb}");
@@ -236,7 +236,7 @@ fn without_a_daemon_the_verbs_that_ask_one_are_69_with_advice() {
 }
 
 #[test]
-fn a_socket_that_nobody_answers_at_or_that_is_none_is_told() {
+fn dead_or_invalid_socket_is_reported() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("s");
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
@@ -258,7 +258,7 @@ fn a_socket_that_nobody_answers_at_or_that_is_none_is_told() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn closed_output_pipe_is_no_failure() {
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("trace.jsonl");
     let mut text = header();
@@ -274,7 +274,7 @@ fn a_reader_that_goes_away_is_no_failure() {
 }
 
 #[test]
-fn a_check_for_programs_is_json_with_the_same_faults_and_exit_code() {
+fn check_json_has_the_same_faults_and_exit_code() {
     let room = tempfile::tempdir().unwrap();
     let file = room.path().join("c.json");
     let check = |text: &str| {

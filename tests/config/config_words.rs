@@ -1,4 +1,4 @@
-//! What the config reader says: every fault at once, each in words that tell what must be, what is, and where.
+//! Errors of the configuration reader: every fault at once, each with what must be, what is, and where.
 
 // Clippy knows `#[test]` functions as tests, not what they call.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
@@ -44,19 +44,19 @@ fn accepted(changes: Value) -> Config {
 }
 
 /// The faults of [`small`] with `changes`, one line each.
-fn told(changes: Value) -> Vec<String> {
+fn fault_lines(changes: Value) -> Vec<String> {
     lines(read(&small_with(changes), &Places::none()).expect_err("must be refused"))
 }
 
 fn lines(faults: Faults) -> Vec<String> {
     let text = faults.to_string();
     let mut lines = text.lines();
-    assert_eq!(lines.next(), Some("config refused:"));
+    assert_eq!(lines.next(), Some("configuration rejected:"));
     lines.map(|line| line.strip_prefix("  - ").expect("each fault on its line").to_owned()).collect()
 }
 
 #[test]
-fn five_faults_are_five_lines() {
+fn five_faults_give_five_lines() {
     let text = r#"[device]
 id = "gw-0001"
 
@@ -79,7 +79,7 @@ key = "/etc/linekeeper/device.key"
     let faults = load_text(text, Format::Toml).unwrap_err();
     assert_eq!(
         faults.to_string(),
-        r#"config refused:
+        r#"configuration rejected:
   - promise.download.normal must be 64 kbit/s to 100 Gbit/s, is "0 Mbit/s" (line 5)
   - probe.targets[1].role must be anchor or world, is "isp" (line 12)
   - probe.timeout must be 100 ms to 10 s, is 1000: name the unit, as in "500 ms" (line 9)
@@ -89,7 +89,7 @@ key = "/etc/linekeeper/device.key"
 }
 
 #[test]
-fn the_smallest_has_the_defaults_of_the_docs() {
+fn smallest_configuration_has_the_documented_defaults() {
     let config = accepted(json!({}));
     assert_eq!(config.device.id, "gw-1");
     assert_eq!((config.device.customer, config.device.area, config.device.installed), (None, None, None));
@@ -235,7 +235,7 @@ fn each_argued(path: &str, entry: &Entry, note: &Note, seen: &mut usize) {
 }
 
 #[test]
-fn everything_that_may_be_written_is_read() {
+fn every_key_is_read() {
     let config = accepted(json!({
         "device": {
             "customer": "客户-12", "area": "north-3/olt-7", "installed": "2026-11-20T09:00:00+08:00",
@@ -415,7 +415,7 @@ fn everything_that_may_be_written_is_read() {
 
 /// Each fault alone, with its full words.
 #[test]
-fn each_fault_has_its_words() {
+fn each_fault_has_its_text() {
     let target = |host: &str, role: &str| json!({ "host": host, "role": role });
     let long = "x".repeat(200);
     let short_of_it = format!("{:?}…", "x".repeat(60));
@@ -432,7 +432,7 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "mqtt": {} }),
-            "mqtt.broker is missing: where the platform is, as in \"mqtts://broker.isp.example:8883\"",
+            "mqtt.broker is missing: set the URL of the platform's broker, as in \"mqtts://broker.isp.example:8883\"",
         ),
         (
             json!({ "mqtt": { "broker": "mqtt://a.example", "username": "u" } }),
@@ -454,10 +454,7 @@ fn each_fault_has_its_words() {
             json!({ "telemetry": { "fields": ["line", "names"] } }),
             "telemetry.fields[1] must be line, echo, traffic or speed, is \"names\"",
         ),
-        (
-            json!({ "telemetry": { "fields": ["line", "line"] } }),
-            "telemetry.fields[1] names \"line\" a second time",
-        ),
+        (json!({ "telemetry": { "fields": ["line", "line"] } }), "telemetry.fields[1] lists \"line\" twice"),
         (
             json!({ "privacy": { "addresses": "half" } }),
             "privacy.addresses must be masked or full, is \"half\"",
@@ -514,16 +511,16 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "probe": { "interval": "5 sec" } }),
-            "probe.interval must be 100 ms to 1 min, is \"5 sec\": its units are ms, s, min, h and d",
+            "probe.interval must be 100 ms to 1 min, is \"5 sec\": the units are ms, s, min, h and d",
         ),
         (
             json!({ "probe": { "interval": "0.5 ms" } }),
-            "probe.interval must be 100 ms to 1 min, is \"0.5 ms\": finer than is kept; its units are ms, s, min, h and d",
+            "probe.interval must be 100 ms to 1 min, is \"0.5 ms\": too fine; the units are ms, s, min, h and d",
         ),
         (json!({ "probe": { "interval": "-5 s" } }), "probe.interval must be 100 ms to 1 min, is \"-5 s\""),
         (
             json!({ "promise": { "upload": { "normal": "100 MB/s" } } }),
-            "promise.upload.normal must be 64 kbit/s to 100 Gbit/s, is \"100 MB/s\": its units are bit/s, kbit/s, \
+            "promise.upload.normal must be 64 kbit/s to 100 Gbit/s, is \"100 MB/s\": the units are bit/s, kbit/s, \
              Mbit/s and Gbit/s",
         ),
         (
@@ -574,7 +571,7 @@ fn each_fault_has_its_words() {
         (json!({ "speed": { "servers": [] } }), "speed.servers must hold 1 to 4 URLs, holds 0"),
         (
             json!({ "speed": { "servers": ["mqtt://a.example"] } }),
-            "speed.servers[0] must begin with http:// or https://",
+            "speed.servers[0] must start with http:// or https://",
         ),
         (
             json!({ "speed": { "servers": ["http://a.example/", "http://a.example/"] } }),
@@ -582,7 +579,7 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "name": { "resolvers": ["127.0.0.53"] } }),
-            "name.resolvers[0] must be another host than this one, is \"127.0.0.53\"",
+            "name.resolvers[0] must be a host other than this gateway, is \"127.0.0.53\"",
         ),
         (
             json!({ "name": { "resolvers": ["dns.example"] } }),
@@ -594,41 +591,41 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "line": { "device": "eth1", "port": "eth1" } }),
-            "line.port is of lines with protocol = \"pppoe\" only: any other's port is its device",
+            "line.port is valid only with line.protocol = \"pppoe\": on other lines the port is line.device",
         ),
         (
             json!({ "line": { "port": "eth1", "protocol": "pppoe" } }),
-            "line.device is missing: name the session's device, as line.port is named",
+            "line.device is missing: set the session's device too, because line.port is set",
         ),
         (
             json!({ "line": { "device": "eth1", "port": "eth1", "protocol": "pppoe" } }),
-            "line.port must be another device than the session's",
+            "line.port must differ from line.device, which is the session's",
         ),
         (
             json!({ "name": { "resolvers": ["192.0.2.53"], "independent": "192.0.2.53" } }),
-            "name.independent must be another than those of name.resolvers",
+            "name.independent must not be one of name.resolvers",
         ),
         (json!({ "name": { "exists": "192.0.2.1" } }), "name.exists must be a DNS name, is \"192.0.2.1\""),
         (
             json!({ "web": { "url": "https://a.example/" } }),
-            "web.url must be by http://: by https:// a login page could not show itself",
+            "web.url must be an http:// URL: a login page cannot intercept https://",
         ),
         (json!({ "web": { "status": 200 } }), "web.url is missing: web.status needs it"),
         (
             json!({ "web": { "url": "http://a.example/", "body": "x" } }),
-            "web.body must be absent where the status is 204: it has none",
+            "web.body must not be set with web.status 204: such a response has no body",
         ),
         (
             json!({ "health": { "cpu": { "recovering": "95 %" } } }),
-            "health.cpu.recovering must be below health.cpu.failing, is 95 % and that is 95 %",
+            "health.cpu.recovering must be below health.cpu.failing (95 %), is 95 %",
         ),
         (
             json!({ "health": { "flash": { "recovering": "1 %" } } }),
-            "health.flash.recovering must be above health.flash.failing, is 1 % and that is 5 %",
+            "health.flash.recovering must be above health.flash.failing (5 %), is 1 %",
         ),
         (
             json!({ "health": { "temperature": { "failing": "95 F" } } }),
-            "health.temperature.failing must be 20 °C to 150 °C, is \"95 F\": its units are °C or C",
+            "health.temperature.failing must be 20 °C to 150 °C, is \"95 F\": the units are °C or C",
         ),
         (json!({ "usage": { "lasts": "14 min" } }), "usage.lasts must be 15 min to 6 h, is \"14 min\""),
         (
@@ -648,10 +645,7 @@ fn each_fault_has_its_words() {
             "callback.warnings[1] must be cpu, memory, flash, temperature, conntrack, port_errors, port_speed, restarts or port_duplex, is \
              \"heat\"",
         ),
-        (
-            json!({ "callback": { "warnings": ["cpu", "cpu"] } }),
-            "callback.warnings[1] names \"cpu\" a second time",
-        ),
+        (json!({ "callback": { "warnings": ["cpu", "cpu"] } }), "callback.warnings[1] lists \"cpu\" twice"),
         // Words and names.
         (
             json!({ "device": { "id": "gw/1" } }),
@@ -676,7 +670,7 @@ fn each_fault_has_its_words() {
         (json!({ "device": { "language": "de" } }), "device.language must be en or zh-CN, is \"de\""),
         (
             json!({ "line": { "device": "interface-number-1" } }),
-            "line.device must be a network device's name: 1 to 15 bytes without space, / and :, is \
+            "line.device must be a network device's name: 1 to 15 bytes without spaces, / or :, is \
              \"interface-number-1\"",
         ),
         (
@@ -693,7 +687,7 @@ fn each_fault_has_its_words() {
         // Hosts and brokers.
         (
             json!({ "probe": { "targets": [target("127.0.0.1", "world")] } }),
-            "probe.targets[0].host must be another host than this one, is \"127.0.0.1\"",
+            "probe.targets[0].host must be a host other than this gateway, is \"127.0.0.1\"",
         ),
         (
             json!({ "probe": { "targets": [target("239.1.1.1", "world")] } }),
@@ -705,7 +699,7 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "mqtt": { "broker": "http://a.example" } }),
-            "mqtt.broker must begin with mqtts:// or mqtt://",
+            "mqtt.broker must start with mqtts:// or mqtt://",
         ),
         (
             json!({ "mqtt": { "brokers": ["mqtt://a.example", "mqtt://b.example", "mqtt://c.example"] } }),
@@ -714,50 +708,50 @@ fn each_fault_has_its_words() {
         // Contradictions.
         (
             json!({ "promise": { "download": { "minimum": "2 Mbit/s", "normal": "1 Mbit/s" } } }),
-            "promise.download.minimum must not be above promise.download.normal, is 2 Mbit/s and that is 1 Mbit/s",
+            "promise.download.minimum must not be above promise.download.normal (1 Mbit/s), is 2 Mbit/s",
         ),
         (
             json!({ "promise": { "upload": { "normal": "2 Mbit/s", "maximum": "1 Mbit/s" } } }),
-            "promise.upload.normal must not be above promise.upload.maximum, is 2 Mbit/s and that is 1 Mbit/s",
+            "promise.upload.normal must not be above promise.upload.maximum (1 Mbit/s), is 2 Mbit/s",
         ),
         (
             json!({ "promise": { "upload": { "minimum": "2 Mbit/s", "maximum": "1 Mbit/s" } } }),
-            "promise.upload.minimum must not be above promise.upload.maximum, is 2 Mbit/s and that is 1 Mbit/s",
+            "promise.upload.minimum must not be above promise.upload.maximum (1 Mbit/s), is 2 Mbit/s",
         ),
         (
             json!({ "promise": { "rule": "share", "share": { "short": 7 } } }),
-            "promise.share.short must not be above promise.share.of, is 7 and that is 6",
+            "promise.share.short must not be above promise.share.of (6), is 7",
         ),
         (
             json!({ "promise": { "share": { "short": 2 } } }),
-            "promise.share belongs to promise.rule = \"share\"",
+            "promise.share is valid only with promise.rule = \"share\"",
         ),
         (
             json!({ "speed": { "budget": { "day": "2 GB", "month": "1 GB" } } }),
-            "speed.budget.day must not be above speed.budget.month, is 2 GB and that is 1 GB",
+            "speed.budget.day must not be above speed.budget.month (1 GB), is 2 GB",
         ),
         (
             json!({
                 "promise": { "download": { "maximum": "1 Gbit/s" } },
                 "speed": { "servers": ["http://a.example/"], "budget": { "day": "400 MB" } },
             }),
-            "speed.budget.day must pay for one test of 3 s at the promised rate, 431.2 MB, is 400 MB",
+            "speed.budget.day must cover one test of 3 s at the promised rate, 431.2 MB, is 400 MB",
         ),
         (
             json!({ "outage": { "patience": "1 min", "hold_down": "10 s" } }),
-            "outage.patience must not be above outage.hold_down, is 1 min and that is 10 s",
+            "outage.patience must not be above outage.hold_down (10 s), is 1 min",
         ),
         (
             json!({ "probe": { "targets": [target("a.example", "world"), target("A.Example", "anchor")] } }),
-            "probe.targets[1].host is asked already, is \"A.Example\"",
+            "probe.targets[1].host is listed twice, is \"A.Example\"",
         ),
         (
             json!({ "probe": { "targets": [target("2001:db8::1", "world"), target("2001:DB8:0::1", "world")] } }),
-            "probe.targets[1].host is asked already, is \"2001:DB8:0::1\"",
+            "probe.targets[1].host is listed twice, is \"2001:DB8:0::1\"",
         ),
         (
             json!({ "remedies": { "ladder": ["renew", "reboot", "renew"] } }),
-            "remedies.ladder[2] is on the ladder already, is \"renew\"",
+            "remedies.ladder[2] is listed twice, is \"renew\"",
         ),
         (
             json!({ "remedies": { "ladder": ["restart"] } }),
@@ -790,11 +784,11 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "remedies": { "reboot": ["x"] } }),
-            "remedies.reboot belongs to remedies.driver = \"linux\"",
+            "remedies.reboot is valid only with remedies.driver = \"linux\"",
         ),
         (
             json!({ "remedies": { "program": "/x" } }),
-            "remedies.program belongs to remedies.driver = \"script\"",
+            "remedies.program is valid only with remedies.driver = \"script\"",
         ),
         (
             json!({ "remedies": { "driver": "openwrt", "ladder": ["power-modem"] } }),
@@ -802,7 +796,7 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "remedies": { "power_modem": ["x"] } }),
-            "remedies.power_modem belongs to remedies.driver = \"linux\" or \"openwrt\"",
+            "remedies.power_modem is valid only with remedies.driver = \"linux\" or \"openwrt\"",
         ),
         (
             json!({ "line": { "interface": "wan@eth0" } }),
@@ -814,29 +808,29 @@ fn each_fault_has_its_words() {
         ),
         (
             json!({ "mqtt": { "broker": "mqtt://a.example", "ca": "/ca" } }),
-            "mqtt.ca belongs to mqtts://, and the broker is reached by mqtt://",
+            "mqtt.ca is valid only with mqtts://, but mqtt.broker is mqtt://",
         ),
         (
             json!({ "mqtt": { "broker": "mqtt://a.example", "brokers": ["mqtt://b.example"] } }),
-            "mqtt.broker must not be given beside mqtt.brokers; put both into that list",
+            "mqtt.broker must not be set together with mqtt.brokers; put both brokers into that list",
         ),
         (
             json!({ "mqtt": { "brokers": ["mqtt://a.example", "mqtt://A.example:1883"] } }),
             "mqtt.brokers[1] is given twice",
         ),
     ] {
-        assert_eq!(told(changes.clone()), [words], "{changes}");
+        assert_eq!(fault_lines(changes.clone()), [words], "{changes}");
     }
     assert_eq!(
         lines(read(&json!({}), &Places::none()).unwrap_err()),
         [
-            "device.id is missing: name this gateway, as no other of the operator's is named",
-            "probe.targets is missing: name whom to ask, as in [{ host = \"198.51.100.1\", role = \"anchor\" }]",
+            "device.id is missing: set a name that no other gateway of the operator has",
+            "probe.targets is missing: list at least one target, as in [{ host = \"198.51.100.1\", role = \"anchor\" }]",
         ]
     );
     let no_table = read(&json!([]), &Places::none()).unwrap_err().to_string();
     assert!(
-        no_table.starts_with("config refused:\n  - must be a table with the sections device, line"),
+        no_table.starts_with("configuration rejected:\n  - must be a table with the sections device, line"),
         "{no_table}"
     );
 }
@@ -860,17 +854,17 @@ fn secrets_are_not_repeated() {
         json!({ "remedies": { "driver": "linux", "ladder": [], "power_modem": "curl -u x:hunter2" } }),
         json!({ "remedies": { "driver": "linux", "ladder": [], "power_modem": ["", "hunter2\0"] } }),
     ] {
-        let words = told(changes.clone()).join("\n");
+        let words = fault_lines(changes.clone()).join("\n");
         assert!(!words.contains(secret), "{changes}: {words}");
     }
-    let words = told(json!({ "mqtt": { "broker": "mqtt://a.example", "password": secret } }));
+    let words = fault_lines(json!({ "mqtt": { "broker": "mqtt://a.example", "password": secret } }));
     assert_eq!(words, ["mqtt.password is not a key here; did you mean mqtt.password_file?"]);
 }
 
 #[test]
 fn lists_are_bounded() {
     let many: Vec<Value> = (0..100_000).map(|n| json!({ "host": format!("h{n}"), "role": 5 })).collect();
-    let words = told(json!({ "probe": { "targets": many } }));
+    let words = fault_lines(json!({ "probe": { "targets": many } }));
     assert_eq!(words[0], "probe.targets must hold 1 to 16 targets, holds 100000");
     assert_eq!(words.len(), 17);
 }
@@ -992,7 +986,7 @@ mod samples {
     }
 
     #[test]
-    fn syntax_faults_are_told_with_their_place() {
+    fn syntax_faults_name_line_and_column() {
         let told = |text: &str| lines(load_text(text, Format::Toml).unwrap_err());
         assert_eq!(
             told("[device]\nid = \"a\"\nid = \"b\"\n"),
@@ -1097,7 +1091,7 @@ proptest! {
 
 /// The name that is asked for is the operator's own, where one stands in the configuration.
 #[test]
-fn the_name_that_exists_is_the_operators_own() {
+fn name_exists_defaults_to_a_configured_name() {
     let exists = |changes: Value| accepted(changes).name.known;
     let targets =
         json!([{ "host": "192.0.2.1", "role": "anchor" }, { "host": "ping.example", "role": "world" }]);

@@ -29,7 +29,7 @@ fn rejected(laid: &Laid) -> Vec<&str> {
 }
 
 #[test]
-fn it_is_a_merge_patch() {
+fn desired_configuration_is_a_merge_patch() {
     let of = laid(json!({
         "promise": { "download": { "normal": "40 Mbit/s" }, "upload": { "normal": "10 Mbit/s" } },
         "probe": { "interval": null },
@@ -47,7 +47,7 @@ fn it_is_a_merge_patch() {
 }
 
 #[test]
-fn what_has_a_fault_is_left_out_with_the_fault_and_the_rest_is_taken() {
+fn faulty_keys_are_rejected_and_the_rest_is_applied() {
     let of = laid(json!({
         "outage": { "patience": "3 s", "flapping": 1_000 },
         "probe": { "intervall": "1 s", "timeout": "2 s", "targets": [{ "host": "192.0.2.9", "role": "isp" }] },
@@ -127,7 +127,7 @@ fn the_table_of_options_says_what_the_platform_may_set() {
                     assert_eq!(of.config, laid(json!({})).config, "{key}");
                 }
                 Right::Remote => {
-                    let own = |r: &str| r.contains("stands in its own configuration");
+                    let own = |r: &str| r.starts_with("only the gateway's own configuration sets");
                     assert!(!refused.is_some_and(|r| own(&r.reason)), "{key}: {refused:?}");
                 }
             }
@@ -136,7 +136,7 @@ fn the_table_of_options_says_what_the_platform_may_set() {
 }
 
 #[test]
-fn a_section_with_something_of_the_gateways_own_is_not_taken_away() {
+fn section_with_local_keys_cannot_be_removed() {
     for key in LOCAL {
         let section = key.split('.').next().unwrap();
         let of = laid(json!({ section: null }));
@@ -145,7 +145,7 @@ fn a_section_with_something_of_the_gateways_own_is_not_taken_away() {
     }
     // Nor does a stray key of a section that is all the gateway's own get as far as being read.
     let of = laid(json!({ "commands": { "x": 1 }, "mqtt": { "x": 1 } }));
-    assert_eq!(of.rejected[0].reason, "what may be ordered stands in its own configuration");
+    assert_eq!(of.rejected[0].reason, "only the gateway's own configuration sets which commands are allowed");
     assert!(of.rejected[1].reason.contains("is not a key here"), "{:?}", of.rejected);
     let of = laid(json!({
         "commands": { "allow": ["reboot"] }, "store": { "directory": "/tmp" }, "desired": { "within": "1 h" },
@@ -157,7 +157,7 @@ fn a_section_with_something_of_the_gateways_own_is_not_taken_away() {
 
 /// Whatever the driver: a key that is added later and names a file or a program is not forgotten in [`LOCAL`].
 #[test]
-fn no_key_brings_a_file_or_a_program_of_somebody_elses() {
+fn no_key_sets_a_file_or_a_program() {
     for driver in ["none", "linux", "openwrt", "script"] {
         let mut base = own();
         base["remedies"] = json!({ "driver": driver, "ladder": [] });
@@ -179,7 +179,7 @@ fn no_key_brings_a_file_or_a_program_of_somebody_elses() {
 }
 
 #[test]
-fn another_broker_may_be_named_but_not_a_plain_one() {
+fn broker_may_change_but_not_to_plain_mqtt() {
     let of = laid(json!({ "mqtt": { "brokers": ["mqtts://a.example", "mqtts://b.example"] } }));
     assert_eq!(of.rejected, []);
     assert_eq!(of.config.mqtt.unwrap().brokers.len(), 2);
@@ -193,7 +193,7 @@ fn another_broker_may_be_named_but_not_a_plain_one() {
 }
 
 #[test]
-fn the_message_is_read_leniently_and_bounded() {
+fn message_parsing_is_lenient_and_bounded() {
     assert_eq!(message(b""), Ok(None), "taken back");
     let good = br#"{"schema":"linekeeper.config-desired.v1","version":"7","config":{},"by":"ops"}"#;
     assert_eq!(message(good).unwrap().unwrap().version, "7");
@@ -202,9 +202,9 @@ fn the_message_is_read_leniently_and_bounded() {
         (br#"{"config":{}}"#, "version"),
         (br#"{"version":"","config":{}}"#, "version"),
         (br#"{"version":"a b","config":{}}"#, "version"),
-        (br#"{"version":"1","config":[]}"#, "no object"),
+        (br#"{"version":"1","config":[]}"#, "not an object"),
         (br#"{"version":"1","config":{},"schema":"x"}"#, "schema"),
-        (&[b' '; LARGEST + 1], "at most"),
+        (&[b' '; LARGEST + 1], "limit"),
     ] {
         let said = message(bad).unwrap_err();
         assert!(said.contains(word), "{said}");
@@ -250,7 +250,7 @@ proptest! {
 
     /// Whatever is desired, what comes out is right, and is the gateway's own where it must be.
     #[test]
-    fn nothing_desired_breaks_the_gateway(desired in desired()) {
+    fn no_desired_configuration_breaks_the_gateway(desired in desired()) {
         let of = laid(desired);
         prop_assert_eq!(&read(&of.tree, &Places::none()).unwrap(), &of.config);
         let before = laid(json!({})).config;

@@ -71,7 +71,7 @@ const STATES: &[State] = &[
         status: || {
             json!({
                 "error": "linekeeper: no linekeeper runs here <&>",
-                "config_faults": ["probe.targets[0].host must be another host than this one, is \"127.0.0.1\""],
+                "config_faults": ["probe.targets[0].host must be a host other than this gateway, is \"127.0.0.1\""],
             })
         },
         enabled: true,

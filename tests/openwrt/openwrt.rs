@@ -298,7 +298,7 @@ config colour 'colour'
         "line.metered must be true or false, is \"maybe\"; left out: line.metered",
         "promise.download.normal must not be above promise.download.maximum",
         "promise.latency must be 1 ms to 10 s, is \"fast\"",
-        "probe.targets[1].host must be another host than this one, is \"127.0.0.1\"; left out: probe.targets#1",
+        "probe.targets[1].host must be a host other than this gateway, is \"127.0.0.1\"; left out: probe.targets#1",
         "probe.intervall is not a key here; did you mean probe.interval?",
         "outage.flapping must be a whole number",
         "remedies.ladder[1] must be renew",

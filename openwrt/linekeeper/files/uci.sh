@@ -2,20 +2,20 @@
 # shellcheck shell=sh disable=SC3043,SC2317,SC2016
 # UCI -> the daemon's JSON. Sourced by the init script, the uci-defaults and the rpcd plugin.
 #
-# The file `options` says how; `linekeeper check` says what is wrong with the result. One bad option is left out, with a
-# line in the log, so that its default holds: it never keeps the daemon from running.
+# The file `options` defines the mapping, and `linekeeper check` reports the faults of the result. An invalid option is left
+# out with a line in the log, and its default applies. It never keeps the daemon from running.
 
-# Where the tables lie, and where the results go (RAM). Tests put them elsewhere.
+# Where the tables are, and where the results go (RAM). Tests use other places.
 : "${LINEKEEPER_LIB:=/usr/share/linekeeper}"
 : "${LINEKEEPER_RUN:=/var/run/linekeeper}"
 : "${LINEKEEPER_PROGRAM:=/usr/sbin/linekeeper}"
 : "${LINEKEEPER_SYS:=/sys/class/net}"
 : "${LINEKEEPER_JSHN:=/usr/share/libubox/jshn.sh}"
-# On flash: what must outlive a power cut and a sysupgrade. /var is RAM here.
+# On flash: what must survive a power cut and a sysupgrade. /var is RAM here.
 : "${LINEKEEPER_STORE:=/etc/linekeeper/store}"
 
-# So many rounds of leaving out and checking again. `check` tells all faults at once, so two are usual; a third and
-# fourth leave out what stood only with what was left out before. Each round leaves out something or is the last.
+# The most rounds of leaving out and checking again. `check` reports all faults at once, so two are usual. A third and
+# fourth leave out options that depended on those left out before. Each round leaves out something or is the last.
 LINEKEEPER_ROUNDS=8
 
 linekeeper_log() {
@@ -24,7 +24,7 @@ linekeeper_log() {
 	logger -t linekeeper -p "daemon.$level" "$*"
 }
 
-# A name for this gateway that no other has: its label's MAC address, or the first one that is its own.
+# A unique name for this gateway: its label's MAC address, or the first one that is its own.
 linekeeper_board_id() {
 	local mac='' device
 	# shellcheck disable=SC1091
@@ -77,9 +77,9 @@ linekeeper_table() {
 	done <"$LINEKEEPER_LIB/options"
 }
 
-# ---- building: in a subshell, for what is set here is no one else's business ----
+# ---- building: in a subshell, so that its variables do not leak ----
 
-# Whether this was found bad in an earlier round.
+# Whether this was found invalid in an earlier round.
 _skipped() {
 	case "$_skip" in
 	*"|$1|"*) return 0 ;;
@@ -87,7 +87,7 @@ _skipped() {
 	return 1
 }
 
-# Notes what is in the JSON, by the name that `check` gives it, and what to leave out if that is bad.
+# Notes what is in the JSON, by the name that `check` gives it, and what to leave out if that is invalid.
 _note() {
 	printf '%s %s\n' "$1" "${2:-$1}" >>"$_paths"
 }
@@ -105,7 +105,7 @@ _into() {
 	fi
 }
 
-# One value, as the kind wants it. What does not fit the kind stays a text: `check` has the words for it.
+# One value, converted to its kind. A value that does not fit stays a text, and `check` reports it.
 _value() {
 	local kind="$1" name="$2" value="$3"
 	case $kind:$value in
@@ -296,7 +296,7 @@ _list() {
 	esac
 }
 
-# Puts a default of OpenWrt's own where nothing was said, or nothing usable.
+# Sets OpenWrt's own default where the option is absent or invalid.
 _unless() {
 	_into object "$1"
 	local there=''
@@ -305,7 +305,7 @@ _unless() {
 	json_close_object
 }
 
-# The strict lists of which something was written and nothing is left.
+# The strict lists that were written but have no valid entry left.
 _restrict() {
 	local section name rest
 	for section in $_strict; do

@@ -168,11 +168,11 @@ mod tests {
         let told = |text: &str| load_text(text, Format::Json).unwrap_err().to_string();
         assert_eq!(
             told("{\n  \"device\": oops }"),
-            "config refused:\n  - the text is not JSON: expected value (line 2, column 13)"
+            "configuration rejected:\n  - the text is not JSON: expected value (line 2, column 13)"
         );
         assert_eq!(
             told("{\"device\": {},\n \"device\": {}}"),
-            "config refused:\n  - the text is not JSON: the key \"device\" is given twice (line 2, column 9)"
+            "configuration rejected:\n  - the text is not JSON: the key \"device\" is given twice (line 2, column 9)"
         );
         assert!(told(&"[".repeat(10_000)).contains("recursion limit exceeded"));
         assert!(told(&" ".repeat(600_000)).contains("at most 524288 are read"));

@@ -149,7 +149,7 @@ mod tests {
         let told = parse("a = nan\n[b]\nc = -inf\nd = 99999999999999999999\n").unwrap_err().to_string();
         assert_eq!(
             told,
-            "config refused:\n  - a must be a number that 64 bits hold (line 1)\
+            "configuration rejected:\n  - a must be a number that 64 bits hold (line 1)\
              \n  - b.c must be a number that 64 bits hold (line 3)\
              \n  - b.d must be a number that 64 bits hold (line 4)"
         );

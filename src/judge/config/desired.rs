@@ -1,15 +1,15 @@
-//! The configuration that the platform wants, laid over the gateway's own.
+//! The configuration that the platform wants, merged over the gateway's own.
 //!
 //! Policy, in prose:
 //!
 //! * It is a JSON Merge Patch (RFC 7396) over what the gateway was given: keys it does not name stay as they are, `null`
 //!   brings a key's default back.
-//! * Who the gateway is, where it keeps its files, by what it proves itself to the broker, which programs it runs, and what
-//!   the platform may order or configure at all are the gateway's own ([`Right::Local`] in the table of options): an operator
-//!   whose platform or broker is taken over must not lose the gateways too.
-//! * What remains is checked as `linekeeper check` does. A key with a fault is left out and named with the fault, and the
-//!   rest is taken: one slip of the pen does not hold back the rest. A fault for which no desired key can be found to
-//!   blame takes the desired keys of its section with it.
+//! * The gateway's identity, its files, its credentials, the programs it runs, and what the platform may command or
+//!   configure at all are set only by the gateway itself ([`Right::Local`] in the table of options): if
+//!   the platform or the broker is compromised, the operator must not lose the gateways too.
+//! * What remains is checked as `linekeeper check` does. A key with a fault is rejected with the fault, and the
+//!   rest is applied: one typing error does not block the rest. If no desired key causes a fault, all desired keys of its
+//!   section are rejected.
 
 use super::fault::{Faults, Places};
 use super::options::Right;
@@ -27,20 +27,20 @@ const REJECTED: usize = 100;
 /// The longest name of a version, bytes: a date and a commit.
 const LONGEST_VERSION: usize = 64;
 
-/// What became of a desired configuration.
+/// The result of merging a desired configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Laid {
-    /// The gateway's own configuration with all of it that can be taken.
+    /// The gateway's own configuration with the accepted keys merged in.
     pub tree: Value,
     /// The same, read.
     pub config: Config,
-    /// The keys that were taken.
+    /// The keys that were accepted.
     pub taken: Vec<String>,
-    /// Those that were not.
+    /// The keys that were not.
     pub rejected: Vec<Rejected>,
 }
 
-/// Reads what came on `config/desired`. `None`: it was taken back (an empty message).
+/// Parses a message on `config/desired`. `None`: the configuration was withdrawn (an empty message).
 ///
 /// # Errors
 /// What is wrong and what is expected, in words that follow "it".
@@ -49,7 +49,7 @@ pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
         return Ok(None);
     }
     if payload.len() > LARGEST {
-        return Err(format!("has {} bytes, at most {LARGEST} are taken", payload.len()));
+        return Err(format!("has {} bytes, more than the limit of {LARGEST}", payload.len()));
     }
     let desired: DesiredConfig = json::read(payload)
         .map_err(|e| format!("is not an object with version and config: {:.200}", e.to_string()))?;
@@ -59,16 +59,16 @@ pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
     let version = desired.version.as_bytes();
     if version.is_empty() || version.len() > LONGEST_VERSION || !version.iter().all(u8::is_ascii_graphic) {
         return Err(format!(
-            "has a version that is not as wanted: 1 to {LONGEST_VERSION} visible ASCII characters"
+            "has an invalid version: must be 1 to {LONGEST_VERSION} visible ASCII characters"
         ));
     }
     if !desired.config.is_object() {
-        return Err("has a config that is no object with sections".into());
+        return Err("has a config that is not an object of sections".into());
     }
     Ok(Some(desired))
 }
 
-/// Lays `desired` over `own`, the gateway's own tree, and leaves out what cannot be taken.
+/// Merges `desired` over `own`, the gateway's own tree, and rejects the keys that cannot be applied.
 ///
 /// # Errors
 /// Only if `own` alone has faults.
@@ -131,7 +131,7 @@ pub fn lay(own: &Value, desired: &Value) -> Result<Laid, Faults> {
     }
 }
 
-/// Why a key is not the platform's to set.
+/// Why the platform may not set a key.
 fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
     if let Some(why) = local_only(key) {
         return Some(why);
@@ -143,7 +143,7 @@ fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
     };
     let ours = ["broker", "brokers"].iter().filter_map(|k| own.get("mqtt")?.get(k)).any(plain);
     if (key == "mqtt.broker" || key == "mqtt.brokers") && plain(value) && !ours {
-        return Some("the gateway's own broker is reached by mqtts://, and another must be too");
+        return Some("the gateway's own broker uses mqtts://, so any other must too");
     }
     None
 }

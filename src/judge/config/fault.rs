@@ -1,9 +1,9 @@
-//! What is wrong with a configuration, in words, and where.
+//! The faults of a configuration: what is wrong, and where.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// On which line of the text each key stands: key path (`probe.targets[1].role`) to line, counted from 1.
+/// The line of the text on which each key stands: key path (`probe.targets[1].role`) to line, counted from 1.
 ///
 /// JSON has none; its faults name the key path only.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -64,14 +64,14 @@ impl fmt::Display for Fault {
     }
 }
 
-/// All that is wrong; at least one fault.
+/// All faults; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
 impl Faults {
-    /// As many are printed.
+    /// How many faults are printed.
     ///
-    /// 50: more than a person mends in one go, and a file of the wrong kind still leaves the log readable.
+    /// 50: more than a person fixes in one go, and a file of the wrong kind does not flood the log.
     pub const SHOWN: usize = 50;
 
     /// A text that cannot be read at all.
@@ -82,7 +82,7 @@ impl Faults {
 
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "config refused:")?;
+        write!(f, "configuration rejected:")?;
         for fault in self.0.iter().take(Self::SHOWN) {
             write!(f, "\n  - {fault}")?;
         }
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_is_told_from_another_word() {
+    fn nearest_word_finds_typing_errors_only() {
         let known = ["interval", "timeout", "targets", "password_file", "hold_down"];
         assert_eq!(nearest_word("intervall", &known), Some("interval"));
         assert_eq!(nearest_word("itnerval", &known), Some("interval"));
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_key_is_placed_at_the_table_it_belongs_to() {
+    fn nearest_line_of_a_missing_key_is_that_of_its_table() {
         let mut places = Places::none();
         places.note("probe".into(), 3);
         places.note("probe.targets[1]".into(), 7);
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn many_faults_do_not_flood_the_log() {
+    fn display_prints_at_most_fifty_faults() {
         let fault = Fault { path: "a".into(), words: "is wrong".into(), line: None, column: None };
         let text = Faults(vec![fault; 1_000]).to_string();
         assert_eq!(text.lines().count(), 1 + Faults::SHOWN + 1);

@@ -1,4 +1,4 @@
-//! `[health]`: when the gateway itself does badly.
+//! `[health]`: when the gateway itself is in trouble.
 
 use super::bounds::{Bounds, within};
 use super::kinds::{count, quantity, quantity_form, row};
@@ -7,40 +7,40 @@ use super::quantity::Quantity;
 use super::reader::{Reader, Section};
 use linekeeper_contract::units::{Millicelsius, Permille, Span};
 
-/// Where something begins to fail and where it is well again: two values, so that a reading that wavers about one is told
-/// once.
+/// When a warning is raised and when it ends. The two values form a hysteresis: a reading that wavers around one of them is
+/// reported once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits<T> {
-    /// At this or beyond it fails.
+    /// At this value or beyond a warning is raised.
     pub failing: T,
-    /// At this or better it is well.
+    /// At this value or better the warning ends.
     pub recovering: T,
 }
 
 options! {
-    /// When the gateway itself does badly.
+    /// When the gateway itself is in trouble.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Health = section "health", "Health" / "网关健康",
-        "When the gateway itself does badly: warnings in the log, in `linekeeper status`, on the status page and as events to the \
-         operator. A WAN port that negotiates less than it once did, and three restarts within a day that nobody ordered, are \
-         warned of as well." /
+        "When the gateway itself is in trouble: warnings in the log, in `linekeeper status`, on the status page and as events to the \
+         operator. A WAN port that negotiates a lower rate than before and three unexpected restarts within a day are \
+         warnings too." /
         "网关自身状况不佳时：在日志、`linekeeper status` 和状态页中告警，并以事件告知运营商。WAN 口协商速率低于以往、\
          一天内三次无人下令的重启也会告警。" {
-        /// How often it is looked at.
+        /// How often the readings are taken.
         ///
         /// Default 60 s: memory leaks and fills flash over hours, heat over minutes. One look reads a dozen files and the
         /// list of processes. Bounds: five seconds already cost a small processor as much as all the echoes; after an hour the
         /// flash is full.
         every: Span = quantity(within(Span::seconds(5), Span::hours(1)), Span::seconds(60)).written("60 s"), Right::Remote,
-            "Looked at every" / "检查间隔",
-            "How often it is looked at." / "多久检查一次。";
-        /// As many readings in a row beyond `failing` make a warning.
+            "Check interval" / "检查间隔",
+            "How often the readings are taken." / "多久检查一次。";
+        /// This many readings in a row beyond `failing` raise a warning.
         ///
         /// Default 5: five minutes. A backup, an update of filter lists or the customer's download keeps a small
-        /// processor busy for less. Bounds: one, for who wants every peak; an hour at the default interval.
+        /// processor busy for less. Bounds: 1 warns at every peak; 60 are an hour at the default interval.
         readings: u32 = count(within(1, 60), 5), Right::Remote,
             "Readings in a row" / "连续读数",
-            "As many readings in a row at `failing` or beyond make a warning, and one at `recovering` or better ends it." /
+            "This many readings in a row at `failing` or beyond raise a warning. One reading at `recovering` or better ends it." /
             "连续这么多次达到或越过告警值即告警，一次达到或好于恢复值即解除。";
         /// Processor in use.
         ///
@@ -131,8 +131,7 @@ impl<Q: Quantity> Kind for TwoLimits<Q> {
             Bad::Low => (recovering <= failing, "above"),
         };
         if wrong {
-            let words =
-                format!("must be {side} {}, is {recovering} and that is {failing}", section.path("failing"));
+            let words = format!("must be {side} {} ({failing}), is {recovering}", section.path("failing"));
             reader.fault(&section.path("recovering"), words);
         }
         reader.unknown(&section, KEYS);
@@ -144,7 +143,7 @@ impl<Q: Quantity> Kind for TwoLimits<Q> {
         let Limits { failing, recovering } = self.default;
         Form::Table(vec![
             row("failing", form(), failing.to_string().into(), "%s: warn at"),
-            row("recovering", form(), recovering.to_string().into(), "%s: well again at"),
+            row("recovering", form(), recovering.to_string().into(), "%s: recovers at"),
         ])
     }
 

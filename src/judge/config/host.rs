@@ -1,4 +1,4 @@
-//! Hosts, and where brokers are: what may be asked, and how it is written.
+//! Checks the hosts and URLs of a configuration: targets, DNS servers, brokers and test servers.
 
 use super::bounds::LONGEST_URL;
 use super::mqtt::Broker;
@@ -39,7 +39,7 @@ pub(super) fn check(text: &str, own: bool) -> Result<(), &'static str> {
     }
     let ours = text.eq_ignore_ascii_case("localhost") || text.to_ascii_lowercase().ends_with(".localhost");
     if ours && !own {
-        return Err("another host than this one");
+        return Err("a host other than this gateway");
     }
     Ok(())
 }
@@ -83,11 +83,11 @@ fn check_address(address: IpAddr, own: bool) -> Result<(), &'static str> {
         return Err("the address of a host");
     }
     if address.is_loopback() && !own {
-        return Err("another host than this one");
+        return Err("a host other than this gateway");
     }
     if matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()) {
         // It has a meaning only together with a device, and the default gateway is asked anyway.
-        return Err("an address that holds beyond one link");
+        return Err("an address that is valid beyond one link");
     }
     Ok(())
 }
@@ -101,11 +101,11 @@ pub(super) fn broker(text: &str) -> Result<Broker, String> {
     let tls = match scheme {
         "mqtts" => true,
         "mqtt" => false,
-        _ => return Err("must begin with mqtts:// or mqtt://".to_owned()),
+        _ => return Err("must start with mqtts:// or mqtt://".to_owned()),
     };
     if rest.contains('@') {
         return Err(
-            "must not hold a user name or password; give mqtt.username and mqtt.password_file".to_owned()
+            "must not contain a user name or password; set mqtt.username and mqtt.password_file".to_owned()
         );
     }
     let rest = rest.strip_suffix('/').unwrap_or(rest);
@@ -116,7 +116,7 @@ pub(super) fn broker(text: &str) -> Result<Broker, String> {
         Some(inner) => {
             let (host, after) = inner.split_once(']').ok_or_else(shape)?;
             if host.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err("must hold an IPv6 address between its brackets".to_owned());
+                return Err("must have an IPv6 address between the brackets".to_owned());
             }
             match after.strip_prefix(':') {
                 Some(port) => (host, Some(port)),
@@ -127,14 +127,14 @@ pub(super) fn broker(text: &str) -> Result<Broker, String> {
         None => match rest.split_once(':') {
             Some((_, port)) if port.contains(':') => {
                 return Err(
-                    "must have its IPv6 address in brackets, as in \"mqtts://[2001:db8::1]:8883\"".to_owned()
+                    "must have the IPv6 address in brackets, as in \"mqtts://[2001:db8::1]:8883\"".to_owned()
                 );
             }
             Some((host, port)) => (host, Some(port)),
             None => (rest, None),
         },
     };
-    check(host, true).map_err(|what| format!("must name as its host {what}"))?;
+    check(host, true).map_err(|what| format!("must have as its host {what}"))?;
     let port = match port {
         None if tls => MQTTS_PORT,
         None => MQTT_PORT,
@@ -157,39 +157,39 @@ pub(super) fn server(text: &str) -> Result<(), String> {
     }
     let rest = match text.split_once("://") {
         Some(("http" | "https", rest)) => rest,
-        Some(_) => return Err("must begin with http:// or https://".to_owned()),
+        Some(_) => return Err("must start with http:// or https://".to_owned()),
         None => return Err(shape()),
     };
     if !rest.bytes().all(|b| b.is_ascii_graphic()) {
-        return Err("must hold nothing but printable ASCII, anything else as %20".to_owned());
+        return Err("must contain only printable ASCII; percent-encode everything else, as in %20".to_owned());
     }
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at(end);
     if authority.contains('@') {
-        return Err("must not hold a user name or password".to_owned());
+        return Err("must not contain a user name or password".to_owned());
     }
     if path.contains('#') {
-        return Err("must not have a fragment (#): no server ever sees it".to_owned());
+        return Err("must not have a fragment (#): servers never receive it".to_owned());
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(inner) => {
             let (host, after) = inner.split_once(']').ok_or_else(shape)?;
             if host.parse::<std::net::Ipv6Addr>().is_err() {
-                return Err("must hold an IPv6 address between its brackets".to_owned());
+                return Err("must have an IPv6 address between the brackets".to_owned());
             }
             (host, if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or_else(shape)?) })
         }
         None => match authority.split_once(':') {
             Some((_, port)) if port.contains(':') => {
                 return Err(
-                    "must have its IPv6 address in brackets, as in \"http://[2001:db8::1]/\"".to_owned()
+                    "must have the IPv6 address in brackets, as in \"http://[2001:db8::1]/\"".to_owned()
                 );
             }
             Some((host, port)) => (host, Some(port)),
             None => (authority, None),
         },
     };
-    check(host, true).map_err(|what| format!("must name as its host {what}"))?;
+    check(host, true).map_err(|what| format!("must have as its host {what}"))?;
     let good = |port: &str| {
         port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok_and(|port| port > 0)
     };
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hosts_are_addresses_or_names() {
+    fn check_accepts_addresses_and_names() {
         for good in
             ["192.0.2.1", "2001:db8::1", "a", "ping.isp.example", "4.example", "x-1.example", "xn--p1ai"]
         {
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_no_single_other_host_are_refused() {
+    fn check_rejects_addresses_of_no_single_other_host() {
         for bad in ["224.0.0.1", "ff02::1", "255.255.255.255", "0.0.0.0", "::", "fe80::1", "::ffff:224.0.0.1"]
         {
             assert!(check(bad, true).is_err(), "{bad}");
@@ -247,13 +247,13 @@ mod tests {
         for own in
             ["127.0.0.1", "127.9.9.9", "::1", "localhost", "LocalHost", "a.localhost", "::ffff:127.0.0.1"]
         {
-            assert_eq!(check(own, false), Err("another host than this one"), "{own}");
+            assert_eq!(check(own, false), Err("a host other than this gateway"), "{own}");
             assert_eq!(check(own, true), Ok(()), "{own}");
         }
     }
 
     #[test]
-    fn brokers_are_read() {
+    fn broker_parses_urls() {
         let is = |text: &str, host: &str, port, tls| {
             assert_eq!(broker(text), Ok(Broker { host: host.into(), port, tls }), "{text}");
         };
@@ -266,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_broker_is_refused_and_not_repeated() {
+    fn broker_rejects_other_texts_without_repeating_them() {
         for bad in [
             "",
             "hunter2",
@@ -295,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn test_servers_are_urls() {
+    fn server_accepts_http_urls_only() {
         for good in [
             "http://speed.isp.example",
             "http://speed.isp.example/",

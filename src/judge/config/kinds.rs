@@ -302,7 +302,9 @@ impl Kind for Command {
         let mut command = Vec::new();
         for (place, (path, word)) in words.iter().enumerate() {
             match word.as_str() {
-                Some("") if place == 0 => reader.fault(path, "must be the program's name or path, is empty"),
+                Some("") if place == 0 => {
+                    reader.fault(path, "must be the name or path of a program, is empty")
+                }
                 Some(text) if text.contains('\0') || text.len() > bounds::LONGEST_WORD => {
                     reader.fault(path, format!("must be at most {} bytes without NUL", bounds::LONGEST_WORD));
                 }

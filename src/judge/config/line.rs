@@ -14,40 +14,40 @@ options! {
         /// The kernel's name of the WAN device, 1 to 15 bytes. `None`: the one with the default route.
         device: Option<String> = text(Pattern::Plain, Show::Open, device_name), Right::Remote,
             "WAN device" / "WAN 设备",
-            "The kernel's name of the WAN device, like eth1 or pppoe-wan. Without it: the one with the default route." /
+            "The kernel's name of the WAN device, like eth1 or pppoe-wan. If absent: the device with the default route." /
             "WAN 设备在内核中的名称，如 eth1 或 pppoe-wan。留空：默认路由所在的设备。",
             shows "eth1";
-        /// OpenWrt's name of the WAN interface, of which netifd is asked and which its driver restarts. `None`: the one that
-        /// has the device, or the default route.
+        /// OpenWrt's name of the WAN interface. netifd is queried about it, and its driver restarts it. `None`: the interface
+        /// with the device, or with the default route.
         interface: Option<String> = text(Pattern::Plain, Show::Open, interface_name), Right::Remote,
             "Interface" / "接口",
-            "OpenWrt's name of the line, like wan: netifd is asked about its state, and repairs restart it. Without it: the \
-             interface that has the device, or the default route." /
+            "OpenWrt's name of the WAN interface, like wan. netifd is queried about its state, and remedies restart it. If \
+             absent: the interface with the device, or with the default route." /
             "线路在 OpenWrt 中的接口名，如 wan：向 netifd 查询其状态，修复时重启它。留空：使用该设备或默认路由所在的接口。",
             example "wan";
-        /// Each byte costs the customer money: no speed tests, only what passes by itself is looked at.
+        /// The customer pays by volume: no speed tests run, and only the customer's own traffic is observed.
         ///
         /// Default false.
         metered: bool = Flag(false), Right::Remote,
             "Metered" / "按流量计费",
-            "Each byte costs the customer money: no speed tests." / "流量计费：不进行测速。";
-        /// How it gets its address.
+            "The customer pays by volume: run no speed tests." / "流量计费：不进行测速。";
+        /// How the line gets its address.
         ///
         /// Default `dhcp`: what most fixed lines behind a modem or an ONT use.
         protocol: Protocol = Choice(&[
                 ("dhcp", Protocol::Dhcp), ("pppoe", Protocol::Pppoe), ("static", Protocol::Static),
             ]), Right::Remote,
-            "Gets its address by" / "地址获取方式",
-            "How the line gets its address: \"dhcp\", \"pppoe\" (the device is then the session's, like pppoe-wan) or \
+            "Address from" / "地址获取方式",
+            "How the line gets its address: \"dhcp\", \"pppoe\" (the device is then that of the session, like pppoe-wan) or \
              \"static\"." /
             "线路如何获取地址。PPPoE 时，设备为会话的设备，如 pppoe-wan。",
             labels ["DHCP" / "DHCP", "PPPoE" / "PPPoE", "a fixed one" / "固定地址"];
-        /// The Ethernet device below a PPPoE session, whose concentrator is asked over it. The session's own device is gone
-        /// with the session, and the kernel does not tell over which one it ran. `None`: what lies below a session is not seen.
+        /// The Ethernet device below a PPPoE session, over which the concentrator is probed. The session's own device disappears
+        /// with the session, and the kernel does not say which port it used. `None`: nothing below the session is checked.
         port: Option<String> = text(Pattern::Plain, Show::Open, device_name), Right::Remote,
             "Port below the session" / "会话所在端口",
-            "The Ethernet device below the session, like eth1. Over it the concentrator is asked; without it a \
-             lost session is noticed, but not its cause." /
+            "The Ethernet device below the session, like eth1. The concentrator is probed over it. Without it a lost \
+             session is noticed, but not its cause." /
             "会话之下的以太网设备，如 eth1，经它询问接入集中器。留空：能发现会话中断，但不知其原因。",
             example "eth1", with "protocol" ["pppoe"];
     }
@@ -60,12 +60,17 @@ impl Line {
         }
         let path = section.path("port");
         if self.protocol != Protocol::Pppoe {
-            reader.fault(&path, "is of lines with protocol = \"pppoe\" only: any other's port is its device");
+            reader.fault(
+                &path,
+                "is valid only with line.protocol = \"pppoe\": on other lines the port is line.device",
+            );
         } else if self.device.is_none() {
-            reader
-                .missing(&section.path("device"), &format!("name the session's device, as {path} is named"));
+            reader.missing(
+                &section.path("device"),
+                &format!("set the session's device too, because {path} is set"),
+            );
         } else if self.port == self.device {
-            reader.fault(&path, "must be another device than the session's");
+            reader.fault(&path, "must differ from line.device, which is the session's");
         }
     }
 }
@@ -75,7 +80,7 @@ fn device_name(text: &str) -> Result<String, String> {
     let bad = |c: char| c == '/' || c == ':' || c == '\0' || c.is_whitespace();
     let longest = LONGEST_DEVICE_NAME;
     if text.is_empty() || text.len() > longest || text == "." || text == ".." || text.contains(bad) {
-        return Err(format!("a network device's name: 1 to {longest} bytes without space, / and :"));
+        return Err(format!("a network device's name: 1 to {longest} bytes without spaces, / or :"));
     }
     Ok(text.to_owned())
 }

@@ -1,7 +1,7 @@
-//! Configuration: what people write becomes what the code trusts, or every fault is reported at once.
+//! Configuration: turns what people write into a checked [`Config`], or reports every fault at once.
 //!
 //! People write TOML; OpenWrt's init script turns UCI into JSON. Both become one tree of values, which [`read`](read::read())
-//! turns into a [`Config`]. Bare numbers exist only in that tree, with their unit in the text.
+//! turns into a [`Config`]. Quantities carry their unit in the text; bare numbers exist only in that tree.
 //!
 //! Each key is declared once, in the file of its section, by the macro in [`options`]. Sections are listed in [`mod@read`].
 

@@ -1,4 +1,4 @@
-//! `[mqtt]`: where the platform is.
+//! `[mqtt]`: how to reach the platform.
 
 use super::bounds::{Bounds, LONGEST_USERNAME, within};
 use super::host;
@@ -9,7 +9,7 @@ use linekeeper_contract::units::Span;
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Where the platform is.
+/// How to reach the platform.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Mqtt {
     /// Brokers, tried in order; 1 or 2.
@@ -20,13 +20,13 @@ pub struct Mqtt {
     pub client: Option<(PathBuf, PathBuf)>,
     /// User name and the file that holds the password (its first line).
     pub login: Option<(String, PathBuf)>,
-    /// The oldest version of TLS that is spoken, for `mqtts`.
+    /// The oldest TLS version accepted with `mqtts`.
     pub tls: TlsVersion,
     /// MQTT keep-alive.
     pub keep_alive: Span,
     /// The longest wait between two attempts to connect; each wait is uniform between 0 and its cap (full jitter).
     pub reconnect: Span,
-    /// How long the broker keeps our session (and the receipts in it) while we are away.
+    /// How long the broker keeps our session (and the receipts in it) while we are offline.
     pub session: Span,
 }
 
@@ -40,7 +40,7 @@ pub enum TlsVersion {
     V13,
 }
 
-/// Where one broker is.
+/// The address of a broker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broker {
     /// Name or address.
@@ -51,59 +51,59 @@ pub struct Broker {
     pub tls: bool,
 }
 
-const PROVES: Right = Right::Local("by what it proves itself stands in its own configuration");
-const TRUSTS: Right = Right::Local("what it trusts stands in its own configuration");
+const PROVES: Right = Right::Local("only the gateway's own configuration sets its credentials");
+const TRUSTS: Right = Right::Local("only the gateway's own configuration sets what it trusts");
 
 options! {
-    /// The section as it is written.
+    /// The section as written in the file.
     pub(super) struct Written = section "mqtt", "Operator" / "运营商",
-        "Where the platform is. Without a broker nobody is told." / "运营商平台的位置。未设置消息代理则不上报。",
+        "The platform's MQTT broker. Without a broker nothing is reported." / "运营商平台的位置。未设置消息代理则不上报。",
         check Written::contradictions {
         /// The broker, where there is but one.
         broker: Vec<Broker> = One, Right::Remote,
             "Broker" / "消息代理",
-            "mqtts:// (port 8883) or mqtt:// (port 1883, nothing encrypted)." / "",
+            "mqtts:// (port 8883) or mqtt:// (port 1883, not encrypted)." / "",
             shows "mqtts://broker.isp.example:8883", uci [Uci::Absent];
-        /// Brokers, tried in order. 1 or 2: one, and one in reserve. A longer list makes each round of attempts longer and helps
-        /// no one.
+        /// Brokers, tried in order. 1 or 2: a primary and a backup. A longer list only makes each round of attempts
+        /// longer.
         brokers: Vec<Broker> = Several, Right::Remote,
             "Broker" / "消息代理",
-            "mqtts:// (port 8883) or mqtt:// (port 1883, nothing encrypted); one, and one in reserve." /
+            "mqtts:// (port 8883) or mqtt:// (port 1883, not encrypted); a primary and optionally a backup." /
             "mqtts://（端口 8883）或 mqtt://（端口 1883，不加密）；一个主用，一个备用。",
             example ["mqtts://a.isp.example", "mqtts://b.isp.example"];
         /// The certificate authority's PEM file, for `mqtts`.
         ca: Option<PathBuf> = file(Show::Secret), TRUSTS,
             "Authority" / "CA 证书",
-            "The PEM file of the authority that signed the broker's certificate: nobody else is trusted. Without it the public \
-             authorities in the system's bundle (on OpenWrt, package ca-bundle) are." /
+            "The PEM file of the authority that signed the broker's certificate; no other is trusted. If absent: the public \
+             authorities in the system's bundle (on OpenWrt, package ca-bundle)." /
             "签发消息代理证书的 CA 的 PEM 文件，只信任它；留空则信任系统自带的 CA（OpenWrt 的 ca-bundle 软件包）。",
             shows "/etc/linekeeper/ca.pem";
         /// Our certificate, PEM.
         certificate: Option<PathBuf> = file(Show::Secret), PROVES,
             "Certificate" / "证书",
-            "This gateway's own certificate, PEM. It needs the key." / "本网关的证书，PEM 格式；需要对应私钥。",
+            "This gateway's certificate, PEM. Needs the key." / "本网关的证书，PEM 格式；需要对应私钥。",
             shows "/etc/linekeeper/device.pem";
         /// Its key, PEM.
         key: Option<PathBuf> = file(Show::Secret), PROVES,
             "Key" / "私钥",
-            "Its key, PEM. It needs the certificate." / "对应私钥，PEM 格式；需要证书。",
+            "The certificate's private key, PEM. Needs the certificate." / "对应私钥，PEM 格式；需要证书。",
             shows "/etc/linekeeper/device.key";
         /// The user name.
         username: Option<String> = text(Pattern::Plain, Show::Secret, username), PROVES,
             "User name" / "用户名",
-            "The user name. It needs the password's file." / "用户名；需要密码文件。",
+            "The user name. Needs the password file." / "用户名；需要密码文件。",
             example "gw-0001";
         /// The file that holds the password.
         password_file: Option<PathBuf> = file(Show::Secret), PROVES,
-            "File with the password" / "密码文件",
-            "The file whose first line is the password. It needs the user name." / "首行为密码的文件；需要用户名。",
+            "Password file" / "密码文件",
+            "The file whose first line is the password. Needs the user name." / "首行为密码的文件；需要用户名。",
             example "/etc/linekeeper/password";
-        /// The oldest version of TLS that is spoken, for `mqtts`.
+        /// The oldest TLS version accepted with `mqtts`.
         ///
-        /// Default 1.3: brokers have spoken it since 2019. Who has an older one says so.
+        /// Default 1.3: brokers have spoken it since 2019. An older broker must be configured.
         tls: TlsVersion = Choice(&[("1.2", TlsVersion::V12), ("1.3", TlsVersion::V13)]), TRUSTS,
             "Oldest TLS" / "最低 TLS 版本",
-            "The oldest version of TLS that is spoken, by mqtts://: \"1.2\" for a broker that needs it, or \"1.3\"." /
+            "The oldest TLS version accepted with mqtts://: \"1.2\" for a broker that needs it, or \"1.3\"." /
             "与 mqtts:// 代理通信时接受的最低 TLS 版本；代理需要时可选 1.2。",
             labels ["TLS 1.2" / "TLS 1.2", "TLS 1.3" / "TLS 1.3"], with "ca" [];
         /// MQTT keep-alive.
@@ -112,19 +112,19 @@ options! {
         /// does not come. Bounds: the client library takes no less than 5 s; after an hour every NAT has forgotten us.
         keep_alive: Span = quantity(within(Span::seconds(5), Span::hours(1)), Span::seconds(30)), Right::Remote,
             "Keep-alive" / "保活间隔",
-            "MQTT's keep-alive, whole seconds." / "MQTT 的保活间隔，整秒。";
+            "The MQTT keep-alive, in whole seconds." / "MQTT 的保活间隔，整秒。";
         /// The longest wait between two attempts to connect; each wait is uniform between 0 and its cap (full jitter).
         ///
-        /// Default 5 min. Bounds: one second is a fleet at once; an hour is the longest that a callback should wait for a broker.
+        /// Default 5 min. Bounds: at one second a whole fleet connects at once; an hour is the longest that a callback should wait for a broker.
         reconnect: Span = quantity(within(Span::seconds(1), Span::hours(1)), Span::minutes(5)), Right::Remote,
-            "Longest wait to connect again" / "最长重连等待",
+            "Longest reconnect delay" / "最长重连等待",
             "The longest wait between two attempts to connect." / "两次连接尝试之间最长的等待。";
-        /// How long the broker keeps our session (and the receipts in it) while we are away.
+        /// How long the broker keeps our session (and the receipts in it) while we are offline.
         ///
         /// Default 1 d. Bounds: a minute spans a reconnect; brokers seldom keep more than a month.
         session: Span = quantity(within(Span::minutes(1), Span::days(30)), Span::days(1)), Right::Remote,
             "The broker keeps messages for" / "消息代理保留消息时长",
-            "How long the broker keeps what it has for us while we are away, whole seconds." /
+            "How long the broker keeps our session and its messages while we are offline, in whole seconds." /
             "本网关离线时消息代理保留消息的时长，整秒。";
     }
 }
@@ -142,7 +142,7 @@ impl Written {
         together(reader, section, "username", "password_file");
         if !self.brokers.is_empty() && !self.brokers.iter().any(|broker| broker.tls) {
             for key in ["ca", "certificate", "key", "tls"].into_iter().filter(|key| section.has(key)) {
-                reader.fault(&section.path(key), "belongs to mqtts://, and the broker is reached by mqtt://");
+                reader.fault(&section.path(key), "is valid only with mqtts://, but mqtt.broker is mqtt://");
             }
         }
     }
@@ -161,7 +161,7 @@ impl Written {
     }
 }
 
-/// Two keys of which one without the other is of no use.
+/// Notes a fault if one of two keys is set without the other.
 fn together(reader: &mut Reader<'_>, section: &Section<'_>, one: &str, other: &str) {
     for (has, lacks) in [(one, other), (other, one)] {
         if section.has(has) && !section.has(lacks) {
@@ -191,13 +191,19 @@ impl Kind for One {
         let path = section.path(key);
         match (section.get(key), section.has("brokers")) {
             (Some(_), true) => {
-                reader.fault(&path, "must not be given beside mqtt.brokers; put both into that list");
+                reader.fault(
+                    &path,
+                    "must not be set together with mqtt.brokers; put both brokers into that list",
+                );
                 Vec::new()
             }
             (Some(one), false) => brokers(reader, vec![(path, one)]),
             (None, true) => Vec::new(),
             (None, false) => {
-                reader.missing(&path, "where the platform is, as in \"mqtts://broker.isp.example:8883\"");
+                reader.missing(
+                    &path,
+                    "set the URL of the platform's broker, as in \"mqtts://broker.isp.example:8883\"",
+                );
                 Vec::new()
             }
         }

@@ -1,4 +1,4 @@
-//! The table of options: each key of a configuration is declared once, and all else is made from the declaration.
+//! The table of options: each configuration key is declared once, and everything else is derived from the declaration.
 //!
 //! [`options!`] declares one table of keys, beside the types its values fill. An entry says the key's name and type, its kind
 //! (bounds and default), whether the platform may set it, and its title and meaning in both languages; its documentation
@@ -6,8 +6,8 @@
 //! known keys, the right, and a row of the table ([`Entry`] and [`Note`]). From the rows come the sample files, UCI's
 //! `options`, LuCI's form with its translation, and the reference document: `tests/options` writes them.
 //!
-//! What a gateway needs not (Chinese, arguments, examples) stands in [`Note`] and is built by a function of its own. A program
-//! that does not call it does not carry it.
+//! What a gateway does not need (Chinese, arguments, examples) is in [`Note`] and is built by a separate function. A program
+//! that does not call that function does not contain these texts.
 
 use super::reader::{Reader, Section};
 use serde_json::Value;
@@ -15,20 +15,20 @@ use serde_json::Value;
 /// Whether the platform may set a key over MQTT.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Right {
-    /// It may.
+    /// The platform may set it.
     Remote,
-    /// Only the gateway's own configuration holds it, and why.
+    /// Only the gateway's own configuration may set it; the text says why.
     Local(&'static str),
 }
 
 /// A section of the table.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heading {
-    /// As it is written.
+    /// The name in the file.
     pub section: &'static str,
     /// A word or two: the form's tab.
     pub title: &'static str,
-    /// What its keys decide, in a sentence or some.
+    /// What its keys decide, in one or more sentences.
     pub about: &'static str,
     /// Its keys, in the order in which people want to read them.
     pub entries: Vec<Entry>,
@@ -37,17 +37,17 @@ pub struct Heading {
 /// A key, as far as a gateway may need it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
-    /// As it is written.
+    /// The name in the file.
     pub key: &'static str,
     /// What it may hold.
     pub form: Form,
-    /// What holds where it is absent, as it would be written. `None`: its meaning says what absence means.
+    /// The default, as it would be written. `None`: the help text says what absence means.
     pub default: Option<Value>,
     /// Whether the platform may set it.
     pub right: Right,
     /// A few words: the form's label. `%s` stands for the title of the table around it or of the key in it.
     pub title: &'static str,
-    /// What it means, in a sentence or some, without bounds and default.
+    /// The help text, in one or more sentences, without bounds and default.
     pub help: &'static str,
 }
 
@@ -160,7 +160,7 @@ pub struct HeadingNote {
 /// A key, as far as a gateway does not need it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Note {
-    /// The documentation, one line each: what the default and the bounds are good for.
+    /// The documentation, line by line: the arguments for the default and the bounds.
     pub argument: Vec<&'static str>,
     /// The title in Chinese.
     pub title: &'static str,
@@ -172,11 +172,11 @@ pub struct Note {
     pub example: Option<Value>,
     /// The sample has the example in force and not as a comment.
     pub shown: bool,
-    /// Of use only where that key of the section has one of these values, or any if there are none.
+    /// Used only if that key of the section has one of these values, or any value if the list is empty.
     pub with: Option<(&'static str, &'static [&'static str])>,
-    /// How UCI treats it beside what its form says.
+    /// How UCI treats it, in addition to its form.
     pub uci: &'static [Uci],
-    /// The default on OpenWrt, where that is another one.
+    /// The default on OpenWrt, if it differs.
     pub openwrt: Option<&'static str>,
     /// Those of a table's keys.
     pub notes: Vec<Note>,
@@ -187,23 +187,23 @@ pub struct Note {
 pub enum Uci {
     /// `none` alone is the empty list, which UCI cannot write.
     None,
-    /// The list says what at most may leave or be done: where nothing in it is understood it is the empty one.
+    /// The list limits what may be sent or done: if no entry is valid, it is empty and not the default.
     Strict,
-    /// Without it the rest would allow more than was meant: where it is bad, its whole section is left out.
+    /// Without it the rest of the section would allow too much: if it is invalid, the whole section is left out.
     Whole,
-    /// UCI has it under another key.
+    /// UCI has it under a different key.
     Absent,
 }
 
 /// A kind of option: how it is read, and how it is described.
 pub(super) trait Kind {
-    /// What comes of it.
+    /// The type of the value.
     type Value;
 
-    /// What holds where nothing is written.
+    /// The value when the key is absent.
     fn absent(&self) -> Self::Value;
 
-    /// Takes it out of `section`; what holds where nothing is written stands in for what is wrong.
+    /// Reads it from `section`. An invalid value is replaced by [`Kind::absent`].
     fn read(&self, reader: &mut Reader<'_>, section: &Section<'_>, key: &str) -> Self::Value;
 
     /// What it may hold.
@@ -227,9 +227,9 @@ pub(super) trait Declared: Sized {
     /// Whether the platform may set them, in the same order.
     const RIGHTS: &'static [Right];
 
-    /// What holds where nothing is written.
+    /// The value when the key is absent.
     fn absent() -> Self;
-    /// Takes all of them out of `section`, in the order of the table.
+    /// Reads all of them from `section`, in the order of the table.
     fn read(reader: &mut Reader<'_>, section: &Section<'_>) -> Self;
     fn entries() -> Vec<Entry>;
     fn notes() -> Vec<Note>;
@@ -239,19 +239,19 @@ pub(super) trait Declared: Sized {
 pub(super) trait Headed: Declared {
     const SECTION: &'static str;
 
-    /// Looks for contradictions between values that were read, and derives what depends on others.
+    /// Checks for contradictions between the values, and derives those that depend on others.
     fn check(&mut self, reader: &mut Reader<'_>, section: &Section<'_>);
     fn heading() -> Heading;
     fn heading_note() -> HeadingNote;
 }
 
-/// The section of this type, with its contradictions and its stray keys.
+/// Reads the section of this type and checks for contradictions and unknown keys.
 pub(super) fn section<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> S {
     let section = reader.section(root, S::SECTION);
     in_section(reader, &section)
 }
 
-/// The same, if it was written at all.
+/// The same; `None` if the section is absent.
 pub(super) fn section_if_written<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<S> {
     let section = reader.section(root, S::SECTION);
     section.map?;

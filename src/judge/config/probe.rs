@@ -10,16 +10,16 @@ use linekeeper_contract::units::Span;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// Whom to ask.
+/// A host to ping.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// An address or a name.
     pub host: String,
-    /// Where it stands.
+    /// Where it is.
     pub role: Role,
 }
 
-/// Where a target stands, from near to far.
+/// Where a target is, from near to far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
     /// In the operator's own network.
@@ -42,48 +42,48 @@ options! {
     /// How the line is watched.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Probe = section "probe", "Targets" / "探测目标",
-        "How the line is watched: echoes (ping) to several hosts in rotation. A fault can only be placed with at least one host \
+        "How the line is watched: echoes (ping) to several hosts in rotation. A fault can only be located with at least one host \
          in the operator's network and one beyond it." /
         "如何监测线路：轮流向若干主机发送探测（ping）。运营商网内与网外至少各有一个目标，才能定位故障。" {
-        /// Whom to ask, beside the line's own default gateway. 1 to 16: the judge asks them in rotation, and at the default
-        /// interval 16 take 8 s for a round.
+        /// The hosts to ping, besides the line's default gateway. 1 to 16: they are pinged in rotation, and at the default
+        /// interval a round of 16 takes 8 s.
         targets: Vec<Target> = Targets(within(1, 16)), Right::Remote,
             "" / "",
-            "Whom to ask, 1 to 16 together. An anchor is in the operator's network, a world host beyond it and independent of it." /
+            "The hosts to ping, 1 to 16 in all. An anchor is in the operator's network, a world host beyond it and independent of it." /
             "探测对象，1 到 16 个。",
             labels ["In the operator's network" / "运营商网内", "Beyond it" / "网外"],
             shows [{ "host": "198.51.100.1", "role": "anchor" }, { "host": "203.0.113.53", "role": "world" }];
-        /// Whether the default gateway is asked too.
+        /// Whether the default gateway is pinged too.
         ///
         /// Default true: it costs one more echo a round and tells the operator's first router from what is beyond.
         gateway: bool = Flag(true), Right::Remote,
-            "Ask the default gateway too" / "同时探测默认网关",
-            "Whether the line's default gateway is asked too." / "是否也探测线路的默认网关。";
-        /// Time between two echoes in quiet times, over all far targets in rotation.
+            "Ping the default gateway too" / "同时探测默认网关",
+            "Whether the line's default gateway is pinged too." / "是否也探测线路的默认网关。";
+        /// Time between two echoes while the line works, to all far targets in rotation.
         ///
         /// Default 500 ms: the rate of pfSense's dpinger. At 2 Hz of 60-byte IP packets the line carries about 10 MB a
         /// day each way; a target of three is asked every 1.5 s. Bounds: ten a second is half of cake-autorate's rate and
         /// already 50 MB a day; once a minute still tells an outage within minutes.
         interval: Span = quantity(within(Span::millis(100), Span::minutes(1)), Span::millis(500)), Right::Remote,
-            "Between two echoes" / "探测间隔",
-            "Time between two echoes while all is quiet, over all targets in rotation. 500 ms cost about 10 MB a day each way." /
+            "Ping interval" / "探测间隔",
+            "Time between two echoes while the line works, to all targets in rotation. 500 ms cost about 10 MB a day each way." /
             "线路正常时两次探测的间隔，各目标轮流探测。500 ms 每天每个方向约耗 10 MB。";
-        /// When an echo counts as silent if no round-trip time is known; the ceiling of the adaptive limit after that.
+        /// When an echo counts as unanswered while no round-trip time is known yet; later the ceiling of the adaptive timeout.
         ///
         /// Default 1 s: RFC 2681 leaves it to the measurer; longer than any land line's loaded round trip but a
         /// badly bloated one, and the counters' veto covers those. Bounds: geostationary satellites answer in 0.6 s; nothing
         /// useful answers after 10 s.
         timeout: Span = quantity(within(Span::millis(100), Span::seconds(10)), Span::seconds(1)), Right::Remote,
-            "An echo waits" / "探测超时",
-            "When an echo counts as unanswered, as long as no round-trip time is known." /
+            "Ping timeout" / "探测超时",
+            "When an echo counts as unanswered while no round-trip time is known yet." /
             "尚不知道往返时延时，探测多久无应答视为超时。";
-        /// How long after a boot a line that was never up is only waited for.
+        /// How long after a boot nothing is done about a line that was not up yet.
         ///
         /// Default 2 min: a DSL modem trains in about one, an ONT registers in about half of one. Bounds: none, where the modem
         /// is known to be up; an hour is longer than any modem's own update.
         grace: Span = quantity(within(Span::ZERO, Span::hours(1)), Span::minutes(2)), Right::Remote,
-            "After a boot" / "启动宽限",
-            "How long after a boot a line that was never up is only waited for: modems take their time." /
+            "Grace after boot" / "启动宽限",
+            "How long after a boot nothing is done about a line that was not up yet: modems need time to start." /
             "启动后对从未连通的线路只等待的时长：调制解调器需要时间。";
     }
 }
@@ -105,7 +105,7 @@ impl Kind for Targets {
         if !section.has(key) {
             reader.missing(
                 &section.path(key),
-                "name whom to ask, as in [{ host = \"198.51.100.1\", role = \"anchor\" }]",
+                "list at least one target, as in [{ host = \"198.51.100.1\", role = \"anchor\" }]",
             );
         }
         let mut targets: Vec<Target> = Vec::new();
@@ -130,7 +130,7 @@ impl Kind for Targets {
             if let Some(host) = host
                 && !seen.insert(host::canonical(host))
             {
-                reader.fault(&target.path("host"), format!("is asked already, is {}", quoted(host)));
+                reader.fault(&target.path("host"), format!("is listed twice, is {}", quoted(host)));
             }
             if let (Some(host), Some(role)) = (host, role) {
                 targets.push(Target { host: host.to_owned(), role });

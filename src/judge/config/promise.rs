@@ -1,4 +1,4 @@
-//! `[promise]`: what was sold.
+//! `[promise]`: what the contract promises.
 
 use super::bounds::within;
 use super::kinds::{Choice, Maybe, count, quantity, table};
@@ -6,7 +6,7 @@ use super::options::{Right, options};
 use super::reader::{Reader, Section};
 use linekeeper_contract::units::{Bytes, Permille, Rate, Span};
 
-/// By what it is judged whether the rates are kept. Each is described where it is judged, in `judge::promise`.
+/// The rule that decides whether the rates are kept. `judge::promise` describes each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Rule {
     /// `sequential`: a repeated sequential probability ratio test.
@@ -18,11 +18,11 @@ pub enum Rule {
     Ctu2021,
     /// `fcc-80-80`: 80 % of the tests at 80 % of the rate (United States, high-cost programme).
     Fcc8080,
-    /// `share`: this many of the last so many tests short.
+    /// `share`: too many of the last tests short.
     Share {
-        /// As many short ones break the promise: [`Share::short`].
+        /// How many short tests break the promise: [`Share::short`].
         short: u32,
-        /// Of so many: [`Share::of`].
+        /// Out of how many of the last tests: [`Share::of`].
         of: u32,
     },
 }
@@ -51,10 +51,10 @@ const RULES: &[(&str, Rule)] = &[
 ];
 
 options! {
-    /// What was sold. What is absent was not promised.
+    /// What the contract promises. An absent value is not promised.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Promise = section "promise", "Promise" / "签约承诺",
-        "What was sold. What is absent was not promised." / "签约内容，留空表示未承诺。",
+        "What the contract promises. An absent value is not promised." / "签约内容，留空表示未承诺。",
         check Promise::contradictions {
         /// Towards the customer.
         download: Rates = table::<Rates>(), Right::Remote,
@@ -65,41 +65,41 @@ options! {
         /// From the customer.
         upload: Rates = table::<Rates>(), Right::Remote,
             "Upload" / "上行",
-            "The same from the customer." / "从客户发出的方向。",
+            "The same, from the customer." / "从客户发出的方向。",
             shows { "minimum": "12 Mbit/s", "normal": "18 Mbit/s", "maximum": "20 Mbit/s" };
-        /// Highest round-trip time: what 95 of 100 stay within, to the nearest target. How that is judged is told in
-        /// `judge::quality`.
+        /// Highest round-trip time: 95 of 100 to the nearest target stay within it. `judge::quality` describes how
+        /// that is decided.
         ///
         /// Bounds: below a millisecond no access network is; 10 s is beyond anything that is sold.
         latency: Option<Span> = Maybe(within(Span::millis(1), Span::seconds(10))), Right::Remote,
             "Highest round trip" / "最大往返时延",
-            "Highest round-trip time: 95 of 100 stay within it while the line is quiet. Without it no round trip is too long." /
+            "Highest round-trip time: 95 of 100 must stay within it while nobody uses the line. If absent: no limit." /
             "最大往返时延：线路空闲时 100 次中有 95 次不超过它。留空：不判断时延。",
             shows "50 ms";
-        /// Highest share of lost packets. Judged there as well.
+        /// Highest share of lost packets. `judge::quality` describes this too.
         ///
         /// Bounds: 0.1 % is the finest that some thousand echoes show; half lost is no service.
         loss: Option<Permille> = Maybe(within(Permille(1), Permille(500))), Right::Remote,
             "Highest loss" / "最大丢包率",
-            "Highest share of lost packets. Without it no loss is too high." / "最大丢包率。留空：不判断丢包。",
+            "Highest share of lost packets. If absent: no limit." / "最大丢包率。留空：不判断丢包。",
             shows "1 %";
-        /// By what it is judged whether the rates are kept.
+        /// The rule that decides whether the rates are kept.
         ///
         /// Default `sequential`: finds a lasting shortfall in the fewest tests at a known rate of false alarms. The others
         /// are what some regulators, or the operator's own contract, want shown.
         rule: Rule = Choice(RULES), Right::Remote,
-            "Judged by" / "判定规则",
-            "By what it is judged whether the rates are kept: \"sequential\" (fewest tests for a known rate of false alarms), \
+            "Rule" / "判定规则",
+            "The rule that decides whether the rates are kept: \"sequential\" (fewest tests for a known rate of false alarms), \
              \"bnetza-2021\" (Germany: 30 tests on 3 days), \"ctu-2021\" (Czechia: lasting and recurring deviations), \
-             \"fcc-80-80\" (United States: 80 % of the evening's tests at 80 % of the rate), \"share\" (so many of the last so \
-             many short)." /
+             \"fcc-80-80\" (United States: 80 % of the evening's tests at 80 % of the rate), \"share\" (too many of the last \
+             tests short)." /
             "按哪种规则判断是否达到签约速率。",
             labels [
                 "sequential test (fewest tests)" / "序贯检验（测试次数最少）",
                 "Bundesnetzagentur 2021 (Germany)" / "Bundesnetzagentur 2021（德国）",
                 "ČTÚ 2021 (Czechia)" / "ČTÚ 2021（捷克）",
                 "FCC 80/80 (United States)" / "FCC 80/80（美国）",
-                "so many short ones of the last" / "最近若干次中的不达标次数",
+                "share of the last tests" / "最近若干次中的不达标次数",
             ];
         /// Share of the normal rate below which a test is short (rules `sequential` and `share`).
         ///
@@ -107,13 +107,13 @@ options! {
         /// tried on three real logs. Nearer to 100 % a test's own error and the rush hour weigh more than the line. Bounds:
         /// below 1 % is no line; above the whole no line is.
         threshold: Permille = quantity(within(Permille(10), Permille(1_000)), Permille(800)), Right::Remote,
-            "A test is short below" / "不达标阈值",
+            "Threshold" / "不达标阈值",
             "Share of the normal rate below which a test is short. For the rules \"sequential\" and \"share\"." /
             "相对常态速率的比例，低于它的测试视为不达标。用于序贯检验和次数规则。";
         /// The numbers of the rule `share`; [`Rule::Share`] has them.
         share: Share = table::<Share>(), Right::Remote,
             "" / "",
-            "As many short ones of the last so many tests." / "",
+            "The promise counts as broken when this many of the last tests are short." / "",
             example { "short": 4, "of": 6 }, with "rule" ["share"];
     }
 }
@@ -138,20 +138,20 @@ options! {
 const RATE: super::bounds::Bounds<Rate> = within(Rate(64_000), Rate(100_000_000_000));
 
 options! {
-    /// The rule `share`: so many of the last tests short.
+    /// The numbers of the rule `share`.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Share {
-        /// As many short ones break the promise, 2 to `of`.
+        /// How many short tests break the promise, 2 to `of`.
         ///
         /// Default 4. Bounds: never on one test.
         short: u32 = count(within(2, 32), 4), Right::Remote,
-            "Short ones" / "不达标次数", "" / "";
-        /// Of so many.
+            "Short tests" / "不达标次数", "" / "";
+        /// Out of how many of the last tests.
         ///
         /// Default 6: two bursts of three tests, of which two each are short, found nearly as much as the sequential
         /// rule on the three logs. Bounds: 32 are three days' quiet tests, and all that is kept of them.
         of: u32 = count(within(2, 32), 6), Right::Remote,
-            "Of the last" / "最近测试次数", "" / "";
+            "Out of the last" / "最近测试次数", "" / "";
     }
 }
 
@@ -172,13 +172,13 @@ impl Promise {
                 if short > of {
                     reader.fault(
                         &format!("{path}.short"),
-                        format!("must not be above {path}.of, is {short} and that is {of}"),
+                        format!("must not be above {path}.of ({of}), is {short}"),
                     );
                 }
             }
             Rule::Sequential | Rule::Bnetza2021 | Rule::Ctu2021 | Rule::Fcc8080 => {
                 if section.has("share") && section.get("rule").is_none_or(|rule| rule != "share") {
-                    reader.fault(&path, "belongs to promise.rule = \"share\"");
+                    reader.fault(&path, "is valid only with promise.rule = \"share\"");
                 }
             }
         }
@@ -205,7 +205,7 @@ impl Rates {
             {
                 reader.fault(
                     &format!("{path}.{low}"),
-                    format!("must not be above {path}.{high}, is {below} and that is {above}"),
+                    format!("must not be above {path}.{high} ({above}), is {below}"),
                 );
             }
         };

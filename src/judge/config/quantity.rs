@@ -91,8 +91,8 @@ impl Refusal {
         match self {
             Refusal::NotANumber => format!(": write it like \"{}\"", Q::EXAMPLE),
             Refusal::NoUnit => format!(": name the unit, as in \"{}\"", Q::EXAMPLE),
-            Refusal::UnknownUnit => format!(": its units are {}", Q::UNITS_IN_WORDS),
-            Refusal::TooFine => format!(": finer than is kept; its units are {}", Q::UNITS_IN_WORDS),
+            Refusal::UnknownUnit => format!(": the units are {}", Q::UNITS_IN_WORDS),
+            Refusal::TooFine => format!(": too fine; the units are {}", Q::UNITS_IN_WORDS),
             Refusal::OutOfRange => String::new(),
         }
     }

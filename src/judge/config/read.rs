@@ -1,8 +1,8 @@
-//! Turns the tree of what was written into a [`Config`], reporting every fault at once.
+//! Turns the tree of written values into a [`Config`] and reports every fault at once.
 //!
-//! Each section is read by what [`options!`](super::options) made of its table. Where a value is missing or wrong, the fault
-//! is noted and the reading goes on with the default: the result is only handed out when nothing was noted. Contradictions
-//! between sections are looked for here, those within one in its own file.
+//! Each section is read by the code that [`options!`](super::options) generates from its table. If a value is missing or
+//! invalid, the fault is noted and reading continues with the default; a result is returned only if there was no fault.
+//! Contradictions between sections are checked here, those within a section in its own file.
 
 use super::bounds::KNOWN_DEFAULT;
 use super::callback::{Callback, Programme};
@@ -29,46 +29,46 @@ use super::{host, mqtt, remedies};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// All that may be configured, checked.
+/// The complete, checked configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// Who we are.
+    /// The gateway's identity.
     pub device: Device,
     /// Which line is watched.
     pub line: Line,
-    /// What was sold.
+    /// What the contract promises.
     pub promise: Promise,
     /// How it is watched.
     pub probe: Probe,
     /// How its speed is tested.
     pub speed: Speed,
-    /// Which resolvers are asked, and for what.
+    /// Which DNS servers are queried, and for what.
     pub name: Name,
-    /// Which web page tells whether somebody is in between.
+    /// Which web page is fetched to detect a login page.
     pub web: Web,
-    /// When the gateway itself does badly.
+    /// When the gateway itself is in trouble.
     pub health: Health,
     /// When the traffic is unusual.
     pub usage: Usage,
-    /// When silence is an outage, and what belongs together.
+    /// When silence counts as an outage, and which breaks form one incident.
     pub outage: Outage,
     /// What may be done about it.
     pub remedies: Remedies,
-    /// When the customer is to be called.
+    /// When the operator is asked to call the customer.
     pub callback: Callback,
     /// The follow-up calls of a new installation.
     pub programme: Programme,
-    /// What is told in ordinary times.
+    /// The periodic summaries.
     pub telemetry: Telemetry,
-    /// What of it all may leave the gateway.
+    /// What may leave the gateway.
     pub privacy: Privacy,
-    /// What the platform may order.
+    /// Which commands the platform may give.
     pub commands: Commands,
     /// What the platform may configure.
     pub desired: Desired,
-    /// Where to tell it. `None`: nowhere (a gateway that only repairs).
+    /// How to reach the platform. `None`: nothing is reported (a gateway that only repairs).
     pub mqtt: Option<Mqtt>,
-    /// What program is run when something changes. `None`: none.
+    /// Which program runs when something changes. `None`: none.
     pub hooks: Option<Hooks>,
     /// What is kept on flash.
     pub store: Store,
@@ -82,8 +82,8 @@ impl Config {
         self.device.installed.map_or(0, |t| t.offset_minutes)
     }
 
-    /// Whether OpenWrt's netifd is asked how the interface stands: where it carries out the remedies, or the interface is
-    /// given by its name.
+    /// Whether OpenWrt's netifd is queried for the state of the interface: it is if netifd carries out the remedies, or if
+    /// the interface is configured by name.
     pub fn asks_netifd(&self) -> bool {
         self.line.interface.is_some() || matches!(self.remedies.driver, Driver::OpenWrt(_))
     }
@@ -103,7 +103,7 @@ macro_rules! sections {
             vec![$(<$section>::heading()),*]
         }
 
-        /// What the table says besides, in the same order. A gateway does not need it.
+        /// The notes of the table, in the same order. A gateway does not need them.
         pub fn notes() -> Vec<HeadingNote> {
             vec![$(<$section>::heading_note()),*]
         }
@@ -139,7 +139,7 @@ sections![
 /// `places` says on which line of the text each key stands, so far as that is known.
 ///
 /// # Errors
-/// Every fault there is, each with its key, what must be, what is, and where.
+/// Every fault, each with its key, what must be, what is, and where.
 pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
     let sections = KEYS.iter().map(|(section, _)| *section).collect::<Vec<_>>();
     let Value::Object(map) = tree else {
@@ -204,7 +204,7 @@ fn config(reader: &mut Reader<'_>, root: &Section<'_>) -> Config {
     }
 }
 
-/// The first name that the operator has written down anyway.
+/// The first DNS name that the configuration contains anyway.
 fn known_name(speed: &Speed, mqtt: Option<&Mqtt>, probe: &Probe) -> String {
     let servers = speed.servers.iter().filter_map(|url| host::of_url(url));
     let brokers = mqtt.iter().flat_map(|mqtt| &mqtt.brokers).map(|broker| broker.host.as_str());

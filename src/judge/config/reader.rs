@@ -1,7 +1,7 @@
-//! The tools with which a tree of values is read, noting every fault.
+//! Reads a tree of values and notes every fault.
 //!
-//! A reading method takes its key out of a table of the tree. Where it cannot, it notes the fault and returns nothing or the
-//! default, and the reading goes on, so that all faults are reported at once.
+//! A reading method takes the value of a key from a table of the tree. If that fails, it notes the fault and returns nothing
+//! or the default, and reading continues, so that all faults are reported at once.
 
 use super::bounds::Bounds;
 use super::fault::{Fault, Places, nearest_word, quoted};
@@ -10,24 +10,24 @@ use serde_json::{Map, Value};
 
 /// One table of the tree.
 pub struct Section<'t> {
-    /// Its place in the tree, as faults write it.
+    /// Its path in the tree, as faults show it.
     pub path: String,
     /// `None`: it was not written.
     pub map: Option<&'t Map<String, Value>>,
 }
 
 impl<'t> Section<'t> {
-    /// What stands at `key`.
+    /// The value of `key`.
     pub fn get(&self, key: &str) -> Option<&'t Value> {
         self.map?.get(key)
     }
 
-    /// Whether anything stands at `key`.
+    /// Whether `key` is present.
     pub fn has(&self, key: &str) -> bool {
         self.get(key).is_some()
     }
 
-    /// The place of `key` in the tree, as faults write it.
+    /// The path of `key` in the tree, as faults show it.
     pub fn path(&self, key: &str) -> String {
         join(&self.path, key)
     }
@@ -51,18 +51,18 @@ pub enum Show {
     Secret,
 }
 
-/// Takes values out of a tree and notes every fault on the way.
+/// Reads values from a tree and collects the faults.
 pub struct Reader<'p> {
     /// The faults so far.
     pub faults: Vec<Fault>,
     /// Where in the text each key stands.
     pub places: &'p Places,
-    /// Each section with its keys: where a stray key may have been meant to stand.
+    /// Each section with its keys, to suggest where an unknown key may belong.
     pub keys: &'static [(&'static str, &'static [&'static str])],
 }
 
 impl Reader<'_> {
-    // ---- telling faults ----
+    // ---- noting faults ----
 
     /// Notes a fault at `path`.
     pub fn fault(&mut self, path: &str, words: impl Into<String>) {
@@ -83,7 +83,7 @@ impl Reader<'_> {
 
     /// Notes what the value at `path` must be, and what it is.
     pub fn must(&mut self, path: &str, must: &str, is: &Value, show: Show) {
-        self.fault(path, format!("must be {must}{}", said(is, show)));
+        self.fault(path, format!("must be {must}{}", written_value(is, show)));
     }
 
     // ---- the shape of the tree ----
@@ -102,7 +102,7 @@ impl Reader<'_> {
         Section { path, map }
     }
 
-    /// Tells the keys of `section` that are not `known`, in the order of the text.
+    /// Notes a fault for each key of `section` that is not `known`, in the order of the text.
     pub fn unknown(&mut self, section: &Section<'_>, known: &[&'static str]) {
         let Some(map) = section.map else { return };
         let mut strays: Vec<(Option<u32>, &String)> = map
@@ -242,14 +242,14 @@ impl Reader<'_> {
             Ok(_) => String::new(),
             Err(refusal) => refusal.advice::<Q>(),
         };
-        let is = said(value, Show::Open);
+        let is = written_value(value, Show::Open);
         self.fault(path, format!("must be {} to {}{is}{advice}", bounds.least, bounds.most));
         None
     }
 }
 
-/// `, is …`: what was written, if it may be repeated.
-fn said(value: &Value, show: Show) -> String {
+/// `, is …`: the written value, if it may be repeated.
+fn written_value(value: &Value, show: Show) -> String {
     let is = match value {
         Value::Null => "null".to_owned(),
         Value::Array(_) => "a list".to_owned(),

@@ -41,9 +41,9 @@ impl Remedies {
 /// What holds for one rung.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RungLimits {
-    /// How long it may take before it is ended by force.
+    /// How long it may take before it is killed.
     pub limit: Span,
-    /// How long after it the line has to come back.
+    /// How long to wait for the line to come back.
     pub settle: Span,
     /// How often in any 24 hours, 0 to 100.
     pub per_day: u32,
@@ -54,7 +54,7 @@ pub struct RungLimits {
 /// Who carries remedies out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Driver {
-    /// Nobody: says what it would do.
+    /// Nobody: logs what would be done.
     None,
     /// `ip link` and the configured DHCP client.
     Linux(LinuxDriver),
@@ -72,13 +72,13 @@ pub enum Driver {
 pub struct LinuxDriver {
     /// The DHCP client's command, run in the background by `restart-interface`. Empty: the line has a fixed address.
     pub dhcp_client: Vec<String>,
-    /// Where the client writes its process id; `renew` sends it SIGUSR1 (udhcpc's sign for "renew").
+    /// Where the client writes its process id; `renew` sends it SIGUSR1 (which makes udhcpc renew).
     pub dhcp_pidfile: Option<PathBuf>,
-    /// Lets names be asked of `{resolver}`. Empty: cannot be done here.
+    /// Makes the DNS forwarder use `{resolver}`. Empty: not possible here.
     pub other_resolver: Vec<String>,
-    /// Restarts all networking. Empty: cannot be done here.
+    /// Restarts all networking. Empty: not possible here.
     pub restart_network: Vec<String>,
-    /// Cuts and returns the modem's power. Empty: cannot be done here.
+    /// Switches the modem's power off and on. Empty: not possible here.
     pub power_modem: Vec<String>,
     /// Default `["reboot"]`.
     pub reboot: Vec<String>,
@@ -89,9 +89,9 @@ pub struct LinuxDriver {
 pub struct OpenWrtDriver {
     /// `line.interface`.
     pub interface: Option<String>,
-    /// Lets names be asked of `{resolver}`. Empty: cannot be done here.
+    /// Makes the DNS forwarder use `{resolver}`. Empty: not possible here.
     pub other_resolver: Vec<String>,
-    /// Cuts and returns the modem's power. Empty: cannot be done here.
+    /// Switches the modem's power off and on. Empty: not possible here.
     pub power_modem: Vec<String>,
 }
 
@@ -109,34 +109,34 @@ const DRIVERS: &[(&str, DriverName)] = &[
     ("openwrt", DriverName::OpenWrt),
     ("script", DriverName::Script),
 ];
-const PROGRAM: Right = Right::Local("which programs it runs stands in its own configuration");
+const PROGRAM: Right = Right::Local("only the gateway's own configuration sets which programs it runs");
 
 options! {
-    /// The section as it is written.
+    /// The section as written in the file.
     pub(super) struct Written = section "remedies", "Repairs" / "修复",
         "What may be done about a fault." / "出现故障时可以做什么。" {
         /// Who carries remedies out.
         ///
-        /// Default `none`: what a gateway may do to a customer's line is the operator's to say.
+        /// Default `none`: the operator decides what a gateway may do to a customer's line.
         driver: Option<DriverName> = DriverKind, Right::Remote,
             "Carried out by" / "执行方式",
-            "Who does it. \"none\": nobody, it only says what it would do. \"linux\": `ip link` and the DHCP client below. \
+            "Who carries remedies out. \"none\": nobody; the log says what would be done. \"linux\": `ip link` and the DHCP client below. \
              \"openwrt\": netifd, by ubus. \"script\": the program below." /
             "由谁执行。",
             labels [
-                "nobody: only say what would be done" / "不执行：仅提示本应执行的操作",
+                "nobody: only log what would be done" / "不执行：仅提示本应执行的操作",
                 "ip link and a DHCP client of your own" / "ip link 与自备 DHCP 客户端",
                 "OpenWrt (netifd)" / "OpenWrt（netifd）",
                 "a program of your own" / "自备程序",
             ];
         /// The rungs that may be used, in order.
         ///
-        /// Default renew and restart-interface: what any gateway can do without harm. Power and reboot are the owner's to allow.
+        /// Default renew and restart-interface: what any gateway can do without harm. Whether power-modem and reboot are allowed is for the operator to decide.
         ladder: Vec<Rung> = Words {
                 all: &Rung::ALL, name: Rung::as_str, least: 0, default: &[Rung::Renew, Rung::RestartInterface],
-                what: "rungs", again: "is on the ladder already, is {}",
+                what: "rungs", again: "is listed twice, is {}",
             }, Right::Remote,
-            "May be tried, in order" / "可尝试的步骤（按顺序）",
+            "Remedies, in order" / "可尝试的步骤（按顺序）",
             "The rungs that may be used, in order: renew (the DHCP lease), other-resolver, restart-interface, restart-network, \
              power-modem, reboot." /
             "可按顺序使用的步骤。",
@@ -153,16 +153,16 @@ options! {
         /// Default 30 min: a server takes frequent renewals for an attack, and what did not help now seldom helps soon. Bounds:
         /// less than a minute is no pause; after a day a person is at it.
         again: Span = quantity(within(Span::minutes(1), Span::days(1)), Span::minutes(30)), Right::Remote,
-            "The same incident again after" / "同一事件再次处理间隔",
+            "Next pass after" / "同一事件再次处理间隔",
             "How long to wait before the same incident is worked on again; doubles with each pass up to a day." /
             "同一事件再次处理前等待的时长；每轮加倍，最长一天。";
         /// Whether the record of each rung on this line orders the ladder and skips what never helped.
         ///
-        /// Default true: most lines fail in one way again and again, and what mended it last mends it soonest. The record is
+        /// Default true: most lines fail in one way again and again, and what repaired it last repairs it soonest. The record is
         /// kept in any case.
         learning: bool = Flag(true), Right::Remote,
             "Learn from this line" / "从本线路学习",
-            "Whether a rung that mended this line before is tried first, and one that never did is left out." /
+            "Whether a rung that repaired this line before is tried first, and one that never helped is skipped." /
             "曾经修好过本线路的步骤是否先尝试，从未奏效的是否不再尝试。";
         /// The DHCP client's command, run in the background by `restart-interface`. Empty: the line has a fixed address.
         dhcp_client: Vec<String> = Command(&[]), PROGRAM,
@@ -170,25 +170,25 @@ options! {
             "The DHCP client's command. Without it the line has a fixed address." /
             "DHCP 客户端的命令。留空：线路使用固定地址。",
             example ["udhcpc", "-f", "-i", "eth1", "-p", "/run/udhcpc.eth1.pid"], with "driver" ["linux"];
-        /// Where the client writes its process id; `renew` sends it SIGUSR1 (udhcpc's sign for "renew").
+        /// Where the client writes its process id; `renew` sends it SIGUSR1 (which makes udhcpc renew).
         dhcp_pidfile: Option<PathBuf> = file(Show::Open),
-            Right::Local("which processes it signals stands in its own configuration"),
+            Right::Local("only the gateway's own configuration sets which processes it signals"),
             "File with the client's process id" / "客户端进程号文件",
             "Where the client writes its process id; `renew` sends it SIGUSR1 and needs this." /
             "客户端写入进程号的文件；重新获取地址时向它发送 SIGUSR1。",
             example "/run/udhcpc.eth1.pid", with "driver" ["linux"];
-        /// Lets names be asked of `{resolver}`. Empty: cannot be done here.
+        /// Makes the DNS forwarder use `{resolver}`. Empty: not possible here.
         other_resolver: Vec<String> = Command(&[]), PROGRAM,
             "Command for another name server" / "换用其他域名服务器的命令",
             "What lets names be asked of {resolver}, one that was seen to answer; `other-resolver` needs this." /
             "改向 {resolver} 查询域名的命令；{resolver} 代表有应答的那一个。",
             example ["/usr/local/sbin/use-resolver", "{resolver}"], with "driver" ["linux", "openwrt"];
-        /// Restarts all networking. Empty: cannot be done here.
+        /// Restarts all networking. Empty: not possible here.
         restart_network: Vec<String> = Command(&[]), PROGRAM,
             "Command to restart all networking" / "重启全部网络的命令",
             "What restarts all networking; `restart-network` needs this." / "重启全部网络的命令。",
             example ["/etc/init.d/network", "restart"], with "driver" ["linux"];
-        /// Cuts and returns the modem's power. Empty: cannot be done here.
+        /// Switches the modem's power off and on. Empty: not possible here.
         power_modem: Vec<String> = Command(&[]), PROGRAM,
             "Command for the modem's power" / "调制解调器断电命令",
             "What cuts and returns the modem's power; `power-modem` needs this. On OpenWrt /usr/libexec/linekeeper/modem-power \
@@ -210,7 +210,7 @@ options! {
             "Gets the rung as its argument and the remedy as JSON on standard input." /
             "以修复步骤为参数调用，修复的 JSON 从标准输入给出。",
             example "/usr/local/sbin/linekeeper-remedy", with "driver" ["script"];
-        /// How long each rung may take before it is ended by force.
+        /// How long each rung may take before it is killed.
         ///
         /// Default of renew 10 s: a DHCP client asks at 0, 4 and 8 s (RFC 2131, 4.1), after that its server is silent. Of
         /// other-resolver 10 s: it writes a file and tells the forwarder. Of restart-interface 15 s: down, up, and a fresh
@@ -222,8 +222,8 @@ options! {
                 Span::seconds(10), Span::seconds(10), Span::seconds(15), Span::seconds(45), Span::minutes(1), Span::minutes(2),
             ]), Right::Remote,
             "%s: may take" / "%s：最长耗时",
-            "How long each rung may take before it is ended by force." / "";
-        /// How long after it the line has to come back.
+            "How long each rung may take before it is killed." / "";
+        /// How long to wait for the line to come back.
         ///
         /// Default of renew 4 s: the echoes of all targets. Of other-resolver 15 s: two checks of the names with their time
         /// limits. Of restart-interface 8 s: the address, the route and the echoes. Of restart-network 20 s: as long again as
@@ -233,26 +233,26 @@ options! {
                 Span::seconds(4), Span::seconds(15), Span::seconds(8), Span::seconds(20), Span::minutes(3), Span::minutes(4),
             ]), Right::Remote,
             "%s: the line is back after" / "%s：线路恢复等待时间",
-            "How long after it the line has to come back. So long the carrier must have been away too before power-modem or \
-             reboot begins: a modem that starts, or trains anew, is back by itself." / "";
-        /// How often in any 24 hours.
+            "How long to wait for the line to come back. Before power-modem and reboot the carrier must also have been lost \
+             for this long, because a modem that starts or retrains comes back by itself." / "";
+        /// How often it may run in any 24 hours.
         ///
         /// Default of renew 24: once an hour, a server takes frequent renewals for an attack. Of other-resolver 6: it breaks
         /// nobody's connections. Of restart-interface 6: each time every connection of the customer's breaks. Of
         /// restart-network 3: the customer's own network breaks with it, so half as often as the interface alone. Of
-        /// power-modem 3: what three did not mend is not the modem. Of reboot 1: a gateway that reboots again and again is the
+        /// power-modem 3: what three attempts did not repair is not the modem. Of reboot 1: a gateway that reboots again and again is the
         /// worst that this program could do. Bounds: 0 switches a rung off; a hundred are one in a quarter of an hour.
         per_day: [u32; 6] = Counts([100; 6], [24, 6, 6, 3, 3, 1]), Right::Remote,
             "%s: times a day" / "%s：每日次数",
-            "How often in any 24 hours." / "";
-        /// How often in one incident, however long it lasts.
+            "How often it may run in any 24 hours." / "";
+        /// How often it may run in one incident, however long that lasts.
         ///
         /// Default of renew 12: by then the passes are a day apart. Of other-resolver 3, restart-interface 6, restart-network
-        /// 3, power-modem 3: what so many did not mend is something else. Of reboot 1, which is also the most: what did not help
+        /// 3, power-modem 3: what so many attempts did not repair has another cause. Of reboot 1, which is also the most: what did not help
         /// once does not help the second time, and a loop of reboots is the worst that this program could do.
         per_incident: [u32; 6] = Counts([100, 100, 100, 100, 100, 1], [12, 3, 6, 3, 3, 1]), Right::Remote,
             "%s: times in an incident" / "%s：每次故障的次数",
-            "How often in one incident, however long it lasts." / "";
+            "How often it may run in one incident, however long that lasts." / "";
     }
 }
 
@@ -285,14 +285,14 @@ impl Written {
     fn driver(self, reader: &mut Reader<'_>, section: &Section<'_>, interface: Option<&String>) -> Driver {
         let Some(name) = self.driver else { return Driver::None };
         for key in LINUX_ONLY.iter().filter(|key| section.has(key) && name != DriverName::Linux) {
-            reader.fault(&section.path(key), "belongs to remedies.driver = \"linux\"");
+            reader.fault(&section.path(key), "is valid only with remedies.driver = \"linux\"");
         }
         let runs = matches!(name, DriverName::Linux | DriverName::OpenWrt);
         for key in RUN_KEYS.iter().filter(|key| section.has(key) && !runs) {
-            reader.fault(&section.path(key), "belongs to remedies.driver = \"linux\" or \"openwrt\"");
+            reader.fault(&section.path(key), "is valid only with remedies.driver = \"linux\" or \"openwrt\"");
         }
         if section.has("program") && name != DriverName::Script {
-            reader.fault(&section.path("program"), "belongs to remedies.driver = \"script\"");
+            reader.fault(&section.path("program"), "is valid only with remedies.driver = \"script\"");
         }
         let mut needs = |rung: Rung, driver: &str, key: &str| {
             let (rung, key) = (rung.as_str(), section.path(key));
@@ -350,7 +350,7 @@ impl Written {
     }
 }
 
-/// The driver's name. `None`: it is none of those, and nothing can be said of what it needs.
+/// The driver's name. `None`: the name is unknown, so its needs cannot be checked.
 struct DriverKind;
 
 impl Kind for DriverKind {

@@ -12,7 +12,7 @@ options! {
     /// The service.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Service = section "main", "General" / "常规",
-        "The service. The least to begin with is `enabled` and one `list anchor` or `list world` below." /
+        "The service. The minimum is `enabled` and one `list anchor` or `list world` below." /
         "服务。至少需要启用并设置一个探测目标。" {
         /// Whether the daemon is started.
         enabled: bool = Flag(true), SCRIPT,
@@ -21,27 +21,27 @@ options! {
             shows false;
         /// `run --dry-run`.
         dry_run: bool = Flag(false), SCRIPT,
-            "Only say it" / "仅提示",
-            "No remedy, no message, nothing on flash: the system log tells what would be done." /
+            "Dry run" / "仅提示",
+            "Carry out no remedy, send no message and write nothing to flash; only log what would be done." /
             "不修复、不上报、不写闪存：只在系统日志中说明本应执行的操作。";
         /// `run --verbose`.
         verbose: bool = Flag(false), SCRIPT,
-            "Log each detail" / "记录详细日志", "Log each detail." / "记录每个细节。";
+            "Verbose log" / "记录详细日志", "Log every detail." / "记录每个细节。";
         /// procd's jail.
         jail: bool = Flag(false), SCRIPT,
             "Run in a jail" / "在沙箱中运行",
-            "Run without the rights of root, where the firmware has procd-ujail. Only without repairs." /
+            "Run without root privileges, if the firmware has procd-ujail. Remedies cannot run in the jail." /
             "固件带有 procd-ujail 时以非 root 权限运行，仅适用于不执行修复的情况。";
-        /// Which button asks for a call.
+        /// The button that requests a call.
         button: Option<String> = text(Pattern::Plain, Show::Open, |text| Ok(text.to_owned())), SCRIPT,
             "Button" / "按键",
-            "A button of this gateway that asks the operator to call when held for three seconds: its name in /etc/rc.button." /
+            "The button that requests a call when held for three seconds, by its name in /etc/rc.button." /
             "按住三秒即请求回访的网关按键：其在 /etc/rc.button 中的名称。",
             example "BTN_0";
-        /// Which light answers.
+        /// The LED that shows the result.
         button_led: Option<String> = text(Pattern::Plain, Show::Open, |text| Ok(text.to_owned())), SCRIPT,
-            "Light of the button" / "按键指示灯",
-            "Shows whether the call could be asked for (three seconds steady, or three blinks): its name in /sys/class/leds." /
+            "LED of the button" / "按键指示灯",
+            "The LED that shows the result, by its name in /sys/class/leds: on for three seconds if the call was requested, three blinks if not." /
             "显示是否已成功请求回访（常亮三秒，或闪烁三次）：其在 /sys/class/leds 中的名称。",
             example "green:wps";
     }
@@ -52,7 +52,7 @@ pub fn options() -> Heading {
     Service::heading()
 }
 
-/// What the table says of it besides.
+/// The notes on its options.
 pub fn notes() -> HeadingNote {
     Service::heading_note()
 }

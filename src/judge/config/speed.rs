@@ -15,30 +15,30 @@ options! {
     /// How the line's speed is tested.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Speed = section "speed", "Speed tests" / "测速",
-        "How the line's speed is tested. Without servers there are no tests: only what passes by itself is looked at." /
+        "How the line's speed is tested. Without servers no tests run, and only the customer's own traffic is observed." /
         "如何测速。未设置服务器则不测速，只观察自然产生的流量。", check Speed::contradictions {
-        /// URLs of test servers, the preferred one first; `SpeedOrder::server` counts them from 0. Empty: no tests, only
-        /// what passes by itself is looked at. 1 to 4: one, and some to tell its faults from the line's; more than four
-        /// confirm nothing that two do not.
+        /// URLs of test servers, the preferred one first; `SpeedOrder::server` counts them from 0. Empty: no tests
+        /// run, and only the customer's own traffic is observed. 1 to 4: the others tell the first one's faults from the
+        /// line's; more than four confirm nothing that two do not.
         servers: Vec<String> = Servers(within(1, 4)), Right::Remote,
             "Servers" / "服务器",
-            "Web servers that give and take data, the preferred one first. They stand in the operator's network, near the \
-             access, else the internet is tested. Another one tells a server's fault from the line's. http:// costs a gateway's \
-             processor less than https://." /
+            "Web servers for download and upload, the preferred one first. They should be in the operator's network, near the \
+             access; otherwise the test measures the internet. A second server tells a fault of the server from one of the \
+             line. http:// costs less processor time than https://." /
             "可上传下载的 Web 服务器，首选在前，应位于运营商网内、靠近接入侧，否则测到的是互联网。多设一台可区分服务器故障与线路故障。\
              http:// 比 https:// 更省网关的处理器。",
             shows ["http://speed.isp.example/", "http://speed2.isp.example/"];
-        /// What tests may cost.
+        /// How much data tests may use.
         budget: Budget = table::<Budget>(), Right::Remote,
-            "" / "", "The most that tests may cost in any 24 hours and in any 31 days." / "";
-        /// How long a test takes that does not end early.
+            "" / "", "The most data that tests may use in any 24 hours and in any 31 days." / "";
+        /// Duration of a test, unless it ends early.
         ///
         /// Default 10 s: what TR-471 takes. The ramp is over after 2 or 3 s, and a shaper that lets a burst pass first
         /// shows its true rate after some seconds. Bounds: after less than 3 s the median error of real wireless tests was
         /// 10 %; 30 s tell no more than 10.
         seconds: Span = quantity(TEST, Span::seconds(10)), Right::Remote,
-            "A test takes" / "单次时长",
-            "How long a test takes that does not end early." / "未提前结束的测试所用的时长。";
+            "Test duration" / "单次时长",
+            "Duration of a test, unless it ends early." / "未提前结束的测试所用的时长。";
         /// How many rounds of tests a quiet day has, spread over its hours.
         ///
         /// Default 10: on three real logs so many found 92 to 100 % of the slow episodes, none falsely, half of them
@@ -49,12 +49,12 @@ options! {
             "Rounds of tests on a quiet day, spread over its hours." / "正常的一天内的测速轮数，分布在各个时段。";
         /// When the line is quiet enough for a test.
         quiet: Quiet = table::<Quiet>(), Right::Remote,
-            "" / "", "A test waits until over this window no more than this share of the promise is in use." / "";
+            "" / "", "A test waits until no more than this share of the promise was in use during this window." / "";
     }
 }
 
 options! {
-    /// What tests may cost, both ways together.
+    /// How much data tests may use, both directions together.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Budget {
         /// The most in any 24 hours.
@@ -76,7 +76,7 @@ options! {
     /// When the line is quiet enough for a test.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub struct Quiet {
-        /// Over so long.
+        /// The window over which use is measured.
         ///
         /// Default 10 s: a page is loaded in less, and who watches or downloads does so for longer. Bounds: three readings of
         /// the counters at least; no line is quiet for longer than a minute by chance.
@@ -102,14 +102,12 @@ impl Speed {
         let Budget { day, month } = self.budget;
         if day > month {
             let path = section.path("budget");
-            reader.fault(
-                &format!("{path}.day"),
-                format!("must not be above {path}.month, is {day} and that is {month}"),
-            );
+            reader
+                .fault(&format!("{path}.day"), format!("must not be above {path}.month ({month}), is {day}"));
         }
     }
 
-    /// Tests that the budget never pays for would silently never be made.
+    /// Notes a fault if the budget does not cover a single test: such tests would silently never run.
     pub(super) fn affordable(&self, reader: &mut Reader<'_>, root: &Section<'_>, promise: &Promise) {
         if self.servers.is_empty() {
             return;
@@ -124,7 +122,7 @@ impl Speed {
             let seconds = TEST.least;
             reader.fault(
                 &path,
-                format!("must pay for one test of {seconds} at the promised rate, {least}, is {day}"),
+                format!("must cover one test of {seconds} at the promised rate, {least}, is {day}"),
             );
         }
     }

@@ -7,20 +7,20 @@ use super::reader::Show;
 use linekeeper_contract::units::Bytes;
 use std::path::PathBuf;
 
-const FILES: Right = Right::Local("where it keeps its files stands in its own configuration");
-/// Where the file hierarchy standard has what a program keeps.
+const FILES: Right = Right::Local("only the gateway's own configuration sets where it keeps its files");
+/// The place for a program's state in the Filesystem Hierarchy Standard.
 const DIRECTORY: &str = "/var/lib/linekeeper";
 
 options! {
-    /// What is kept on flash.
+    /// What is stored on flash.
     #[derive(Debug, Clone, PartialEq, Eq)]
-    pub struct Store = section "store", "Flash" / "闪存", "What is kept on flash." / "保存在闪存中的内容。" {
+    pub struct Store = section "store", "Flash" / "闪存", "What is stored on flash." / "保存在闪存中的内容。" {
         /// The directory for the snapshot and the outbox.
         ///
-        /// Default `/var/lib/linekeeper`: where the file hierarchy standard has what a program keeps. OpenWrt's /var is RAM.
+        /// Default `/var/lib/linekeeper`: the place for a program's state in the Filesystem Hierarchy Standard. OpenWrt's /var is RAM.
         directory: PathBuf = file(Show::Open).or(|| PathBuf::from(DIRECTORY), Some(DIRECTORY)), FILES,
             "Directory" / "目录",
-            "The directory for what must outlive a power cut. On OpenWrt sysupgrade keeps /etc/linekeeper, and /var is RAM." /
+            "The directory for what must survive a power cut. On OpenWrt sysupgrade keeps /etc/linekeeper, and /var is RAM." /
             "断电后须保留的内容所在的目录。在 OpenWrt 上 sysupgrade 会保留 /etc/linekeeper；/var 位于内存中。",
             openwrt "/etc/linekeeper/store";
         /// The most that waiting messages may take.
@@ -29,7 +29,7 @@ options! {
         /// least; 16 MB is all that small flash has to spare.
         outbox: Bytes = quantity(within(Bytes(16_000), Bytes(16_000_000)), Bytes(256_000)), FILES,
             "Waiting messages" / "待发消息上限",
-            "The most that waiting messages may take." / "待发消息最多占用的空间。";
+            "The most space that waiting messages may take." / "待发消息最多占用的空间。";
     }
 }
 
@@ -37,7 +37,7 @@ options! {
     /// The status socket.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Status = section "status", "Socket" / "套接字",
-        "What `linekeeper status`, LuCI and the button talk to." / "`linekeeper status`、LuCI 和按键所用的通信接口。" {
+        "The socket that `linekeeper status`, LuCI and the button connect to." / "`linekeeper status`、LuCI 和按键所用的通信接口。" {
         /// The socket's path. At most what `sun_path` holds.
         ///
         /// Default `/var/run/linekeeper.sock`: OpenWrt keeps its sockets there; elsewhere it is a link to `/run`.

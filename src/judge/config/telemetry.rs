@@ -1,4 +1,4 @@
-//! `[telemetry]` and `[privacy]`: what is told in ordinary times, and what of it all may leave the gateway.
+//! `[telemetry]` and `[privacy]`: what the periodic summaries contain, and what may leave the gateway at all.
 
 use super::bounds::within;
 use super::kinds::{Choice, Perhaps, Words, quantity};
@@ -34,8 +34,8 @@ impl Group {
     }
 }
 
-/// A group of fields in callbacks, events and states. What is not named here is always sent: without it the message says
-/// nothing.
+/// A group of fields in callbacks, events and states. Fields outside these groups are always sent: without them the message
+/// would be empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Shared {
     /// `customer`: the reference to the customer, in callbacks. A platform that knows whose gateway it is needs none.
@@ -77,28 +77,27 @@ impl Shared {
 }
 
 options! {
-    /// What is told in ordinary times.
+    /// The periodic summaries.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Telemetry = section "telemetry", "Summaries" / "汇总",
-        "What the operator is told in ordinary times: summaries, kept in memory until they are sent, dropped before anything \
-         else." /
+        "Periodic summaries for the operator. They are kept in memory until they are sent, and dropped before anything else." /
         "平时向运营商报告的汇总，发送前存于内存，必要时最先丢弃。", check Telemetry::none_without_fields {
-        /// How much a summary covers. `None`: there are none.
+        /// How much time a summary covers. `None`: there are no summaries.
         ///
-        /// Default 1 h: 24 messages of some 700 bytes a day, and the rush hour can be told from the others. Bounds: sooner than
-        /// 5 min is no summary; one a day says nothing of the rush hour.
+        /// Default 1 h: 24 messages of some 700 bytes a day, and the rush hour can be told from the others. Bounds: less than
+        /// 5 min is no summary; one a day does not show the rush hour.
         every: Option<Span> = Perhaps(quantity(within(Span::minutes(5), Span::days(1)), Span::hours(1))), Right::Remote,
-            "A summary covers" / "每份汇总覆盖",
+            "Summary interval" / "每份汇总覆盖",
             "How much time a summary covers." / "每份汇总所覆盖的时长。";
         /// Which groups of fields are sent.
         ///
-        /// Default all: none of them says what the customer does, only how much.
+        /// Default all: none of them shows what the customer does, only how much.
         fields: Vec<Group> = Words {
                 all: &Group::ALL, name: Group::name, least: 0, default: &Group::ALL,
-                what: "groups", again: "names {} a second time",
+                what: "groups", again: "lists {} twice",
             }, Right::Remote,
-            "What is in it" / "包含的内容",
-            "Which groups of fields are in it. An empty list: no summaries." / "包含哪些字段。空列表：不发送汇总。",
+            "Content" / "包含的内容",
+            "Which groups of fields a summary contains. An empty list: no summaries." / "包含哪些字段。空列表：不发送汇总。",
             labels [
                 "Line" / "线路", "Round trips and loss" / "往返时延与丢包", "Traffic" / "流量", "Speed tests" / "测速",
             ], uci [Uci::None, Uci::Strict];
@@ -113,30 +112,30 @@ impl Telemetry {
     }
 }
 
-const LEAVES: Right = Right::Local("what may leave the gateway stands in its own configuration");
+const LEAVES: Right = Right::Local("only the gateway's own configuration sets what may leave it");
 
 options! {
     /// What may leave the gateway. By what rules: [`linekeeper::privacy`].
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Privacy = section "privacy", "Privacy" / "隐私",
-        "What may leave the gateway. Addresses of the hosts that are configured here are never masked, all others always in the \
-         log." /
+        "What may leave the gateway. Addresses of configured hosts are never masked. All other addresses are always masked in \
+         the log." /
         "哪些信息可以离开网关。此处所设主机的地址从不遮盖，其他地址在日志中始终遮盖。" {
-        /// Addresses in messages stand as they are (`privacy.addresses = "full"`).
+        /// Whether messages contain full addresses (`privacy.addresses = "full"`).
         ///
-        /// Default `masked`: the network is enough to see whose router or resolver is meant, and what an operator's
-        /// platform does not have it cannot lose.
+        /// Default `masked`: the network part is enough to see whose router or DNS server is meant, and a platform
+        /// cannot leak what it does not have.
         full_addresses as "addresses": bool = Choice(&[("masked", false), ("full", true)]), LEAVES,
             "Addresses" / "地址",
             "Addresses in messages: \"masked\" (198.51.100.x, 2001:db8:1:x, 02:42:ac:xx:xx:xx) or \"full\"." /
             "消息中的地址：遮盖（198.51.100.x、2001:db8:1:x、02:42:ac:xx:xx:xx）或完整。",
-            labels ["masked" / "遮盖", "as they are" / "完整"];
+            labels ["masked" / "遮盖", "in full" / "完整"];
         /// Which groups of fields are in callbacks, events and states.
         ///
-        /// Default all: they are what the agent who calls reads, and what shows that the call is right.
+        /// Default all: the agent who calls reads them, and they show that the call is justified.
         fields: Vec<Shared> = Words {
                 all: &Shared::ALL, name: Shared::name, least: 0, default: &Shared::ALL,
-                what: "groups", again: "names {} a second time",
+                what: "groups", again: "lists {} twice",
             }, LEAVES,
             "What is sent" / "发送内容",
             "Which groups of fields are sent: customer (the reference to the customer), facts, samples (in callbacks), recorder \

@@ -1,4 +1,4 @@
-//! `[web]`: which web page tells whether somebody is in between.
+//! `[web]`: which web page is fetched to detect a login page (captive portal).
 
 use super::bounds::{LONGEST_BODY, within};
 use super::host;
@@ -10,39 +10,39 @@ use linekeeper_contract::units::Span;
 use serde_json::Value;
 
 options! {
-    /// Which web page tells whether somebody is in between.
+    /// Which web page is fetched to detect a login page (captive portal).
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub struct Web = section "web", "Login page" / "登录页面",
-        "Which web page tells whether somebody is in between (a login page). Without url none is asked." /
+        "Which web page is fetched to detect a login page (captive portal). Without url none is fetched." /
         "用哪个网页判断中间是否有人拦截（登录页面）。没有地址则不查询。", check Web::contradictions {
-        /// `http://…`. By https a login page could not show itself.
+        /// `http://…`. A login page cannot intercept https.
         ///
-        /// Default: none is asked, as no web server is everybody's to ask.
+        /// Default: none, because there is no web server that every gateway may use.
         url: Option<String> = text(Pattern::Page, Show::Secret, url), Right::Remote,
             "Address" / "地址",
-            "By http:// only; any web server will do: nginx's `location = /204 { return 204; }`" /
+            "http:// only. Any web server will do, for example nginx's `location = /204 { return 204; }`" /
             "仅限 http://；任何 Web 服务器均可，如 nginx 的 `location = /204 { return 204; }`",
             shows "http://speed.isp.example/204";
-        /// What its answer consists of, white space at both ends aside. `None`: it is not looked at.
+        /// The expected body, without white space at both ends. `None`: the body is not checked.
         body: Option<String> = text(Pattern::Plain, Show::Open, body), Right::Remote,
-            "Answers with the text" / "应答的内容",
-            "What its answer consists of, at most 256 bytes, white space aside. Not where the status is 204." /
+            "Expected body" / "应答的内容",
+            "The expected body, at most 256 bytes, without white space at both ends. Not allowed with status 204." /
             "应答的内容，最多 256 字节，首尾空白除外。状态码为 204 时不适用。",
             example "success", with "url" [];
-        /// What its server answers.
+        /// The expected HTTP status.
         ///
-        /// Default 204: No Content, what those answer that are made for this, and no login page does. Bounds: what HTTP knows.
+        /// Default 204: No Content, which servers made for this check answer and no login page does. Bounds: the status codes of HTTP.
         status: u16 = Status(count(within(100, 599), 204)), Right::Remote,
-            "Answers with the status" / "应答的状态码",
-            "The HTTP status that it answers with." / "应答的 HTTP 状态码。",
+            "Expected status" / "应答的状态码",
+            "The expected HTTP status." / "应答的 HTTP 状态码。",
             with "url" [];
-        /// How often it is asked on a line that is up.
+        /// How often it is fetched while the line is up.
         ///
         /// Default 15 min: a login page comes with a new session, which is looked at by itself, or with an unpaid bill, which
         /// does not hurry.
         every: Span = quantity(EVERY, Span::minutes(15)), Right::Remote,
-            "Asked every" / "询问间隔",
-            "How often it is asked while the line is up." / "线路正常时多久查询一次。",
+            "Query interval" / "询问间隔",
+            "How often it is fetched while the line is up." / "线路正常时多久查询一次。",
             with "url" [];
     }
 }
@@ -58,7 +58,7 @@ impl Web {
         if self.body.is_some() && (status == 204 || status == 304 || status < 200) {
             reader.fault(
                 &section.path("body"),
-                format!("must be absent where the status is {status}: it has none"),
+                format!("must not be set with web.status {status}: such a response has no body"),
             );
         }
     }
@@ -67,15 +67,15 @@ impl Web {
 fn url(text: &str) -> Result<String, String> {
     match host::server(text) {
         Ok(()) if text.starts_with("http://") => Ok(text.to_owned()),
-        Ok(()) => Err("by http://: by https:// a login page could not show itself".to_owned()),
-        Err(words) => Err(words.trim_start_matches("must be ").to_owned()),
+        Ok(()) => Err("an http:// URL: a login page cannot intercept https://".to_owned()),
+        Err(words) => Err(format!("an http:// URL: it {words}")),
     }
 }
 
 fn body(text: &str) -> Result<String, String> {
     let text = text.trim();
     if !(1..=LONGEST_BODY).contains(&text.len()) {
-        return Err(format!("1 to {LONGEST_BODY} bytes beside white space"));
+        return Err(format!("1 to {LONGEST_BODY} bytes, not counting white space at both ends"));
     }
     Ok(text.to_owned())
 }
