@@ -15,7 +15,13 @@ pub struct Parts {
 impl Parts {
     /// Puts a part in.
     pub fn put<T: Serialize + ?Sized>(&mut self, name: &str, part: &T) {
-        match json::to_tree(part) {
+        self.insert(name, json::to_tree(part));
+    }
+
+    /// Apart from [`Parts::put`]: it does not depend on the type, so it is compiled once.
+    #[inline(never)]
+    fn insert(&mut self, name: &str, written: Result<Value, String>) {
+        match written {
             Ok(tree) => {
                 self.parts.insert(name.to_owned(), tree);
             }
@@ -55,10 +61,7 @@ impl<'a> Kept<'a> {
     /// # Errors
     /// In words, where it is missing or not readable.
     pub fn need<T: DeserializeOwned>(&self, name: &str) -> Result<T, String> {
-        match self.0.get(name) {
-            Some(tree) => json::from_tree(tree).map_err(|e| format!("{name}: {e}")),
-            None => Err(format!("missing field `{name}`")),
-        }
+        json::from_tree(self.tree(name)?).map_err(|e| unreadable(name, e))
     }
 
     /// A part that has parts itself.
@@ -66,7 +69,12 @@ impl<'a> Kept<'a> {
     /// # Errors
     /// In words, where it is missing or has none.
     pub fn part(&self, name: &str) -> Result<Kept<'a>, String> {
-        self.0.get(name).and_then(Kept::of).ok_or_else(|| format!("missing field `{name}`"))
+        self.tree(name).and_then(|tree| Kept::of(tree).ok_or_else(|| missing(name)))
+    }
+
+    #[inline(never)]
+    fn tree(&self, name: &str) -> Result<&'a Value, String> {
+        self.0.get(name).ok_or_else(|| missing(name))
     }
 
     /// A part that snapshots of older versions do not have.
@@ -79,4 +87,13 @@ impl<'a> Kept<'a> {
             None => Ok(T::default()),
         }
     }
+}
+
+fn missing(name: &str) -> String {
+    format!("missing field `{name}`")
+}
+
+#[inline(never)]
+fn unreadable(name: &str, fault: json::Error) -> String {
+    format!("{name}: {fault}")
 }

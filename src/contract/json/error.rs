@@ -30,6 +30,13 @@ impl Error {
         self
     }
 
+    /// The same for an item of a list.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn inside_item(self, at: usize) -> Error {
+        self.inside(&at.to_string())
+    }
+
     /// Adds the position in `text`, from which the tree was parsed.
     #[cold]
     pub(super) fn with_position(mut self, text: &[u8]) -> Error {

@@ -73,8 +73,15 @@ pub fn write_to<T: Serialize + ?Sized>(text: &mut Vec<u8>, what: &T) -> Result<(
 /// As [`write`].
 pub fn to_tree<T: Serialize + ?Sized>(what: &T) -> Result<Value, String> {
     let mut text = Vec::with_capacity(256);
-    write_to(&mut text, what)?;
-    parse(&text).map_err(|e| e.to_string())
+    let written = what.serialize(&mut serde_json::Serializer::new(&mut text));
+    parse_written(written, &text)
+}
+
+/// The part of [`to_tree`] that does not depend on the type, so that it is compiled once.
+#[inline(never)]
+fn parse_written(written: serde_json::Result<()>, text: &[u8]) -> Result<Value, String> {
+    written.map_err(|e| e.to_string())?;
+    parse(text).map_err(|e| e.to_string())
 }
 
 #[cfg(test)]

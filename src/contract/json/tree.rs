@@ -258,7 +258,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
         self.at += 1;
         match seed.deserialize(Tree(Some(value))) {
             Ok(read) => Ok(Some(read)),
-            Err(error) => Err(error.inside(&(self.at - 1).to_string())),
+            Err(error) => Err(error.inside_item(self.at - 1)),
         }
     }
 
