@@ -61,7 +61,7 @@ fn a_name_that_is_no_target_is_refused_by_each_script() {
         let out = Command::new("bash").arg(path).arg("sparc").output().unwrap();
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         assert_eq!(out.status.code(), Some(1), "{script}: {said}");
-        assert!(said.contains("there is no target sparc"), "{script}: {said}");
+        assert!(said.contains("unknown target sparc"), "{script}: {said}");
         assert!(targets().iter().all(|(name, _)| said.contains(name.as_str())), "{script}: {said}");
     }
 }
