@@ -203,58 +203,54 @@ impl Reading {
     }
 }
 
-/// A detected condition.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Finding {
+/// Declares the findings, each with its spelling.
+macro_rules! findings {
+    ($($(#[$doc:meta])* $finding:ident $word:literal,)*) => {
+        /// A detected condition.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+        pub enum Finding {
+            $($(#[$doc])* #[serde(rename = $word)] $finding,)*
+        }
+
+        impl Finding {
+            /// All of them.
+            pub const ALL: &[Finding] = &[$(Finding::$finding),*];
+
+            /// Its spelling in messages.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Finding::$finding => $word,)*
+                }
+            }
+        }
+    };
+}
+
+findings! {
     /// The line carries nothing.
-    Outage,
+    Outage "outage",
     /// Many short outages.
-    Flapping,
+    Flapping "flapping",
     /// Slower than the contracted rate.
-    ShortRate,
+    ShortRate "short_rate",
     /// The line works, but names are not resolved.
-    NoNames,
+    NoNames "no_names",
     /// The line works, but a portal or filter answers in place of the web.
-    Portal,
+    Portal "portal",
     /// The gateway itself is about to fail.
-    Device,
+    Device "device",
     /// Round trips take longer than agreed.
-    HighLatency,
+    HighLatency "high_latency",
     /// More packets are lost than agreed.
-    Loss,
+    Loss "loss",
     /// Far more or far less traffic than at the same hour of other weeks.
-    Usage,
+    Usage "usage",
 }
 
 impl Finding {
-    /// Its spelling in messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Finding::Outage => "outage",
-            Finding::Flapping => "flapping",
-            Finding::ShortRate => "short_rate",
-            Finding::NoNames => "no_names",
-            Finding::Portal => "portal",
-            Finding::Device => "device",
-            Finding::HighLatency => "high_latency",
-            Finding::Loss => "loss",
-            Finding::Usage => "usage",
-        }
-    }
-
     /// Whether it means that the line carries packets but the customer has no internet service.
     pub const fn is_of_service(self) -> bool {
-        match self {
-            Finding::NoNames | Finding::Portal => true,
-            Finding::Outage
-            | Finding::Flapping
-            | Finding::ShortRate
-            | Finding::Device
-            | Finding::HighLatency
-            | Finding::Loss
-            | Finding::Usage => false,
-        }
+        matches!(self, Finding::NoNames | Finding::Portal)
     }
 }
 

@@ -29,69 +29,19 @@ use super::{host, mqtt, remedies};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// The complete, checked configuration.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Config {
-    /// The gateway's identity.
-    pub device: Device,
-    /// Which line is watched.
-    pub line: Line,
-    /// What the contract promises.
-    pub promise: Promise,
-    /// How it is watched.
-    pub probe: Probe,
-    /// How its speed is tested.
-    pub speed: Speed,
-    /// Which DNS servers are queried, and for what.
-    pub name: Name,
-    /// Which web page is fetched to detect a login page.
-    pub web: Web,
-    /// When the gateway itself is in trouble.
-    pub health: Health,
-    /// When the traffic is unusual.
-    pub usage: Usage,
-    /// When silence counts as an outage, and which breaks form one incident.
-    pub outage: Outage,
-    /// What may be done about it.
-    pub remedies: Remedies,
-    /// When the operator is asked to call the customer.
-    pub callback: Callback,
-    /// The follow-up calls of a new installation.
-    pub programme: Programme,
-    /// The periodic summaries.
-    pub telemetry: Telemetry,
-    /// What may leave the gateway.
-    pub privacy: Privacy,
-    /// Which commands the platform may give.
-    pub commands: Commands,
-    /// What the platform may configure.
-    pub desired: Desired,
-    /// How to reach the platform. `None`: nothing is reported (a gateway that only repairs).
-    pub mqtt: Option<Mqtt>,
-    /// Which program runs when something changes. `None`: none.
-    pub hooks: Option<Hooks>,
-    /// What is kept on flash.
-    pub store: Store,
-    /// The status socket.
-    pub socket: PathBuf,
-}
-
-impl Config {
-    /// The offset from UTC in which times are shown, minutes: that of `device.installed`, else 0.
-    pub fn offset_minutes(&self) -> i16 {
-        self.device.installed.map_or(0, |t| t.offset_minutes)
-    }
-
-    /// Whether OpenWrt's netifd is queried for the state of the interface: it is if netifd carries out the remedies, or if
-    /// the interface is configured by name.
-    pub fn asks_netifd(&self) -> bool {
-        self.line.interface.is_some() || matches!(self.remedies.driver, Driver::OpenWrt(_))
-    }
-}
-
-/// The sections, in the order in which people want to read them.
+/// Declares the sections: the field of [`Config`], the table that declares the section's keys, and how it is read.
 macro_rules! sections {
-    ($($section:ty),* $(,)?) => {
+    (
+        |$reader:ident, $root:ident|
+        $($(#[$doc:meta])* $field:ident: $type:ty as $section:ty = $read:expr,)*;
+        finally $finally:block
+    ) => {
+        /// The complete, checked configuration.
+        #[derive(Debug, Clone, PartialEq, Eq)]
+        pub struct Config {
+            $($(#[$doc])* pub $field: $type,)*
+        }
+
         /// Each section with its keys.
         pub const KEYS: &[(&str, &[&str])] = &[$((<$section>::SECTION, <$section>::KEYS)),*];
 
@@ -107,32 +57,82 @@ macro_rules! sections {
         pub fn notes() -> Vec<HeadingNote> {
             vec![$(<$section>::heading_note()),*]
         }
+
+        #[allow(unused_mut, reason = "only some are changed by `finally`")]
+        fn config($reader: &mut Reader<'_>, $root: &Section<'_>) -> Config {
+            $(let mut $field: $type = $read;)*
+            $finally
+            Config { $($field),* }
+        }
     };
 }
 
-sections![
-    Device,
-    Line,
-    Probe,
-    Promise,
-    Speed,
-    Name,
-    Web,
-    Health,
-    Usage,
-    Outage,
-    remedies::Written,
-    Callback,
-    Programme,
-    Telemetry,
-    Privacy,
-    Commands,
-    Desired,
-    mqtt::Written,
-    Hooks,
-    Store,
-    Status,
-];
+// In the order in which people want to read them. A new section is an entry here.
+sections! {
+    |reader, root|
+    /// The gateway's identity.
+    device: Device as Device = section(reader, root),
+    /// Which line is watched.
+    line: Line as Line = section(reader, root),
+    /// How it is watched.
+    probe: Probe as Probe = section(reader, root),
+    /// What the contract promises.
+    promise: Promise as Promise = section(reader, root),
+    /// How its speed is tested.
+    speed: Speed as Speed = section(reader, root),
+    /// Which DNS servers are queried, and for what.
+    name: Name as Name = section(reader, root),
+    /// Which web page is fetched to detect a login page.
+    web: Web as Web = section(reader, root),
+    /// When the gateway itself is in trouble.
+    health: Health as Health = section(reader, root),
+    /// When the traffic is unusual.
+    usage: Usage as Usage = section(reader, root),
+    /// When silence counts as an outage, and which breaks form one incident.
+    outage: Outage as Outage = section(reader, root),
+    /// What may be done about it.
+    remedies: Remedies as remedies::Written =
+        section::<remedies::Written>(reader, root).remedies(reader, root, line.interface.as_ref()),
+    /// When the operator is asked to call the customer.
+    callback: Callback as Callback = section(reader, root),
+    /// The follow-up calls of a new installation.
+    programme: Programme as Programme = section(reader, root),
+    /// The periodic summaries.
+    telemetry: Telemetry as Telemetry = section(reader, root),
+    /// What may leave the gateway.
+    privacy: Privacy as Privacy = section(reader, root),
+    /// Which commands the platform may give.
+    commands: Commands as Commands = section(reader, root),
+    /// What the platform may configure.
+    desired: Desired as Desired = section(reader, root),
+    /// How to reach the platform. `None`: nothing is reported (a gateway that only repairs).
+    mqtt: Option<Mqtt> as mqtt::Written = section_if_written(reader, root).map(mqtt::Written::mqtt),
+    /// Which program runs when something changes. `None`: none.
+    hooks: Option<Hooks> as Hooks = section_if_written(reader, root),
+    /// What is kept on flash.
+    store: Store as Store = section(reader, root),
+    /// The status socket.
+    socket: PathBuf as Status = section::<Status>(reader, root).socket,;
+    finally {
+        speed.affordable(reader, root, &promise);
+        if name.known.is_empty() {
+            name.known = known_name(&speed, mqtt.as_ref(), &probe);
+        }
+    }
+}
+
+impl Config {
+    /// The offset from UTC in which times are shown, minutes: that of `device.installed`, else 0.
+    pub fn offset_minutes(&self) -> i16 {
+        self.device.installed.map_or(0, |t| t.offset_minutes)
+    }
+
+    /// Whether OpenWrt's netifd is queried for the state of the interface: it is if netifd carries out the remedies, or if
+    /// the interface is configured by name.
+    pub fn asks_netifd(&self) -> bool {
+        self.line.interface.is_some() || matches!(self.remedies.driver, Driver::OpenWrt(_))
+    }
+}
 
 /// Turns a tree into a configuration.
 ///
@@ -151,57 +151,6 @@ pub fn read(tree: &Value, places: &Places) -> Result<Config, Faults> {
     let config = config(&mut reader, &root);
     reader.unknown(&root, &sections);
     if reader.faults.is_empty() { Ok(config) } else { Err(Faults(reader.faults)) }
-}
-
-fn config(reader: &mut Reader<'_>, root: &Section<'_>) -> Config {
-    let device = section(reader, root);
-    let line: Line = section(reader, root);
-    let promise = section(reader, root);
-    let probe = section(reader, root);
-    let speed: Speed = section(reader, root);
-    speed.affordable(reader, root, &promise);
-    let mut name: Name = section(reader, root);
-    let web = section(reader, root);
-    let health = section(reader, root);
-    let usage = section(reader, root);
-    let outage = section(reader, root);
-    let remedies = section::<remedies::Written>(reader, root).remedies(reader, root, line.interface.as_ref());
-    let callback = section(reader, root);
-    let programme = section(reader, root);
-    let telemetry = section(reader, root);
-    let privacy = section(reader, root);
-    let commands = section(reader, root);
-    let desired = section(reader, root);
-    let mqtt = section_if_written(reader, root).map(mqtt::Written::mqtt);
-    if name.known.is_empty() {
-        name.known = known_name(&speed, mqtt.as_ref(), &probe);
-    }
-    let hooks = section_if_written(reader, root);
-    let store = section(reader, root);
-    let Status { socket } = section(reader, root);
-    Config {
-        device,
-        line,
-        promise,
-        probe,
-        speed,
-        name,
-        web,
-        health,
-        usage,
-        outage,
-        remedies,
-        callback,
-        programme,
-        telemetry,
-        privacy,
-        commands,
-        desired,
-        mqtt,
-        hooks,
-        store,
-        socket,
-    }
 }
 
 /// The first DNS name that the configuration contains anyway.
