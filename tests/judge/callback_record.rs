@@ -27,7 +27,7 @@ fn outage() -> Vec<Value> {
 }
 
 #[test]
-fn the_record_has_all_that_a_call_needs() {
+fn callback_record_has_everything_the_agent_needs() {
     let all = outage();
     let first = &all[0];
     let keys = [
@@ -154,7 +154,7 @@ impl Asked {
 }
 
 #[test]
-fn what_the_platform_reports_back_is_kept_and_told_on() {
+fn platform_reports_are_stored_and_republished() {
     let mut asked = Asked::new();
     assert_eq!(asked.last[0].callback_id, "CB20231001-001");
     asked.receipt(Span::seconds(1), ReceiptState::Received, None, &[], None);
@@ -183,7 +183,7 @@ fn what_the_platform_reports_back_is_kept_and_told_on() {
 }
 
 #[test]
-fn a_request_that_the_broker_would_not_have_is_made_again() {
+fn rejected_request_is_published_again() {
     let mut asked = Asked::new();
     let wait = config(json!({})).callback.receipt;
     for repeats in 0..10 {
@@ -206,7 +206,7 @@ fn a_request_that_the_broker_would_not_have_is_made_again() {
 }
 
 #[test]
-fn a_survey_that_comes_after_the_call_is_taken_in_once() {
+fn late_survey_is_recorded_once() {
     let mut asked = Asked::new();
     asked.receipt(Span::seconds(1), ReceiptState::Closed, None, &[], None);
     assert_eq!(asked.last[1].resolution.by.as_deref(), Some("platform"));

@@ -549,7 +549,7 @@ fn answerable(truth: &Truth, target: TargetId, sent: u64) -> bool {
 }
 
 #[test]
-fn the_line_is_what_it_is_said_to_be() {
+fn declared_line_state_matches_the_simulated_truth() {
     for seed in seeds(1..=streams()) {
         let config = ProptestConfig {
             cases: CASES,

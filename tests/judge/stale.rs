@@ -103,7 +103,7 @@ impl Life {
 }
 
 #[test]
-fn ids_of_a_life_that_flash_never_learned_of_are_given_to_nothing_else() {
+fn ids_issued_after_the_last_flash_write_are_not_reused() {
     let config = config(json!({
         "outage": { "patience": "500 ms", "hold_down": "10 s" }, "callback": { "after": "0 s" },
         "remedies": { "ladder": [] },
