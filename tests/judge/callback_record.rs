@@ -1,4 +1,4 @@
-//! The record of a callback: all that a call is about, from the request to what the customer thought of it.
+//! The record of a callback: everything the agent needs, from the request to the satisfaction survey.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config};

@@ -1,5 +1,5 @@
-//! Commands of the platform as the judge takes them: one id is one command, whatever the broker, the clock, the line and
-//! the gateway do.
+//! The platform's commands in the judge: a command id is executed once, whatever the broker, the clock, the line and the
+//! gateway do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;

@@ -1,4 +1,4 @@
-//! Each default is held by what it is for: changed for the worse, its test fails. `tests/mutations/run` does that.
+//! Each default has a test of its purpose that fails when the default gets worse. `tests/mutations/run` checks that.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config};

@@ -1,7 +1,7 @@
-//! The table of faults: where each is placed, how soon, what is done about it and what is not. And what can never be
-//! done, whatever befalls.
+//! The table of faults: where each is located, how soon, and which remedies run or do not run. Also the limits on remedies
+//! under random faults.
 //!
-//! Trouble of the customer's own network alone has no row: nothing of it reaches the judge, which watches the line.
+//! Trouble inside the customer's own network has no row: it does not reach the judge, which watches the line.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{self, Referee, config, refereed, tree};

@@ -1,4 +1,4 @@
-//! The flight recorder: what of it goes with an incident, that it survives our own reboot, and that it costs flash nothing.
+//! The flight recorder: the recording of an incident, its survival of our own reboot, and that it costs no flash.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config, tree};

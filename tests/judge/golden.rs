@@ -1,8 +1,8 @@
-//! Golden scenarios: a committed trace must give the committed actions, to the letter.
+//! Golden scenarios: a committed trace must give exactly the committed actions.
 //!
 //! `tests/golden/<name>/` holds `why.md` (one sentence), `config.json`, `trace.jsonl` and `actions.jsonl`.
-//! `LINEKEEPER_GOLDEN=write cargo test --test judge golden` makes them anew from the scenarios below; each also says its
-//! essence in words, so that what is written anew cannot silently be nonsense.
+//! `LINEKEEPER_GOLDEN=write cargo test --test judge golden` regenerates them from the scenarios below. Each scenario
+//! also asserts its essential results, so that regenerated files cannot silently be wrong.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config, tree};

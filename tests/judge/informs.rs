@@ -1,5 +1,5 @@
-//! What informs: unusual usage and warnings of the gateway. Told once, called about only where that is configured, and
-//! never in the line's way.
+//! Informational incidents: unusual usage and gateway warnings. They are published once, request a callback only where
+//! configured, and never interfere with the line's incident.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config};

@@ -1,5 +1,5 @@
-//! What netifd says of the interface, and what the judge makes of it: what somebody took down by hand is left so, what
-//! cannot work as it is set up is not taken down and up in vain, and what only waits is mended as before.
+//! netifd's state of the WAN interface in the judge: an interface taken down by hand stays down, a misconfigured one is not
+//! restarted in vain, and a pending one gets the usual remedies.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::config;

@@ -1,4 +1,4 @@
-//! Whatever comes in, in whatever order: the judge does not panic, does not grow, and keeps to its lists.
+//! Properties under random input: the judge does not panic, its memory is bounded, and remedies stay within their lists.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::config;

@@ -1,4 +1,4 @@
-//! Months of lines in virtual time: what the judge must never do, how fast it must be, and what it owes the platform.
+//! Lines over months of virtual time: what the judge must never do, how fast it must react, and what it must publish.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, Referee, config, refereed};

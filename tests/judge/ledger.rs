@@ -1,5 +1,5 @@
-//! The books of the line's time: what is charged to whom, that it adds up, and how a new life tells a power cut from a
-//! crash, a restart and a reboot.
+//! The availability ledger: what time is charged to, that it adds up, and how a new process distinguishes a power cut from
+//! a crash, a restart and a reboot.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::config;

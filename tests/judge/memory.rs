@@ -1,5 +1,5 @@
-//! What the judge takes of the memory: never more than so much, however long and bad the year; and nothing for an
-//! ordinary step. Counted at the allocator, by thread.
+//! Memory of the judge: bounded over a bad year, and no allocation in an ordinary step. Counted at the allocator, per
+//! thread.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 #![expect(
     unsafe_code,

@@ -1,4 +1,4 @@
-//! The follow-up callbacks: each once, none early, whatever becomes of the gateway and its clock.
+//! The follow-up callbacks: each once and none early, whatever happens to the gateway and its clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use linekeeper_contract::message::{Callback, CallbackState, Dimension, Message, Severity};

@@ -1,4 +1,4 @@
-//! Seeded lines in virtual time around the judge of the promise: the verdict is the right one, the budget holds.
+//! Simulated lines (seeded, in virtual time) with the speed promise: the verdict is correct and the budget holds.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 

@@ -1,4 +1,4 @@
-//! The rules of promise at their borders, with cases computed by hand, and what the sequential rule costs and finds.
+//! The promise rules at their boundaries, with cases computed by hand, and the run lengths of the sequential rule.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 

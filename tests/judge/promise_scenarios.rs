@@ -1,5 +1,5 @@
-//! The promise inside the whole judge, in the simulator: our own tests are no outage, an outage is none of theirs, and
-//! both kinds of incident live side by side.
+//! The speed promise inside the complete judge, in the simulator: our own tests cause no outage, an outage is not mistaken
+//! for a test, and both kinds of incident coexist.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 

@@ -1,4 +1,4 @@
-//! Latency and loss against what was promised: lines in virtual time, and the windows by themselves.
+//! Latency and loss against the promise: lines in virtual time, and the windows in isolation.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
 
 use crate::common::judge::{Keeper, config, notice, tree};

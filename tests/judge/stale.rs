@@ -1,4 +1,4 @@
-//! A full or dying flash keeps an old snapshot: what was said after it must not come again under the same ids.
+//! A full or failing flash keeps an old snapshot: ids issued after it must not be used again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{config, link};
