@@ -1,5 +1,5 @@
 //! The record of a callback: everything the agent needs, from the request to the satisfaction survey.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config};
 use linekeeper_contract::message::{Callback, CallbackState, Message};
@@ -10,7 +10,7 @@ use linekeeper_judge::observation::{Memory, Observation, Receipt, ReceiptState, 
 use linekeeper_proving::simulate::{Trouble, World, run};
 use serde_json::{Value, json};
 
-/// An outage that no remedy mends, handed over, and resolved by itself in the end.
+/// An outage that no remedy fixes: a callback is requested, and the outage ends by itself.
 fn outage() -> Vec<Value> {
     let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(20), Trouble::Access);
     world.failover = true;
@@ -74,7 +74,7 @@ fn callback_record_has_everything_the_agent_needs() {
         "{remedy}"
     );
     assert_eq!(first["resolution"], json!({ "state": "open", "by": null, "resolution_time_s": null }));
-    // It is the same record to its end, with by whom and after how long.
+    // The record stays the same to its end, with who resolved it and after how long.
     let last = all.last().unwrap();
     assert_eq!((&last["callback_id"], &last["state"]), (&first["callback_id"], &json!("withdrawn")));
     let resolution = &last["resolution"];
@@ -113,7 +113,7 @@ impl Asked {
         for action in self.judge.step(self.now, saw) {
             if let Action::Publish(m) = action
                 && let Message::Callback(c) = m.message
-                // Nobody answers here: the line's own callback is another story.
+                // No echo is answered here; the line's own callback is not tested.
                 && self.last.first().is_none_or(|first| first.callback_id == c.callback_id)
             {
                 self.last.push(*c);
@@ -197,7 +197,7 @@ fn rejected_request_is_published_again() {
         assert_eq!(asked.last.len(), repeats + 2, "after {again}");
     }
     assert!(asked.last.iter().all(|c| *c == asked.last[0]), "the same, letter for letter");
-    // What became of it meanwhile is not undone.
+    // The state it reached meanwhile is kept.
     asked.receipt(Span::seconds(1), ReceiptState::Closed, None, &[], None);
     let said = asked.last.len();
     asked.step(&Observation::GivenUp { number: *asked.numbers.last().unwrap() });

@@ -39,7 +39,7 @@ struct Gateway {
     /// What was asked for, each once: without a receipt it is asked again by the same id.
     callbacks: Vec<(Dimension, String)>,
     called: BTreeSet<String>,
-    /// Layers that the judge wants asked.
+    /// Checks that the judge ordered.
     checks: Vec<CheckOrder>,
     incidents: usize,
     repairs: Vec<Repair>,
@@ -93,7 +93,7 @@ impl Gateway {
         gateway
     }
 
-    /// With a line that is up for as long as tests want it, and civil time that is trusted.
+    /// With a line that has been up long enough for speed tests, and trusted civil time.
     fn settled(config: Config) -> Gateway {
         let mut gateway = Gateway::new(config);
         gateway.clock(DATE);
@@ -115,7 +115,7 @@ impl Gateway {
         for action in actions {
             match action {
                 Action::Publish(critical) => {
-                    assert!(saved, "what is said is on flash first");
+                    assert!(saved, "a reply is on flash before it is published");
                     match critical.message {
                         Message::CommandResult(result) => self.results.push(*result),
                         Message::Callback(c) => {
@@ -132,7 +132,7 @@ impl Gateway {
                     }
                 }
                 Action::Repair(repair) => {
-                    assert!(saved, "what is done is on flash first");
+                    assert!(saved, "an action is on flash before it is taken");
                     self.repairs.push(repair);
                 }
                 Action::MeasureSpeed(order) => self.tests.push(order),
@@ -143,13 +143,13 @@ impl Gateway {
         }
     }
 
-    /// A new life of the process in another boot.
+    /// A new process after a reboot.
     fn boot(&mut self, uptime: Span) {
         self.boots += 1;
         self.start(format!("boot-{}", self.boots), uptime);
     }
 
-    /// A new life, with what is on flash.
+    /// A new process that resumes from flash.
     fn start(&mut self, boot_id: String, uptime: Span) {
         self.asked.clear();
         let memory = if self.flash.is_some() { Memory::Restored } else { Memory::None };
@@ -207,7 +207,7 @@ impl Gateway {
         self.results[before..].to_vec()
     }
 
-    /// What comes back of the layers that are asked.
+    /// Answers the checks that were ordered.
     fn reply(&mut self, said: impl Fn(Ask) -> Said) {
         for order in std::mem::take(&mut self.checks) {
             let reply = Reply {
@@ -318,7 +318,7 @@ fn diagnosis_checks_the_layers_and_returns_their_results() {
     }
     assert_eq!(done.result["fault_domain"], Value::Null, "once is not confirmed");
     let text = serde_json::to_string(&gateway.results).unwrap();
-    assert!(!text.contains("198.51.100.7"), "the customer's address is nobody's business: {text}");
+    assert!(!text.contains("198.51.100.7"), "the customer's address must not be in the result: {text}");
     // A second one just then goes by the same answers.
     gateway.order(command("C2", CommandName::Diagnose));
     assert_eq!(gateway.states("C2"), [Done]);
@@ -851,7 +851,7 @@ fn command_flood_is_bounded_and_keeps_every_valid_id() {
     assert_eq!(gateway.results.iter().filter(|r| r.state == Done).count(), RATE);
     let many = gateway.results.iter().filter(|r| r.reason == Some(Reason::TooMany)).count();
     assert!((1..=RATE).contains(&many), "{many} were told");
-    // What has its answer gets no other one for having come too often.
+    // A command that has its reply gets no second one for coming too often.
     let mut gateway = Gateway::settled(all(json!({})));
     for n in 0..RATE {
         gateway.order(command(&format!("F{n}"), CommandName::Check));

@@ -1,5 +1,5 @@
 //! Each default has a test of its purpose that fails when the default gets worse. `tests/mutations/run` checks that.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config};
 use linekeeper_contract::message::{CallbackState, EventName, Message, Outcome};

@@ -2,7 +2,7 @@
 //! under random faults.
 //!
 //! Trouble inside the customer's own network has no row: it does not reach the judge, which watches the line.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{self, Referee, config, refereed, tree};
 use crate::common::proof;
@@ -511,9 +511,9 @@ fn gateways_of_an_area_resume_at_spread_times() {
     assert!(seconds.len() >= 18, "{waits:?}");
 }
 
-// ---- what can never be done ----
+// ---- limits on remedies ----
 
-/// A judge and what it is told, without any world: quicker, and stranger.
+/// A judge fed directly, without the simulator: faster, and with stranger input.
 struct Desk {
     config: Config,
     judge: Judge,
@@ -595,7 +595,7 @@ impl Desk {
         self.tell(Observation::ClockSet { wall, synced: true });
     }
 
-    /// Tells it, and answers at once what is asked.
+    /// Passes an observation, and answers at once what the judge asks for.
     fn tell(&mut self, saw: Observation) {
         let mut told = vec![saw];
         while let Some(saw) = told.pop() {
@@ -675,8 +675,8 @@ impl Desk {
         }
     }
 
-    /// Something befalls, drawn at random.
-    fn befall(&mut self) {
+    /// Applies a random event.
+    fn apply_random_event(&mut self) {
         match self.random.below(16) {
             0..4 => self.answers = (true, true),
             4 | 5 => self.answers = (false, true),
@@ -748,7 +748,7 @@ fn sequences(seeds: std::ops::Range<u64>) {
         desk.start(Memory::None);
         desk.pass(3_000);
         for _ in 0..5 {
-            desk.befall();
+            desk.apply_random_event();
             desk.pass(2_500);
         }
         uses.extend(desk.uses.iter().copied());
@@ -903,7 +903,7 @@ fn remedies_never_exceed_their_budgets_under_random_faults() {
         boots += report.boots;
         lives += report.lives;
     }
-    // What the seeds give, less a fifth: fewer would show that nothing was tried.
+    // The seeds' results less a fifth: fewer would mean that nothing was tried.
     let least = proof((40, 60, 290), (300, 48, 500));
     assert!(
         taken > least.0 && boots > least.1 && lives > least.2,

@@ -1,5 +1,5 @@
 //! The flight recorder: the recording of an incident, its survival of our own reboot, and that it costs no flash.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config, tree};
 use linekeeper_contract::message::{Callback, CallbackState, EventName, Message};

@@ -3,7 +3,7 @@
 //! `tests/golden/<name>/` holds `why.md` (one sentence), `config.json`, `trace.jsonl` and `actions.jsonl`.
 //! `LINEKEEPER_GOLDEN=write cargo test --test judge golden` regenerates them from the scenarios below. Each scenario
 //! also asserts its essential results, so that regenerated files cannot silently be wrong.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config, tree};
 use crate::common::repository_path;

@@ -1,6 +1,6 @@
 //! Informational incidents: unusual usage and gateway warnings. They are published once, request a callback only where
 //! configured, and never interfere with the line's incident.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config};
 use linekeeper_contract::message::{
@@ -27,7 +27,7 @@ fn started(boot: u32, memory: Memory) -> Observation {
     })
 }
 
-/// A gateway that only says how it does, once a minute.
+/// A gateway that only reports its health, once a minute.
 struct Gateway {
     judge: Judge,
     now: Mono,
@@ -283,7 +283,7 @@ fn every_warning_has_texts_in_both_languages_and_can_request_a_callback() {
     }
 }
 
-/// What is learnt lies beside the snapshot, and a start that knows it does not lose it.
+/// The learned baseline is stored beside the snapshot, and a start that reads it keeps it.
 #[test]
 fn usage_baseline_survives_restarts_in_the_handover() {
     let usual: Usual = serde_json::from_value(json!({ "weeks": [

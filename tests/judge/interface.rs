@@ -1,6 +1,6 @@
 //! netifd's state of the WAN interface in the judge: an interface taken down by hand stays down, a misconfigured one is not
 //! restarted in vain, and a pending one gets the usual remedies.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
 use linekeeper_contract::message::{Domain, EventName, Message};

@@ -1,5 +1,5 @@
 //! Properties under random input: the judge does not panic, its memory is bounded, and remedies stay within their lists.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
 use linekeeper_contract::message::{Arguments, Command, CommandName, Reason};

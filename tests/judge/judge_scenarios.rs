@@ -1,5 +1,5 @@
 //! Lines over months of virtual time: what the judge must never do, how fast it must react, and what it must publish.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, Referee, config, refereed};
 use linekeeper_contract::message::{CallbackState, Event, EventName, IncidentState, Message, Outcome};

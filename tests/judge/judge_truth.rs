@@ -8,7 +8,7 @@
 //! of the simulator cannot hide one of the judge.
 //!
 //! Each seed gives its own stream of histories. A failure prints its seed and the smallest history that still fails.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{config, seeds};
 use crate::common::proof;

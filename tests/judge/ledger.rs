@@ -1,6 +1,6 @@
 //! The availability ledger: what time is charged to, that it adds up, and how a new process distinguishes a power cut from
 //! a crash, a restart and a reboot.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
 use linekeeper_contract::message::Message;

@@ -1,6 +1,6 @@
 //! Memory of the judge: bounded over a bad year, and no allocation in an ordinary step. Counted at the allocator, per
 //! thread.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(
     unsafe_code,
     reason = "who counts allocations has to stand between them and the system's allocator"

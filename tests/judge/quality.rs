@@ -1,5 +1,5 @@
 //! Latency and loss against the promise: lines in virtual time, and the windows in isolation.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config, notice, tree};
 use linekeeper_contract::message::{
