@@ -1,9 +1,10 @@
-//! Which parts of the agent do not work.
+//! Which parts of the daemon itself do not work.
 //!
 //! Policy, in prose:
 //!
-//! * Each change is told once. A store that cannot be written begins a series of its own for what is numbered: the next life
-//!   may go on from the snapshot that is there, and what it opens must not be called as ours is.
+//! * Each change is logged once.
+//! * When the store cannot be written, ids continue in a new series: the next process may resume from the old snapshot,
+//!   and the ids it issues must differ from ours.
 
 use super::concern::{Concern, Quiet, until};
 use super::context::{Context, Facts};
@@ -17,7 +18,7 @@ use crate::observation::{Observation, Part};
 use linekeeper_contract::units::Mono;
 use std::collections::BTreeMap;
 
-/// The state of the agent's parts.
+/// The state of the daemon's parts.
 #[derive(Debug, Clone, Default)]
 pub struct Agent {
     troubles: BTreeMap<Part, String>,
@@ -73,7 +74,7 @@ impl Concern for Agent {
 }
 
 impl Agent {
-    /// What does not work, and why.
+    /// The parts that do not work, and why.
     pub fn troubles(&self) -> &BTreeMap<Part, String> {
         &self.troubles
     }

@@ -5,15 +5,15 @@ use super::area::AreaNotices;
 use super::books::Books;
 use super::callback::Callbacks;
 use super::checks::LayerChecks;
-use super::command::Orderly;
+use super::command::PlatformCommands;
 use super::concern::{Concern, Quiet, Rest};
 use super::context::{Context, Facts};
 use super::core::Core;
 use super::device::Device;
-use super::flight::Cut;
+use super::flight::IncidentRecording;
 use super::handover::Handover;
 use super::incident::Incidents;
-use super::interface::Hands;
+use super::interface::ManualControl;
 use super::ladder::Remedies;
 use super::outage::Outage;
 use super::outbox::Outbox;
@@ -136,13 +136,13 @@ macro_rules! concerns {
 concerns! {
     line: Outage,
     books: Books,
-    hands: Hands,
+    hands: ManualControl,
     agent: Agent,
     service: Service,
     incidents: Incidents,
     area: AreaNotices,
     remedies: Remedies,
-    recording: Cut,
+    recording: IncidentRecording,
     handover: Handover,
     checks: LayerChecks,
     quality: LineQuality,
@@ -152,7 +152,7 @@ concerns! {
     device: Device,
     usage: UnusualUsage,
     callbacks: Callbacks,
-    commands: Orderly,
+    commands: PlatformCommands,
 }
 
 impl Concerns {

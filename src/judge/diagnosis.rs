@@ -1,25 +1,25 @@
-//! Where does the fault lie? By elimination from the device outward; what was not checked is `unknown`, not false.
+//! Locates the fault by elimination, from the device outward. What was not checked is `unknown`, not false.
 //!
-//! Policy, in prose: what the kernel says of the device comes first, then who gives the address, then the first machine
-//! on the other side, then all beyond it. The first that is shown to be at fault is the domain. Something is shown by an
-//! answer, or by the silence of what was asked; what was not asked, or could not be, shows nothing. An echo's silence
-//! shows less than an address question's (ARP, neighbour discovery): routers filter the one and cannot live without the
-//! other.
+//! Policy, in prose: the kernel's state of the device comes first, then the source of the address (DHCP or PPPoE), then the
+//! first router on the other side, then everything beyond it. The first one proven faulty is the domain. Proof is an
+//! answer, or no answer to a check that was made; a check that was not or could not be made proves nothing. An unanswered
+//! echo proves less than an unanswered address request (ARP, neighbour discovery): routers may filter the former and need
+//! the latter.
 //!
 //! | the link | the access | the gateway | domain |
 //! |---|---|---|---|
-//! | whatever, and netifd cannot use the interface's settings | | | `device` |
+//! | any, and netifd cannot use the interface's settings | | | `device` |
 //! | the WAN device is gone | | | `device` |
 //! | the same on a PPPoE line, whose device goes with its session | whatever PPPoE says | | `access` |
 //! | taken down, or no carrier | | | `link` |
 //! | no address, or no default route | whatever DHCP or PPPoE says | | `access` |
-//! | the same on a line with a fixed address | | | `device`: nobody gives it but this gateway |
+//! | the same on a line with a fixed address | | | `device`: only this gateway configures it |
 //! | whole | | answers echoes | `upstream` |
 //! | whole | PPPoE: no concentrator, or it refuses | does not | `access` |
 //! | whole | PPPoE: a concentrator | does not | `unknown`: the session itself is not seen |
 //! | whole | DHCP refuses | answers its address, no echoes | `access`: the lease is void |
 //! | whole | DHCP offers, or a fixed address | answers its address, no echoes | `upstream`: no fault at the gateway |
-//! | whole | DHCP silent, or not asked | answers its address, no echoes | `unknown`: a server may ignore who has a lease |
+//! | whole | DHCP silent, or not asked | answers its address, no echoes | `unknown`: a server may ignore a client that has a lease |
 //! | whole | | does not answer its address | `gateway` |
 //! | whole | | its address was not asked; echoes it used to answer | `gateway` |
 //! | whole | | its address was not asked; it never answered echoes | `unknown` |
@@ -28,8 +28,8 @@
 //!
 //! | the web | the names | finding | domain |
 //! |---|---|---|---|
-//! | a page of somebody in between | whatever (who shows a login page answers for every name) | `portal` | `portal` |
-//! | | a resolver answers for what does not exist | `no_names` | `name` |
+//! | a foreign page in between | any (a login portal answers for every name) | `portal` | `portal` |
+//! | | a resolver answers for a name that does not exist | `no_names` | `name` |
 //! | | every configured resolver is silent or refuses | `no_names` | `name` |
 //! | silent or refused (a server of its own), or the page | one resolver answers | none | |
 
@@ -41,7 +41,7 @@ use linekeeper_contract::message::{Domain, Finding};
 use linekeeper_contract::vocabulary::Protocol;
 use linekeeper_contract::vocabulary::Rung;
 
-/// All that a break is placed by. `None`: not asked since it began, or it could not be.
+/// All that a break is located by. `None`: not checked since it began, or it could not be checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Seen {
     /// What the link itself says is wrong.
@@ -60,7 +60,7 @@ pub struct Seen {
     pub ill_set: bool,
 }
 
-/// What carries a verdict.
+/// A piece of evidence for a domain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum By {
     /// What the link says.
@@ -69,15 +69,15 @@ pub enum By {
     Fixed,
     /// netifd cannot use the interface's settings.
     IllSet,
-    /// The gateway's echoes.
+    /// The gateway answers echoes.
     GatewayAnswers,
-    /// They stopped.
+    /// The gateway stopped answering echoes.
     GatewayStopped,
-    /// There were never any.
+    /// The gateway never answered echoes.
     GatewayNever,
     /// The gateway's link-layer address is answered.
     NeighbourAnswers,
-    /// It is not.
+    /// It is not answered.
     NeighbourSilent,
     /// A lease is offered.
     DhcpOffers,
@@ -85,22 +85,22 @@ pub enum By {
     DhcpRefuses,
     /// DHCP is silent.
     DhcpSilent,
-    /// There is a concentrator.
+    /// A PPPoE concentrator answers.
     PppoeAnswers,
-    /// It refuses.
+    /// The concentrator refuses.
     PppoeRefuses,
-    /// There is none.
+    /// No concentrator answers.
     PppoeSilent,
     /// Resolvers are silent or refuse.
     NamesDead,
     /// A resolver answers for what does not exist.
     NamesForged,
-    /// A page of somebody in between.
+    /// Somebody in between answers in the web server's place.
     WebForged,
 }
 
 impl By {
-    /// In words.
+    /// A description in words.
     pub const fn words(self) -> &'static str {
         match self {
             By::Link(cause) => cause.words(),
@@ -124,17 +124,17 @@ impl By {
     }
 }
 
-/// A domain, and what carries it.
+/// A fault domain and its evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Placed {
     /// Where the fault lies.
     pub domain: Domain,
-    /// What shows it, from near to far.
+    /// The evidence, from near to far.
     pub by: &'static [By],
 }
 
 impl Placed {
-    /// What carries it, in one line.
+    /// The evidence in one line.
     pub fn words(&self) -> String {
         self.by.iter().map(|by| by.words()).collect::<Vec<_>>().join("; ")
     }
@@ -249,11 +249,11 @@ pub const fn reach(names: Option<Said>, web: Option<Said>) -> Option<(Finding, P
     }
 }
 
-/// Whether a rung can do anything about a fault in this domain.
+/// Whether a remedy can help against a fault in this domain.
 ///
-/// Beyond the operator's first router nothing on this side helps; without a carrier there is nobody to renew a lease
-/// with; a reboot needs more than not knowing; names need another resolver and nothing else; behind a login page
-/// somebody has to log in.
+/// Nothing on this side helps against a fault beyond the operator's first router. Without a carrier there is no server to
+/// renew a lease with. An unknown domain does not justify a reboot. For DNS only another resolver helps. Behind a login
+/// page somebody has to log in.
 pub const fn makes_sense(domain: Domain, rung: Rung) -> bool {
     match (domain, rung) {
         (
@@ -283,7 +283,7 @@ pub const fn makes_sense(domain: Domain, rung: Rung) -> bool {
     }
 }
 
-/// Whether there is such a remedy on a line that gets its address this way: only a lease can be renewed.
+/// Whether a remedy exists on a line with this protocol: only a DHCP lease can be renewed.
 pub const fn fits(protocol: Protocol, rung: Rung) -> bool {
     match (protocol, rung) {
         (Protocol::Dhcp, _) => true,

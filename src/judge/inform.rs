@@ -1,14 +1,14 @@
-//! Incidents that inform: unusual usage, and warnings of the gateway. They stand beside the line's own incident.
+//! Informational incidents: unusual usage and warnings about the gateway. They are independent of the line's incident.
 //!
 //! Policy, in prose:
 //!
-//! * Opened and closed, each once, as events: the platform sees them. No time without a line is in them, no rung is taken
-//!   for them, and they are not among the ended incidents of the status, where a week of them would hide an outage.
-//! * A callback is asked for only where that is configured. Its severity is `low`: it is for when somebody talks to the
-//!   customer anyway. A warning's is withdrawn when it is over before anyone called; that of unusual usage is not: a leak
-//!   that has ended was one all the same.
-//! * At most [`LIVE`] such callbacks live at a time, and none is begun while the operator's notice holds for the area: the
-//!   event says it all the same.
+//! * Opening and closing are published once each, as events. They contain no downtime and cause no remedy. The status does
+//!   not list them among the ended incidents, where a week of them would hide an outage.
+//! * A callback is requested only where that is configured. Its severity is `low`: it can wait until somebody talks to the
+//!   customer anyway. A warning's callback is withdrawn when the warning ends before anyone called. That of unusual usage
+//!   is not: a data leak still matters after it has ended.
+//! * At most [`LIVE`] such callbacks are live at a time, and none is opened while an operator's notice is in force for the
+//!   area. The event is published in any case.
 
 use super::callback::change::{CallWanted, Change};
 use super::context::Context;
@@ -21,41 +21,41 @@ use linekeeper_contract::message::{
 use linekeeper_contract::units::Mono;
 use serde::{Deserialize, Serialize};
 
-/// Callbacks of severity `low` that may live at a time: of the eight that are remembered, most are for incidents and for
+/// Callbacks of severity `low` that may be live at a time: most of the eight remembered ones are for incidents and for
 /// the customer.
 pub const LIVE: usize = 2;
 
-/// An incident that was told, and lasts.
+/// An open informational incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Told {
     /// Its id.
     id: String,
     /// What it is.
     finding: Finding,
-    /// Where it lies.
+    /// The fault domain.
     domain: Domain,
     /// What it is about.
     about: String,
     /// When it was found.
     opened: Stamp,
-    /// The same on our own clock.
+    /// The same on the monotonic clock.
     opened_at: Mono,
     /// Its callback.
     callback: Option<String>,
 }
 
-/// The callback that is wanted for it.
+/// The callback to request for it.
 #[derive(Debug)]
 pub struct Call {
     /// The trigger's name.
     pub trigger: &'static str,
-    /// What the customer is to be told.
+    /// What to say to the customer.
     pub issue: Issue,
-    /// What shows it.
+    /// The evidence.
     pub evidence: Evidence,
 }
 
-/// Opens an incident that informs, and asks for its callback where one is wanted and may be.
+/// Opens an informational incident, and requests its callback if one is given and allowed now.
 pub fn open(
     cx: &Context<'_>,
     out: &mut Outbox,
@@ -98,7 +98,7 @@ pub fn open(
     told
 }
 
-/// Closes it.
+/// Closes the incident, and resolves its callback.
 pub fn close(cx: &Context<'_>, out: &mut Outbox, told: Told, why: &str) {
     let closed = Some(cx.stamp(cx.now));
     let public = message::Incident { state: IncidentState::Closed, closed, ..public(cx, &told) };

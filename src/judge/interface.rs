@@ -1,10 +1,10 @@
-//! What people do to the gateway, and what netifd says of the WAN's interface.
+//! Manual work on the gateway, and netifd's state of the WAN interface.
 //!
 //! Policy, in prose:
 //!
-//! * While somebody works on the gateway nothing is done to it that disturbs.
-//! * An interface that somebody took down by hand is no fault, and is not taken up. Nothing is tried against what netifd says
-//!   cannot be: settings that it cannot use.
+//! * While somebody works on the gateway, no disruptive remedy runs.
+//! * An interface that was taken down by hand is no fault and is not brought up. If netifd cannot use the interface's
+//!   settings, no remedy is tried: none would help.
 
 use super::concern::{Concern, Quiet, until};
 use super::context::{Context, Facts};
@@ -19,22 +19,22 @@ use crate::observation::{Interface, Observation};
 use linekeeper_contract::message::Fact;
 use linekeeper_contract::units::Mono;
 
-/// Who is at the gateway, and what became of the interface.
+/// Whether somebody works on the gateway, and the state of the WAN interface.
 #[derive(Debug, Clone, Default)]
-pub struct Hands {
-    /// Why nothing may be done to the gateway now.
+pub struct ManualControl {
+    /// Why no disruptive remedy may run now.
     hands_off: Option<String>,
-    /// OpenWrt's name of the WAN's interface, and how netifd sees it.
+    /// OpenWrt's name of the WAN interface, and its state as netifd reports it.
     interface: Option<(String, Interface)>,
-    /// When somebody took the interface up that had been taken down by hand.
+    /// When the interface was brought up again after it had been taken down by hand.
     taken_up: Option<Mono>,
-    /// What is shown of it is out of date.
+    /// The facts shown to other concerns are out of date.
     changed: bool,
 }
 
-impl Concern for Hands {
-    fn new(_config: &Config) -> Hands {
-        Hands::default()
+impl Concern for ManualControl {
+    fn new(_config: &Config) -> ManualControl {
+        ManualControl::default()
     }
 
     fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
@@ -82,7 +82,7 @@ impl Concern for Hands {
     }
 }
 
-impl Hands {
+impl ManualControl {
     fn hands_off(&mut self, why: Option<&str>, out: &mut Outbox) {
         if self.hands_off.as_deref() == why {
             return;
@@ -105,7 +105,7 @@ impl Hands {
         if was == Some(Interface::TakenDown) && *is != Interface::TakenDown {
             self.taken_up = Some(cx.now);
         }
-        // While we take it down and up ourselves, that it is down says nothing.
+        // While our own remedy restarts it, its being down means nothing.
         if was.as_ref() == Some(is) || cx.facts.is_acted_upon() {
             return;
         }

@@ -2,16 +2,15 @@
 //!
 //! Policy, in prose:
 //!
-//! * What is due on a date looks at civil time, and only while it is trusted: at boot the date is behind by hours to
-//!   years. A clock that was only just set is given [`TRUST_AFTER`]: the first answer of NTP is often corrected by the
-//!   next.
-//! * Each due date fires once. What was called is kept with the installation it belongs to, in the snapshot that is
-//!   written with the message; another installation date begins another programme.
-//! * A gateway that was off when a callback was due asks for it when it is on again and knows the time, however late: how
-//!   late is said.
-//! * A gateway that knows nothing of the past (a first start, a lost memory) cannot tell what was called already. What
-//!   was due more than [`UNKNOWN_PAST`] before it first knew the time is not called: a customer who is called twice, or
-//!   about an installation of last year, is worse served than one who is not called.
+//! * Due dates are compared with civil time, and only while that is trusted: at boot the date is behind by hours to years.
+//!   A clock that was just set is trusted after [`TRUST_AFTER`]: the first NTP answer is often corrected by the next.
+//! * Each due date fires once. The completed calls are kept with their installation, in the snapshot that is written with
+//!   the message. Another installation date starts another programme.
+//! * A gateway that was off when a callback was due requests it once it is on again and knows the time, however late, and
+//!   states how late it is.
+//! * A gateway without a past (a first start, or lost state) cannot tell which calls were made. A call that was due more
+//!   than [`UNKNOWN_PAST`] before it first knew the time is dropped: calling a customer twice, or about last year's
+//!   installation, is worse than not calling.
 //! * The callback carries a summary of the line since the installation, so that the agent has something to talk about.
 
 use super::callback::change::CallWanted;
@@ -30,10 +29,10 @@ use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// How long civil time must have been trusted before a due date is looked at. A minute: NTP clients step once, and
+/// How long civil time must have been trusted before due dates are checked. A minute: NTP clients step once, and
 /// correct that step within seconds.
 pub const TRUST_AFTER: Span = Span::minutes(1);
-/// How long ago a callback may have been due to be called by a gateway that does not remember. A day: an installer
+/// How long ago a callback may have been due if a gateway without state is to request it. A day: an installer
 /// who sets the date and plugs the gateway in on the next morning loses none.
 pub const UNKNOWN_PAST: Span = Span::days(1);
 
@@ -41,7 +40,7 @@ pub const UNKNOWN_PAST: Span = Span::days(1);
 /// hour; nobody installs two lines on one gateway within a day.
 pub const SAME_INSTALLATION: Span = Span::days(1);
 
-/// What was called of the programme.
+/// The completed calls of the programme.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Programme {

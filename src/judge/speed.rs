@@ -1,4 +1,4 @@
-//! What a speed test is and what it found: the words between the sensor, the judge and the platform.
+//! Orders and results of speed tests, as exchanged between the sensor, the judge and the platform.
 //!
 //! Rates are at the IP layer (headers of IP and above count, those of Ethernet do not), as RFC 9097 has its
 //! "IP-layer capacity", unless a name says `payload`.
@@ -8,28 +8,28 @@ use linekeeper_contract::units::{Bytes, Permille, Rate, Span};
 use linekeeper_contract::vocabulary::{Direction, Limit, SpeedFailure};
 use serde::{Deserialize, Serialize};
 
-/// Numbers the speed tests of one device; stable over restarts.
+/// Number of a speed test of this device; does not restart with the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TestId(pub u64);
 
-/// A test to carry out, in one direction. Decided by the judge, so that what tests cost is decided in one place.
+/// A test to run, in one direction. The judge decides it, so that one place decides what tests cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeedOrder {
-    /// Its number, to be given back.
+    /// Its number, repeated in the result.
     pub test: TestId,
-    /// A place in `Config::speed.servers`.
+    /// An index into `Config::speed.servers`.
     pub server: u8,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// At this line rate, sustained, the promise is kept and the test may stop. `None`: measure to the end.
+    /// When the line sustains this rate, the promise is kept and the test may stop. `None`: measure to the end.
     pub enough: Option<Rate>,
-    /// The test ends at the latest after this.
+    /// The longest duration of the test.
     pub seconds_most: Span,
-    /// It ends at the latest when this many bytes (own, both ways, at the IP layer) have passed.
+    /// The most bytes it may transfer (own traffic, both directions, at the IP layer).
     pub bytes_most: Bytes,
-    /// The customer comes first: it ends when more than this of the direction is theirs and stays so. `None`: goes on
-    /// beside them.
+    /// It stops when the customer's traffic in this direction stays above this rate. `None`: it continues beside the
+    /// customer's traffic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gives_way: Option<Rate>,
 }
@@ -37,33 +37,33 @@ pub struct SpeedOrder {
 /// How a test ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpeedEnded {
-    /// Which.
+    /// Number of the test.
     pub test: TestId,
-    /// At which server.
+    /// An index into `Config::speed.servers`.
     pub server: u8,
-    /// Which way.
+    /// The direction.
     pub direction: Direction,
-    /// What it cost: own bytes in both directions at the IP layer. Told also for a test that failed.
+    /// Own bytes in both directions at the IP layer. Also given for a failed test.
     pub cost: Bytes,
     /// How long it took.
     pub took: Span,
-    /// What it found.
+    /// The result.
     pub outcome: SpeedOutcome,
 }
 
 json::tagged! {
-    /// What a test found.
+    /// The result of a test.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum SpeedOutcome = "SpeedOutcome" by "outcome" {
-        /// It has figures.
+        /// It was measured.
         Measured(Figures),
-        /// It has none.
+        /// It failed.
         Failed {
             /// The kind of failure.
             reason: SpeedFailure,
             /// In words: what was being done, to what, why it failed.
             detail: String,
-            /// When the server says to come again (Retry-After).
+            /// The server's Retry-After.
             #[serde(default, skip_serializing_if = "Option::is_none")]
             retry_after: Option<Span>,
         },
@@ -73,8 +73,8 @@ json::tagged! {
 /// The figures of one direction.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figures {
-    /// Best sustained second of the line: our own and the customer's traffic together. This is held against the
-    /// promise, so that the customer's own use counts for the line and not against it.
+    /// Best sustained second of the line: our own and the customer's traffic together. This is compared with
+    /// the promise, so that the customer's own use counts for the line and not against it.
     pub line: Rate,
     /// Mean of the line after the ramp.
     pub line_mean: Rate,
@@ -86,11 +86,11 @@ pub struct Figures {
     pub own_payload: Rate,
     /// Spread of the 100 ms samples after the ramp: (90th − 10th percentile) / median.
     pub spread: Permille,
-    /// How far the figure is to be trusted.
+    /// How reliable the figure is.
     pub confidence: Confidence,
     /// What kept the rate from being higher.
     pub limit: Limit,
-    /// Whether it stopped early because enough was shown.
+    /// Whether it stopped early because the promise was shown to be kept.
     pub stopped_early: bool,
     /// Parallel connections at the end.
     pub connections: u8,
@@ -102,7 +102,7 @@ pub struct Figures {
     pub rpm: Option<u32>,
 }
 
-/// How far a figure is to be trusted.
+/// How reliable a figure is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Confidence {

@@ -1,5 +1,5 @@
-//! The record of a callback: all that a call is about, from the request to what the customer thought of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+//! The record of a callback: everything the agent needs, from the request to the satisfaction survey.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config};
 use linekeeper_contract::message::{Callback, CallbackState, Message};
@@ -10,7 +10,7 @@ use linekeeper_judge::observation::{Memory, Observation, Receipt, ReceiptState, 
 use linekeeper_proving::simulate::{Trouble, World, run};
 use serde_json::{Value, json};
 
-/// An outage that no remedy mends, handed over, and resolved by itself in the end.
+/// An outage that no remedy fixes: a callback is requested, and the outage ends by itself.
 fn outage() -> Vec<Value> {
     let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(20), Trouble::Access);
     world.failover = true;
@@ -27,7 +27,7 @@ fn outage() -> Vec<Value> {
 }
 
 #[test]
-fn the_record_has_all_that_a_call_needs() {
+fn callback_record_has_everything_the_agent_needs() {
     let all = outage();
     let first = &all[0];
     let keys = [
@@ -74,7 +74,7 @@ fn the_record_has_all_that_a_call_needs() {
         "{remedy}"
     );
     assert_eq!(first["resolution"], json!({ "state": "open", "by": null, "resolution_time_s": null }));
-    // It is the same record to its end, with by whom and after how long.
+    // The record stays the same to its end, with who resolved it and after how long.
     let last = all.last().unwrap();
     assert_eq!((&last["callback_id"], &last["state"]), (&first["callback_id"], &json!("withdrawn")));
     let resolution = &last["resolution"];
@@ -113,7 +113,7 @@ impl Asked {
         for action in self.judge.step(self.now, saw) {
             if let Action::Publish(m) = action
                 && let Message::Callback(c) = m.message
-                // Nobody answers here: the line's own callback is another story.
+                // No echo is answered here; the line's own callback is not tested.
                 && self.last.first().is_none_or(|first| first.callback_id == c.callback_id)
             {
                 self.last.push(*c);
@@ -154,7 +154,7 @@ impl Asked {
 }
 
 #[test]
-fn what_the_platform_reports_back_is_kept_and_told_on() {
+fn platform_reports_are_stored_and_republished() {
     let mut asked = Asked::new();
     assert_eq!(asked.last[0].callback_id, "CB20231001-001");
     asked.receipt(Span::seconds(1), ReceiptState::Received, None, &[], None);
@@ -183,7 +183,7 @@ fn what_the_platform_reports_back_is_kept_and_told_on() {
 }
 
 #[test]
-fn a_request_that_the_broker_would_not_have_is_made_again() {
+fn rejected_request_is_published_again() {
     let mut asked = Asked::new();
     let wait = config(json!({})).callback.receipt;
     for repeats in 0..10 {
@@ -197,7 +197,7 @@ fn a_request_that_the_broker_would_not_have_is_made_again() {
         assert_eq!(asked.last.len(), repeats + 2, "after {again}");
     }
     assert!(asked.last.iter().all(|c| *c == asked.last[0]), "the same, letter for letter");
-    // What became of it meanwhile is not undone.
+    // The state it reached meanwhile is kept.
     asked.receipt(Span::seconds(1), ReceiptState::Closed, None, &[], None);
     let said = asked.last.len();
     asked.step(&Observation::GivenUp { number: *asked.numbers.last().unwrap() });
@@ -206,7 +206,7 @@ fn a_request_that_the_broker_would_not_have_is_made_again() {
 }
 
 #[test]
-fn a_survey_that_comes_after_the_call_is_taken_in_once() {
+fn late_survey_is_recorded_once() {
     let mut asked = Asked::new();
     asked.receipt(Span::seconds(1), ReceiptState::Closed, None, &[], None);
     assert_eq!(asked.last[1].resolution.by.as_deref(), Some("platform"));

@@ -1,5 +1,5 @@
-//! Commands of the platform as the judge takes them: one id is one command, whatever the broker, the clock, the line and
-//! the gateway do.
+//! The platform's commands in the judge: a command id is executed once, whatever the broker, the clock, the line and the
+//! gateway do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
@@ -39,7 +39,7 @@ struct Gateway {
     /// What was asked for, each once: without a receipt it is asked again by the same id.
     callbacks: Vec<(Dimension, String)>,
     called: BTreeSet<String>,
-    /// Layers that the judge wants asked.
+    /// Checks that the judge ordered.
     checks: Vec<CheckOrder>,
     incidents: usize,
     repairs: Vec<Repair>,
@@ -93,7 +93,7 @@ impl Gateway {
         gateway
     }
 
-    /// With a line that is up for as long as tests want it, and civil time that is trusted.
+    /// With a line that has been up long enough for speed tests, and trusted civil time.
     fn settled(config: Config) -> Gateway {
         let mut gateway = Gateway::new(config);
         gateway.clock(DATE);
@@ -115,7 +115,7 @@ impl Gateway {
         for action in actions {
             match action {
                 Action::Publish(critical) => {
-                    assert!(saved, "what is said is on flash first");
+                    assert!(saved, "a reply is on flash before it is published");
                     match critical.message {
                         Message::CommandResult(result) => self.results.push(*result),
                         Message::Callback(c) => {
@@ -132,7 +132,7 @@ impl Gateway {
                     }
                 }
                 Action::Repair(repair) => {
-                    assert!(saved, "what is done is on flash first");
+                    assert!(saved, "an action is on flash before it is taken");
                     self.repairs.push(repair);
                 }
                 Action::MeasureSpeed(order) => self.tests.push(order),
@@ -143,13 +143,13 @@ impl Gateway {
         }
     }
 
-    /// A new life of the process in another boot.
+    /// A new process after a reboot.
     fn boot(&mut self, uptime: Span) {
         self.boots += 1;
         self.start(format!("boot-{}", self.boots), uptime);
     }
 
-    /// A new life, with what is on flash.
+    /// A new process that resumes from flash.
     fn start(&mut self, boot_id: String, uptime: Span) {
         self.asked.clear();
         let memory = if self.flash.is_some() { Memory::Restored } else { Memory::None };
@@ -207,7 +207,7 @@ impl Gateway {
         self.results[before..].to_vec()
     }
 
-    /// What comes back of the layers that are asked.
+    /// Answers the checks that were ordered.
     fn reply(&mut self, said: impl Fn(Ask) -> Said) {
         for order in std::mem::take(&mut self.checks) {
             let reply = Reply {
@@ -268,7 +268,7 @@ fn utc(wall: i64) -> Option<LocalTime> {
 use CommandState::{Accepted, Done, Expired, Refused};
 
 #[test]
-fn a_check_is_answered_at_once_with_how_the_line_does() {
+fn check_command_returns_the_line_state_at_once() {
     let mut gateway = Gateway::settled(all(json!({})));
     let mut check = command("C1", CommandName::Check);
     check.correlation = Some("0aff".into());
@@ -289,7 +289,7 @@ fn layer(result: &CommandResult, name: &str) -> String {
 }
 
 #[test]
-fn a_diagnosis_asks_the_layers_and_answers_with_what_came_back() {
+fn diagnosis_checks_the_layers_and_returns_their_results() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.checks.clear();
     let said = gateway.order(command("C1", CommandName::Diagnose));
@@ -318,7 +318,7 @@ fn a_diagnosis_asks_the_layers_and_answers_with_what_came_back() {
     }
     assert_eq!(done.result["fault_domain"], Value::Null, "once is not confirmed");
     let text = serde_json::to_string(&gateway.results).unwrap();
-    assert!(!text.contains("198.51.100.7"), "the customer's address is nobody's business: {text}");
+    assert!(!text.contains("198.51.100.7"), "the customer's address must not be in the result: {text}");
     // A second one just then goes by the same answers.
     gateway.order(command("C2", CommandName::Diagnose));
     assert_eq!(gateway.states("C2"), [Done]);
@@ -326,7 +326,7 @@ fn a_diagnosis_asks_the_layers_and_answers_with_what_came_back() {
 }
 
 #[test]
-fn a_diagnosis_waits_for_its_answers_with_an_end_and_asks_the_access_seldom() {
+fn diagnosis_times_out_and_rate_limits_access_checks() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.checks.clear();
     gateway.order(command("C0", CommandName::Diagnose));
@@ -347,7 +347,7 @@ fn a_diagnosis_waits_for_its_answers_with_an_end_and_asks_the_access_seldom() {
 }
 
 #[test]
-fn a_diagnosis_that_a_death_cut_short_says_so() {
+fn diagnosis_interrupted_by_a_crash_reports_it() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.order(command("C1", CommandName::Diagnose));
     assert_eq!(gateway.states("C1"), [CommandState::Started]);
@@ -369,7 +369,7 @@ fn a_diagnosis_that_a_death_cut_short_says_so() {
 }
 
 #[test]
-fn a_diagnosis_of_a_broken_line_has_domain_and_facts() {
+fn diagnosis_of_a_broken_line_names_domain_and_facts() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.answers = false;
     gateway.pass(Span::seconds(20));
@@ -383,7 +383,7 @@ fn a_diagnosis_of_a_broken_line_has_domain_and_facts() {
 }
 
 #[test]
-fn the_same_id_is_the_same_command_and_gets_the_same_answer_in_any_life() {
+fn repeated_command_id_gets_the_same_reply_across_restarts() {
     let mut gateway = Gateway::settled(all(json!({})));
     let first = gateway.order(remedy("C1", Rung::Renew));
     assert_eq!(gateway.states("C1"), [Accepted, CommandState::Started]);
@@ -418,7 +418,7 @@ fn the_same_id_is_the_same_command_and_gets_the_same_answer_in_any_life() {
 }
 
 #[test]
-fn what_is_not_allowed_or_not_right_is_refused_with_its_reason() {
+fn disallowed_or_invalid_command_is_refused_with_a_reason() {
     let mut gateway = Gateway::settled(config(json!({})));
     for name in [CommandName::Remedy, CommandName::Reboot] {
         let said = gateway.order(command(&format!("C-{}", name.as_str()), name));
@@ -460,7 +460,7 @@ fn what_is_not_allowed_or_not_right_is_refused_with_its_reason() {
 }
 
 #[test]
-fn with_a_key_what_interrupts_the_customer_must_be_signed() {
+fn disruptive_commands_need_a_signature_when_a_key_is_set() {
     let key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a";
     let mut gateway = Gateway::settled(all(json!({ "commands": { "allow": ALL, "key": key } })));
     let signed = |id: &str, name, signature| {
@@ -488,7 +488,7 @@ fn with_a_key_what_interrupts_the_customer_must_be_signed() {
 }
 
 #[test]
-fn expiry_is_by_the_date_where_it_is_trusted() {
+fn command_expires_by_date_when_the_clock_is_trusted() {
     let mut gateway = Gateway::settled(all(json!({})));
     let wall = DATE + 8 * 60_000;
     let mut past = command("E1", CommandName::Check);
@@ -506,7 +506,7 @@ fn expiry_is_by_the_date_where_it_is_trusted() {
 }
 
 #[test]
-fn expiry_is_by_age_where_the_date_is_not_trusted_and_by_the_date_once_it_is() {
+fn command_expires_by_age_until_the_clock_is_trusted() {
     // Remedies wait while another one runs: time enough for what is tested here.
     let busy = || {
         let mut gateway = Gateway::new(all(json!({})));
@@ -549,7 +549,7 @@ fn expiry_is_by_age_where_the_date_is_not_trusted_and_by_the_date_once_it_is() {
 }
 
 #[test]
-fn a_remedy_on_a_whole_line_makes_no_incident_and_keeps_to_the_budget() {
+fn commanded_remedy_on_a_healthy_line_opens_no_incident_and_uses_the_budget() {
     let mut gateway = Gateway::settled(all(json!({
         "remedies": { "ladder": ["renew", "restart-interface"], "per_day": { "restart-interface": 1 } },
     })));
@@ -579,7 +579,7 @@ fn a_remedy_on_a_whole_line_makes_no_incident_and_keeps_to_the_budget() {
 }
 
 #[test]
-fn a_line_that_does_not_come_back_from_an_ordered_remedy_is_an_incident() {
+fn line_that_stays_down_after_a_commanded_remedy_opens_an_incident() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.order(remedy("C1", Rung::RestartInterface));
     let ordered = gateway.repairs[0].remedy;
@@ -599,7 +599,7 @@ fn a_line_that_does_not_come_back_from_an_ordered_remedy_is_an_incident() {
 }
 
 #[test]
-fn a_remedy_ordered_in_an_outage_is_one_of_the_incident() {
+fn remedy_commanded_during_an_outage_belongs_to_the_incident() {
     let mut gateway =
         Gateway::settled(all(json!({ "remedies": { "ladder": ["renew", "restart-interface"] } })));
     gateway.answers = false;
@@ -627,7 +627,7 @@ fn a_remedy_ordered_in_an_outage_is_one_of_the_incident() {
 }
 
 #[test]
-fn an_order_does_not_pass_the_budget_of_an_incident() {
+fn commanded_remedy_respects_the_incident_budget() {
     let budget = json!({ "ladder": ["renew", "restart-interface"], "per_incident": { "renew": 1 } });
     let mut gateway = Gateway::settled(all(json!({ "remedies": budget })));
     gateway.answers = false;
@@ -646,7 +646,7 @@ fn an_order_does_not_pass_the_budget_of_an_incident() {
 }
 
 #[test]
-fn nothing_reboots_by_order_that_could_not_remember_it() {
+fn commanded_reboot_is_refused_without_persistent_state() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.see(Observation::PartSeen { part: Part::Store, trouble: Some("the flash is full".into()) });
     let said = gateway.order(command("B1", CommandName::Reboot));
@@ -655,7 +655,7 @@ fn nothing_reboots_by_order_that_could_not_remember_it() {
 }
 
 #[test]
-fn a_reboot_is_done_when_the_next_boot_says_so() {
+fn commanded_reboot_is_done_once_the_next_boot_confirms_it() {
     let mut gateway = Gateway::settled(all(json!({})));
     let said = gateway.order(command("B1", CommandName::Reboot));
     assert_eq!(gateway.states("B1"), [Accepted, CommandState::Started]);
@@ -676,7 +676,7 @@ fn a_reboot_is_done_when_the_next_boot_says_so() {
 }
 
 #[test]
-fn a_reboot_that_did_not_happen_is_not_done() {
+fn commanded_reboot_that_did_not_happen_is_reported_failed() {
     // The process alone ended.
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.order(command("B1", CommandName::Reboot));
@@ -734,7 +734,7 @@ fn figures() -> SpeedOutcome {
 }
 
 #[test]
-fn a_speed_test_goes_through_guard_and_budget() {
+fn commanded_speed_test_obeys_guard_and_budget() {
     let mut gateway = Gateway::settled(sold());
     let own = gateway.tests.len();
     gateway.order(command("T1", CommandName::Speedtest));
@@ -779,14 +779,14 @@ fn a_speed_test_goes_through_guard_and_budget() {
 }
 
 #[test]
-fn a_speed_test_that_cannot_be_is_refused() {
+fn impossible_speed_test_is_refused() {
     let mut gateway = Gateway::settled(all(json!({})));
     let said = gateway.order(command("T1", CommandName::Speedtest));
     assert_eq!(said.last().unwrap().reason, Some(Reason::Unsupported), "no server: {said:?}");
 }
 
 #[test]
-fn a_test_cut_short_by_a_restart_is_done_and_failed() {
+fn speed_test_interrupted_by_a_restart_is_reported_failed() {
     let mut gateway = Gateway::settled(sold());
     gateway.order(command("T1", CommandName::Speedtest));
     assert_eq!(gateway.states("T1"), [Accepted, CommandState::Started]);
@@ -796,7 +796,7 @@ fn a_test_cut_short_by_a_restart_is_done_and_failed() {
 }
 
 #[test]
-fn a_re_check_is_called_once_when_due_also_after_a_time_off() {
+fn re_check_is_called_once_when_due_even_after_downtime() {
     let mut gateway = Gateway::settled(all(json!({})));
     let mut order = command("P1", CommandName::Programme);
     order.command.arguments.delay_s = Some(7_200);
@@ -823,7 +823,7 @@ fn a_re_check_is_called_once_when_due_also_after_a_time_off() {
 }
 
 #[test]
-fn during_an_outage_commands_are_held_against_their_time() {
+fn commands_received_late_in_an_outage_expire_by_their_own_time() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.answers = false;
     gateway.pass(Span::minutes(30));
@@ -843,7 +843,7 @@ fn during_an_outage_commands_are_held_against_their_time() {
 }
 
 #[test]
-fn a_flood_is_bounded_and_forgets_nothing_that_is_still_valid() {
+fn command_flood_is_bounded_and_keeps_every_valid_id() {
     let mut gateway = Gateway::settled(all(json!({})));
     for n in 0..500 {
         gateway.order(command(&format!("F{n}"), CommandName::Check));
@@ -851,7 +851,7 @@ fn a_flood_is_bounded_and_forgets_nothing_that_is_still_valid() {
     assert_eq!(gateway.results.iter().filter(|r| r.state == Done).count(), RATE);
     let many = gateway.results.iter().filter(|r| r.reason == Some(Reason::TooMany)).count();
     assert!((1..=RATE).contains(&many), "{many} were told");
-    // What has its answer gets no other one for having come too often.
+    // A command that has its reply gets no second one for coming too often.
     let mut gateway = Gateway::settled(all(json!({})));
     for n in 0..RATE {
         gateway.order(command(&format!("F{n}"), CommandName::Check));
@@ -882,7 +882,7 @@ fn a_flood_is_bounded_and_forgets_nothing_that_is_still_valid() {
 }
 
 #[test]
-fn what_is_known_of_a_host_goes_with_it_when_the_list_of_targets_changes() {
+fn target_state_follows_the_host_when_the_target_list_changes() {
     let mut gateway = Gateway::settled(all(json!({})));
     let rtts = |gateway: &Gateway| -> Vec<(String, bool)> {
         let status = gateway.judge.status(Mono(gateway.now));

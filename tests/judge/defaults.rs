@@ -1,5 +1,5 @@
-//! Each default is held by what it is for: changed for the worse, its test fails. `tests/mutations/run` does that.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! Each default has a test of its purpose that fails when the default gets worse. `tests/mutations/run` checks that.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config};
 use linekeeper_contract::message::{CallbackState, EventName, Message, Outcome};
@@ -33,13 +33,13 @@ fn breaks(at: &[(u64, u64)]) -> World {
 }
 
 #[test]
-fn breaks_two_minutes_apart_are_one_incident_and_ten_minutes_apart_are_two() {
+fn breaks_two_minutes_apart_share_an_incident_and_ten_minutes_apart_do_not() {
     assert_eq!(opened(&live(&breaks(&[(600, 10), (730, 10)]), Span::hours(1))), 1);
     assert_eq!(opened(&live(&breaks(&[(600, 10), (1_210, 10)]), Span::hours(1))), 2);
 }
 
 #[test]
-fn five_breaks_within_their_hold_downs_are_flapping_and_four_are_not() {
+fn five_breaks_within_the_hold_down_are_flapping_and_four_are_not() {
     let calls = |n: u64| {
         let at: Vec<(u64, u64)> = (0..n).map(|i| (600 + 60 * i, 6)).collect();
         live(&breaks(&at), Span::hours(1)).requests.into_values().map(|r| r.name).collect::<Vec<_>>()
@@ -49,7 +49,7 @@ fn five_breaks_within_their_hold_downs_are_flapping_and_four_are_not() {
 }
 
 #[test]
-fn a_line_that_carries_a_phone_call_is_not_down_though_no_echo_comes_back() {
+fn phone_call_traffic_vetoes_an_outage_without_echo_replies() {
     // 100 kbit/s: a call. Every target is dead.
     let all = (0..4).fold(World::quiet(), |world, target| {
         world.with_trouble(Span::minutes(10), Span::minutes(10), Trouble::DeadTarget(target))
@@ -60,13 +60,13 @@ fn a_line_that_carries_a_phone_call_is_not_down_though_no_echo_comes_back() {
 }
 
 #[test]
-fn nobody_is_called_about_an_outage_of_less_than_a_minute() {
+fn outage_under_a_minute_requests_no_callback() {
     assert!(live(&breaks(&[(600, 50)]), Span::hours(1)).requests.is_empty());
     assert_eq!(live(&breaks(&[(600, 70)]), Span::hours(1)).requests.len(), 1);
 }
 
 #[test]
-fn a_receipt_that_does_not_come_is_asked_for_within_minutes() {
+fn missing_receipt_is_requested_again_within_minutes() {
     let mut world = breaks(&[(600, 1_200)]).with_trouble(Span::ZERO, Span::hours(1), Trouble::ReceiptsLost);
     world.failover = true;
     let report = live(&world, Span::seconds(600 + 600));
@@ -76,7 +76,7 @@ fn a_receipt_that_does_not_come_is_asked_for_within_minutes() {
 }
 
 #[test]
-fn a_line_that_comes_back_five_seconds_after_a_restart_was_healed_by_it() {
+fn recovery_five_seconds_after_a_restart_is_credited_to_it() {
     let dead = World::quiet().with_trouble(Span::minutes(10), Span::minutes(10), Trouble::Access);
     let began = |report: &Report| report.remedies.iter().find(|r| r.1 == Rung::RestartInterface).unwrap().0;
     let began = began(&live(&dead, Span::minutes(15)));
@@ -93,7 +93,7 @@ fn a_line_that_comes_back_five_seconds_after_a_restart_was_healed_by_it() {
 }
 
 #[test]
-fn a_lost_echo_or_two_are_not_blamed_on_their_target() {
+fn one_or_two_lost_echoes_do_not_mark_a_target_bad() {
     let world = World::quiet().with_trouble(Span::ZERO, Span::hours(1), Trouble::Loss(Permille(50)));
     let mut simulation = Simulation::new(&defaults(), &world, 1);
     for second in 60..1_800 {
@@ -105,7 +105,7 @@ fn a_lost_echo_or_two_are_not_blamed_on_their_target() {
 }
 
 #[test]
-fn ten_seconds_in_which_nobody_watched_are_said_and_are_no_outage() {
+fn ten_second_observation_gap_is_reported_and_is_no_outage() {
     let world = World::quiet().with_trouble(Span::minutes(10), Span::seconds(10), Trouble::Frozen);
     let mut keeper = Keeper::default();
     let report = run(&defaults(), &world, 1, Span::hours(1), &mut keeper);
@@ -114,7 +114,7 @@ fn ten_seconds_in_which_nobody_watched_are_said_and_are_no_outage() {
 }
 
 #[test]
-fn no_day_has_more_of_a_rung_than_its_budget() {
+fn no_rung_exceeds_its_daily_budget() {
     // Wedged again and again, each time for a restart to heal: six a day.
     let world = (0..72 * 2).fold(World::quiet(), |world, i| {
         world.until_healed(
@@ -145,7 +145,7 @@ fn closed_at(report: &Report) -> Option<Span> {
 }
 
 #[test]
-fn nobody_is_called_about_losses_of_twenty_minutes() {
+fn twenty_minutes_of_loss_request_no_callback() {
     let lossy = |minutes| {
         let world = World::quiet().with_trouble(
             Span::minutes(10),
@@ -159,14 +159,14 @@ fn nobody_is_called_about_losses_of_twenty_minutes() {
 }
 
 #[test]
-fn a_burst_of_losses_is_no_finding() {
+fn one_burst_of_losses_is_no_finding() {
     let world =
         World::quiet().with_trouble(Span::minutes(10), Span::seconds(350), Trouble::Loss(Permille(500)));
     assert_eq!(opened(&run(&promised("1 %"), &world, 1, Span::hours(1), &mut ())), 0);
 }
 
 #[test]
-fn a_line_below_its_limit_by_little_has_not_recovered() {
+fn line_just_below_its_limit_has_not_recovered() {
     // 17 % where a fifth may be lost: no longer failing, and not fine.
     let lossy = World::quiet()
         .with_trouble(Span::minutes(10), Span::minutes(60), Trouble::Loss(Permille(400)))
@@ -185,7 +185,7 @@ fn a_line_below_its_limit_by_little_has_not_recovered() {
 }
 
 #[test]
-fn an_echo_goes_out_each_half_second() {
+fn echo_is_sent_every_half_second() {
     let mut keeper = Keeper::default();
     run(&defaults(), &World::quiet(), 1, Span::minutes(10), &mut keeper);
     let far = |a: &Action| matches!(a, Action::Probe { target, .. } if *target != TargetId::GATEWAY);

@@ -1,8 +1,8 @@
-//! The table of faults: where each is placed, how soon, what is done about it and what is not. And what can never be
-//! done, whatever befalls.
+//! The table of faults: where each is located, how soon, and which remedies run or do not run. Also the limits on remedies
+//! under random faults.
 //!
-//! Trouble of the customer's own network alone has no row: nothing of it reaches the judge, which watches the line.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! Trouble inside the customer's own network has no row: it does not reach the judge, which watches the line.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{self, Referee, config, refereed, tree};
 use crate::common::proof;
@@ -259,7 +259,7 @@ fn callbacks(referee: &Referee) -> Vec<(Span, Callback)> {
 }
 
 #[test]
-fn each_fault_is_placed_in_time_and_treated_by_its_list() {
+fn each_fault_is_located_in_time_and_gets_its_domains_remedies() {
     let rows = rows();
     assert!(rows.len() >= 16);
     for row in rows {
@@ -293,7 +293,7 @@ fn each_fault_is_placed_in_time_and_treated_by_its_list() {
 }
 
 #[test]
-fn a_dhcp_server_is_not_asked_more_often_than_it_bears() {
+fn dhcp_renewals_are_rate_limited() {
     // A dead lease, and a carrier that comes and goes.
     let mut world = World::quiet().with_trouble(MIN.times(5), Span::hours(5), Trouble::DhcpSilent);
     for i in 0..200 {
@@ -319,7 +319,7 @@ fn a_dhcp_server_is_not_asked_more_often_than_it_bears() {
 }
 
 #[test]
-fn an_outage_takes_an_incident_of_names_over_and_names_are_found_again_after_it() {
+fn outage_takes_over_a_dns_incident_and_dns_is_checked_again_after_it() {
     let mut world = World::quiet()
         .with_trouble(MIN.times(20), MIN.times(60), Trouble::NamesDead)
         .with_trouble(MIN.times(35), MIN.times(3), Trouble::Access);
@@ -362,7 +362,7 @@ fn by_incident(report: &Report, every: Span, n: u64) -> Vec<Vec<Rung>> {
 }
 
 #[test]
-fn what_healed_the_line_is_tried_first_the_next_time() {
+fn remedy_that_helped_is_tried_first_next_time() {
     use Rung::{Renew, RestartInterface, RestartNetwork};
     let every = Span::hours(4);
     let world = (0..3).fold(World::quiet(), |world, i| {
@@ -384,7 +384,7 @@ fn what_healed_the_line_is_tried_first_the_next_time() {
 }
 
 #[test]
-fn a_line_that_nothing_ever_helped_is_handed_over_without_futile_steps_until_it_is_tried_again() {
+fn futile_remedies_are_skipped_until_they_are_due_for_a_retry() {
     let every = Span::hours(9);
     let n = u64::from(FUTILE) + 12;
     let mut world = (0..n).fold(World::quiet(), |world, i| {
@@ -413,7 +413,7 @@ fn a_line_that_nothing_ever_helped_is_handed_over_without_futile_steps_until_it_
 // ---- hands off ----
 
 #[test]
-fn who_works_on_the_gateway_is_not_disturbed_and_the_ladder_goes_on_after() {
+fn ladder_pauses_while_an_administrator_is_logged_in() {
     let busy = Trouble::HandsOff("an administrator is logged in".into());
     let mut world = World::quiet().with_trouble(MIN.times(4), MIN.times(10), busy).until_healed(
         MIN.times(5),
@@ -448,7 +448,7 @@ fn noticed(trouble: Trouble, until: Span) -> World {
 }
 
 #[test]
-fn while_a_notice_holds_nothing_is_done_and_the_callback_is_covered() {
+fn area_notice_suspends_remedies_and_covers_the_callback() {
     let ours = || notice("north-3", START + 86_400);
     let (report, referee) = refereed(&config(json!({})), &noticed(ours(), MIN.times(30)), 3, Span::hours(2));
     let first = report.remedies[0].0;
@@ -473,7 +473,7 @@ fn while_a_notice_holds_nothing_is_done_and_the_callback_is_covered() {
 }
 
 #[test]
-fn a_notice_that_is_not_ours_or_whose_age_is_not_known_changes_nothing() {
+fn foreign_or_undated_area_notice_is_ignored() {
     let at_once = |world: &World| {
         let (report, _) = refereed(&config(json!({})), world, 3, Span::hours(1));
         let first = report.remedies[0].0;
@@ -493,7 +493,7 @@ fn a_notice_that_is_not_ours_or_whose_age_is_not_known_changes_nothing() {
 }
 
 #[test]
-fn a_district_comes_back_spread_in_time() {
+fn gateways_of_an_area_resume_at_spread_times() {
     let mut waits: Vec<u64> = (0..24)
         .map(|i| {
             let config = config(json!({ "device": { "id": format!("gw-{i:04}") } }));
@@ -511,9 +511,9 @@ fn a_district_comes_back_spread_in_time() {
     assert!(seconds.len() >= 18, "{waits:?}");
 }
 
-// ---- what can never be done ----
+// ---- limits on remedies ----
 
-/// A judge and what it is told, without any world: quicker, and stranger.
+/// A judge fed directly, without the simulator: faster, and with stranger input.
 struct Desk {
     config: Config,
     judge: Judge,
@@ -595,7 +595,7 @@ impl Desk {
         self.tell(Observation::ClockSet { wall, synced: true });
     }
 
-    /// Tells it, and answers at once what is asked.
+    /// Passes an observation, and answers at once what the judge asks for.
     fn tell(&mut self, saw: Observation) {
         let mut told = vec![saw];
         while let Some(saw) = told.pop() {
@@ -675,8 +675,8 @@ impl Desk {
         }
     }
 
-    /// Something befalls, drawn at random.
-    fn befall(&mut self) {
+    /// Applies a random event.
+    fn apply_random_event(&mut self) {
         match self.random.below(16) {
             0..4 => self.answers = (true, true),
             4 | 5 => self.answers = (false, true),
@@ -748,7 +748,7 @@ fn sequences(seeds: std::ops::Range<u64>) {
         desk.start(Memory::None);
         desk.pass(3_000);
         for _ in 0..5 {
-            desk.befall();
+            desk.apply_random_event();
             desk.pass(2_500);
         }
         uses.extend(desk.uses.iter().copied());
@@ -767,17 +767,17 @@ fn sequences(seeds: std::ops::Range<u64>) {
 }
 
 #[test]
-fn no_rung_outside_its_domains_list_in_50_000_sequences() {
+fn remedies_stay_within_their_domains_list_in_50_000_sequences() {
     sequences(0..half());
 }
 
 #[test]
-fn no_rung_outside_its_domains_list_in_50_000_more() {
+fn remedies_stay_within_their_domains_list_in_50_000_more() {
     sequences(half()..2 * half());
 }
 
 #[test]
-fn a_snapshot_older_than_the_outbox_or_lost_with_all_else_counts_as_spent_budgets() {
+fn stale_or_lost_snapshot_counts_the_budgets_as_spent() {
     let config = desk_config("dhcp", &RUNGS);
     for how in 0..4 {
         let mut desk = Desk::new(&config, 1);
@@ -816,7 +816,7 @@ fn a_snapshot_older_than_the_outbox_or_lost_with_all_else_counts_as_spent_budget
 
 /// A gateway that lost its snapshot still helps its customer: within what is left of the day's budgets, and without a reboot.
 #[test]
-fn a_lost_snapshot_costs_only_what_was_taken_where_its_own_record_is_left() {
+fn lost_snapshot_keeps_the_budget_that_the_reboot_record_proves() {
     let limit = 3;
     let mut config = desk_config("dhcp", &RUNGS);
     config.remedies.again = Span::minutes(1);
@@ -856,7 +856,7 @@ fn a_lost_snapshot_costs_only_what_was_taken_where_its_own_record_is_left() {
 }
 
 #[test]
-fn remedy_storms_are_impossible() {
+fn remedies_never_exceed_their_budgets_under_random_faults() {
     let config = config(json!({
         "remedies": { "ladder": RUNGS, "again": "1 min", "learning": false,
             "per_incident": { "renew": 100, "restart-interface": 100, "restart-network": 100, "power-modem": 100 } },
@@ -903,7 +903,7 @@ fn remedy_storms_are_impossible() {
         boots += report.boots;
         lives += report.lives;
     }
-    // What the seeds give, less a fifth: fewer would show that nothing was tried.
+    // The seeds' results less a fifth: fewer would mean that nothing was tried.
     let least = proof((40, 60, 290), (300, 48, 500));
     assert!(
         taken > least.0 && boots > least.1 && lives > least.2,
@@ -912,7 +912,7 @@ fn remedy_storms_are_impossible() {
 }
 
 #[test]
-fn a_week_without_help_costs_what_is_configured_and_no_reboot() {
+fn week_long_outage_stays_within_budget_and_never_reboots() {
     let limit = 4;
     let config = config(json!({ "remedies": { "per_incident": { "restart-interface": limit } } }));
     let world = World::quiet().with_trouble(MIN.times(5), Span::days(7), Trouble::Access);
@@ -924,7 +924,7 @@ fn a_week_without_help_costs_what_is_configured_and_no_reboot() {
 }
 
 #[test]
-fn a_snapshot_of_before_is_read() {
+fn snapshot_of_an_older_version_is_read() {
     let config = desk_config("dhcp", &RUNGS);
     let mut desk = Desk::new(&config, 1);
     desk.start(Memory::None);

@@ -1,5 +1,5 @@
-//! The flight recorder: what of it goes with an incident, that it survives our own reboot, and that it costs flash nothing.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! The flight recorder: the recording of an incident, its survival of our own reboot, and that it costs no flash.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config, tree};
 use linekeeper_contract::message::{Callback, CallbackState, EventName, Message};
@@ -69,7 +69,7 @@ fn at(runs: &[Run], second: u32) -> u32 {
 }
 
 #[test]
-fn a_callback_has_the_minute_before_the_break_and_the_minute_after_it() {
+fn callback_contains_the_minute_before_and_after_the_break() {
     let over = json!({ "callback": { "after": "2 min" } });
     let mut world = World::quiet().with_trouble(s(100), Span::minutes(5), Trouble::Upstream);
     world.failover = true;
@@ -92,7 +92,7 @@ fn a_callback_has_the_minute_before_the_break_and_the_minute_after_it() {
 }
 
 #[test]
-fn an_incident_that_healed_at_once_has_what_there_is() {
+fn short_incident_contains_the_samples_recorded_so_far() {
     let world = World::quiet().with_trouble(s(60), s(30), Trouble::Loss(Permille(300))).until_healed(
         s(100),
         Trouble::Address,
@@ -108,7 +108,7 @@ fn an_incident_that_healed_at_once_has_what_there_is() {
 }
 
 #[test]
-fn it_survives_our_own_reboot_and_says_so_and_no_other_snapshot_carries_it() {
+fn recording_survives_our_own_reboot_and_is_in_no_other_snapshot() {
     let over = json!({
         "remedies": { "ladder": ["renew", "reboot"], "settle": { "renew": "2 s", "reboot": "1 min" } },
         "outage": { "hold_down": "10 s" },
@@ -138,7 +138,7 @@ fn it_survives_our_own_reboot_and_says_so_and_no_other_snapshot_carries_it() {
 }
 
 #[test]
-fn a_trace_that_begins_in_the_middle_replays_to_the_same() {
+fn trace_started_midway_replays_to_the_same_recording() {
     struct Half {
         header: Option<Header>,
         trace: String,
@@ -192,7 +192,7 @@ fn seen() -> Seen {
 }
 
 #[test]
-fn it_keeps_a_quarter_of_an_hour_and_no_more() {
+fn recorder_keeps_fifteen_minutes() {
     let mut flight = Flight::default();
     for second in 1..5_000u64 {
         flight.passes(Mono(second * 1_000), seen);
@@ -230,7 +230,7 @@ fn it_keeps_a_quarter_of_an_hour_and_no_more() {
 }
 
 #[test]
-fn seconds_in_which_nobody_watched_are_shown_as_such() {
+fn unobserved_seconds_are_marked_as_unobserved() {
     let mut flight = Flight::default();
     for second in (1..20).chain(22..40).chain(100..120) {
         flight.passes(Mono(second * 1_000), seen);
@@ -252,7 +252,7 @@ fn seconds_in_which_nobody_watched_are_shown_as_such() {
 }
 
 #[test]
-fn the_snapshot_of_a_quiet_day_does_not_grow_by_it() {
+fn recorder_does_not_enlarge_the_snapshot_of_a_quiet_day() {
     let mut simulation = Simulation::new(&config(json!({})), &World::quiet(), 1);
     struct Nobody;
     impl linekeeper_proving::simulate::Spectator for Nobody {}

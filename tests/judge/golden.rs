@@ -1,9 +1,9 @@
-//! Golden scenarios: a committed trace must give the committed actions, to the letter.
+//! Golden scenarios: a committed trace must give exactly the committed actions.
 //!
 //! `tests/golden/<name>/` holds `why.md` (one sentence), `config.json`, `trace.jsonl` and `actions.jsonl`.
-//! `LINEKEEPER_GOLDEN=write cargo test --test judge golden` makes them anew from the scenarios below; each also says its
-//! essence in words, so that what is written anew cannot silently be nonsense.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! `LINEKEEPER_GOLDEN=write cargo test --test judge golden` regenerates them from the scenarios below. Each scenario
+//! also asserts its essential results, so that regenerated files cannot silently be wrong.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config, tree};
 use crate::common::repository_path;
@@ -790,7 +790,7 @@ fn check(scenario: &Scenario) {
 }
 
 #[test]
-fn the_judge_decides_as_it_did() {
+fn decisions_match_the_golden_files() {
     let writes = std::env::var("LINEKEEPER_GOLDEN").is_ok_and(|v| v == "write");
     for scenario in scenarios() {
         if writes {
@@ -801,7 +801,7 @@ fn the_judge_decides_as_it_did() {
 }
 
 #[test]
-fn every_folder_is_a_scenario() {
+fn every_golden_folder_has_a_scenario() {
     let known: Vec<&str> = scenarios().iter().map(|s| s.name).collect();
     for entry in fs::read_dir(folder("")).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
@@ -810,7 +810,7 @@ fn every_folder_is_a_scenario() {
 }
 
 #[test]
-fn a_changed_decision_is_shown_with_its_place() {
+fn changed_decision_is_reported_with_its_position() {
     let told = difference(&["a", "b", "c"], &["a".into(), "x".into(), "c".into()]).unwrap();
     assert!(told.contains("2 - b") && told.contains("2 + x") && told.contains("1   a"), "{told}");
     assert_eq!(difference(&["a"], &["a".into()]), None);

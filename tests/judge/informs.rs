@@ -1,6 +1,6 @@
-//! What informs: unusual usage and warnings of the gateway. Told once, called about only where that is configured, and
-//! never in the line's way.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails loudly")]
+//! Informational incidents: unusual usage and gateway warnings. They are published once, request a callback only where
+//! configured, and never interfere with the line's incident.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config};
 use linekeeper_contract::message::{
@@ -27,7 +27,7 @@ fn started(boot: u32, memory: Memory) -> Observation {
     })
 }
 
-/// A gateway that only says how it does, once a minute.
+/// A gateway that only reports its health, once a minute.
 struct Gateway {
     judge: Judge,
     now: Mono,
@@ -91,7 +91,7 @@ fn flash(share: u16) -> DeviceSeen {
 }
 
 #[test]
-fn a_warning_is_told_once_and_nobody_is_called_unless_configured() {
+fn warning_is_published_once_and_requests_no_callback_by_default() {
     use EventName::{IncidentClosed, IncidentOpened};
     let mut gateway = Gateway::new(json!({}));
     gateway.reads(60, &flash(40));
@@ -113,7 +113,7 @@ fn a_warning_is_told_once_and_nobody_is_called_unless_configured() {
 }
 
 #[test]
-fn a_configured_warning_is_called_about_once_and_withdrawn_when_it_is_over() {
+fn configured_warning_requests_one_callback_and_withdraws_it_when_over() {
     use CallbackState::{Received, Requested, Withdrawn};
     for (language, words) in [
         ("en", "The gateway's storage is nearly full: 4 % of it are free."),
@@ -149,7 +149,7 @@ fn a_configured_warning_is_called_about_once_and_withdrawn_when_it_is_over() {
 }
 
 #[test]
-fn the_customer_who_asks_is_not_put_off_by_what_only_informs() {
+fn open_warning_does_not_delay_a_customer_request() {
     let mut gateway = Gateway::new(json!({ "callback": { "warnings": ["flash", "cpu", "memory"] } }));
     gateway.reads(10, &flash(40));
     gateway.step(&Observation::CallbackAsked { reason: "the till is offline".into() });
@@ -170,7 +170,7 @@ fn the_customer_who_asks_is_not_put_off_by_what_only_informs() {
 }
 
 #[test]
-fn ports_and_restarts_are_warned_of() {
+fn slow_port_and_frequent_restarts_raise_warnings() {
     let mut gateway =
         Gateway::new(json!({ "callback": { "warnings": ["port_errors", "port_speed", "restarts"] } }));
     let port = |mbit: u64| Link {
@@ -222,7 +222,7 @@ fn half_duplex(half: bool) -> Link {
 }
 
 #[test]
-fn a_half_duplex_port_is_warned_of_until_it_is_none() {
+fn half_duplex_warning_lasts_until_the_port_is_full_duplex() {
     let mut gateway = Gateway::new(json!({}));
     let warnings = |g: &Gateway| -> Vec<String> {
         g.judge.status(g.now).warnings.into_iter().map(|w| format!("{}: {}", w.name, w.text)).collect()
@@ -248,7 +248,7 @@ fn a_half_duplex_port_is_warned_of_until_it_is_none() {
 }
 
 #[test]
-fn every_warning_has_words_in_both_languages_and_makes_a_callback_where_it_may() {
+fn every_warning_has_texts_in_both_languages_and_can_request_a_callback() {
     for reading in Reading::ALL {
         for language in ["en", "zh-CN"] {
             let device = json!({ "id": "gw-0001", "language": language });
@@ -283,9 +283,9 @@ fn every_warning_has_words_in_both_languages_and_makes_a_callback_where_it_may()
     }
 }
 
-/// What is learnt lies beside the snapshot, and a start that knows it does not lose it.
+/// The learned baseline is stored beside the snapshot, and a start that reads it keeps it.
 #[test]
-fn what_is_usual_goes_by_hand_from_life_to_life() {
+fn usage_baseline_survives_restarts_in_the_handover() {
     let usual: Usual = serde_json::from_value(json!({ "weeks": [
         { "week": 2966, "received": "42".repeat(168), "sent": "42".repeat(168) },
     ] }))
@@ -367,12 +367,12 @@ fn informed(world: &World) -> Vec<(EventName, Option<String>, u64)> {
 }
 
 #[test]
-fn six_weeks_of_a_shop_with_a_power_cut_say_nothing() {
+fn six_weeks_of_shop_traffic_with_a_power_cut_raise_no_warning() {
     assert_eq!(informed(&shop(false)), []);
 }
 
 #[test]
-fn an_hour_at_night_is_told_once_and_ten_minutes_or_a_broken_line_are_not() {
+fn unusual_hour_at_night_warns_once_and_ten_minutes_or_an_outage_do_not() {
     let told = informed(&shop(true));
     let night = 36 * 1_440 + 2 * 60;
     // What comes in is acknowledged: that is far more than usual too.

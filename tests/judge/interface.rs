@@ -1,6 +1,6 @@
-//! What netifd says of the interface, and what the judge makes of it: what somebody took down by hand is left so, what
-//! cannot work as it is set up is not taken down and up in vain, and what only waits is mended as before.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! netifd's state of the WAN interface in the judge: an interface taken down by hand stays down, a misconfigured one is not
+//! restarted in vain, and a pending one gets the usual remedies.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
 use linekeeper_contract::message::{Domain, EventName, Message};
@@ -125,7 +125,7 @@ fn started(memory: Memory) -> Observation {
 }
 
 #[test]
-fn what_somebody_took_down_is_left_down_and_nobody_is_called() {
+fn interface_taken_down_by_hand_stays_down_without_a_callback() {
     let mut line = Line::up();
     line.breaks(link(false, false));
     line.tell(is(Interface::TakenDown));
@@ -147,7 +147,7 @@ fn what_somebody_took_down_is_left_down_and_nobody_is_called() {
 
 /// The control of the one above: without netifd's word a device that is switched off is switched on again.
 #[test]
-fn without_netifds_word_it_is_taken_up_after_ten_seconds() {
+fn interface_is_brought_up_after_ten_seconds_without_netifd_state() {
     let mut line = Line::up();
     line.breaks(link(false, false));
     line.pass(Span::seconds(8));
@@ -157,7 +157,7 @@ fn without_netifds_word_it_is_taken_up_after_ten_seconds() {
 }
 
 #[test]
-fn the_word_may_come_before_the_break_and_outlives_a_restart_of_ours_only_when_said_again() {
+fn interface_state_may_precede_the_break_and_must_be_repeated_after_a_restart() {
     let mut line = Line::up();
     line.tell(is(Interface::TakenDown));
     line.breaks(link(false, false));
@@ -175,7 +175,7 @@ fn the_word_may_come_before_the_break_and_outlives_a_restart_of_ours_only_when_s
 }
 
 #[test]
-fn what_cannot_work_as_it_is_set_up_is_a_fault_of_this_gateway_and_somebody_is_called() {
+fn misconfigured_interface_is_a_gateway_fault_and_requests_a_callback() {
     for state in [Interface::NoProtocol, Interface::Refused("INVALID_ADDRESS".into())] {
         let mut line = Line::up();
         line.breaks(link(true, false));
@@ -188,7 +188,7 @@ fn what_cannot_work_as_it_is_set_up_is_a_fault_of_this_gateway_and_somebody_is_c
 }
 
 #[test]
-fn what_only_waits_is_mended_as_before() {
+fn pending_interface_gets_the_usual_remedies() {
     for state in [Interface::Pending, Interface::Waiting, Interface::NoDevice, Interface::Gone, Interface::Up]
     {
         let mut line = Line::up();
@@ -204,7 +204,7 @@ fn what_only_waits_is_mended_as_before() {
 
 /// Our own restart takes it down too.
 #[test]
-fn our_own_down_is_nobodys_will() {
+fn interface_taken_down_by_our_restart_is_not_manual() {
     let mut line = Line::up();
     line.breaks(link(true, false));
     let mut ended = 0;
@@ -237,7 +237,7 @@ fn our_own_down_is_nobodys_will() {
 
 /// Whether the last life died between down and up is forgotten with the rest.
 #[test]
-fn a_life_without_memory_takes_the_interface_up_first() {
+fn start_without_state_brings_the_interface_up_first() {
     for (memory, safe) in [(Memory::Lost, 1), (Memory::Restored, 0), (Memory::None, 0)] {
         let mut line = Line::up();
         line.tell(started(memory));
@@ -247,7 +247,7 @@ fn a_life_without_memory_takes_the_interface_up_first() {
 }
 
 #[test]
-fn that_it_is_up_is_not_worth_a_line_of_the_log() {
+fn interface_up_is_not_logged() {
     let mut line = Line::up();
     line.tell(is(Interface::Pending));
     line.tell(is(Interface::Up));

@@ -1,5 +1,5 @@
-//! Whatever comes in, in whatever order: the judge does not panic, does not grow, and keeps to its lists.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! Properties under random input: the judge does not panic, its memory is bounded, and remedies stay within their lists.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
 use linekeeper_contract::message::{Arguments, Command, CommandName, Reason};
@@ -239,7 +239,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn nothing_that_comes_in_breaks_it(
+    fn random_input_breaks_no_invariant(
         story in prop::collection::vec((pause(), observation(), 0u8..40), 1..250),
         first in observation(),
         rule in prop::sample::select(vec!["sequential", "bnetza-2021", "ctu-2021", "fcc-80-80", "share"]),
@@ -343,7 +343,7 @@ proptest! {
 }
 
 #[test]
-fn a_rung_has_a_reason() {
+fn every_remedy_has_a_cause() {
     use linekeeper_contract::message::Domain;
     for rung in Rung::ALL {
         assert!(!makes_sense(Domain::Upstream, rung) && !makes_sense(Domain::Lan, rung));

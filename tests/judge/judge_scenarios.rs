@@ -1,5 +1,5 @@
-//! Months of lines in virtual time: what the judge must never do, how fast it must be, and what it owes the platform.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! Lines over months of virtual time: what the judge must never do, how fast it must react, and what it must publish.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, Referee, config, refereed};
 use linekeeper_contract::message::{CallbackState, Event, EventName, IncidentState, Message, Outcome};
@@ -53,7 +53,7 @@ fn nothing_happened(report: &Report) {
 // ---- what is no outage ----
 
 #[test]
-fn a_fifth_lost_at_random_for_a_month_is_no_outage() {
+fn month_of_20_percent_random_loss_is_no_outage() {
     let report = run(&config(json!({})), &always(Trouble::Loss(Permille(200))), 1, Span::days(30), &mut ());
     nothing_happened(&report);
     assert!(report.probes > 7_000_000, "suspicions were raised: {}", report.probes);
@@ -62,7 +62,7 @@ fn a_fifth_lost_at_random_for_a_month_is_no_outage() {
 }
 
 #[test]
-fn a_fifth_lost_in_bursts_for_a_month_is_no_outage() {
+fn month_of_20_percent_bursty_loss_is_no_outage() {
     let bursts = Trouble::Bursts { loss: Permille(200), mean: Span::millis(120) };
     let report = run(&config(json!({})), &always(bursts), 2, Span::days(30), &mut ());
     nothing_happened(&report);
@@ -70,7 +70,7 @@ fn a_fifth_lost_in_bursts_for_a_month_is_no_outage() {
 }
 
 #[test]
-fn two_seconds_of_break_every_minute_for_a_day_are_counted_and_not_acted_on() {
+fn two_second_breaks_every_minute_are_counted_without_remedies() {
     let breaks = Trouble::Breaks { length: Span::seconds(2), every: Span::millis(60_017) };
     let mut simulation = Simulation::new(&config(json!({})), &always(breaks), 3);
     simulation.run(Span::days(1), &mut ());
@@ -81,7 +81,7 @@ fn two_seconds_of_break_every_minute_for_a_day_are_counted_and_not_acted_on() {
 }
 
 #[test]
-fn one_dead_target_of_four_is_a_bad_target() {
+fn one_dead_target_of_four_is_marked_bad() {
     let world = World::quiet().with_trouble(Span::minutes(10), ALWAYS, Trouble::DeadTarget(2));
     let mut keeper = Keeper::default();
     let mut simulation = Simulation::new(&config(json!({})), &world, 4);
@@ -95,19 +95,19 @@ fn one_dead_target_of_four_is_a_bad_target() {
 }
 
 #[test]
-fn a_target_that_was_dead_from_the_start_is_a_bad_target() {
+fn target_dead_from_the_start_is_marked_bad() {
     let report = run(&config(json!({})), &always(Trouble::DeadTarget(0)), 5, Span::hours(6), &mut ());
     nothing_happened(&report);
 }
 
 #[test]
-fn a_gateway_that_filters_echoes_is_no_fault() {
+fn router_that_filters_echoes_is_no_fault() {
     let report = run(&config(json!({})), &always(Trouble::GatewayFilters), 6, Span::days(1), &mut ());
     nothing_happened(&report);
 }
 
 #[test]
-fn the_customers_own_load_is_no_outage() {
+fn customer_load_is_no_outage() {
     let mut world = World::quiet();
     for hour in 0..24 {
         // An hour's half, full, from moments that fall everywhere in the second.
@@ -118,7 +118,7 @@ fn the_customers_own_load_is_no_outage() {
 }
 
 #[test]
-fn a_start_into_the_customers_load_is_no_outage() {
+fn start_under_customer_load_is_no_outage() {
     let mut world = always(Trouble::Load);
     for i in 0..300 {
         let at = Span(60_000 + i * 60_137);
@@ -130,7 +130,7 @@ fn a_start_into_the_customers_load_is_no_outage() {
 }
 
 #[test]
-fn the_customers_load_is_no_outage_for_the_impatient_either() {
+fn customer_load_is_no_outage_with_the_shortest_patience() {
     let mut world = World::quiet();
     for i in 0..200 {
         world = world.with_trouble(Span(i * 120_137 + 60_000), Span::seconds(60), Trouble::Load);
@@ -146,7 +146,7 @@ fn the_customers_load_is_no_outage_for_the_impatient_either() {
 }
 
 #[test]
-fn without_counters_silence_is_found_all_the_same() {
+fn silence_is_declared_without_counters() {
     let mut world = phases(50, Span::seconds(15), &Trouble::Upstream);
     world.counters = false;
     let (report, _) = refereed(&config(json!({})), &world, 9, Span::hours(7));
@@ -155,7 +155,7 @@ fn without_counters_silence_is_found_all_the_same() {
 }
 
 #[test]
-fn a_carrier_that_comes_and_goes_does_not_put_help_off_for_ever() {
+fn bouncing_carrier_does_not_delay_remedies_forever() {
     let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(10), Trouble::Access);
     for i in 0..100 {
         world =
@@ -168,7 +168,7 @@ fn a_carrier_that_comes_and_goes_does_not_put_help_off_for_ever() {
 }
 
 #[test]
-fn a_carrier_that_comes_and_goes_does_not_put_a_call_off() {
+fn bouncing_carrier_does_not_delay_the_callback() {
     // Whole for three seconds in each six, but nothing passes: less than a link is given to settle.
     let ladder = config(json!({ "remedies": { "ladder": ["renew", "restart-interface"] } }));
     let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(30), Trouble::Upstream);
@@ -183,7 +183,7 @@ fn a_carrier_that_comes_and_goes_does_not_put_a_call_off() {
 }
 
 #[test]
-fn nothing_is_done_in_the_moment_in_which_the_carrier_comes_back() {
+fn no_remedy_at_the_moment_the_carrier_returns() {
     for seconds in [3, 6, 9] {
         let world = World::quiet().with_trouble(Span::minutes(5), Span::seconds(seconds), Trouble::Carrier);
         let (report, _) = refereed(&config(json!({})), &world, 9, Span::hours(1));
@@ -193,7 +193,7 @@ fn nothing_is_done_in_the_moment_in_which_the_carrier_comes_back() {
 
 /// The echoes of a full line are late or lost: what tells that it is back is the traffic, a reading or two later.
 #[test]
-fn nobody_is_called_in_the_moment_in_which_the_carrier_comes_back_to_a_full_line() {
+fn no_callback_at_the_moment_the_carrier_returns_to_a_loaded_line() {
     let ladder = config(json!({ "remedies": { "ladder": ["renew", "restart-interface", "power-modem"] } }));
     for seed in 1..=20 {
         let away = Span::millis(62_000 + 1_730 * seed);
@@ -212,7 +212,7 @@ fn nobody_is_called_in_the_moment_in_which_the_carrier_comes_back_to_a_full_line
 /// A modem that starts, or trains anew, takes the carrier away and brings it back by itself: whoever cuts its power meanwhile
 /// lets it begin once more.
 #[test]
-fn the_modem_is_left_alone_while_it_may_be_starting() {
+fn no_remedy_while_the_modem_may_be_booting() {
     let ladder = config(json!({ "remedies": { "ladder": ["restart-interface", "power-modem", "reboot"] } }));
     let begun = |trouble: Trouble, lasts: Span| {
         let world = World::quiet().with_fault(Fault {
@@ -244,7 +244,7 @@ fn the_modem_is_left_alone_while_it_may_be_starting() {
 }
 
 #[test]
-fn a_pass_that_became_due_while_the_line_was_up_does_not_spin() {
+fn pass_due_while_the_line_is_up_does_not_busy_loop() {
     // Handed over, back, and broken again within the hold-down, after the next pass was due. The referee looks.
     let world = World::quiet()
         .with_trouble(Span::minutes(5), Span::seconds(50), Trouble::Access)
@@ -255,7 +255,7 @@ fn a_pass_that_became_due_while_the_line_was_up_does_not_spin() {
 }
 
 #[test]
-fn an_address_that_the_kernel_does_not_show_is_no_outage_while_echoes_are_answered() {
+fn missing_address_is_no_outage_while_echoes_are_answered() {
     let world = phases(100, Span::seconds(20), &Trouble::Unseen);
     let report = run(&config(json!({})), &world, 8, Span::hours(13), &mut ());
     nothing_happened(&report);
@@ -264,7 +264,7 @@ fn an_address_that_the_kernel_does_not_show_is_no_outage_while_echoes_are_answer
 }
 
 #[test]
-fn a_break_shorter_than_patience_is_never_declared() {
+fn break_shorter_than_patience_is_not_declared() {
     let mut random = Random::new(0x5eed);
     for case in 0..400 {
         let patience = [500, 1_000, 2_000, 5_000][random.below(4) as usize];
@@ -298,7 +298,7 @@ fn a_break_shorter_than_patience_is_never_declared() {
 /// The echoes of the round that decides are waited for, all of them: what is near is given up sooner than what is far away
 /// is answered. So a break just shorter than the patience, after which one target stays away longer, is no outage.
 #[test]
-fn a_break_shorter_than_patience_is_not_declared_though_a_near_target_stays_away() {
+fn break_shorter_than_patience_is_not_declared_when_a_near_target_stays_silent() {
     let mut random = Random::new(0xdec1de);
     for seed in 1..=100 {
         let patience = 2_000;
@@ -341,7 +341,7 @@ fn phases(n: u64, length: Span, trouble: &Trouble) -> World {
 }
 
 #[test]
-fn silence_beyond_the_gateway_is_declared_in_time_and_its_end_too() {
+fn silence_beyond_the_router_is_declared_and_ended_in_time() {
     let world = phases(250, Span::seconds(15), &Trouble::Upstream);
     let (report, _) = refereed(&config(json!({})), &world, 9, Span::days(2));
     assert_eq!(report.breaks.len(), 250);
@@ -356,7 +356,7 @@ fn silence_beyond_the_gateway_is_declared_in_time_and_its_end_too() {
 }
 
 #[test]
-fn a_lost_carrier_is_declared_at_once() {
+fn lost_carrier_is_declared_at_once() {
     let world = phases(100, Span::seconds(4), &Trouble::Carrier);
     let (report, _) = refereed(&config(json!({})), &world, 10, Span::days(1));
     assert_eq!(report.breaks.len(), 100);
@@ -368,7 +368,7 @@ fn a_lost_carrier_is_declared_at_once() {
 }
 
 #[test]
-fn a_wedged_interface_is_back_within_ten_seconds() {
+fn wedged_interface_recovers_within_ten_seconds() {
     let mut world =
         World::quiet().until_healed(Span::minutes(5), Trouble::Address, &[Rung::RestartInterface]);
     world.cannot.insert(Rung::Renew, "no DHCP client runs".into());
@@ -384,7 +384,7 @@ fn a_wedged_interface_is_back_within_ten_seconds() {
 // ---- what nobody saw ----
 
 #[test]
-fn a_gap_in_watching_is_unknown_and_never_an_outage() {
+fn observation_gap_is_unknown_and_no_outage() {
     // Asleep over a whole outage: nothing may be said of it.
     let world = World::quiet()
         .with_trouble(Span::minutes(5), Span::minutes(10), Trouble::Frozen)
@@ -402,7 +402,7 @@ fn a_gap_in_watching_is_unknown_and_never_an_outage() {
 }
 
 #[test]
-fn slow_watching_without_counters_is_no_gap() {
+fn slow_observation_without_counters_is_no_gap() {
     let slow = config(json!({ "probe": { "interval": "1 min", "gateway": false } }));
     let mut world = World::quiet();
     world.counters = false;
@@ -414,7 +414,7 @@ fn slow_watching_without_counters_is_no_gap() {
 }
 
 #[test]
-fn after_a_boot_the_line_has_its_grace() {
+fn line_has_a_grace_period_after_boot() {
     let booted = |dead: Span| {
         let mut world = World::quiet().with_trouble(Span::ZERO, dead, Trouble::Carrier);
         world.uptime = Span::seconds(20);
@@ -432,7 +432,7 @@ fn after_a_boot_the_line_has_its_grace() {
 }
 
 #[test]
-fn a_power_cut_is_no_outage() {
+fn power_cut_is_no_outage() {
     let world = World::quiet().with_trouble(Span::hours(3), Span::minutes(20), Trouble::PowerCut);
     let (report, _) = refereed(&config(json!({})), &world, 16, Span::hours(5));
     assert_eq!((report.boots, report.lives), (2, 2));
@@ -502,7 +502,7 @@ fn asked(report: &Report, id: &str) -> bool {
 }
 
 #[test]
-fn whatever_befalls_the_rules_hold_and_everything_ends() {
+fn invariants_hold_and_incidents_end_under_random_faults() {
     let ladders = [full_ladder(), config(json!({})), config(json!({ "outage": { "hold_down": "30 s" } }))];
     let mut seen = BTreeSet::new();
     for seed in 0..150 {
@@ -545,7 +545,7 @@ fn whatever_befalls_the_rules_hold_and_everything_ends() {
 }
 
 #[test]
-fn equal_histories_give_equal_actions() {
+fn equal_inputs_give_equal_actions() {
     for seed in [3, 17] {
         let (config, world) = (full_ladder(), busy_world(seed));
         let (mut one, mut other) = (Keeper::default(), Keeper::default());
@@ -569,7 +569,7 @@ fn equal_histories_give_equal_actions() {
 }
 
 #[test]
-fn a_snapshot_taken_anywhere_changes_nothing() {
+fn restoring_a_snapshot_at_any_step_changes_no_decision() {
     for seed in [3, 17, 40] {
         let (config, world) = (full_ladder(), busy_world(seed));
         let mut keeper = Keeper::default();
@@ -601,7 +601,7 @@ fn a_snapshot_taken_anywhere_changes_nothing() {
 
 /// Most steps ask few parts of the judge. They decide what a step decides that asks all of them, to the byte.
 #[test]
-fn a_step_that_asks_every_part_decides_the_same() {
+fn stepping_every_concern_changes_no_decision() {
     let sold = json!({
         "promise": { "download": { "normal": "90 Mbit/s" }, "upload": { "normal": "18 Mbit/s" } },
         "speed": { "servers": ["http://a.example/", "http://b.example/"] },
@@ -639,7 +639,7 @@ fn a_step_that_asks_every_part_decides_the_same() {
 // ---- the ladder's limits ----
 
 #[test]
-fn budgets_hold_over_any_day_with_restarts_and_reboots() {
+fn budgets_hold_over_any_day_across_restarts_and_reboots() {
     // A line that wedges every twenty minutes, on a gateway that loses its power and whose agent is killed.
     let mut world = World::quiet();
     for i in 0..3 * 72 {
@@ -667,7 +667,7 @@ fn budgets_hold_over_any_day_with_restarts_and_reboots() {
 }
 
 #[test]
-fn a_ladder_that_does_not_help_gives_up_for_longer_and_longer() {
+fn unsuccessful_ladder_backs_off_increasingly() {
     let world = World::quiet().with_trouble(Span::minutes(5), Span::days(7), Trouble::Access);
     let (report, _) = refereed(&config(json!({})), &world, 21, Span::days(8));
     let taken = |rung| report.remedies.iter().filter(|(_, r)| *r == rung).count();
@@ -679,7 +679,7 @@ fn a_ladder_that_does_not_help_gives_up_for_longer_and_longer() {
 }
 
 #[test]
-fn a_reboot_is_taken_once_and_not_again_when_it_did_not_help() {
+fn reboot_that_did_not_help_is_not_repeated() {
     let world = (0..5).fold(World::quiet(), |world, day| {
         world.with_trouble(Span::days(day) + Span::hours(1), Span::hours(6), Trouble::Access)
     });
@@ -695,7 +695,7 @@ fn a_reboot_is_taken_once_and_not_again_when_it_did_not_help() {
 }
 
 #[test]
-fn a_reboot_in_the_ladder_goes_on_after_it() {
+fn ladder_continues_after_its_reboot() {
     let world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(30), Trouble::Access);
     let order = config(json!({ "remedies": { "ladder": ["reboot", "restart-interface"] } }));
     let (report, _) = refereed(&order, &world, 24, Span::hours(1));
@@ -708,7 +708,7 @@ fn a_reboot_in_the_ladder_goes_on_after_it() {
 }
 
 #[test]
-fn a_remedy_that_was_interrupted_is_made_safe() {
+fn interrupted_remedy_is_made_safe() {
     // The agent dies while the interface is down, and comes back five seconds later.
     let mut world = World::quiet()
         .with_trouble(Span::minutes(5), Span::minutes(20), Trouble::Access)
@@ -744,7 +744,7 @@ fn outage_with_a_way_out() -> World {
 }
 
 #[test]
-fn a_receipt_that_does_not_come_is_asked_for_again_with_the_same_id() {
+fn callback_without_receipt_is_sent_again_with_the_same_id() {
     use CallbackState::{Received, Requested, Withdrawn};
     let world =
         outage_with_a_way_out().with_trouble(Span::minutes(1), Span::minutes(15), Trouble::ReceiptsLost);
@@ -760,7 +760,7 @@ fn a_receipt_that_does_not_come_is_asked_for_again_with_the_same_id() {
 }
 
 #[test]
-fn a_refused_callback_is_not_asked_for_again() {
+fn refused_callback_is_not_sent_again() {
     let world =
         outage_with_a_way_out().with_trouble(Span::minutes(1), Span::hours(3), Trouble::ReceiptsRefused);
     let (report, _) = refereed(&config(json!({})), &world, 31, Span::hours(4));
@@ -769,7 +769,7 @@ fn a_refused_callback_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_callback_that_was_called_is_closed_and_stays_so() {
+fn completed_callback_stays_closed() {
     let mut world = outage_with_a_way_out();
     world.platform.calls = Some(Span::minutes(10));
     let (report, _) = refereed(&config(json!({})), &world, 32, Span::hours(4));
@@ -778,7 +778,7 @@ fn a_callback_that_was_called_is_closed_and_stays_so() {
 }
 
 #[test]
-fn a_withdrawn_callback_stands_up_again_when_the_line_breaks_within_the_hold_down() {
+fn withdrawn_callback_is_reopened_by_a_break_within_the_hold_down() {
     use CallbackState::{Received, Requested, Withdrawn};
     let mut world = World::quiet()
         .with_trouble(Span::minutes(5), Span::minutes(3), Trouble::Upstream)
@@ -794,7 +794,7 @@ fn a_withdrawn_callback_stands_up_again_when_the_line_breaks_within_the_hold_dow
 }
 
 #[test]
-fn the_customer_is_heard_at_once_and_the_incident_joins_the_same_callback() {
+fn customer_request_is_sent_at_once_and_the_incident_joins_it() {
     let asks = Trouble::Asks("nothing works".into());
     let world = outage_with_a_way_out().with_trouble(Span(330_000), Span::ZERO, asks);
     let (report, referee) = refereed(&config(json!({})), &world, 34, Span::hours(2));
@@ -834,7 +834,7 @@ fn calls(report: &Report) -> Vec<(String, CallbackState, Vec<String>)> {
 }
 
 #[test]
-fn each_new_request_of_the_customers_reaches_the_platform() {
+fn each_new_customer_request_reaches_the_platform() {
     use CallbackState::{Received, Requested};
     let asks =
         |world: World, at: Span, why: &str| world.with_trouble(at, Span::ZERO, Trouble::Asks(why.into()));
@@ -853,7 +853,7 @@ fn each_new_request_of_the_customers_reaches_the_platform() {
 }
 
 #[test]
-fn a_request_of_the_customers_is_no_part_of_a_follow_up() {
+fn customer_request_is_not_merged_into_a_follow_up() {
     let world = World::quiet();
     let begins = world.clock.unwrap();
     let installed = LocalTime { wall: Wall(begins.0 - 23 * 3_600_000), offset_minutes: 0 }.to_string();
@@ -869,7 +869,7 @@ fn a_request_of_the_customers_is_no_part_of_a_follow_up() {
 }
 
 #[test]
-fn who_asks_during_an_outage_is_called_though_it_heals() {
+fn customer_request_during_an_outage_survives_the_recovery() {
     use CallbackState::{Received, Requested};
     let asks = Trouble::Asks("what about the line?".into());
     let world = outage_with_a_way_out().with_trouble(Span::minutes(20), Span::ZERO, asks);
@@ -881,7 +881,7 @@ fn who_asks_during_an_outage_is_called_though_it_heals() {
 }
 
 #[test]
-fn what_is_read_to_the_customer_follows_the_fault() {
+fn customer_text_follows_the_fault() {
     // Beyond the access at first; then the operator's first router dies as well, and more is tried.
     let world = outage_with_a_way_out().with_trouble(Span::minutes(15), Span::minutes(30), Trouble::Access);
     let (report, _) = refereed(&full_ladder(), &world, 38, Span::hours(2));
@@ -902,7 +902,7 @@ fn what_is_read_to_the_customer_follows_the_fault() {
 }
 
 #[test]
-fn after_a_lost_memory_no_id_comes_twice_and_numbers_go_on() {
+fn lost_state_repeats_no_id_and_keeps_sequence_numbers_rising() {
     let mut world = World::quiet();
     for i in 0..6 {
         let at = Span::minutes(5 + i * 20);
@@ -924,7 +924,7 @@ fn after_a_lost_memory_no_id_comes_twice_and_numbers_go_on() {
 }
 
 #[test]
-fn messages_wait_for_the_broker_in_order_and_with_their_own_time() {
+fn messages_queue_in_order_with_their_own_time() {
     let world = World::quiet()
         .with_trouble(Span::minutes(4), Span::hours(1), Trouble::BrokerAway)
         .with_trouble(Span::minutes(5), Span::minutes(3), Trouble::Upstream)

@@ -1,5 +1,5 @@
-//! What the line truly was, and what the judge says of it: histories are drawn, a reference model reads off the drawn
-//! breaks what must, may and must not be said of them, and the judge is held to that at each moment.
+//! Compares the judge with a reference model: random histories are drawn, the model derives from the drawn breaks what
+//! must, may and must not be declared, and the judge is checked against that at each step.
 //!
 //! The model knows nothing of suspicions, rounds or windows. It knows who answered when, what came in when, and the four
 //! sentences of the rule: a silence of everybody that lasts is declared within a bound; one shorter than the patience,
@@ -7,8 +7,8 @@
 //! nothing is done about what is not declared. Nor is `simulate` in it: the driver below is its own, so that a fault
 //! of the simulator cannot hide one of the judge.
 //!
-//! Each seed is a stream of histories of its own; a failure tells its seed and the smallest history that still fails.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! Each seed gives its own stream of histories. A failure prints its seed and the smallest history that still fails.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{config, seeds};
 use crate::common::proof;
@@ -549,7 +549,7 @@ fn answerable(truth: &Truth, target: TargetId, sent: u64) -> bool {
 }
 
 #[test]
-fn the_line_is_what_it_is_said_to_be() {
+fn declared_line_state_matches_the_simulated_truth() {
     for seed in seeds(1..=streams()) {
         let config = ProptestConfig {
             cases: CASES,

@@ -1,6 +1,6 @@
-//! The books of the line's time: what is charged to whom, that it adds up, and how a new life tells a power cut from a
-//! crash, a restart and a reboot.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! The availability ledger: what time is charged to, that it adds up, and how a new process distinguishes a power cut from
+//! a crash, a restart and a reboot.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::config;
 use linekeeper_contract::message::Message;
@@ -45,7 +45,7 @@ fn about(ms: u64, seconds: u64) {
 }
 
 #[test]
-fn a_break_is_charged_to_the_line_from_its_first_evidence_on() {
+fn break_is_charged_to_the_line_from_its_first_evidence() {
     let world = World::quiet().with_trouble(s(100), s(30), Trouble::Upstream);
     let (books, _) = after(json!({}), &world, s(600));
     about(books.line_ms, 30);
@@ -58,7 +58,7 @@ fn a_break_is_charged_to_the_line_from_its_first_evidence_on() {
 }
 
 #[test]
-fn a_short_break_that_is_not_acted_on_is_no_unavailability() {
+fn undeclared_short_break_is_no_unavailability() {
     let world = World::quiet().with_trouble(s(100), Span::millis(1_600), Trouble::Upstream);
     let (books, status) = after(json!({}), &world, s(300));
     assert_eq!(books.line_ms, 0, "{books:?}");
@@ -66,7 +66,7 @@ fn a_short_break_that_is_not_acted_on_is_no_unavailability() {
 }
 
 #[test]
-fn what_our_own_restart_takes_is_charged_to_it_and_not_to_the_line() {
+fn time_of_our_own_restart_is_not_charged_to_the_line() {
     // The simulator's restart takes 3 s; a renewal takes nothing away and is the line's time.
     let over = json!({ "remedies": { "ladder": ["renew", "restart-interface"] } });
     let world = World::quiet().with_trouble(s(100), s(60), Trouble::Access);
@@ -78,7 +78,7 @@ fn what_our_own_restart_takes_is_charged_to_it_and_not_to_the_line() {
 }
 
 #[test]
-fn a_gap_inside_an_open_break_is_unknown() {
+fn gap_inside_an_open_break_is_unknown() {
     let world = World::quiet().with_trouble(s(100), s(100), Trouble::Upstream).with_trouble(
         s(120),
         s(40),
@@ -92,7 +92,7 @@ fn a_gap_inside_an_open_break_is_unknown() {
 }
 
 #[test]
-fn a_killed_process_leaves_unknown_and_is_told_as_a_crash() {
+fn killed_process_leaves_unknown_time_and_is_reported_as_a_crash() {
     let killed = |at, lasts| World::quiet().with_trouble(s(at), s(lasts), Trouble::Killed(Memory::Restored));
     let (books, status) = after(json!({}), &killed(100, 50), s(400));
     let Beginning { how, away_least_ms, away_most_ms } = status.beginning.unwrap();
@@ -105,7 +105,7 @@ fn a_killed_process_leaves_unknown_and_is_told_as_a_crash() {
 }
 
 #[test]
-fn a_power_cut_is_neither_the_lines_nor_a_crash() {
+fn power_cut_is_neither_line_downtime_nor_a_crash() {
     let over = json!({ "outage": { "hold_down": "10 s" } });
     let off = Span::hours(7);
     let world = World::quiet().with_trouble(Span::hours(4), off, Trouble::PowerCut);
@@ -125,7 +125,7 @@ fn a_power_cut_is_neither_the_lines_nor_a_crash() {
 }
 
 #[test]
-fn a_power_cut_in_the_middle_of_an_outage_is_told_in_its_evidence() {
+fn power_cut_during_an_outage_is_in_its_evidence() {
     let over = json!({ "callback": { "after": "2 min" }, "outage": { "hold_down": "10 s" } });
     struct Facts(Vec<String>);
     impl Spectator for Facts {
@@ -154,7 +154,7 @@ fn a_power_cut_in_the_middle_of_an_outage_is_told_in_its_evidence() {
 }
 
 #[test]
-fn our_own_reboot_is_a_remedy() {
+fn our_own_reboot_is_recorded_as_a_remedy() {
     let over = json!({
         "remedies": { "ladder": ["reboot"], "settle": { "reboot": "1 min" } },
         "outage": { "hold_down": "10 s" },
@@ -223,7 +223,7 @@ impl Hand {
 }
 
 #[test]
-fn the_heartbeat_keeps_what_the_last_snapshot_does_not_know() {
+fn heartbeat_covers_the_time_after_the_last_snapshot() {
     let mut hand = Hand::new(json!({}));
     hand.start("a", Span::hours(1), Memory::None, None);
     let link: Link = serde_json::from_value(json!({
@@ -258,7 +258,7 @@ fn the_heartbeat_keeps_what_the_last_snapshot_does_not_know() {
 }
 
 #[test]
-fn a_heartbeat_of_rubbish_moments_breaks_nothing() {
+fn heartbeat_with_invalid_times_is_harmless() {
     for (at, since) in [(0, 0), (u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX)] {
         let mut hand = Hand::new(json!({}));
         hand.start("a", Span::hours(1), Memory::None, None);
@@ -272,7 +272,7 @@ fn a_heartbeat_of_rubbish_moments_breaks_nothing() {
 }
 
 #[test]
-fn each_end_of_a_life_is_told_from_the_others() {
+fn every_way_a_process_ends_is_distinguished() {
     for (boot, asked, how) in [
         ("a", true, Ending::Restarted),
         ("a", false, Ending::Crashed),
@@ -301,7 +301,7 @@ fn each_end_of_a_life_is_told_from_the_others() {
 }
 
 #[test]
-fn an_orderly_reboot_is_known_to_the_second_once_the_clock_is_set() {
+fn orderly_reboot_is_dated_to_the_second_once_the_clock_is_set() {
     let wall = LocalTime::parse("2026-11-20T22:00:00+08:00").unwrap().wall;
     let over = json!({ "device": { "installed": "2026-11-20T09:00:00+08:00" } });
     let mut hand = Hand::new(over);
@@ -343,7 +343,7 @@ fn stand(books: &mut Ledger, at: u64, line: LineState) {
 }
 
 #[test]
-fn days_end_at_midnight_in_the_configured_offset() {
+fn days_end_at_midnight_in_the_configured_time_offset() {
     let noon = LocalTime::parse("2026-11-20T12:00:00+08:00").unwrap();
     let mut books = Ledger::default();
     books.open(Mono(0));
@@ -360,7 +360,7 @@ fn days_end_at_midnight_in_the_configured_offset() {
 }
 
 #[test]
-fn before_a_clock_was_set_days_are_our_own_and_get_their_dates_with_it() {
+fn days_before_the_clock_is_set_get_their_dates_later() {
     let mut books = Ledger::default();
     books.open(Mono(0));
     let day = Span::days(1).0;
@@ -382,7 +382,7 @@ fn before_a_clock_was_set_days_are_our_own_and_get_their_dates_with_it() {
 }
 
 #[test]
-fn a_clock_that_ran_ahead_leaves_no_days_to_come() {
+fn clock_that_ran_ahead_leaves_no_future_days() {
     let day = Span::days(1).0;
     let mut books = Ledger::default();
     books.open(Mono(0));
@@ -399,7 +399,7 @@ fn a_clock_that_ran_ahead_leaves_no_days_to_come() {
 }
 
 #[test]
-fn years_take_a_bounded_room() {
+fn ledger_size_is_bounded_over_years() {
     let mut books = Ledger::default();
     books.open(Mono(0));
     books.set(Mono(0), Wall(1_795_132_800_000), 0);
@@ -430,7 +430,7 @@ proptest! {
 
     /// Whatever stands for however long, and whatever the clock does: all parts add up to the time that passed.
     #[test]
-    fn all_parts_add_up(
+    fn ledger_parts_add_up_to_the_total(
         story in prop::collection::vec((0u64..40_000_000, 0u8..6, 0u64..60_000, any::<i32>(), 0u64..9_000_000), 1..80),
         offset in -720i16..840,
     ) {

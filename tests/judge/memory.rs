@@ -1,6 +1,6 @@
-//! What the judge takes of the memory: never more than so much, however long and bad the year; and nothing for an
-//! ordinary step. Counted at the allocator, by thread.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! Memory of the judge: bounded over a bad year, and no allocation in an ordinary step. Counted at the allocator, per
+//! thread.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![expect(
     unsafe_code,
     reason = "who counts allocations has to stand between them and the system's allocator"
@@ -85,7 +85,7 @@ fn bad_year(seed: u64) -> World {
 }
 
 #[test]
-fn a_bad_year_takes_no_more_memory_than_its_first_months() {
+fn memory_does_not_grow_over_a_bad_year() {
     let config = config(json!({
         "remedies": { "ladder": ["renew", "restart-interface", "power-modem", "reboot"] },
         "promise": { "download": { "normal": "90 Mbit/s" }, "upload": { "normal": "18 Mbit/s" } },
@@ -114,7 +114,7 @@ fn a_bad_year_takes_no_more_memory_than_its_first_months() {
 }
 
 #[test]
-fn an_ordinary_step_allocates_nothing() {
+fn ordinary_step_allocates_nothing() {
     let config = config(json!({}));
     let mut keeper = Keeper::default();
     run(&config, &World::quiet(), 1, Span::minutes(40), &mut keeper);

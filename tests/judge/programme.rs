@@ -1,4 +1,4 @@
-//! The follow-up callbacks: each once, none early, whatever becomes of the gateway and its clock.
+//! The follow-up callbacks: each once and none early, whatever happens to the gateway and its clock.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use linekeeper_contract::message::{Callback, CallbackState, Dimension, Message, Severity};
@@ -126,7 +126,7 @@ fn at(text: &str) -> i64 {
 }
 
 #[test]
-fn each_comes_on_its_day_with_a_summary() {
+fn follow_up_calls_come_on_their_day_with_a_summary() {
     let installed = "2026-11-20T09:00:00+08:00";
     let mut gateway = Gateway::new(config(installed, json!({})), at(installed));
     gateway.boot(Span::ZERO, true);
@@ -156,7 +156,7 @@ fn each_comes_on_its_day_with_a_summary() {
 }
 
 #[test]
-fn nothing_is_called_by_a_clock_that_nobody_vouches_for() {
+fn untrusted_clock_triggers_no_follow_up() {
     let installed = "2026-11-20T09:00:00+08:00";
     for date in ["1970-01-01T00:00:00Z", "2040-01-01T00:00:00Z"] {
         let mut gateway = Gateway::new(config(installed, json!({})), at(installed));
@@ -176,7 +176,7 @@ fn nothing_is_called_by_a_clock_that_nobody_vouches_for() {
 }
 
 #[test]
-fn what_was_due_while_it_was_off_comes_late_and_says_so() {
+fn follow_up_due_during_downtime_comes_late_and_is_marked_late() {
     let installed = "2026-03-28T12:00:00+01:00";
     let mut gateway = Gateway::new(config(installed, json!({})), at(installed));
     gateway.boot(Span::ZERO, true);
@@ -196,7 +196,7 @@ fn what_was_due_while_it_was_off_comes_late_and_says_so() {
 }
 
 #[test]
-fn who_remembers_nothing_does_not_call_twice() {
+fn lost_state_does_not_repeat_a_follow_up() {
     let installed = "2026-11-20T09:00:00+08:00";
     let mut gateway = Gateway::new(config(installed, json!({})), at(installed));
     gateway.boot(Span::ZERO, true);
@@ -210,7 +210,7 @@ fn who_remembers_nothing_does_not_call_twice() {
 }
 
 #[test]
-fn who_forgets_right_after_a_call_does_not_call_twice() {
+fn state_lost_right_after_a_follow_up_does_not_repeat_it() {
     let installed = "2026-11-20T09:00:00+08:00";
     let mut gateway = Gateway::new(config(installed, json!({})), at(installed));
     gateway.boot(Span::ZERO, true);
@@ -226,7 +226,7 @@ fn who_forgets_right_after_a_call_does_not_call_twice() {
 }
 
 #[test]
-fn a_corrected_hour_is_the_same_installation_and_another_date_another() {
+fn changed_hour_keeps_the_installation_and_changed_date_starts_another() {
     let mut gateway =
         Gateway::new(config("2026-11-20T09:00:00+08:00", json!({})), at("2026-11-20T09:00:00+08:00"));
     gateway.boot(Span::ZERO, true);
@@ -248,7 +248,7 @@ fn a_corrected_hour_is_the_same_installation_and_another_date_another() {
 }
 
 #[test]
-fn another_programme_and_none() {
+fn changed_or_disabled_programme_is_followed() {
     let installed = "2026-11-20T09:00:00+08:00";
     let more = json!({ "programme": { "after": ["90 min", "2 d"] } });
     let mut gateway = Gateway::new(config(installed, more), at(installed));
@@ -288,7 +288,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
-    fn each_once_and_none_early(
+    fn each_follow_up_comes_once_and_never_early(
         zone in prop_oneof![Just("Z"), Just("+08:00"), Just("-03:30"), Just("+05:45")],
         life in proptest::collection::vec(happening(), 1..40),
     ) {

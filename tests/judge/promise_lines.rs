@@ -1,4 +1,4 @@
-//! Seeded lines in virtual time around the judge of the promise: the verdict is the right one, the budget holds.
+//! Simulated lines (seeded, in virtual time) with the speed promise: the verdict is correct and the budget holds.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
@@ -260,7 +260,7 @@ fn slow(random: &mut Random) -> Fate {
 }
 
 #[test]
-fn a_hundred_lines_of_a_hundred_are_judged_rightly() {
+fn hundred_simulated_lines_are_all_judged_correctly() {
     let all = Direction::ALL;
     for seed in 0..20 {
         let one = json!({ "speed": { "servers": ["http://a.example/"] } });
@@ -316,7 +316,7 @@ fn a_hundred_lines_of_a_hundred_are_judged_rightly() {
 }
 
 #[test]
-fn a_short_line_is_found_within_a_morning_and_its_return_within_another() {
+fn slow_line_and_its_recovery_are_each_found_within_a_morning() {
     let mut delays = Vec::new();
     for seed in 0..20 {
         let cut = days(2) + Span::hours(3) + Span::minutes(seed * 37);
@@ -351,7 +351,7 @@ fn a_short_line_is_found_within_a_morning_and_its_return_within_another() {
 }
 
 #[test]
-fn a_quiet_day_has_its_ten_rounds_over_all_hours() {
+fn quiet_day_spreads_ten_rounds_over_all_hours() {
     let mut world = World::new(sold(json!({})), 1, |_, _, _| Ok((990, Limit::Line)));
     world.run(days(30));
     let per_day = world.orders.len() as u64 / 2 / 30;
@@ -373,7 +373,7 @@ fn a_quiet_day_has_its_ten_rounds_over_all_hours() {
 }
 
 #[test]
-fn the_budget_holds_over_kills_and_on_a_line_too_fast_for_it() {
+fn data_budget_holds_across_kills_and_on_a_too_fast_line() {
     for seed in 0..10 {
         let small = json!({ "speed": {
             "servers": ["http://a.example/", "http://b.example/"],
@@ -397,7 +397,7 @@ fn the_budget_holds_over_kills_and_on_a_line_too_fast_for_it() {
 }
 
 #[test]
-fn a_lost_memory_spends_nothing_today() {
+fn lost_state_counts_todays_budget_as_spent() {
     let config = sold(json!({}));
     let mut world = World::new(config.clone(), 1, |_, _, _| Ok((990, Limit::Line)));
     world.promise = Promise::new();
@@ -409,7 +409,7 @@ fn a_lost_memory_spends_nothing_today() {
 }
 
 #[test]
-fn a_busy_server_is_asked_again_when_it_says() {
+fn busy_server_is_retried_when_it_asks() {
     let one = json!({ "speed": { "servers": ["http://a.example/"] } });
     let mut world = World::new(sold(one), 1, |_, _, _| Err((SpeedFailure::ServerBusy, Some(Span::hours(3)))));
     world.run(days(2));
@@ -431,7 +431,7 @@ fn a_busy_server_is_asked_again_when_it_says() {
 }
 
 #[test]
-fn the_customers_own_traffic_proves_the_line_and_saves_the_test() {
+fn customer_traffic_proves_the_speed_and_saves_a_test() {
     let mut world = World::new(sold(json!({})), 1, |_, _, _| panic!("no test is needed"));
     // More than 80 % of the normal rate, each way.
     world.customer = (80, 16);
@@ -454,7 +454,7 @@ fn the_customers_own_traffic_proves_the_line_and_saves_the_test() {
 }
 
 #[test]
-fn a_slow_line_that_is_always_full_is_believed_in_the_end() {
+fn slow_line_that_is_always_loaded_is_found_eventually() {
     let mut world = World::new(sold(json!({})), 1, |_, _, _| Ok((400, Limit::Line)));
     world.customer = (30, 6);
     world.run(days(4));
@@ -463,7 +463,7 @@ fn a_slow_line_that_is_always_full_is_believed_in_the_end() {
 }
 
 #[test]
-fn a_port_below_the_promise_is_found_at_once_and_spares_the_tests() {
+fn port_slower_than_the_promise_is_found_at_once_without_tests() {
     let mut world = World::new(sold(json!({})), 1, |_, _, _| panic!("no test says more than the port"));
     let link = |mbit: u64| Link { carrier: true, speed: Some(Rate(mbit * MBIT)), ..Link::default() };
     let see = |world: &mut World, mbit| {
@@ -510,7 +510,7 @@ fn aborted(world: &World) -> Option<TestId> {
 }
 
 #[test]
-fn a_test_gives_way_to_the_customer_and_to_a_broken_line() {
+fn speed_test_stops_for_customer_traffic_and_outages() {
     // 90 Mbit/s in and its acknowledgements out are our own; 8 Mbit/s out beside them are not.
     let mut own = World::new(sold(json!({})), 1, |_, _, _| panic!());
     let order = ordered(&mut own);
@@ -535,7 +535,7 @@ fn a_test_gives_way_to_the_customer_and_to_a_broken_line() {
 }
 
 #[test]
-fn a_test_that_never_ends_is_given_up_and_stays_paid() {
+fn endless_speed_test_is_aborted_and_stays_charged() {
     let mut world = World::new(sold(json!({})), 1, |_, _, _| panic!());
     let order = ordered(&mut world);
     let deadline = world.promise.wake().unwrap();
@@ -558,7 +558,7 @@ fn a_test_that_never_ends_is_given_up_and_stays_paid() {
 }
 
 #[test]
-fn nothing_is_tested_in_an_incident_without_counters_or_on_a_busy_line() {
+fn no_speed_test_in_an_incident_without_counters_or_on_a_busy_line() {
     let mut incident = World::new(sold(json!({})), 1, |_, _, _| panic!());
     incident.free = false;
     incident.run(days(2));
@@ -581,7 +581,7 @@ fn nothing_is_tested_in_an_incident_without_counters_or_on_a_busy_line() {
 }
 
 #[test]
-fn the_other_rules_are_given_the_tests_they_need() {
+fn regulator_rules_get_the_tests_they_need() {
     let with = |rule: &str, budget: &str| {
         sold(
             json!({ "promise": { "rule": rule }, "speed": { "budget": { "day": budget, "month": "90 GB" } } }),

@@ -1,4 +1,4 @@
-//! The rules of promise at their borders, with cases computed by hand, and what the sequential rule costs and finds.
+//! The promise rules at their boundaries, with cases computed by hand, and the run lengths of the sequential rule.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
@@ -45,7 +45,7 @@ fn now(seconds: u64) -> Mono {
 // ---- what is to be shown ----
 
 #[test]
-fn what_a_test_has_to_show_under_each_rule() {
+fn required_speed_under_each_rule() {
     let share = Rule::Share { short: 4, of: 6 };
     for (rule, threshold, sold, want) in [
         (Rule::Sequential, 800, rates(0, 90, 0), Some(72_000_000)),
@@ -83,7 +83,7 @@ fn found(tests: &str) -> bool {
 }
 
 #[test]
-fn the_sequential_rule_at_its_borders() {
+fn sequential_rule_at_its_boundaries() {
     // 4 × 1.54 = 6.16; 3 × 1.54 = 4.62 < 5.25.
     for (tests, want) in [
         ("s", false),
@@ -163,7 +163,7 @@ fn simulated(p: u64, runs: u64) -> f64 {
 }
 
 #[test]
-fn the_sequential_rules_run_lengths_are_those_of_the_markov_chain() {
+fn sequential_rule_run_lengths_match_the_markov_chain() {
     // p0, p1, and tests of which half are from either.
     for (permille, runs, about) in [(150, 6_000, 1070.1), (700, 20_000, 7.3), (425, 20_000, 22.9)] {
         let exact = run_length(permille as f64 / 1_000.0);
@@ -185,7 +185,7 @@ fn taken(side: &mut Side, promise: &Promise, n: u64, short: bool, server: u8, se
 
 /// The whole side, with its quarters and the way back, meets the chain too: an unknown hour is one quarter.
 #[test]
-fn a_side_finds_as_fast_as_the_chain() {
+fn one_direction_is_found_as_fast_as_the_markov_chain_says() {
     let promise = Promise { download: rates(0, 90, 0), ..Promise::default() };
     let mut random = Random::new(7);
     let (mut tests, runs) = (0, 4_000);
@@ -203,7 +203,7 @@ fn a_side_finds_as_fast_as_the_chain() {
 }
 
 #[test]
-fn one_low_test_is_never_a_finding_under_any_rule() {
+fn one_low_test_is_no_finding_under_any_rule() {
     let sold = rates(50, 80, 100);
     let low = [at(20 * 3_600, MBIT)];
     assert!(!found("s"));
@@ -214,7 +214,7 @@ fn one_low_test_is_never_a_finding_under_any_rule() {
 }
 
 #[test]
-fn a_good_night_does_not_excuse_a_bad_evening() {
+fn good_nights_do_not_outweigh_bad_evenings() {
     let promise = Promise { download: rates(0, 90, 0), ..Promise::default() };
     let mut side = Side::default();
     let mut broke = Vec::new();
@@ -243,7 +243,7 @@ fn a_good_night_does_not_excuse_a_bad_evening() {
 }
 
 #[test]
-fn low_results_of_one_server_are_not_the_lines() {
+fn low_results_of_one_server_are_no_finding() {
     let promise = Promise { download: rates(0, 90, 0), ..Promise::default() };
     let mut side = Side::default();
     for (n, (short, server)) in [(true, 0), (false, 1), (true, 0), (false, 1)].into_iter().enumerate() {
@@ -279,7 +279,7 @@ fn lines<const N: usize>(usual: u64, first: [u64; N]) -> [u64; 10] {
 }
 
 #[test]
-fn bnetza_at_its_borders() {
+fn bnetza_rule_at_its_boundaries() {
     let sold = rates(50, 80, 100);
     let judge = |days: &[(u64, [u64; 10])]| {
         let samples: Vec<Sample> = days.iter().flat_map(|(d, l)| day(*d, *l)).collect();
@@ -316,7 +316,7 @@ fn bnetza_at_its_borders() {
 }
 
 #[test]
-fn a_measuring_day_needs_its_ten_tests_and_its_pauses() {
+fn bnetza_day_needs_ten_tests_and_pauses() {
     let sold = rates(50, 80, 100);
     let others: Vec<Sample> = [2, 4].iter().flat_map(|d| day(*d, [100; 10])).collect();
     let verdict = |first: &[Sample]| bnetza::judge(&[first, &others].concat(), &sold).verdict;
@@ -347,7 +347,7 @@ fn a_measuring_day_needs_its_ten_tests_and_its_pauses() {
 // ---- ctu-2021 ----
 
 #[test]
-fn ctu_at_its_borders() {
+fn ctu_rule_at_its_boundaries() {
     // Normal 60 of 100 whatever the contract says, minimum 30.
     let sold = rates(0, 50, 100);
     let judge = |tests: &[(u64, u64)]| {
@@ -410,7 +410,7 @@ fn evenings(n: u64, short: u64) -> Vec<Sample> {
 }
 
 #[test]
-fn fcc_at_its_borders() {
+fn fcc_rule_at_its_boundaries() {
     let judge = |samples: &[Sample]| fcc::judge(samples, Rate(100 * MBIT), now(7 * 86_400)).verdict;
     // 80 % of 42 is 33.6: 34 have to be good.
     assert_eq!(judge(&evenings(42, 8)), Verdict::Kept);
@@ -441,7 +441,7 @@ fn fcc_at_its_borders() {
 // ---- share ----
 
 #[test]
-fn share_at_its_borders() {
+fn share_rule_at_its_boundaries() {
     let judge = |tests: &str| {
         let samples: Vec<Sample> = tests.chars().map(|c| Sample { short: c == 's', ..at(0, 0) }).collect();
         share::judge(&samples, 4, 6).verdict
@@ -464,7 +464,7 @@ fn share_at_its_borders() {
 // ---- budget, guard, servers ----
 
 #[test]
-fn a_budget_counts_by_our_own_clock_and_never_too_little() {
+fn budget_uses_the_monotonic_clock_and_never_undercounts() {
     let hour = |h: u64| Mono(h * 3_600_000 + 1_800_000);
     let (day, month) = (Bytes(1_000), Bytes(1_500));
     let mut budget = Budget::default();
@@ -503,7 +503,7 @@ fn count(guard: &mut Guard, second: u64, down: u64, up: u64) {
 }
 
 #[test]
-fn the_counters_prove_a_line_and_tell_when_it_is_quiet() {
+fn counters_prove_the_speed_and_show_when_the_line_is_quiet() {
     let quiet = |guard: &Guard, s: u64| {
         guard.quiet(Mono(s * 1_000), Span::seconds(10), (Rate(9 * MBIT), Rate(2 * MBIT)))
     };
@@ -546,7 +546,7 @@ fn the_counters_prove_a_line_and_tell_when_it_is_quiet() {
 }
 
 #[test]
-fn a_server_that_asks_us_to_wait_is_waited_for() {
+fn retry_after_of_a_server_is_respected() {
     let mut servers = vec![Server::default(), Server::default()];
     assert_eq!(choose(&servers, Mono(0), false), Ok(0));
     servers[0].later(Mono(0), Some(Span::minutes(30)));

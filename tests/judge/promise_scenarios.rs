@@ -1,5 +1,5 @@
-//! The promise inside the whole judge, in the simulator: our own tests are no outage, an outage is none of theirs, and
-//! both kinds of incident live side by side.
+//! The speed promise inside the complete judge, in the simulator: our own tests cause no outage, an outage is not mistaken
+//! for a test, and both kinds of incident coexist.
 
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test's way to fail")]
 
@@ -69,7 +69,7 @@ impl Told {
 
 /// A test fills the line: echoes take 1.2 s or are lost, seven of ten, and that is nothing to anyone.
 #[test]
-fn our_own_tests_are_no_outage_no_disconnect_and_no_targets_fault() {
+fn own_speed_tests_cause_no_outage_disconnect_or_bad_target() {
     let config = sold(json!({ "speed": { "servers": ["http://a.example/"], "per_day": 48, "seconds": "30 s",
         "budget": { "day": "50 GB", "month": "900 GB" } } }));
     // Short in truth, so that every test takes its whole time.
@@ -95,7 +95,7 @@ fn our_own_tests_are_no_outage_no_disconnect_and_no_targets_fault() {
 
 /// The line breaks in the middle of a test: it is found as soon as ever, and the test is ended.
 #[test]
-fn an_outage_in_a_test_is_found_as_soon_as_ever() {
+fn outage_during_a_speed_test_is_declared_as_fast_as_usual() {
     let config =
         sold(json!({ "speed": { "servers": ["http://a.example/"], "per_day": 48, "seconds": "30 s" } }));
     let slow = World::quiet().with_trouble(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
@@ -110,7 +110,7 @@ fn an_outage_in_a_test_is_found_as_soon_as_ever() {
 }
 
 #[test]
-fn a_short_line_and_an_outage_are_two_incidents_with_a_callback_each() {
+fn slow_line_and_outage_are_two_incidents_with_a_callback_each() {
     let config = sold(json!({ "device": { "id": "gw-0001", "language": "zh-CN" } }));
     let outage = Span::hours(20);
     let mut world = World::quiet()
@@ -148,7 +148,7 @@ fn a_short_line_and_an_outage_are_two_incidents_with_a_callback_each() {
 
 /// Found while the operator knows of an outage in the area: nobody is called before that is over, and then it is not forgotten.
 #[test]
-fn a_notice_for_the_area_puts_the_call_about_a_short_line_off() {
+fn area_notice_defers_the_callback_about_a_slow_line() {
     // 2026-11-20T00:00:00Z, and some days: taken back after 40 hours.
     let notice = notice(1_795_132_800, 1_795_132_800 + 5 * 86_400);
     let slow = World::quiet().with_trouble(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
@@ -168,7 +168,7 @@ fn a_notice_for_the_area_puts_the_call_about_a_short_line_off() {
 }
 
 #[test]
-fn a_quiet_line_is_proved_kept_for_little_flash_and_few_bytes() {
+fn quiet_line_is_verified_with_few_bytes_and_little_flash() {
     let days = 3;
     let mut keeper = Keeper::default();
     let mut simulation = Simulation::new(&sold(json!({})), &World::quiet(), 1);
@@ -185,7 +185,7 @@ fn a_quiet_line_is_proved_kept_for_little_flash_and_few_bytes() {
 
 /// Killed in a test, again and again, and its gateway cut from power: what was reserved stays spent, and it goes on.
 #[test]
-fn a_kill_in_a_test_loses_no_budget() {
+fn kill_during_a_speed_test_loses_no_budget_record() {
     let config = sold(json!({ "speed": { "servers": ["http://a.example/"], "per_day": 24 } }));
     let mut world = World::quiet().with_trouble(Span::ZERO, Span::days(9), Trouble::Slow(Permille(500)));
     let mut killed = 0;

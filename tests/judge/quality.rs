@@ -1,5 +1,5 @@
-//! Latency and loss against what was promised: lines in virtual time, and the windows by themselves.
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails loudly")]
+//! Latency and loss against the promise: lines in virtual time, and the windows in isolation.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{Keeper, config, notice, tree};
 use linekeeper_contract::message::{
@@ -63,7 +63,7 @@ fn nothing_happened(report: &Report) {
 }
 
 #[test]
-fn a_lossy_line_is_told_once_and_called_about_once_and_withdrawn() {
+fn lossy_line_is_reported_and_called_about_once_and_withdrawn() {
     let world = befallen(Span::hours(2), Trouble::Loss(Permille(50)));
     let report = run(&promised(), &world, 1, Span::hours(4), &mut ());
     let wanted = [
@@ -93,7 +93,7 @@ fn a_lossy_line_is_told_once_and_called_about_once_and_withdrawn() {
 }
 
 #[test]
-fn a_fifth_lost_in_bursts_is_loss_and_never_an_outage() {
+fn bursty_20_percent_loss_is_a_loss_finding_and_no_outage() {
     let bursts = Trouble::Bursts { loss: Permille(200), mean: Span::millis(150) };
     let report = run(&promised(), &befallen(Span::hours(1), bursts), 2, Span::hours(2), &mut ());
     let found: Vec<Finding> = events(&report).iter().map(|e| e.incident.finding).collect();
@@ -106,7 +106,7 @@ fn a_fifth_lost_in_bursts_is_loss_and_never_an_outage() {
 }
 
 #[test]
-fn without_a_promise_nothing_is_found() {
+fn no_finding_without_a_promise() {
     let world = befallen(Span::hours(3), Trouble::Loss(Permille(200)));
     let world = world.with_trouble(Span::ZERO, ALWAYS, Trouble::Delay(Span::millis(800)));
     let mut simulation = Simulation::new(&config(json!({})), &world, 3);
@@ -116,13 +116,13 @@ fn without_a_promise_nothing_is_found() {
 }
 
 #[test]
-fn half_of_what_may_be_lost_is_no_finding_in_ten_days() {
+fn ten_days_at_half_the_loss_limit_are_no_finding() {
     let world = World::quiet().with_trouble(Span::ZERO, ALWAYS, Trouble::Loss(Permille(5)));
     nothing_happened(&run(&promised(), &world, 4, Span::days(10), &mut ()));
 }
 
 #[test]
-fn long_round_trips_are_placed_by_what_the_first_router_says() {
+fn high_latency_is_located_by_the_first_router() {
     let long = Span::millis(60);
     let placed = |world: World| {
         let report = run(&promised(), &world, 5, Span::hours(3), &mut ());
@@ -145,7 +145,7 @@ fn long_round_trips_are_placed_by_what_the_first_router_says() {
 
 /// Of 20 to 60 ms one in five is above 50: the median is not.
 #[test]
-fn it_is_the_percentile_that_is_held_to_the_promise() {
+fn latency_promise_applies_to_the_percentile() {
     let mut world = World::quiet();
     world.jitter_us = 40_000;
     let report = run(&promised(), &world, 6, Span::hours(1), &mut ());
@@ -157,14 +157,14 @@ fn it_is_the_percentile_that_is_held_to_the_promise() {
 
 /// A far target of 180 ms beside anchors of 20: the line is the anchors'.
 #[test]
-fn the_line_is_as_short_as_its_best_target() {
+fn line_latency_is_that_of_the_best_target() {
     let mut world = World::quiet();
     world.rtt_us = vec![20_000, 90_000, 180_000];
     nothing_happened(&run(&promised(), &world, 7, Span::hours(2), &mut ()));
 }
 
 #[test]
-fn the_customers_own_load_and_our_own_tests_are_not_the_lines_fault() {
+fn customer_load_and_own_tests_are_no_quality_finding() {
     let mut world = World::quiet();
     for hour in 0..24 {
         // Half of each hour, full: a second and more in the queue, most echoes lost.
@@ -181,7 +181,7 @@ fn the_customers_own_load_and_our_own_tests_are_not_the_lines_fault() {
 }
 
 #[test]
-fn outages_are_not_losses() {
+fn outages_do_not_count_as_loss() {
     let world = (0..20).fold(World::quiet(), |world, i| {
         world.with_trouble(minutes(10 + 15 * i), minutes(3), Trouble::Upstream)
     });
@@ -191,7 +191,7 @@ fn outages_are_not_losses() {
 
 /// Each a half of all echoes for all but six minutes, thirteen minutes apart.
 #[test]
-fn bursts_of_less_than_six_minutes_are_no_finding() {
+fn loss_under_six_minutes_is_no_finding() {
     let world = (0..70).fold(World::quiet(), |world, i| {
         world.with_trouble(minutes(10 + 20 * i), Span::seconds(350), Trouble::Loss(Permille(500)))
     });
@@ -204,7 +204,7 @@ fn bursts_of_less_than_six_minutes_are_no_finding() {
 
 /// While it lasts for hours in which nothing can be seen, nobody is called: what is called about was seen to last.
 #[test]
-fn a_line_in_use_is_not_called_about() {
+fn quality_of_a_busy_line_requests_no_callback() {
     let world = befallen(minutes(22), Trouble::Loss(Permille(200)));
     let world = world.with_trouble(minutes(31), Span::hours(2), Trouble::Uses(Rate(30_000_000)));
     let sold = config(json!({
@@ -216,7 +216,7 @@ fn a_line_in_use_is_not_called_about() {
 }
 
 #[test]
-fn a_notice_for_the_area_holds_the_callback_back() {
+fn area_notice_holds_back_the_quality_callback() {
     // 2026-11-20T00:00:00Z, and a day.
     let notice = notice(1_795_132_800, 1_795_132_800 + 86_400);
     let world = befallen(Span::hours(2), Trouble::Loss(Permille(200)));
@@ -228,7 +228,7 @@ fn a_notice_for_the_area_holds_the_callback_back() {
 
 /// What the status says, before, while and after.
 #[test]
-fn the_status_says_how_it_stands() {
+fn status_reports_the_quality() {
     let world = befallen(Span::hours(1), Trouble::Delay(Span::millis(60)));
     let mut simulation = Simulation::new(&promised(), &world, 1);
     let mut standing = |at: Span| {
@@ -249,7 +249,7 @@ fn the_status_says_how_it_stands() {
 
 /// Killed again and again, with its memory: one incident and one callback all the same.
 #[test]
-fn it_outlives_the_process() {
+fn quality_state_survives_a_restart() {
     let mut world = befallen(Span::hours(2), Trouble::Loss(Permille(200)));
     for i in 0..4 {
         world = world.with_trouble(minutes(30 + 25 * i), Span::seconds(2), Trouble::Killed(Memory::Restored));
@@ -263,7 +263,7 @@ fn it_outlives_the_process() {
 
 /// The judge written out and read back before each step that is a multiple of some number decides the same.
 #[test]
-fn a_judge_that_is_read_back_decides_the_same() {
+fn restored_judge_decides_the_same() {
     let world = befallen(minutes(20), Trouble::Loss(Permille(200)));
     let world = world.with_trouble(minutes(12), minutes(25), Trouble::Delay(Span::millis(60)));
     let mut keeper = Keeper::default();
@@ -283,7 +283,7 @@ fn a_judge_that_is_read_back_decides_the_same() {
 
 /// What is no longer promised is over.
 #[test]
-fn an_incident_ends_with_its_promise() {
+fn incident_ends_when_its_promise_is_removed() {
     let world = befallen(Span::hours(2), Trouble::Loss(Permille(200)));
     let mut simulation = Simulation::new(&promised(), &world, 1);
     simulation.run(minutes(60), &mut ());
@@ -363,7 +363,7 @@ impl Windows {
 
 /// Many routers answer echoes when they have time: what only one of them loses is not the line's.
 #[test]
-fn what_one_target_alone_loses_is_its_own() {
+fn loss_at_one_target_only_is_no_finding() {
     for (targets, losing, found) in [(3, 1, false), (2, 1, false), (2, 2, true), (3, 3, true), (1, 1, true)] {
         let mut windows = Windows::new(targets, None, Some(Permille(10)));
         windows.pass(7_200, |second, target| (target >= losing || second % 5 > 0).then_some(20_000));
@@ -372,7 +372,7 @@ fn what_one_target_alone_loses_is_its_own() {
 }
 
 #[test]
-fn what_one_target_alone_delays_is_its_own() {
+fn delay_at_one_target_only_is_no_finding() {
     for (late, found) in [(2, false), (3, true)] {
         let mut windows = Windows::new(3, Some(Span::millis(50)), None);
         windows.pass(3_600, |_, target| Some(if target < late { 80_000 } else { 20_000 }));
@@ -382,7 +382,7 @@ fn what_one_target_alone_delays_is_its_own() {
 
 /// The promise itself is kept; a tenth of it more is not. (Round trips are counted in tenths of it.)
 #[test]
-fn a_line_at_its_limit_keeps_it() {
+fn line_at_its_limit_keeps_the_promise() {
     for (rtt_us, found) in [(50_000, false), (50_001, true)] {
         let mut windows = Windows::new(2, Some(Span::millis(50)), None);
         windows.pass(3_600, |_, _| Some(rtt_us));
@@ -397,7 +397,7 @@ fn a_line_at_its_limit_keeps_it() {
 }
 
 #[test]
-fn what_is_used_disturbed_or_not_counted_says_nothing() {
+fn busy_disturbed_or_uncounted_echoes_are_ignored() {
     type Spoil = fn(&mut Scene);
     let spoils: [(&str, Spoil); 4] = [
         ("in use", |s| s.quiet = Some((Rate(1_999), Rate(5_000)))),
@@ -422,7 +422,7 @@ fn what_is_used_disturbed_or_not_counted_says_nothing() {
 
 /// Whatever comes in bursts of less than six minutes, twelve and more apart.
 #[test]
-fn no_burst_of_less_than_six_minutes_is_found_whatever_it_is() {
+fn random_disturbance_under_six_minutes_is_no_finding() {
     for seed in 0..40 {
         let mut random = Random::new(seed);
         let limit = Permille([1, 5, 10, 50, 200][seed as usize % 5]);
@@ -439,7 +439,7 @@ fn no_burst_of_less_than_six_minutes_is_found_whatever_it_is() {
 
 /// What the policy says of its memory.
 #[test]
-fn it_is_remembered_in_little() {
+fn quality_state_is_small() {
     let mut windows = Windows::new(16, Some(Span::millis(50)), Some(Permille(1)));
     // Written out at its largest: a window is full of losses and of round trips of all lengths.
     let mut random = Random::new(1);

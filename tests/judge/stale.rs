@@ -1,4 +1,4 @@
-//! A full or dying flash keeps an old snapshot: what was said after it must not come again under the same ids.
+//! A full or failing flash keeps an old snapshot: ids issued after it must not be used again.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use crate::common::judge::{config, link};
@@ -103,7 +103,7 @@ impl Life {
 }
 
 #[test]
-fn ids_of_a_life_that_flash_never_learned_of_are_given_to_nothing_else() {
+fn ids_issued_after_the_last_flash_write_are_not_reused() {
     let config = config(json!({
         "outage": { "patience": "500 ms", "hold_down": "10 s" }, "callback": { "after": "0 s" },
         "remedies": { "ladder": [] },

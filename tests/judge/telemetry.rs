@@ -86,7 +86,7 @@ fn watch(config: &Config, until: Span, rtt_us: impl Fn(u64) -> Option<u32>) -> V
 }
 
 #[test]
-fn a_quiet_day_adds_up() {
+fn telemetry_of_a_quiet_day_adds_up() {
     let told = watch(&config("gw-1", json!({})), Span::hours(24), |ms| Some(10_000 + (ms % 1_000) as u32));
     assert_eq!(told.len(), 24);
     for (n, (at, summary)) in told.iter().enumerate() {
@@ -114,7 +114,7 @@ fn a_quiet_day_adds_up() {
 }
 
 #[test]
-fn an_outage_is_in_its_hour_and_in_no_other() {
+fn outage_appears_in_its_hour_only() {
     let (from, to) = (5_000_000, 5_060_000);
     let dead = |ms: u64| if (from..to).contains(&ms) { None } else { Some(10_000) };
     let told = watch(&config("gw-1", json!({})), Span::hours(3), dead);
@@ -125,7 +125,7 @@ fn an_outage_is_in_its_hour_and_in_no_other() {
 }
 
 #[test]
-fn a_fleet_does_not_tell_in_one_second() {
+fn fleet_spreads_its_telemetry_over_time() {
     let mut seconds: Vec<u64> = (0..40)
         .map(|n| {
             watch(&config(&format!("gw-{n:04}"), json!({})), Span::hours(1), |_| Some(1_000))[0].0 / 1_000
@@ -138,7 +138,7 @@ fn a_fleet_does_not_tell_in_one_second() {
 }
 
 #[test]
-fn only_what_is_configured_is_told() {
+fn only_configured_telemetry_is_published() {
     let only = json!({ "every": "10 min", "fields": ["echo"] });
     let told = watch(&config("gw-1", only), Span::hours(1), |_| Some(1_000));
     assert_eq!(told.len(), 6);

@@ -1,27 +1,27 @@
-//! The books of the line's time: each millisecond is charged once, to the line being up or to what kept it from being
-//! up, over all, per day and per month.
+//! The availability ledger: each millisecond is charged once, to the line being up or to the cause of its being down, in
+//! total, per day and per month.
 //!
 //! Policy, in prose:
 //!
-//! * A moment in which the line is up is `up`. One in which it is down is charged to the *line*, but to *our remedies*
-//!   while one is carried out that takes the line away by itself ([`interrupts`]), and to *our tests* while a speed test
-//!   fills the line. Settling after a remedy is the line's time: what the remedy does is over.
-//! * A moment that nobody watched is `unknown`: before the first answer of a life, in a gap, between two lives of the
-//!   process; inside an open break too. Of what a life saw after its last snapshot the heartbeat tells how it stood last.
-//! * A power cut is charged to *power*: the boot, and what is known for sure of the time switched off. Off time is not in
-//!   our own clock; it is booked when civil time is known before and after ([`super::lives`]). What a reboot of our own
-//!   took is a remedy's.
-//! * Time is charged when it stops being what it was, so a break is charged from its first evidence on although it is
-//!   declared seconds later, and nothing is done in a step in which nothing changes.
-//! * A day begins at midnight in the configured offset, by the last clock that was set (`synced`). Until a clock was set
-//!   once, days are those of our own clock: they are as long, and when the clock is set they are moved by whole days, so
-//!   that the present one becomes today. (So that one day may hold some hours of the one before it.) After a boot, until
-//!   NTP answers, our own clock goes on by the setting of the last life: it is behind by the time switched off, which
-//!   is hours, where the kernel's own may be behind by years.
-//! * Availability is `up` by all that was watched: `up`, line, remedies, tests. Power and `unknown` are no fault of the
-//!   line and no merit.
+//! * Time with the line up is `up`. Time with the line down is charged to the *line*, except to *our remedies* while one
+//!   runs that interrupts the line itself ([`interrupts`]), and to *our tests* while a speed test loads the line. The
+//!   settling time after a remedy is charged to the line: the remedy's own work is over.
+//! * Unobserved time is `unknown`: before the first answer of a run, in a gap, and between two runs of the process, also
+//!   inside an open break. For the time after a run's last snapshot the heartbeat has the last state.
+//! * A power cut is charged to *power*: the boot, and the time switched off as far as it is certain. Off time is not on
+//!   the monotonic clock; it is charged once civil time is known before and after ([`super::lives`]). Our own reboot is
+//!   charged to remedies.
+//! * Time is charged when the state changes. So a break is charged from its first evidence although it is declared seconds
+//!   later, and a step without a change does no work.
+//! * A day begins at midnight in the configured offset, by the last clock that was set (`synced`). Before the first such
+//!   setting, days are counted on the monotonic clock. When the clock is set they are moved by whole days, so that the
+//!   present one becomes today. (One day may then contain some hours of the day before it.) After a boot, until NTP
+//!   answers, our clock continues from the setting of the last run: it is behind by the time switched off, which is
+//!   hours, where the kernel's own may be behind by years.
+//! * Availability is `up` divided by all observed time: `up`, line, remedies, tests. Power and `unknown` count neither for
+//!   nor against the line.
 //!
-//! The parts always add up: `up` and all causes are the time since the books began, to the millisecond.
+//! The parts always add up: `up` and all causes are the time since the ledger began, to the millisecond.
 
 use crate::observation::Charge;
 use crate::outage::line::LineState;
@@ -31,14 +31,14 @@ use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Days kept: any calendar month in days, and some more for who fetches it late. With [`MONTHS`] they take at most
+/// Days kept: any calendar month in days, and a few more for late retrieval. With [`MONTHS`] they take at most
 /// 2.7 kB of memory, and in the snapshot about 0.9 kB, 3.6 kB when every cause is in every day.
 pub const DAYS: usize = 35;
-/// Months kept: the present one and the twelve before it, to be compared with the same month of last year.
+/// Months kept: the present one and the twelve before it, for a comparison with the same month of last year.
 pub const MONTHS: usize = 13;
 /// A day.
 const DAY: i128 = 86_400_000;
-/// What stands for so long without a change is charged to days from so far back at most: all months that are kept.
+/// A state that lasted longer is charged to the days of this span only: all months that are kept.
 const BACK: i128 = 400 * DAY;
 
 impl Charge {

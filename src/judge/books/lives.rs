@@ -1,21 +1,21 @@
-//! How the last life of the process ended: a crash, a restart, a reboot by us or by others, or a power cut; and for how
-//! long nobody watched.
+//! How the last run of the process ended: a crash, a restart, a reboot by us or by others, or a power cut; and how long the
+//! line was unobserved.
 //!
 //! | the kernel's boot | what came before | it was |
 //! |---|---|---|
-//! | the same | asked to end | `restarted` |
+//! | the same | a request to stop | `restarted` |
 //! | the same | nothing | `crashed`: the process died |
-//! | another | our own remedy `reboot` was in course | `rebooted_by_us` |
-//! | another | asked to end | `rebooted`: somebody ordered it |
+//! | another | our own remedy `reboot` was running | `rebooted_by_us` |
+//! | another | a request to stop | `rebooted`: somebody ordered it |
 //! | another | nothing | `power_cut` |
 //!
-//! A kernel that crashed and a watchdog that reset the gateway leave as little behind as a power cut, and count as one:
-//! that is not the line either.
+//! A kernel crash and a watchdog reset leave as little trace as a power cut, and count as one: neither is the line's
+//! fault.
 //!
-//! When the process lived last is known by the snapshot, which is on flash at least every [`SAVE_EVERY`], and
-//! within the same boot by the heartbeat in memory ([`crate::observation::Beat`]). So after a crash the time away is known
-//! to [`BEAT_EVERY`], and after a power cut, once the clock is set, to [`SAVE_EVERY`]. Finer on flash would cost
-//! flash: twelve writes a day are half of what is allowed for everything.
+//! The end of the last run is known from the snapshot, which is written to flash at least every [`SAVE_EVERY`], and within
+//! the same boot from the heartbeat in memory ([`crate::observation::Beat`]). So the downtime after a crash is known to
+//! within [`BEAT_EVERY`], and after a power cut, once the clock is set, to within [`SAVE_EVERY`]. A finer resolution would
+//! wear out flash: twelve writes a day are half of what is allowed for everything.
 
 use super::ledger::Ledger;
 use crate::observation::{Beat, Charge, Memory};
@@ -28,16 +28,16 @@ pub const SAVE_EVERY: Span = Span::hours(3);
 /// How often the heartbeat is written to memory. One minute: a crash is known to that, and a file of a hundred bytes on
 /// a tmpfs costs nothing that could be measured.
 pub const BEAT_EVERY: Span = Span::minutes(1);
-/// A gateway that was off for longer lay on a shelf, or a clock lied: that is charged to nobody.
+/// A gateway that was off for longer was in storage, or a clock was wrong: that time is not charged.
 const AWAY_MOST: Span = Span::days(366);
 
-/// How the last life ended.
+/// How the last run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ending {
-    /// There was none that is remembered.
+    /// No earlier run is remembered.
     NotKnown,
-    /// It was asked to end, and began again in the same boot.
+    /// It was asked to stop, and was started again in the same boot.
     Restarted,
     /// The process died by itself or was killed.
     Crashed,

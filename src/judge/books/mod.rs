@@ -1,8 +1,8 @@
-//! What became of the line's time, and of the lives of this program.
+//! Availability accounting, and how the runs of this program ended.
 //!
-//! The books are told in [`ledger`], how a life ended in [`lives`]. Here they are told everything that they enter: how the
-//! last life ended is said while it is still known what the ladder was at and when the last snapshot was made; time is
-//! charged as the line stands after each step.
+//! [`ledger`] keeps the accounts, [`lives`] decides how the last run ended. This module feeds both. How the last run ended
+//! is decided at the start, while the state of the ladder and the time of the last snapshot are still known. Time is
+//! charged by the state of the line after each step.
 
 pub mod ledger;
 pub mod lives;
@@ -23,7 +23,7 @@ use linekeeper_contract::units::{Mono, Span, Wall};
 use linekeeper_contract::vocabulary::Rung;
 use lives::{Beginning, Ending, Found, Lives};
 
-/// The books of the line's time, and what is remembered of lives.
+/// The availability ledger, and what is remembered of earlier runs.
 #[derive(Debug, Clone, Default)]
 pub struct Books {
     ledger: Ledger,

@@ -1,24 +1,24 @@
-//! What other concerns ask of callbacks.
+//! The requests that other concerns make about callbacks: open one, or change one.
 
 use linekeeper_contract::message::{Evidence, Fact, Issue, Remedy, Severity, Stamp, Trigger};
 use linekeeper_contract::units::Mono;
 
-/// A callback that is wanted.
+/// A request to open a callback.
 #[derive(Debug, Clone)]
 pub struct CallWanted {
-    /// What it is to be called.
+    /// The id it gets.
     pub callback_id: String,
-    /// What sets it off.
+    /// What triggered it.
     pub trigger: Trigger,
     /// How urgent it is.
     pub severity: Severity,
-    /// What the customer is to be told.
+    /// What to say to the customer.
     pub issue: Issue,
-    /// What shows it.
+    /// The evidence.
     pub evidence: Evidence,
-    /// When what it is about began.
+    /// When the trouble began.
     pub opened: Stamp,
-    /// The same on our own clock.
+    /// The same on the monotonic clock.
     pub opened_at: Mono,
     /// Its incident.
     pub incident_id: Option<String>,
@@ -26,70 +26,70 @@ pub struct CallWanted {
     pub remedies: Vec<Remedy>,
 }
 
-/// What is to change of a callback.
+/// A change of a callback.
 #[derive(Debug, Clone)]
 pub enum Change {
-    /// Its incident lies elsewhere, or more was tried. Only of one that is live, and only where that is news.
+    /// The fault was located elsewhere, or more remedies were tried. Applies to a live callback, and only if it is news.
     Current {
-        /// What the customer is to be told now.
+        /// What to say to the customer now.
         issue: Issue,
-        /// A count of breaks alone is no news.
+        /// The line is flapping: a higher count of breaks alone is no news.
         flapping: bool,
-        /// What shows it.
+        /// The evidence.
         facts: Vec<Fact>,
-        /// Where it lies.
+        /// The fault domain.
         domain: linekeeper_contract::message::Domain,
         /// What was tried.
         remedies: Vec<Remedy>,
     },
-    /// The customer asked before anybody else did: it becomes the incident's.
+    /// The customer asked first; the callback becomes the incident's as well.
     Joined {
-        /// What the customer is to be told beside.
+        /// What to say to the customer in addition.
         issue: Issue,
-        /// What shows it.
+        /// The evidence.
         evidence: Evidence,
         /// What was tried.
         remedies: Vec<Remedy>,
     },
-    /// It was withdrawn, and is asked for again.
+    /// It was withdrawn and is requested again.
     Anew {
-        /// The operator's notice that holds.
+        /// The operator's notice in force.
         covered_by: Option<String>,
-        /// What sets it off.
+        /// What triggered it.
         trigger: Trigger,
-        /// What the customer is to be told.
+        /// What to say to the customer.
         issue: Issue,
-        /// What shows it.
+        /// The evidence.
         evidence: Evidence,
         /// What was tried.
         remedies: Vec<Remedy>,
     },
-    /// Something else is wrong, or shows it. Only of one that is live.
+    /// The issues or the evidence changed. Applies to a live callback.
     Shown {
-        /// What the customer is to be told.
+        /// What to say to the customer.
         issues: Vec<Issue>,
-        /// What shows it.
+        /// The evidence.
         evidence: Evidence,
     },
-    /// The operator's notice holds. Only of one that is live.
+    /// The operator's notice is in force. Applies to a live callback.
     Covered {
         /// The notice.
         notice: String,
     },
-    /// The line's incident is over. Only of one that is live or covered.
+    /// The line's incident ended. Applies to a live or covered callback.
     Healed {
         /// When.
         ended: Mono,
-        /// By what.
+        /// What ended it.
         by: String,
         /// What was tried.
         remedies: Vec<Remedy>,
     },
-    /// Another incident is over by itself. Only of one that is live.
+    /// Another incident ended by itself. Applies to a live callback.
     Over {
-        /// After so many seconds.
+        /// How long it lasted.
         seconds: u64,
-        /// Nobody need call any more.
+        /// The call is no longer needed.
         withdraw: bool,
     },
 }

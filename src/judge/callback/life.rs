@@ -1,11 +1,11 @@
-//! The request that the platform call the customer. One per incident at most.
+//! The life of a callback, the request that the platform call the customer. An incident has at most one.
 //!
-//! `requested → received → (scheduled) → closed`, or `withdrawn` when the line healed before anyone called, or
-//! `refused`. While a notice of the operator's holds for the area it is `covered` instead of requested; when the notice
-//! ends before the incident does, the same callback is requested. `received` needs the platform's receipt: the broker's acknowledgement only starts the wait for it. A
-//! receipt that does not come makes us ask again, with the same id, so that the platform can tell; so does a broker that would
-//! not have the request. What `closed` says of the
-//! call (satisfaction, what it was about, by whom it was resolved) is kept, and what of it comes only later is taken in too.
+//! `requested → received → (scheduled) → closed`, or `withdrawn` when the line recovered before anyone called, or
+//! `refused`. While an operator's notice is in force for the area, the state is `covered` instead of `requested`; when the
+//! notice ends before the incident does, the same callback is requested. `received` needs the platform's receipt: the
+//! broker's acknowledgement only starts the wait for it. A missing receipt, or a request that the broker rejects, makes us
+//! publish again with the same id, so that the platform recognises it. What a `closed` receipt says about the call
+//! (satisfaction, what it was about, who resolved it) is stored. What comes in a later receipt is added.
 
 use crate::observation::{Receipt, ReceiptState};
 use linekeeper_contract::message::{self, CallbackState};
@@ -23,33 +23,33 @@ pub const ASKED_ANEW: Span = Span::minutes(5);
 /// The longest wait between two requests without a receipt.
 pub const ASK_AGAIN_MOST: Span = Span::hours(1);
 
-/// A callback in course.
+/// A callback and what is needed to publish it again.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Callback {
-    /// As it was last published; what is asked again is this, letter for letter.
+    /// As it was last published. A repeated request is this, byte for byte.
     pub last: message::Callback,
-    /// Number of the last publication.
+    /// Sequence number of the last publication.
     pub number: u64,
-    /// Counts the changes, from 1.
+    /// Counts the changes, starting at 1.
     pub revision: u32,
     /// When it was opened, on our own clock.
     pub opened_at: Mono,
     /// When it last changed.
     #[serde(default)]
     pub changed_at: Mono,
-    /// Without a receipt: when to ask again (known from the broker's acknowledgement on).
+    /// When to publish again without a receipt. Set from the broker's acknowledgement on.
     pub again: Option<Mono>,
-    /// How often it was asked again.
+    /// How often it was published again.
     pub repeats: u32,
 }
 
 impl Callback {
-    /// Whether somebody may still be about to call.
+    /// Whether a call may still come.
     pub fn is_live(&self) -> bool {
         is_live(self.last.state)
     }
 
-    /// The broker has it: from now on the receipt is awaited. (Or it would not have it: none will come.)
+    /// The broker acknowledged or rejected it: starts the wait for the receipt.
     pub fn acknowledged(&mut self, now: Mono, number: u64, wait: Span) {
         if self.number == number && self.last.state == CallbackState::Requested {
             let wait =
@@ -59,21 +59,21 @@ impl Callback {
     }
 }
 
-/// What the other concerns may know of a callback.
+/// What other concerns see of a callback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Live {
     /// Its id.
     pub callback_id: String,
     /// Its incident.
     pub incident_id: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: CallbackState,
     /// How urgent it is.
     pub severity: message::Severity,
 }
 
 impl Live {
-    /// Whether somebody may still be about to call.
+    /// Whether a call may still come.
     pub fn is_live(&self) -> bool {
         is_live(self.state)
     }
@@ -89,7 +89,7 @@ fn is_live(state: CallbackState) -> bool {
     }
 }
 
-/// Whether a receipt says something of the call that is not known yet.
+/// Whether a receipt says something new about the call.
 pub fn adds(last: &message::Callback, receipt: &Receipt) -> bool {
     let score = receipt.satisfaction_score.is_some() && receipt.satisfaction_score != last.satisfaction_score;
     score || !receipt.issue_types.is_empty() && receipt.issue_types != last.issue_types
@@ -97,7 +97,7 @@ pub fn adds(last: &message::Callback, receipt: &Receipt) -> bool {
 
 /// The state after a receipt, or why it changes nothing.
 ///
-/// Receipts come at least once and may come late: one that says what is known already, or less, changes nothing.
+/// Receipts are delivered at least once and may be late: one that says nothing new changes nothing.
 pub fn after(state: CallbackState, receipt: ReceiptState) -> Result<CallbackState, &'static str> {
     use CallbackState as C;
     use ReceiptState as R;
@@ -106,9 +106,9 @@ pub fn after(state: CallbackState, receipt: ReceiptState) -> Result<CallbackStat
         (C::Requested | C::Received, R::Scheduled) => Ok(C::Scheduled),
         (C::Requested | C::Received | C::Scheduled, R::Closed) => Ok(C::Closed),
         (C::Requested | C::Received | C::Scheduled, R::Refused) => Ok(C::Refused),
-        // The platform called although the line had healed: then it is closed all the same.
+        // The platform called although the line had recovered: the callback is closed.
         (C::Withdrawn, R::Closed) => Ok(C::Closed),
-        // It called although nobody asked for it; with anything else it says nothing that must be known.
+        // The platform called without a request. Other receipts for a covered callback mean nothing.
         (C::Covered, R::Closed) => Ok(C::Closed),
         (C::Covered, R::Received | R::Scheduled | R::Refused) => Err("the callback is covered by a notice"),
         (C::Received | C::Scheduled, R::Received) | (C::Scheduled, R::Scheduled) => {

@@ -1,14 +1,13 @@
-//! The requests that the platform call the customer, and what became of them.
+//! Callbacks: the requests that the platform call the customer, and their outcome.
 //!
-//! The life of one is told in [`life`]. Policy, in prose:
+//! [`life`] describes the states of one. Policy, in prose:
 //!
-//! * Other concerns ask for a callback, and tell what changed of what it is about ([`change`]); what that does to one that is
-//!   live, covered or over is decided here.
-//! * The customer asks to be called. One call for it: a request joins what is under way for the same reason, and that is a
-//!   request of theirs, or the callback of the break that they suffer from. A follow-up or a slow line's callback is about
-//!   something else.
-//! * Only what the line itself brings is covered by a notice: who asks to be called is called.
-//! * A callback that the broker would not have is asked for again all the same: somebody may mend the broker.
+//! * Other concerns request a callback and report changes of its cause ([`change`]). What a change does to a live, covered
+//!   or ended callback is decided here.
+//! * A customer's request leads to one call. It joins a live callback for the same reason: an earlier request of theirs, or
+//!   the callback of the outage they are suffering from. A follow-up or the callback about a slow line has another reason.
+//! * An operator's notice covers only callbacks about the line. A customer who asks to be called is called.
+//! * A callback that the broker rejects is published again: the broker may be repaired.
 
 pub mod change;
 pub mod life;
@@ -36,11 +35,11 @@ use linekeeper_contract::units::Mono;
 /// The code of an issue that the customer raised.
 const ASKED: &str = "customer.asked";
 
-/// The callbacks that are remembered.
+/// The remembered callbacks.
 #[derive(Debug, Clone, Default)]
 pub struct Callbacks {
     callbacks: Vec<Callback>,
-    /// What is shown of them is out of date.
+    /// The facts shown to other concerns are out of date.
     changed: bool,
 }
 
@@ -55,9 +54,9 @@ impl Concern for Callbacks {
                 let wait = cx.config.callback.receipt;
                 self.callbacks.iter_mut().for_each(|c| c.acknowledged(cx.now, *number, wait));
             }
-            Observation::GivenUp { number } => self.given_up(cx, *number, out),
+            Observation::GivenUp { number } => self.schedule_repeat(cx, *number, out),
             Observation::ReceiptCame(receipt) => self.receipt(cx, receipt, out),
-            Observation::CallbackAsked { reason } => self.asked(cx, short(reason), out),
+            Observation::CallbackAsked { reason } => self.customer_request(cx, short(reason), out),
             _ => {}
         }
     }
@@ -66,20 +65,20 @@ impl Concern for Callbacks {
         match signal {
             Signal::LifeResumed => {
                 for c in &mut self.callbacks {
-                    // The acknowledgement may have died with the last life.
+                    // The acknowledgement may have been lost with the last process.
                     if c.last.state == CallbackState::Requested && c.again.is_none() {
                         c.again = Some(cx.now + cx.config.callback.receipt);
                     }
                 }
             }
             Signal::CallWanted(wanted) => self.open(cx, (**wanted).clone(), out),
-            Signal::CallChanged { callback_id, change } => self.take_in(cx, callback_id, change, out),
+            Signal::CallChanged { callback_id, change } => self.apply_change(cx, callback_id, change, out),
             _ => {}
         }
     }
 
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, out: &mut Outbox) {
-        self.ask_again(cx, out);
+        self.publish_overdue(cx, out);
     }
 
     #[inline]
@@ -123,7 +122,7 @@ impl Concern for Callbacks {
 }
 
 impl Callbacks {
-    /// The callback in course that the customer asked for, or joined.
+    /// The live callback that the customer asked for or joined.
     pub fn asked_callback(&self) -> Option<&str> {
         let asked = |c: &&Callback| c.is_live() && c.last.issues.iter().any(|i| i.code == ASKED);
         self.callbacks.iter().rev().find(asked).map(|c| c.last.callback_id.as_str())
@@ -179,7 +178,7 @@ impl Callbacks {
             issue_types: Vec::new(),
         };
         if self.callbacks.len() >= CALLBACKS {
-            // What is over; else what the platform has; only then one whose receipt is still awaited.
+            // Drop an ended one first, then one the platform has, and only then one that awaits its receipt.
             let callbacks = &self.callbacks;
             let oldest = callbacks
                 .iter()
@@ -191,7 +190,7 @@ impl Callbacks {
         }
         let number = out.publish_numbered(Message::Callback(Box::new(last.clone())));
         let word = if covered { "covered" } else { "requested" };
-        // The customer's own words are for who calls, and not for the log.
+        // The customer's own words are for the agent and do not belong in the log.
         let what = match last.issues.first() {
             Some(issue) if issue.code != ASKED => issue.description.as_str(),
             _ => "the customer asks to be called",
@@ -225,7 +224,7 @@ impl Callbacks {
         callback.again = None;
         callback.repeats = 0;
         callback.last.time = cx.stamp(cx.now);
-        // The platform has it with the request.
+        // The platform got the recording with the request.
         if callback.last.state != CallbackState::Requested {
             callback.last.evidence.recorder = None;
         }
@@ -240,8 +239,8 @@ impl Callbacks {
         );
     }
 
-    /// What it is about has changed.
-    fn take_in(&mut self, cx: &Context<'_>, id: &str, change: &Change, out: &mut Outbox) {
+    /// Applies a change that another concern reported.
+    fn apply_change(&mut self, cx: &Context<'_>, id: &str, change: &Change, out: &mut Outbox) {
         let Some(callback) = self.callbacks.iter().find(|c| c.last.callback_id == id) else { return };
         let live = callback.is_live();
         match change.clone() {
@@ -287,7 +286,7 @@ impl Callbacks {
             }),
             Change::Covered { notice } if live => self.change(cx, id, out, |c| {
                 c.covered_by = Some(notice);
-                // Who has it in hand already, or was asked by the customer, decides for himself.
+                // One that the platform handles already, or that the customer asked for, stays as it is.
                 if c.state == CallbackState::Requested && c.trigger.dimension == Dimension::Data {
                     c.state = CallbackState::Covered;
                 }
@@ -297,7 +296,7 @@ impl Callbacks {
             {
                 let seconds = ended.since(callback.opened_at).whole_seconds();
                 self.change(cx, id, out, |c| {
-                    // Who asked to be called is called, with the news that the line is back.
+                    // A customer who asked is still called, with the news that the line is back.
                     let asked = c.issues.iter().any(|i| i.code == ASKED);
                     if c.trigger.dimension == Dimension::Data && !asked {
                         c.state = CallbackState::Withdrawn;
@@ -330,7 +329,7 @@ impl Callbacks {
             out.note(Level::Warn, format!("a receipt came for callback {id:?}, which is not known here"));
             return;
         };
-        // The survey comes after the call.
+        // The survey may come after the call.
         let late = callback.last.state == CallbackState::Closed
             && receipt.state == ReceiptState::Closed
             && adds(&callback.last, receipt);
@@ -345,7 +344,7 @@ impl Callbacks {
         let seconds = cx.now.since(callback.opened_at).whole_seconds();
         if receipt.state == ReceiptState::Refused {
             out.note(Level::Warn, format!("the platform refused callback {id}"));
-            // An agent's words may name the customer.
+            // An agent's text may name the customer.
             let reason = receipt.reason.as_deref().unwrap_or("no reason given");
             out.note(Level::Debug, format!("why callback {id} was refused: {reason}"));
         }
@@ -366,7 +365,7 @@ impl Callbacks {
     }
 
     /// The customer asks to be called.
-    fn asked(&mut self, cx: &Context<'_>, reason: &str, out: &mut Outbox) {
+    fn customer_request(&mut self, cx: &Context<'_>, reason: &str, out: &mut Outbox) {
         let description = words::asked(cx.config.device.language, reason);
         let issue = Issue { kind: "request".into(), code: ASKED.into(), description };
         let broken = cx.facts.broken().map(|(incident, _)| incident);
@@ -387,7 +386,7 @@ impl Callbacks {
             );
             self.change(cx, &id, out, |c| {
                 c.issues.retain(|i| i.description != issue.description);
-                // The one that it was opened for stays, and the newest.
+                // Keep the first issue, which it was opened for, and the newest.
                 if c.issues.len() >= ISSUES {
                     c.issues.remove(1);
                 }
@@ -419,7 +418,7 @@ impl Callbacks {
         self.open(cx, wanted, out);
     }
 
-    fn given_up(&mut self, cx: &Context<'_>, number: u64, out: &mut Outbox) {
+    fn schedule_repeat(&mut self, cx: &Context<'_>, number: u64, out: &mut Outbox) {
         let wait = cx.config.callback.receipt;
         let Some(callback) = self.callbacks.iter_mut().find(|c| c.number == number) else { return };
         callback.acknowledged(cx.now, number, wait);
@@ -433,8 +432,8 @@ impl Callbacks {
         }
     }
 
-    /// Asks again where the platform's receipt did not come.
-    fn ask_again(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+    /// Publishes again each callback whose receipt did not come.
+    fn publish_overdue(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         for callback in &mut self.callbacks {
             let due = callback.last.state == CallbackState::Requested
                 && callback.again.is_some_and(|a| cx.now >= a);

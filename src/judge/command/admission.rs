@@ -1,4 +1,4 @@
-//! Which commands are obeyed.
+//! Decides which commands are accepted, and until when they may start.
 
 use super::journal::{DELAY_S, VALID_DEFAULT, VALID_MOST};
 use crate::context::Context;
@@ -7,8 +7,8 @@ use linekeeper_contract::message::{CommandName, Reason};
 use linekeeper_contract::units::{Mono, Span, Wall};
 use linekeeper_contract::vocabulary::Rung;
 
-/// Whether it may be obeyed, and until when.
-pub(super) fn weigh(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<Wall>), (Reason, String)> {
+/// Accepts a command and returns its latest start (monotonic, and civil time if known), or the reason to refuse it.
+pub(super) fn admit(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<Wall>), (Reason, String)> {
     let command = &came.command;
     let name = command.command;
     if came.retained {
@@ -53,11 +53,11 @@ pub(super) fn weigh(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<
         }
         _ => {}
     }
-    valid(cx, came)
+    validity(cx, came)
 }
 
-/// Until when it may be begun.
-fn valid(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<Wall>), (Reason, String)> {
+/// The latest start of a command.
+fn validity(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<Wall>), (Reason, String)> {
     let command = &came.command;
     let plus = |wall: Wall, s: u64| {
         Wall(wall.0.saturating_add(i64::try_from(s).unwrap_or(i64::MAX).saturating_mul(1_000)))
@@ -70,7 +70,7 @@ fn valid(cx: &Context<'_>, came: &Commanded) -> Result<(Mono, Option<Wall>), (Re
     let length = length.into_iter().chain(issued.zip(expires).map(|(from, to)| between(from, to))).min();
     let left = match (cx.wall(), expires) {
         (Some(wall), Some(expires)) => between(wall, expires),
-        // Nobody here knows the date, or it names none: its age is the time since it came.
+        // The date is unknown here, or the command names none: its age is the time since it arrived.
         _ => length.unwrap_or(VALID_DEFAULT),
     };
     let left = came.broker_left.map_or(left, |b| b.min(left));

@@ -1,6 +1,6 @@
-//! What commands answer.
+//! The result bodies of the replies to commands.
 
-use super::journal::brief;
+use super::journal::shorten;
 use crate::check::{Ask, Said};
 use crate::checks::layers::CONFIRM;
 use crate::config::Role;
@@ -14,8 +14,8 @@ use linekeeper_contract::message::Domain;
 use linekeeper_contract::units::{Mono, Span};
 use serde_json::{Value, json};
 
-/// What one test found, for the answer.
-pub(super) fn of_test(ended: &SpeedEnded) -> Value {
+/// The result of one speed test.
+pub(super) fn test_result(ended: &SpeedEnded) -> Value {
     let mut told = match &ended.outcome {
         SpeedOutcome::Measured(f) => json!({
             "outcome": "measured",
@@ -29,7 +29,7 @@ pub(super) fn of_test(ended: &SpeedEnded) -> Value {
             "rpm": f.rpm,
         }),
         SpeedOutcome::Failed { reason, detail, .. } => {
-            json!({ "outcome": "failed", "reason": reason, "detail": brief(detail) })
+            json!({ "outcome": "failed", "reason": reason, "detail": shorten(detail) })
         }
     };
     told["direction"] = json!(ended.direction);
@@ -38,8 +38,8 @@ pub(super) fn of_test(ended: &SpeedEnded) -> Value {
     told
 }
 
-/// How the line does: what `check` answers.
-pub(super) fn brief_check(status: &Status) -> Value {
+/// The state of the line: the result of `check`.
+pub(super) fn check_result(status: &Status) -> Value {
     json!({
         "line": status.line,
         "since_ms": status.since_ms,
@@ -57,7 +57,7 @@ pub(super) fn brief_check(status: &Status) -> Value {
     })
 }
 
-/// What each layer answered that was asked at `since` (or just before), and what the targets do.
+/// The results of the checks started at `since` (or just before), and the state of the targets.
 fn layers(cx: &Context<'_>, status: &Status, since: Mono) -> Value {
     let line = &cx.facts.line;
     let mut rows = Vec::new();
@@ -95,10 +95,10 @@ fn layers(cx: &Context<'_>, status: &Status, since: Mono) -> Value {
     json!(rows)
 }
 
-/// What `diagnose` answers: where a fault lies and what shows it, by what the layers answered that were asked at `since`.
-pub(super) fn what_is_known(cx: &Context<'_>, status: &Status, since: Mono) -> Value {
+/// The result of `diagnose`: where the fault is and the evidence, from the checks started at `since`.
+pub(super) fn diagnosis_result(cx: &Context<'_>, status: &Status, since: Mono) -> Value {
     let (now, line) = (cx.now, &cx.facts.line);
-    let mut found = brief_check(status);
+    let mut found = check_result(status);
     found["layers"] = layers(cx, status, since);
     let broken = cx.facts.broken().map(|(incident, _)| incident);
     let facts = match (broken, line.link_fault()) {

@@ -1,4 +1,4 @@
-//! The journal of commands.
+//! The journal of commands: the last commands with their state and reply.
 
 use crate::checks::layers::ASKED_MOST;
 use crate::observation::RemedyId;
@@ -20,32 +20,32 @@ pub const JOURNAL: usize = 24;
 pub const RATE: usize = 20;
 /// See [`RATE`].
 pub const RATE_WINDOW: Span = Span::minutes(10);
-/// So many more are told that they are too many; the rest gets no answer.
+/// So many more are refused with a reply; the rest gets none.
 pub(super) const TOLD_TOO_MANY: usize = 10;
-/// How long a command is valid that does not say. Five minutes: orders are about now.
+/// Validity of a command that states none. Five minutes: commands are about now.
 pub const VALID_DEFAULT: Span = Span::minutes(5);
-/// The longest validity that is taken. A day: what was ordered yesterday was ordered about yesterday's line.
+/// The longest validity accepted. A day: yesterday's command was about yesterday's line.
 pub const VALID_MOST: Span = Span::days(1);
-/// Answers' bodies are kept up to so many bytes in all, the latest; beyond, a repeated command gets its answer without.
+/// Bytes of result bodies kept in all, the latest first. Beyond that a repeated command gets its reply without the body.
 pub(super) const BODIES: usize = 4 * 1024;
-/// Words of others (a driver, the reader of commands) are kept in an answer up to so many bytes.
+/// Bytes kept of foreign texts (from a driver, or the command parser) in a reply.
 pub(super) const WORDS: usize = 160;
-/// How far in the future a re-check may be ordered, seconds. A complaint that was handled three months ago is another.
+/// How far in the future a re-check may be ordered, seconds. After three months a complaint is a new one.
 pub const DELAY_S: std::ops::RangeInclusive<u64> = 60..=90 * 86_400;
 
-/// The journal, and what hangs on it.
+/// The journal and what belongs to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Commands {
     pub(super) journal: VecDeque<Entry>,
-    /// When commands came.
+    /// Arrival times of the last commands.
     pub(super) arrivals: VecDeque<Mono>,
-    /// The remedy in course that was ordered on a line that was not broken.
+    /// The running remedy that was commanded on a working line.
     pub(super) on_whole_line: Option<RemedyId>,
-    /// The break of the line that is taken for that remedy's doing.
+    /// The break that is attributed to that remedy.
     #[serde(skip)]
     pub(super) shielded: Option<Cause>,
-    /// Places in the journal whose answer is due.
+    /// Ids of the commands whose state must be published.
     #[serde(skip)]
     pub(super) owed: Vec<String>,
 }
@@ -56,12 +56,12 @@ pub(super) struct Entry {
     pub(super) name: Option<CommandName>,
     #[serde(default)]
     pub(super) arguments: Arguments,
-    /// It is not begun after that, by our own clock.
+    /// Latest start, on the monotonic clock.
     pub(super) until: Mono,
-    /// The same by civil time, where it said so.
+    /// Latest start in civil time, if the command states one.
     pub(super) expires: Option<Wall>,
     pub(super) doing: Doing,
-    /// The last answer.
+    /// The last reply.
     pub(super) last: CommandResult,
 }
 
@@ -69,22 +69,22 @@ pub(super) struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Doing {
-    /// Its turn, or nothing any more.
+    /// Its turn, or nothing because it ended.
     Nothing,
-    /// This remedy's end.
+    /// The end of this remedy.
     Remedy(RemedyId),
     /// The end of these tests.
     Tests(Vec<TestId>, Vec<Value>),
-    /// What the layers answer that were asked at that moment.
+    /// The results of the checks started at this time.
     Checks(Mono),
 }
 
 impl Entry {
-    pub(super) fn waits(&self) -> bool {
+    pub(super) fn is_waiting(&self) -> bool {
         self.last.state == CommandState::Accepted
     }
 
-    pub(super) fn overdue(&self, now: Mono, wall: Option<Wall>) -> bool {
+    pub(super) fn is_overdue(&self, now: Mono, wall: Option<Wall>) -> bool {
         now >= self.until || wall.zip(self.expires).is_some_and(|(wall, expires)| wall >= expires)
     }
 }
@@ -94,8 +94,8 @@ impl Commands {
         self.journal.iter_mut().find(|e| e.last.command_id == id)
     }
 
-    /// Whether one more command may be looked at now; `None`: not even told that it is one too many.
-    pub(super) fn arrives(&mut self, now: Mono) -> Option<bool> {
+    /// Counts an arrival. Returns whether it is within [`RATE`]; `None` if it does not even get a refusal.
+    pub(super) fn admit_arrival(&mut self, now: Mono) -> Option<bool> {
         while self.arrivals.front().is_some_and(|at| now.since(*at) >= RATE_WINDOW) {
             self.arrivals.pop_front();
         }
@@ -106,8 +106,8 @@ impl Commands {
         Some(self.arrivals.len() <= RATE)
     }
 
-    /// Makes room for one; `false`: all that is remembered must still be.
-    pub(super) fn room(&mut self, now: Mono) -> bool {
+    /// Makes room for one entry. Returns `false` if every entry must still be remembered.
+    pub(super) fn make_room(&mut self, now: Mono) -> bool {
         if self.journal.len() < JOURNAL {
             return true;
         }
@@ -117,8 +117,8 @@ impl Commands {
         true
     }
 
-    /// Keeps the bodies of the latest answers only.
-    pub(super) fn slim(&mut self) {
+    /// Drops the result bodies of all but the latest replies.
+    pub(super) fn drop_old_results(&mut self) {
         let mut bytes = 0;
         for entry in self.journal.iter_mut().rev().filter(|e| !e.last.result.is_null()) {
             bytes += entry.last.result.to_string().len();
@@ -129,19 +129,19 @@ impl Commands {
         }
     }
 
-    /// When time must pass at the latest.
-    pub(super) fn wake(&self) -> Option<Mono> {
+    /// The next time at which a command expires or a check times out.
+    pub(super) fn next_deadline(&self) -> Option<Mono> {
         let asked = |e: &Entry| match e.doing {
             Doing::Checks(since) => Some(since + ASKED_MOST),
             Doing::Nothing | Doing::Remedy(_) | Doing::Tests(..) => None,
         };
-        let waits = self.journal.iter().filter(|e| e.waits()).map(|e| e.until);
+        let waits = self.journal.iter().filter(|e| e.is_waiting()).map(|e| e.until);
         waits.chain(self.journal.iter().filter_map(asked)).min()
     }
 
-    /// No command waits or is in course, and none is to be answered.
+    /// No command is waiting, running or owed a reply.
     pub(super) fn is_idle(&self) -> bool {
-        let over = |e: &Entry| !e.waits() && e.doing == Doing::Nothing;
+        let over = |e: &Entry| !e.is_waiting() && e.doing == Doing::Nothing;
         self.owed.is_empty() && self.on_whole_line.is_none() && self.journal.iter().all(over)
     }
 
@@ -150,14 +150,14 @@ impl Commands {
         self.journal.is_empty()
     }
 
-    /// A new life: what was in course in the last one.
+    /// Resets what does not outlive a process.
     pub(super) fn started(&mut self) {
         self.shielded = None;
         self.owed.clear();
     }
 }
 
-/// The beginning of what others say.
-pub(super) fn brief(text: &str) -> &str {
+/// Cuts a foreign text to [`WORDS`] bytes.
+pub(super) fn shorten(text: &str) -> &str {
     beginning(text, WORDS)
 }

@@ -1,24 +1,25 @@
-//! Commands of the platform: which are obeyed, how far each is, and what is answered.
+//! The platform's commands: which ones are executed, how far each has got, and what is replied.
 //!
 //! Policy, in prose:
 //!
-//! * One id is one command. Its journal is in the snapshot that is written before anything is done: the same id again,
-//!   by the same connection, another one, or in another life, is not done again and gets the same answer. A command is
-//!   forgotten only when it is over and its validity too; while no place is free of such, others are refused.
-//! * What is over after its time is not begun. By civil time where that is trusted; else by the time since it came, for
-//!   as long as it was to be valid, or as the broker says it still is ([`VALID_DEFAULT`] where nobody says). A command
-//!   that waited here is held against both again before it is begun. (How long it lay in a connection that stalls
-//!   nobody can say without a date: at most one and a half keep-alives, then the broker takes it back.)
-//! * A retained command is refused: brokers give it to each new connection, years after.
-//! * Commands that are not on `commands.allow` are refused. With `commands.key`, `remedy` and `reboot` must be signed;
-//!   and whatever bears a wrong signature is refused.
-//! * At most [`RATE`] in [`RATE_WINDOW`], whatever they are: each answer is a write to flash.
-//! * A command goes through the same doors as our own decisions: a remedy uses the ladder's budget and one at a time,
-//!   a speed test the promise's budget and its guard, and waits for both until its time is over.
-//! * A remedy on a line that is not broken breaks it for a moment: that is ours, no incident.
-//! * A diagnosis asks the layers ([`Checks::ask_all`](super::checks::Checks::ask_all)) and is done when the last answer came, or
-//!   after [`ASKED_MOST`].
-//! * A reboot is done when the next boot says so.
+//! * A command id is executed once. The journal is in the snapshot, which is written before anything is done. The same id
+//!   again gets the same reply, whether it comes over the same connection, another one, or after a restart. A command is
+//!   forgotten only when it has ended and its validity has passed. While the journal is full of valid commands, new ones
+//!   are refused.
+//! * An expired command is not started. Expiry goes by civil time where that is trusted. Otherwise it goes by the time
+//!   since arrival: the stated validity, or what the broker says is left of it ([`VALID_DEFAULT`] if neither is given). A
+//!   command that waited here is checked against both again before it starts. (How long it lay in a stalled connection
+//!   is unknown without a date: at most one and a half keep-alives, then the broker takes it back.)
+//! * A retained command is refused: brokers deliver it to every new connection, even years later.
+//! * Commands that are not in `commands.allow` are refused. With `commands.key`, `remedy` and `reboot` must be signed.
+//!   A wrong signature is always refused.
+//! * At most [`RATE`] commands per [`RATE_WINDOW`] are handled, whatever they are: each reply is a write to flash.
+//! * A command is subject to the same limits as our own decisions. A remedy uses the ladder's budget, and only one runs at
+//!   a time. A speed test uses the promise's budget and guard. Both wait until they may start or expire.
+//! * A remedy on a working line interrupts it for a moment. We caused that, so it is no incident.
+//! * A diagnosis checks the layers ([`Checks::ask_all`](super::checks::Checks::ask_all)). It is done when the last result
+//!   is in, or after [`ASKED_MOST`].
+//! * A reboot is done when the next boot confirms it.
 
 mod admission;
 mod answers;
@@ -39,7 +40,7 @@ use crate::action::Level;
 use crate::config::Config;
 use crate::observation::{CommandRefused, Commanded, Observation, RemedyId};
 use crate::speed::SpeedEnded;
-use journal::{Doing, Entry, brief};
+use journal::{Doing, Entry, shorten};
 use linekeeper_contract::message::{
     Arguments, COMMAND_RESULT_SCHEMA, CommandName, CommandOutcome, CommandResult, CommandState, Message,
     Outcome, Reason,
@@ -50,56 +51,58 @@ use serde_json::{Value, json};
 
 /// The platform's commands.
 #[derive(Debug, Clone, Default)]
-pub struct Orderly {
+pub struct PlatformCommands {
     commands: Commands,
-    /// Who is answered as soon as the status is known.
+    /// Commands that are answered as soon as the status is known.
     waits: Vec<(String, Answer)>,
     /// The speed test that ended in this step.
     ended: Option<SpeedEnded>,
-    /// This life is about to end.
+    /// The process is about to end.
     stopping: bool,
 }
 
-/// What is answered by the status.
+/// A reply that is made from the status.
 #[derive(Debug, Clone, Copy)]
 enum Answer {
-    /// How the line does.
+    /// The state of the line.
     Check,
-    /// What is known of a fault, by the layers that were asked then; and in which words.
+    /// What is known of a fault, from the checks started at that time; and the reply's detail text.
     Diagnosis(Mono, &'static str),
 }
 
-impl Concern for Orderly {
-    fn new(_config: &Config) -> Orderly {
-        Orderly::default()
+impl Concern for PlatformCommands {
+    fn new(_config: &Config) -> PlatformCommands {
+        PlatformCommands::default()
     }
 
     fn observe(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
         match seen {
             Observation::SpeedEnded(ended) if !self.commands.is_idle() => self.ended = Some(ended.clone()),
-            Observation::Commanded(came) => self.commanded(cx, came, out),
-            Observation::CommandRefused(came) => self.command_refused(cx, came, out),
+            Observation::Commanded(came) => self.receive_command(cx, came, out),
+            Observation::CommandRefused(came) => self.receive_invalid_command(cx, came, out),
             _ => {}
         }
     }
 
     fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
-            Signal::LifeResumed => self.resumed(cx, out),
-            Signal::LineTurned(turn) => self.line_turned(turn),
-            Signal::RemedyEnding(end) => self.remedy_over(cx, end, out),
-            Signal::LayersAsked { command_id } => self.layers_asked(cx, command_id, out),
-            Signal::StatusGiven(status) => self.answer_by(cx, status, out),
-            Signal::OrderedTestsDue => self.tests(cx, out),
-            Signal::TestsAnswered { command_id, asked } => self.tests_answered(command_id, asked),
-            Signal::RecheckAnswered { command_id, due } => self.recheck_answered(cx, command_id, due, out),
+            Signal::LifeResumed => self.resume(cx, out),
+            Signal::LineTurned(turn) => self.update_shield(turn),
+            Signal::RemedyEnding(end) => self.finish_remedy(cx, end, out),
+            Signal::LayersAsked { command_id } => self.start_diagnosis(cx, command_id, out),
+            Signal::StatusGiven(status) => self.reply_with_status(cx, status, out),
+            Signal::OrderedTestsDue => self.advance_speed_tests(cx, out),
+            Signal::TestsAnswered { command_id, asked } => self.record_test_reply(command_id, asked),
+            Signal::RecheckAnswered { command_id, due } => {
+                self.record_recheck_reply(cx, command_id, due, out)
+            }
             Signal::RungRefused { command_id, why } => {
-                self.refused(cx, command_id, Reason::Budget, why.clone(), out);
+                self.refuse_waiting(cx, command_id, Reason::Budget, why.clone(), out);
             }
             Signal::RungTaken { command_id, remedy, rung, on_whole_line } => {
-                self.taken(cx, command_id, *remedy, *rung, *on_whole_line, out);
+                self.start_remedy(cx, command_id, *remedy, *rung, *on_whole_line, out);
             }
-            Signal::OrdersGoOn => self.take_next(cx, out),
+            Signal::OrdersGoOn => self.start_next_remedy(cx, out),
             _ => {}
         }
     }
@@ -107,7 +110,7 @@ impl Concern for Orderly {
     #[inline]
     fn advance(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
         if !self.commands.is_empty() {
-            self.go_on(cx, seen, out);
+            self.advance_commands(cx, seen, out);
         }
     }
 
@@ -121,7 +124,7 @@ impl Concern for Orderly {
     }
 
     fn deadline(&self, _cx: &Context<'_>) -> Option<Mono> {
-        if self.commands.is_empty() { None } else { self.commands.wake() }
+        if self.commands.is_empty() { None } else { self.commands.next_deadline() }
     }
 
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
@@ -141,44 +144,44 @@ impl Concern for Orderly {
     }
 }
 
-impl Orderly {
-    /// What becomes of the commands in course.
-    fn go_on(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
+impl PlatformCommands {
+    /// Advances the commands in progress.
+    fn advance_commands(&mut self, cx: &Context<'_>, seen: &Observation, out: &mut Outbox) {
         self.ended = None;
         self.stopping = matches!(seen, Observation::Stopping);
         for id in std::mem::take(&mut self.commands.owed) {
-            self.tell(cx, &id, out);
+            self.publish_state(cx, &id, out);
         }
-        self.diagnosed(cx, out);
-        self.expire(cx, out);
+        self.finish_diagnoses(cx, out);
+        self.expire_waiting(cx, out);
         // Our own reboot is over when the line is back.
         if let Some(remedy) = self.commands.on_whole_line
-            && self.ordered(remedy).is_none()
+            && self.command_of_remedy(remedy).is_none()
             && cx.facts.line.state == LineState::Up
         {
             out.signal(Signal::EndRemedy { outcome: Outcome::NoEffect });
             out.signal(Signal::OrdersGoOn);
         } else {
-            self.take_next(cx, out);
+            self.start_next_remedy(cx, out);
         }
     }
 
-    /// A command came.
-    fn commanded(&mut self, cx: &Context<'_>, came: &Commanded, out: &mut Outbox) {
+    /// Handles a command that arrived.
+    fn receive_command(&mut self, cx: &Context<'_>, came: &Commanded, out: &mut Outbox) {
         let command = &came.command;
         let (id, correlation) = (&command.id, &came.correlation);
         let who = Who { id, name: Some(command.command), correlation };
-        if self.is_known(cx, who, out) {
+        if self.was_handled(cx, who, out) {
             return;
         }
-        let (until, expires) = match admission::weigh(cx, came) {
+        let (until, expires) = match admission::admit(cx, came) {
             Ok(valid) => valid,
             Err((reason, why)) => {
                 self.refuse(cx, who, reason, &why, out);
                 return;
             }
         };
-        if !self.commands.room(cx.now) {
+        if !self.commands.make_room(cx.now) {
             let why = format!("{JOURNAL} commands that are still valid are remembered already");
             self.refuse(cx, who, Reason::TooMany, &why, out);
             return;
@@ -196,18 +199,19 @@ impl Orderly {
         self.begin_at_once(cx, id, out);
     }
 
-    /// Something came as a command that is none.
-    fn command_refused(&mut self, cx: &Context<'_>, came: &CommandRefused, out: &mut Outbox) {
+    /// Handles a message on the command topic that is no valid command.
+    fn receive_invalid_command(&mut self, cx: &Context<'_>, came: &CommandRefused, out: &mut Outbox) {
         let who = Who { id: &came.id, name: None, correlation: &came.correlation };
-        if !self.is_known(cx, who, out) {
-            self.refuse(cx, who, came.reason, brief(&came.detail), out);
+        if !self.was_handled(cx, who, out) {
+            self.refuse(cx, who, came.reason, shorten(&came.detail), out);
         }
     }
 
-    /// Whether this id was answered already, and is again; or is one too many.
-    fn is_known(&mut self, cx: &Context<'_>, who: Who<'_>, out: &mut Outbox) -> bool {
+    /// Returns true if the command needs no further handling: a repeated id (its reply is sent again), or one over the rate
+    /// limit.
+    fn was_handled(&mut self, cx: &Context<'_>, who: Who<'_>, out: &mut Outbox) -> bool {
         let id = who.id;
-        let Some(looked_at) = self.commands.arrives(cx.now) else {
+        let Some(looked_at) = self.commands.admit_arrival(cx.now) else {
             out.note(Level::Debug, format!("command {id:?} is passed over: too many came"));
             return true;
         };
@@ -221,7 +225,7 @@ impl Orderly {
             return !looked_at;
         };
         if !looked_at {
-            // It has its answer, and no other.
+            // It has its reply already and gets no second, different one.
             out.note(Level::Debug, format!("command {id:?} came again and is passed over: too many came"));
             return true;
         }
@@ -232,12 +236,12 @@ impl Orderly {
         true
     }
 
-    /// Says no, and remembers it as long as there is room.
+    /// Refuses a command, and remembers the refusal if the journal has room.
     fn refuse(&mut self, cx: &Context<'_>, who: Who<'_>, reason: Reason, why: &str, out: &mut Outbox) {
         let state = if reason == Reason::Expired { CommandState::Expired } else { CommandState::Refused };
         let last = answer(cx, who, state, Some(reason), why.to_string(), out);
         out.note(Level::Warn, format!("command {:?} is {}: {why}", who.id, state.as_str()));
-        if self.commands.room(cx.now) {
+        if self.commands.make_room(cx.now) {
             let (doing, arguments) = (Doing::Nothing, Arguments::default());
             let (name, last) = (who.name, last.clone());
             let entry = Entry { name, arguments, until: cx.now, expires: None, doing, last };
@@ -246,8 +250,8 @@ impl Orderly {
         out.publish(Message::CommandResult(Box::new(last)));
     }
 
-    /// Publishes how far a command is now.
-    fn tell(&mut self, cx: &Context<'_>, id: &str, out: &mut Outbox) {
+    /// Publishes the present state of a command.
+    fn publish_state(&mut self, cx: &Context<'_>, id: &str, out: &mut Outbox) {
         let Some(entry) = self.commands.find(id) else { return };
         let state = entry.last.state;
         entry.last.time = cx.stamp(cx.now);
@@ -260,11 +264,11 @@ impl Orderly {
         let detail = if last.detail.is_empty() { String::new() } else { format!(": {}", last.detail) };
         out.note(level, format!("command {id} is {}{detail}", state.as_str()));
         out.publish(Message::CommandResult(Box::new(last)));
-        self.commands.slim();
+        self.commands.drop_old_results();
     }
 
-    /// It is over.
-    fn done(
+    /// Ends a command and publishes its result.
+    fn finish(
         &mut self,
         cx: &Context<'_>,
         id: &str,
@@ -287,10 +291,10 @@ impl Orderly {
                 entry.last.detail = words.to_string();
             }
         }
-        self.tell(cx, id, out);
+        self.publish_state(cx, id, out);
     }
 
-    /// What needs no time is done at once; of the rest it is said that it was accepted.
+    /// Starts what needs no waiting at once; of the rest it publishes that it was accepted.
     fn begin_at_once(&mut self, cx: &Context<'_>, id: &str, out: &mut Outbox) {
         let Some(entry) = self.commands.find(id) else { return };
         let command_id = id.to_owned();
@@ -308,13 +312,13 @@ impl Orderly {
                 out.signal(Signal::RecheckOrdered { command_id, delay });
             }
             Some(CommandName::Speedtest | CommandName::Remedy | CommandName::Reboot) => {
-                self.tell(cx, id, out);
+                self.publish_state(cx, id, out);
             }
             None => {}
         }
     }
 
-    fn layers_asked(&mut self, cx: &Context<'_>, id: &str, out: &mut Outbox) {
+    fn start_diagnosis(&mut self, cx: &Context<'_>, id: &str, out: &mut Outbox) {
         if !cx.facts.layers.asks() {
             let answer = Answer::Diagnosis(cx.now, "looked; nothing could be asked now");
             self.waits.push((id.to_owned(), answer));
@@ -323,21 +327,21 @@ impl Orderly {
             entry.doing = Doing::Checks(cx.now);
             entry.last.state = CommandState::Started;
             entry.last.detail = "the layers are asked".into();
-            self.tell(cx, id, out);
+            self.publish_state(cx, id, out);
         }
     }
 
-    fn answer_by(&mut self, cx: &Context<'_>, status: &Status, out: &mut Outbox) {
+    fn reply_with_status(&mut self, cx: &Context<'_>, status: &Status, out: &mut Outbox) {
         for (id, answer) in std::mem::take(&mut self.waits) {
             let (words, found) = match answer {
-                Answer::Check => ("looked", answers::brief_check(status)),
-                Answer::Diagnosis(since, words) => (words, answers::what_is_known(cx, status, since)),
+                Answer::Check => ("looked", answers::check_result(status)),
+                Answer::Diagnosis(since, words) => (words, answers::diagnosis_result(cx, status, since)),
             };
-            self.done(cx, &id, Ok(words), found, out);
+            self.finish(cx, &id, Ok(words), found, out);
         }
     }
 
-    fn recheck_answered(
+    fn record_recheck_reply(
         &mut self,
         cx: &Context<'_>,
         id: &str,
@@ -348,32 +352,32 @@ impl Orderly {
             Ok(due) => {
                 let offset_minutes = cx.offset();
                 let due = due.map(|wall| LocalTime { wall, offset_minutes });
-                self.done(cx, id, Ok("it will be called"), json!({ "due": due }), out);
+                self.finish(cx, id, Ok("it will be called"), json!({ "due": due }), out);
             }
-            Err(why) => self.done(cx, id, Err((Reason::TooMany, why)), Value::Null, out),
+            Err(why) => self.finish(cx, id, Err((Reason::TooMany, why)), Value::Null, out),
         }
     }
 
-    /// A new life began, perhaps by our own reboot.
-    fn resumed(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+    /// Ends the commands that the last process left unfinished, and the reboot that succeeded.
+    fn resume(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         self.commands.started();
         let asked = |e: &Entry| matches!(e.doing, Doing::Checks(_)).then(|| e.last.command_id.clone());
         let asked: Vec<String> = self.commands.journal.iter().filter_map(asked).collect();
         for id in asked {
             let why = "the process ended while the layers were asked";
-            self.done(cx, &id, Err((Reason::Interrupted, why)), Value::Null, out);
+            self.finish(cx, &id, Err((Reason::Interrupted, why)), Value::Null, out);
         }
         if !cx.facts.life.rebooted {
             return;
         }
         let running = cx.facts.remedy.filter(|r| r.rung == Rung::Reboot);
-        if let Some(id) = running.and_then(|running| self.ordered(running.remedy)) {
-            self.done(cx, &id, Ok("the gateway rebooted"), Value::Null, out);
+        if let Some(id) = running.and_then(|running| self.command_of_remedy(running.remedy)) {
+            self.finish(cx, &id, Ok("the gateway rebooted"), Value::Null, out);
         }
     }
 
-    /// While a remedy runs that was ordered on a whole line, the line breaks by our own doing.
-    fn line_turned(&mut self, turn: &Turn) {
+    /// While a commanded remedy runs on a working line, a break is our own doing.
+    fn update_shield(&mut self, turn: &Turn) {
         match (self.commands.on_whole_line, turn) {
             (Some(_), Turn::Broke { cause, .. }) => self.commands.shielded = Some(*cause),
             (Some(_), Turn::Returned { .. }) => self.commands.shielded = None,
@@ -381,14 +385,14 @@ impl Orderly {
         }
     }
 
-    /// The command that a remedy belongs to.
-    fn ordered(&self, remedy: RemedyId) -> Option<String> {
+    /// The id of the command that a remedy belongs to.
+    fn command_of_remedy(&self, remedy: RemedyId) -> Option<String> {
         let entry = self.commands.journal.iter().find(|e| e.doing == Doing::Remedy(remedy))?;
         Some(entry.last.command_id.clone())
     }
 
-    /// A remedy is over, whoever wanted it.
-    fn remedy_over(&mut self, cx: &Context<'_>, end: &RemedyEnd, out: &mut Outbox) {
+    /// A remedy ended, whether it was commanded or not.
+    fn finish_remedy(&mut self, cx: &Context<'_>, end: &RemedyEnd, out: &mut Outbox) {
         let line = cx.facts.line.state;
         if self.commands.on_whole_line == Some(end.remedy) {
             self.commands.on_whole_line = None;
@@ -396,9 +400,9 @@ impl Orderly {
                 out.signal(Signal::BreakStays { cause });
             }
         }
-        let Some(id) = self.ordered(end.remedy) else { return };
+        let Some(id) = self.command_of_remedy(end.remedy) else { return };
         let result = json!({ "outcome": end.outcome, "line": line });
-        let detail = brief(&end.detail);
+        let detail = shorten(&end.detail);
         let words =
             |what: &str| if detail.is_empty() { what.to_string() } else { format!("{what}: {detail}") };
         let outcome = match end.outcome {
@@ -416,18 +420,18 @@ impl Orderly {
             Outcome::Interrupted => Err((Reason::Interrupted, words("it was interrupted"))),
         };
         let outcome = outcome.as_deref().map_err(|(reason, why)| (*reason, why.as_str()));
-        self.done(cx, &id, outcome, result, out);
+        self.finish(cx, &id, outcome, result, out);
     }
 
-    /// What becomes of the tests that were ordered.
-    fn tests(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+    /// Advances the commanded speed tests.
+    fn advance_speed_tests(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         let (ended, wall) = (self.ended.take(), cx.wall());
         let runs = |test| cx.facts.tests.running.is_some_and(|(now, next)| now == test || next == Some(test));
         for entry in &mut self.commands.journal {
             if let (Doing::Tests(tests, found), Some(ended)) = (&mut entry.doing, &ended)
                 && tests.contains(&ended.test)
             {
-                found.push(answers::of_test(ended));
+                found.push(answers::test_result(ended));
             }
             if let Doing::Tests(tests, found) = &mut entry.doing
                 && !tests.iter().any(|t| runs(*t))
@@ -447,15 +451,15 @@ impl Orderly {
                 };
                 self.commands.owed.push(entry.last.command_id.clone());
             }
-            let waits = entry.waits() && entry.name == Some(CommandName::Speedtest);
-            if waits && !entry.overdue(cx.now, wall) {
+            let waits = entry.is_waiting() && entry.name == Some(CommandName::Speedtest);
+            if waits && !entry.is_overdue(cx.now, wall) {
                 let command_id = entry.last.command_id.clone();
                 out.signal(Signal::TestsOrdered { command_id, direction: entry.arguments.direction });
             }
         }
     }
 
-    fn tests_answered(&mut self, id: &str, asked: &Asked) {
+    fn record_test_reply(&mut self, id: &str, asked: &Asked) {
         let Some(entry) = self.commands.find(id) else { return };
         match asked {
             Asked::Began(tests) => {
@@ -476,8 +480,8 @@ impl Orderly {
         self.commands.owed.push(id.to_owned());
     }
 
-    /// Answers the diagnoses whose layers have answered, or did not in time.
-    fn diagnosed(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+    /// Answers the diagnoses whose checks are complete or timed out.
+    fn finish_diagnoses(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         let asks = cx.facts.layers.asks();
         let over = |e: &Entry| match e.doing {
             Doing::Checks(since) if !asks || cx.now >= since + ASKED_MOST => {
@@ -491,12 +495,12 @@ impl Orderly {
         }
     }
 
-    /// Gives up what could not be begun in its time.
-    fn expire(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+    /// Expires the commands that could not be started in time.
+    fn expire_waiting(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         let wall = cx.wall();
         let mut expired = Vec::new();
         for entry in &mut self.commands.journal {
-            if !entry.waits() || !entry.overdue(cx.now, wall) {
+            if !entry.is_waiting() || !entry.is_overdue(cx.now, wall) {
                 continue;
             }
             let waited = std::mem::take(&mut entry.last.detail);
@@ -506,42 +510,42 @@ impl Orderly {
             expired.push(entry.last.command_id.clone());
         }
         for id in expired {
-            self.tell(cx, &id, out);
+            self.publish_state(cx, &id, out);
         }
     }
 
-    /// One remedy at a time, in the order in which they came; not while we are about to end.
-    fn take_next(&mut self, cx: &Context<'_>, out: &mut Outbox) {
+    /// Starts the next remedy: one at a time, in order of arrival, and not while the process is ending.
+    fn start_next_remedy(&mut self, cx: &Context<'_>, out: &mut Outbox) {
         if self.stopping || cx.facts.remedy.is_some() {
             return;
         }
-        let next = self.commands.journal.iter().find_map(|e| match (e.waits(), e.name) {
+        let next = self.commands.journal.iter().find_map(|e| match (e.is_waiting(), e.name) {
             (true, Some(CommandName::Remedy)) => Some((e.last.command_id.clone(), e.arguments.rung?)),
             (true, Some(CommandName::Reboot)) => Some((e.last.command_id.clone(), Rung::Reboot)),
             _ => None,
         });
         let Some((command_id, rung)) = next else { return };
         if let Some(why) = cx.facts.hands_off.as_ref().filter(|_| rung.disturbs()) {
-            self.refused(cx, &command_id, Reason::HandsOff, why.clone(), out);
+            self.refuse_waiting(cx, &command_id, Reason::HandsOff, why.clone(), out);
         } else if rung == Rung::Reboot && !cx.facts.stored {
-            // The order itself would be forgotten, come again, and be obeyed again.
+            // Without a journal on flash the command would be forgotten, delivered again, and executed again.
             let why = "what was done could not be remembered: the store cannot be written".to_owned();
-            self.refused(cx, &command_id, Reason::Unsupported, why, out);
+            self.refuse_waiting(cx, &command_id, Reason::Unsupported, why, out);
         } else {
             out.signal(Signal::RungOrdered { command_id, rung });
         }
     }
 
-    fn refused(&mut self, cx: &Context<'_>, id: &str, reason: Reason, why: String, out: &mut Outbox) {
+    fn refuse_waiting(&mut self, cx: &Context<'_>, id: &str, reason: Reason, why: String, out: &mut Outbox) {
         if let Some(entry) = self.commands.find(id) {
             entry.last.state = CommandState::Refused;
             entry.last.reason = Some(reason);
             entry.last.detail = why;
         }
-        self.tell(cx, id, out);
+        self.publish_state(cx, id, out);
     }
 
-    fn taken(
+    fn start_remedy(
         &mut self,
         cx: &Context<'_>,
         id: &str,
@@ -558,12 +562,12 @@ impl Orderly {
             entry.last.detail = format!("{} begins", rung.as_str());
             entry.doing = Doing::Remedy(remedy);
         }
-        self.tell(cx, id, out);
+        self.publish_state(cx, id, out);
         out.save();
     }
 }
 
-/// Which command, and whom its answer goes to.
+/// A command's id and name, and the correlation data of its reply.
 #[derive(Debug, Clone, Copy)]
 struct Who<'a> {
     id: &'a str,

@@ -1,10 +1,10 @@
-//! What of the flight recorder ([`recorder`]) goes with an incident.
+//! The part of the flight recorder ([`recorder`]) that is attached to an incident.
 //!
 //! Policy, in prose:
 //!
-//! * An incident's part is cut out when the minute after its first break is over, or before our own reboot: the next life has
-//!   another clock to label it by.
-//! * The recorder itself is filled before any concern is asked; it is no concern's alone.
+//! * The part is extracted one minute after the incident's first break, or before our own reboot: after it the monotonic
+//!   clock that labels the samples starts anew.
+//! * The recorder itself is shared by all concerns and filled before any of them runs.
 
 pub mod recorder;
 
@@ -22,25 +22,25 @@ use linekeeper_contract::units::{Mono, Span};
 use linekeeper_contract::vocabulary::Rung;
 use std::sync::Arc;
 
-/// How long after an incident opened its part of the flight recorder is cut out, with a second to spare.
+/// How long after an incident opened its recording is extracted, with a second to spare.
 const RECORDED: Span = Span::seconds(AFTER + 1);
 
-/// The part of the present incident, once it is cut out.
+/// The recording of the present incident, once it is extracted.
 #[derive(Debug, Clone, Default)]
-pub struct Cut {
+pub struct IncidentRecording {
     part: Option<Arc<(String, Recording)>>,
 }
 
-impl Concern for Cut {
-    fn new(_config: &Config) -> Cut {
-        Cut::default()
+impl Concern for IncidentRecording {
+    fn new(_config: &Config) -> IncidentRecording {
+        IncidentRecording::default()
     }
 
     #[inline]
     fn advance(&mut self, cx: &Context<'_>, _seen: &Observation, _out: &mut Outbox) {
         match cx.facts.incident.as_deref() {
             Some(incident) => self.cut(cx, incident),
-            // No incident is left that it could belong to.
+            // Its incident is over.
             None if self.part.is_some() => self.part = None,
             None => {}
         }
@@ -59,7 +59,7 @@ impl Concern for Cut {
     }
 
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
-        // A part is cut out at its moment.
+        // The extraction is due at a certain time.
         let waits = |i: &Incident| cx.now.since(i.opened_at) <= RECORDED && !self.is_of(i);
         match quiet {
             Quiet::Passed { .. } if cx.facts.incident.as_deref().is_some_and(waits) => None,
@@ -77,7 +77,7 @@ impl Concern for Cut {
     }
 }
 
-impl Cut {
+impl IncidentRecording {
     fn cut(&mut self, cx: &Context<'_>, incident: &Incident) {
         let reboots = cx.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot);
         let over = reboots || cx.now.0 / 1_000 >= incident.opened_at.0 / 1_000 + AFTER;

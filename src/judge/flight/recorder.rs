@@ -1,12 +1,11 @@
-//! The flight recorder: the last quarter of an hour, second by second, in memory; and what of it goes with an incident.
+//! The flight recorder: one sample a second for the last 15 minutes, in memory; and the recording attached to an incident.
 //!
-//! It is filled from observations alone, so a replayed trace gives the same. [`KEPT`] samples of 16 bytes are 14 400
-//! bytes. It is not in the usual snapshot (that would be some hundred kilobytes of flash a day); it is in that of a trace,
-//! and in that of a reboot of our own, so that the next life still knows what was before it.
+//! It is filled from observations alone, so a replayed trace gives the same recording. [`KEPT`] samples of 16 bytes are
+//! 14 400 bytes. The usual snapshot does not contain it (that would be some hundred kilobytes of flash a day). The snapshot
+//! of a trace does, and so does that of our own reboot, so that the next process still knows what happened before.
 //!
-//! An incident takes the minute before its first break and the minute after it with it ([`Recording`]): as columns, of
-//! which each has one entry a second. It is cut out when that second minute is over, and sent as far as it goes when it
-//! is wanted before.
+//! An incident gets the minute before its first break and the minute after it ([`Recording`]), as columns with one entry a
+//! second. The recording is extracted when the second minute is over; if it is needed earlier, it ends early.
 
 use crate::outage::line::LineState;
 use linekeeper_contract::message::Stamp;
@@ -17,8 +16,8 @@ use std::collections::VecDeque;
 
 /// Seconds kept: a quarter of an hour. The ladder's first pass and the wait for a callback fit in.
 pub const KEPT: usize = 900;
-/// Seconds before and after a break that go with its incident. A minute before shows what led to it (a filled line, a
-/// rising round trip, losses); a minute after shows how it went, and what the first remedies did.
+/// Seconds recorded before and after an incident's first break. A minute before shows what led to it (a loaded line, rising
+/// round-trip times, losses); a minute after shows how it went on, and what the first remedies did.
 pub const BEFORE: u64 = 60;
 /// See [`BEFORE`].
 pub const AFTER: u64 = 60;
@@ -30,11 +29,11 @@ struct Sample {
     flags: u8,
     /// Echoes sent.
     asked: u8,
-    /// Answers that came.
+    /// Echo replies received.
     answered: u8,
     /// Echoes given up or not sent.
     lost: u8,
-    /// The longest round trip of an answer that came, microseconds.
+    /// The longest round-trip time, microseconds.
     rtt_us: u32,
     /// Received and sent, kbit/s.
     rx_kbps: u32,
@@ -43,42 +42,42 @@ struct Sample {
 
 const _: () = assert!(size_of::<Sample>() == 16, "what the documentation says of the memory");
 
-/// Of the flags: 0 unknown, 1 up, 2 down.
+/// Bits of the line's state: 0 unknown, 1 up, 2 down.
 const LINE: u8 = 0b11;
 /// The link is whole.
 const LINK: u8 = 0b100;
-/// A remedy of ours is carried out.
+/// A remedy is running.
 const REMEDY: u8 = 0b1000;
-/// A speed test of ours fills the line.
+/// Our own speed test is running.
 const TEST: u8 = 0b1_0000;
-/// Somebody watched in this second.
+/// This second was observed.
 const WATCHED: u8 = 0b10_0000;
 
-/// How things stand in a second.
+/// The state at the end of a second.
 #[derive(Debug, Clone, Copy)]
 pub struct Seen {
     /// The line.
     pub line: LineState,
     /// The link is whole.
     pub link: bool,
-    /// A remedy is carried out.
+    /// A remedy is running.
     pub remedy: bool,
-    /// A speed test fills the line.
+    /// Our own speed test is running.
     pub test: bool,
 }
 
 /// The recorder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Flight {
-    /// Whole seconds, the oldest first; the last is the one before `second`.
+    /// Completed seconds, oldest first; the last is the one before `second`.
     past: VecDeque<Sample>,
-    /// The present second of our own clock, and what is known of it.
+    /// The present second of the monotonic clock, and its sample so far.
     second: u64,
     now: Sample,
 }
 
 impl Flight {
-    /// Time has come to `now`; in what is over, things stood as `seen` when it ended.
+    /// Advances to `now`. A second that ended is completed with the state `seen`.
     #[inline]
     pub fn passes(&mut self, now: Mono, seen: impl FnOnce() -> Seen) {
         let second = now.0 / 1_000;
@@ -100,7 +99,7 @@ impl Flight {
                 | if seen.remedy { REMEDY } else { 0 }
                 | if seen.test { TEST } else { 0 };
             self.push();
-            // The judge looks twice a second at the least in any trouble; a line that is asked seldom stands as it stood.
+            // In trouble the judge runs at least twice a second. With slow probing the state of the last second is repeated.
             let missed = second.saturating_sub(self.second + 1);
             if missed > 0 {
                 let stood = if missed <= 5 { self.past.back().map_or(0, |s| s.flags) } else { 0 };
@@ -128,7 +127,7 @@ impl Flight {
         self.now.asked = self.now.asked.saturating_add(u8::try_from(n).unwrap_or(u8::MAX));
     }
 
-    /// An answer came.
+    /// An echo reply was received.
     pub fn answered(&mut self, rtt_us: u32) {
         self.now.answered = self.now.answered.saturating_add(1);
         self.now.rtt_us = self.now.rtt_us.max(rtt_us);
@@ -139,7 +138,7 @@ impl Flight {
         self.now.lost = self.now.lost.saturating_add(1);
     }
 
-    /// Bytes of a window of the counters.
+    /// Bytes counted by the interface over a span of time.
     pub fn counted(&mut self, over: Span, rx_bytes: u64, tx_bytes: u64) {
         let kbps = |bytes: u64| {
             let kilobits = bytes.saturating_mul(8) / over.0.max(1);
@@ -148,7 +147,7 @@ impl Flight {
         (self.now.rx_kbps, self.now.tx_kbps) = (kbps(rx_bytes), kbps(tx_bytes));
     }
 
-    /// How many whole seconds are kept.
+    /// The number of completed seconds kept.
     pub fn len(&self) -> usize {
         self.past.len()
     }
@@ -212,7 +211,7 @@ impl Flight {
     }
 }
 
-/// What a snapshot keeps of it: the present second, and 32 hexadecimal digits for each second.
+/// Its form in a snapshot: the present second, and 32 hexadecimal digits for each second.
 #[derive(Debug, Serialize, Deserialize)]
 struct Written {
     second: u64,

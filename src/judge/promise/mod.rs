@@ -1,40 +1,38 @@
-//! Is the line as fast as was sold, and can it be proved? Few, cheap, honest tests, and what passes by itself.
+//! Judges the speed of the line against the promise, from a few cheap tests and from the customer's own traffic.
 //!
 //! Policy, in prose:
 //!
 //! * Each direction is judged by the configured rule (`sequential`, `bnetza-2021`, `ctu-2021`, `fcc-80-80`, `share`;
-//!   a file each). Never is it broken on one test.
-//! * A result at or above what is to be shown ([`enough`]) is good whatever held it back. One below is short
-//!   only if it was the line that was full, for most of the time ordered; else it shows nothing, with its reason, and
-//!   moves no score.
+//!   a file each). One test alone never breaks the promise.
+//! * A result at or above the required rate ([`enough`]) is good, whatever limited it. One below counts as short only if the
+//!   line was the bottleneck for most of the ordered time. Otherwise it is inconclusive: its reason is recorded and no
+//!   score changes.
 //! * What the customer's own traffic shows ([`guard`]) counts like a test, at most once where a test would have been,
 //!   and takes its place.
 //! * Tests are spread over the day: it is divided into as many slots as there are to be rounds, and where in its slot a
 //!   round lies comes from a hash of device and round (RFC 3432's random start without randomness). Slots grow until
-//!   two thirds of the budgets pay for them; the rest is for suspicions.
+//!   two thirds of the budgets pay for them; the rest is for suspected shortfalls.
 //! * While a quarter of the day is suspected, or broken, tests come sooner ([`SOON`], [`BROKEN`]), at another server if
 //!   there is one.
 //! * No test without counters, on a metered line, while the port is below the promise, in an incident or its hold-down,
 //!   during a remedy, soon after a start or a return of the line, or while the line is in use: it waits up to
-//!   [`POSTPONE`] for quiet, then the round is given up with reason "cross traffic". A line of which nothing
-//!   was heard for [`UNHEARD`] (while it is suspected, for [`POSTPONE`]) is tested all the same: who always fills a slow
-//!   line would else never be believed.
-//! * A running test is aborted when the line breaks, a remedy begins, or the customer begins to use the line in
-//!   earnest: in the direction that is tested, with what would have kept the test from beginning (the engine is told
-//!   how much that is, for only it knows its own bytes); in the other, with [`guard`]'s share. Never a test that is made
-//!   although the line is in use. One whose end is never told is given up.
-//! * What a test costs is in [`budget`], whom it asks in [`server`].
+//!   [`POSTPONE`] for quiet, then the round is given up with reason "cross traffic". A line without a
+//!   result for [`UNHEARD`] (while it is suspected, for [`POSTPONE`]) is tested anyway: a customer who always loads a slow
+//!   line would otherwise never get a finding.
+//! * A running test is aborted when the line breaks, a remedy begins, or the customer begins to use the line
+//!   heavily: in the direction that is tested, with what would have kept the test from beginning (the engine is told
+//!   how much that is, for only it knows its own bytes); in the other, with [`guard`]'s share. A test that runs although
+//!   the line is in use is never aborted. A test whose end is never reported is given up.
+//! * [`budget`] counts what a test costs, [`server`] chooses its server.
 //!
-//! What is said and done about it:
+//! Policy for the incident and its callback:
 //!
-//! Policy, in prose:
-//!
-//! * Short of the promise is an incident of its own, beside an outage's. One incident at a time: a second direction, or
-//!   the port, joins it. It is over when nothing is short any more.
-//! * No rung mends a short line, so the callback is asked for at once; it took hours of tests to get here. It is routine:
-//!   the line works. It is withdrawn when the line is back before anyone called.
-//! * The evidence is what an operator can check: each test that carries the verdict, the rule's text, the share of the
-//!   promise, and the busy hours apart from the others.
+//! * A speed below the promise is an incident of its own, independent of an outage. One incident at a time: a second direction, or
+//!   the port, joins it. It ends when every direction and the port keep the promise again.
+//! * No remedy makes a line faster, so the callback is requested at once; the finding took hours of tests. It is routine:
+//!   the line works. It is withdrawn when the speed recovers before anyone called.
+//! * The evidence can be checked by an operator: each test behind the verdict, the rule's text, the share of the promise,
+//!   and the busy hours separate from the others.
 
 pub mod bnetza;
 pub mod budget;

@@ -1,17 +1,17 @@
-//! Are round trips as short, and losses as few, as was promised?
+//! Judges latency and packet loss against the promise.
 //!
 //! Policy, in prose:
 //!
 //! * Only what was promised is judged: without `promise.latency` or `promise.loss` there is no such finding. What is
-//!   long, or much, differs between a fibre and a satellite, and who sold the line knows which it is.
-//! * What counts is the steady rotation over the far targets. What is asked in a suspicion comes after a loss, and
-//!   losses come in bursts: it would find more than there are. A late answer counts as late, not as lost; lost is what
-//!   the sensor gave up after five seconds.
-//! * Nothing counts that somebody else may have caused. An echo is put aside for [`HOLD`], and forgotten if from [`CALM`]
+//!   too much differs between fibre and satellite, and the operator who sold the line knows which it is.
+//! * Only echoes of the regular rotation over the far targets count. Those sent on suspicion follow a loss, and losses come
+//!   in bursts: they would overstate the loss. A late reply counts as late, not as lost. An echo is lost when the sensor
+//!   gave it up after five seconds.
+//! * Echoes that somebody else may have disturbed do not count. An echo is put aside for [`HOLD`], and forgotten if from [`CALM`]
 //!   before it was sent until then the customer used more of the line than a speed test would bear
 //!   (`speed.quiet.share` of the highest promised rate, or of the most that was seen where no rate was sold), or our own
 //!   test or remedy ran, the line was not up, or the counters told nothing. Without counters nothing is judged.
-//! * The line is as good as its best target says: what is lost, or late, on the line is so for all of them. Of the
+//! * The line is as good as its best target shows: loss or delay on the line affects all of them. Of the
 //!   losses the worst target's do not count where there are two or more (many routers answer echoes when they have time),
 //!   of the round trips the target with the shortest is taken: an anchor, where the operator has one.
 //! * It is judged in windows. One for round trips lasts [`WINDOW`] at least, and until each target in rotation answered
@@ -19,18 +19,18 @@
 //!   [`WINDOW`] at least, and until a line just at its limit would have lost an echo: at 1 % these are 100 echoes.
 //! * A window *fails* when the percentile, or the share lost, is above the promise. It is *fine* at
 //!   [`FINE_LATENCY`] of the promised round trip or below, at [`FINE_LOSS`] of the promised loss or below. Between them it is
-//!   neither, so a line at its limit does not come and go.
+//!   neither, so a line at its limit does not open and close findings.
 //! * When [`ENOUGH`] of the last [`WINDOWS`] windows failed it is a finding, when as many were fine it is over. A line that
 //!   loses half of what it may fails in 9 windows of 100, thus in eight of ten once in 5 million; a single window, or a
 //!   burst of less than six minutes, never suffices.
-//! * It is an incident of its own beside the line's. No rung is tried: neither a renewal nor a restart shortens a way or
-//!   mends a cable, and both would take the line away from somebody who has one. The customer is to be called once
-//!   windows still fail `callback.quality` after the first of them began, unless a notice of the operator's holds;
-//!   that is withdrawn when it is over.
-//! * The fault domain is what the operator's first router says in the same windows. It is long, or loses, as well:
-//!   `access`. It is and does not: `upstream`. It does not answer, or was asked too seldom to tell: `unknown`.
-//! * What a line does when it is full is no finding (every line delays then), but the last speed test's round trips under
-//!   load are told beside it.
+//! * It is an incident of its own beside the line's. No remedy is tried: neither a renewal nor a restart shortens a path or
+//!   repairs a cable, and both would interrupt a working line. A callback is requested if windows still fail
+//!   `callback.quality` after the first of them began, unless an operator's notice is in force. It is withdrawn when the
+//!   incident ends.
+//! * The fault domain comes from the operator's first router in the same windows. If it is slow or loses as well: `access`.
+//!   If it answers well: `upstream`. If it does not answer, or was asked too seldom: `unknown`.
+//! * The behaviour of a loaded line is no finding (every line delays then), but the round-trip times under load of the last
+//!   speed test are reported with it.
 //!
 //! Memory: [`YOUNG`] echoes of 24 bytes, twice [`WINDOWS`] windows of 40, and for each target 66 bytes of round trips and
 //! 4 of losses: 3.1 kB with three targets, 4.3 kB with sixteen. Nothing is allocated for an echo.
