@@ -122,6 +122,14 @@ mod tests {
         observation: Observation,
     }
 
+    #[derive(Debug, PartialEq, Serialize, serde::Deserialize)]
+    #[serde(tag = "verdict", content = "reason", rename_all = "snake_case")]
+    enum Adjacent {
+        Kept,
+        Inconclusive(Kind),
+        Measured { rate: u64 },
+    }
+
     fn part(text: &str) -> Result<Part, String> {
         read(text.as_bytes()).map_err(|e| e.to_string())
     }
@@ -142,6 +150,27 @@ mod tests {
     fn optional_fields_may_be_absent_and_unknown_ones_are_ignored() {
         let spare = Part { n: 7, may_be: None, list: Vec::new(), by_number: BTreeMap::new() };
         assert_eq!(part(r#"{"later":[{}],"by_number":{},"n":7}"#), Ok(spare));
+    }
+
+    #[test]
+    fn tag_beside_the_content_selects_the_variant() {
+        for (value, text) in [
+            (Adjacent::Kept, r#"{"verdict":"kept"}"#),
+            (Adjacent::Inconclusive(Kind::Plain), r#"{"verdict":"inconclusive","reason":"plain"}"#),
+            (Adjacent::Measured { rate: 7 }, r#"{"verdict":"measured","reason":{"rate":7}}"#),
+        ] {
+            assert_eq!(write(&value).unwrap(), text);
+            assert_eq!(read::<Adjacent>(text.as_bytes()), Ok(value), "{text}");
+        }
+        for (text, words) in [
+            (r#"{"verdict":"inconclusive"}"#, "missing field `reason`"),
+            (r#"{"reason":"plain"}"#, "missing field `verdict`"),
+            (r#"{"verdict":"measured"}"#, "missing field `reason`"),
+            (r#"{"verdict":"odd"}"#, "unknown variant `odd`"),
+        ] {
+            let error = read::<Adjacent>(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
     }
 
     #[test]

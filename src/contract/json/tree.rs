@@ -104,8 +104,9 @@ impl<'de> Deserializer<'de> for Tree<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            None => Err(type_error(None, &visitor)),
-            Some(Value::Null) => visitor.visit_unit(),
+            // An absent entry reads as null where null would do: the content of a variant that has none, written beside
+            // its tag (serde's `tag` and `content`), is absent.
+            None | Some(Value::Null) => visitor.visit_unit(),
             Some(Value::Bool(b)) => visitor.visit_bool(*b),
             Some(Value::Number(_)) => self.number(visitor),
             Some(Value::String(_)) => self.text(visitor),
