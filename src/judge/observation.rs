@@ -38,7 +38,7 @@ json::tagged! {
     pub enum Observation = "Observation" by "saw" {
         /// The process began to watch. The first observation of each life.
         Started(Started),
-        /// Time passed: the moment asked for by `wake()` has come.
+        /// Time passed: the moment asked for by `Judge::next_deadline` has come.
         Ticked,
         /// The relation of civil time to our own clock became known, or changed by more than a second.
         ClockSet {

@@ -98,7 +98,7 @@ impl Gateway {
         let mut gateway = Gateway::new(config);
         gateway.clock(DATE);
         gateway.pass(Span::minutes(8));
-        assert_eq!(gateway.judge.line(), LineState::Up);
+        assert_eq!(gateway.judge.line_state(), LineState::Up);
         gateway
     }
 
@@ -177,7 +177,7 @@ impl Gateway {
         let end = self.now + span.0;
         let mut counted = self.now;
         while self.now < end {
-            self.now = self.judge.wake().0.max(self.now + 1).min(end).min(counted + 1_000);
+            self.now = self.judge.next_deadline().0.max(self.now + 1).min(end).min(counted + 1_000);
             if self.now >= counted + 1_000 {
                 counted = self.now;
                 self.see(Observation::Counted(Counted {
@@ -357,7 +357,7 @@ fn a_diagnosis_that_a_death_cut_short_says_so() {
     assert_eq!(done.reason, Some(Reason::Interrupted));
     // Without a carrier nobody can be asked: what is known is the answer.
     gateway.pass(Span::seconds(30));
-    assert_eq!(gateway.judge.line(), LineState::Up);
+    assert_eq!(gateway.judge.line_state(), LineState::Up);
     let mut link = up();
     link.carrier = false;
     gateway.see(Observation::LinkSeen(link));
@@ -373,7 +373,7 @@ fn a_diagnosis_of_a_broken_line_has_domain_and_facts() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.answers = false;
     gateway.pass(Span::seconds(20));
-    assert_eq!(gateway.judge.line(), LineState::Down);
+    assert_eq!(gateway.judge.line_state(), LineState::Down);
     gateway.order(command("C1", CommandName::Diagnose));
     gateway.reply(|_| Said::Silent);
     gateway.pass(ASKED_MOST + Span::seconds(1));
@@ -560,7 +560,7 @@ fn a_remedy_on_a_whole_line_makes_no_incident_and_keeps_to_the_budget() {
     gateway.see(Observation::LinkSeen(Link { admin_up: false, carrier: false, ..up() }));
     gateway.answers = false;
     gateway.pass(Span::seconds(4));
-    assert_eq!(gateway.judge.line(), LineState::Down);
+    assert_eq!(gateway.judge.line_state(), LineState::Down);
     gateway.see(Observation::LinkSeen(up()));
     gateway.see(Observation::RemedyEnded {
         remedy: repair.remedy,
@@ -585,7 +585,7 @@ fn a_line_that_does_not_come_back_from_an_ordered_remedy_is_an_incident() {
     let ordered = gateway.repairs[0].remedy;
     gateway.answers = false;
     gateway.pass(Span::seconds(5));
-    assert_eq!((gateway.judge.line(), gateway.incidents), (LineState::Down, 0));
+    assert_eq!((gateway.judge.line_state(), gateway.incidents), (LineState::Down, 0));
     gateway.see(Observation::RemedyEnded {
         remedy: ordered,
         result: RemedyResult::Done,
@@ -902,6 +902,6 @@ fn what_is_known_of_a_host_goes_with_it_when_the_list_of_targets_changes() {
     gateway.restart();
     assert_eq!(rtts(&gateway), [("192.0.2.77".into(), false), ("198.51.100.11".into(), true)]);
     gateway.pass(Span::minutes(1));
-    assert_eq!((gateway.judge.line(), gateway.incidents), (LineState::Up, 0));
+    assert_eq!((gateway.judge.line_state(), gateway.incidents), (LineState::Up, 0));
     assert_eq!(gateway.order(command("X", CommandName::Check))[0].state, Done);
 }

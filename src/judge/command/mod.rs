@@ -83,7 +83,7 @@ impl Concern for Orderly {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::LifeResumed => self.resumed(cx, out),
             Signal::LineTurned(turn) => self.line_turned(turn),
@@ -111,7 +111,7 @@ impl Concern for Orderly {
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         let commands = &self.commands;
         facts.orders = Orders {
             are_over: commands.is_idle(),
