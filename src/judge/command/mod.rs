@@ -99,7 +99,7 @@ impl Concern for Orderly {
             Signal::RungTaken { command_id, remedy, rung, on_whole_line } => {
                 self.taken(cx, command_id, *remedy, *rung, *on_whole_line, out);
             }
-            Signal::OrdersGoOn => self.take_next(cx, out),
+            Signal::ContinueCommands => self.take_next(cx, out),
             _ => {}
         }
     }
@@ -157,7 +157,7 @@ impl Orderly {
             && cx.facts.line.state == LineState::Up
         {
             out.signal(Signal::EndRemedy { outcome: Outcome::NoEffect });
-            out.signal(Signal::OrdersGoOn);
+            out.signal(Signal::ContinueCommands);
         } else {
             self.take_next(cx, out);
         }

@@ -51,7 +51,7 @@ impl Concern for Incidents {
     fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::LineBroke { since, cause, facts } => self.broke(cx, *since, *cause, facts, out),
-            Signal::LineReturned { at } | Signal::LineStands { at } => self.returned(cx, *at, out),
+            Signal::LineReturned { at } | Signal::LineUpAfterRemedy { at } => self.returned(cx, *at, out),
             Signal::BreakEnded { at, healed_by } => self.break_ended(cx, *at, *healed_by, out),
             Signal::ServiceBroke { finding, placed, since, facts } => {
                 self.unserved(cx, *finding, *placed, *since, facts, out);

@@ -401,6 +401,6 @@ impl Remedies {
 /// A remedy is over: if the line is up, so is the break.
 fn line_stands(cx: &Context<'_>, out: &mut Outbox) {
     if cx.facts.line.state == LineState::Up {
-        out.signal(Signal::LineStands { at: cx.facts.line.since });
+        out.signal(Signal::LineUpAfterRemedy { at: cx.facts.line.since });
     }
 }

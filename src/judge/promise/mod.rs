@@ -113,7 +113,7 @@ impl Concern for SpeedPromise {
                 let asked = self.promise.commanded(&scene(cx, self.goes_on), *direction, &mut self.turns);
                 out.signal(Signal::TestsAnswered { command_id: command_id.clone(), asked });
             }
-            Signal::PromiseGoesOn => self.go_on(cx, out),
+            Signal::ContinuePromise => self.go_on(cx, out),
             Signal::VerdictsWanted => out.signal(Signal::VerdictsGiven(self.verdicts(cx))),
             Signal::AreaSettled => self.make_up_for_notice(cx, out),
             _ => {}
@@ -153,7 +153,7 @@ impl Concern for SpeedPromise {
         }
         if orders {
             out.signal(Signal::OrderedTestsDue);
-            out.signal(Signal::PromiseGoesOn);
+            out.signal(Signal::ContinuePromise);
         } else {
             self.go_on(cx, out);
         }
