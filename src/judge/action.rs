@@ -1,4 +1,4 @@
-//! The output: what the judge wants done. Nothing else comes out of it. Names are in the imperative.
+//! The output of the judge: the actions it wants performed. Action names are in the imperative.
 
 use crate::check::CheckOrder;
 use crate::observation::{ProbeId, RemedyId, TargetId};
@@ -11,44 +11,44 @@ use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
 json::tagged! {
-    /// One thing to do, in the order given.
+    /// One action. Actions are performed in the order given.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum Action = "Action" by "do" {
-        /// Send one echo request and tell what became of it.
+        /// Send one echo request and report its result.
         Probe {
-            /// Its number, to be given back.
+            /// Its number, which the report must contain.
             probe: ProbeId,
-            /// Whom to ask.
+            /// The target.
             target: TargetId,
         },
-        /// Carry out a remedy and tell how it ended.
+        /// Carry out a remedy and report its result.
         Repair(Repair),
-        /// Put back what an interrupted remedy may have left broken (an interface that is down). Harmless when nothing is.
+        /// Undo what an interrupted remedy may have left behind (an interface that is down). Harmless if there is nothing to undo.
         MakeSafe {
             /// The remedy that was interrupted.
             rung: Rung,
         },
-        /// Carry out a speed test and tell how it ended.
+        /// Carry out a speed test and report its result.
         MeasureSpeed(SpeedOrder),
-        /// End a speed test now. What it cost is told all the same.
+        /// End a speed test now. The traffic it used is still reported.
         AbortSpeed {
             /// Which.
             test: TestId,
         },
-        /// Ask one layer of the line and tell what came back.
+        /// Check one layer of the line and report the result.
         Check(CheckOrder),
-        /// Hand a message to the outbox, durably.
+        /// Put a message into the durable outbox.
         Publish(Box<Critical>),
-        /// Hand a routine summary over; it may be lost.
+        /// Send a routine summary; it may be lost.
         Report(Box<Telemetry>),
-        /// Write the snapshot to flash before going on with what follows.
+        /// Write the snapshot to flash before performing the actions that follow.
         ///
-        /// The runner writes the messages of the same step beside it, so that a death between snapshot and outbox loses
+        /// The runner writes the messages of the same step with it, so that a crash between snapshot and outbox loses
         /// neither.
         Save,
-        /// Tell the log why: one line for each decision.
+        /// Write a line to the log: one for each decision.
         Note {
-            /// How much it matters.
+            /// Its severity.
             level: Level,
             /// The decision and its reason, for people.
             text: String,
@@ -59,21 +59,21 @@ json::tagged! {
 /// A remedy to carry out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Repair {
-    /// Its number, to be given back.
+    /// Its number, which the report must contain.
     pub remedy: RemedyId,
-    /// What to do.
+    /// Which rung.
     pub rung: Rung,
-    /// For which incident, as it is now. `None`: the platform ordered it, and there is none.
+    /// The incident it is for, in its present state. `None`: the platform ordered the remedy and there is no incident.
     pub incident: Option<Box<Incident>>,
-    /// How long it may take before it is ended by force.
+    /// How long it may run before it is killed.
     pub limit: Span,
-    /// For [`Rung::OtherResolver`]: one that was seen to answer.
+    /// For [`Rung::OtherResolver`]: a DNS server that is known to answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolver: Option<IpAddr>,
 }
 
 impl Action {
-    /// The message, if it hands one to the outbox.
+    /// The message, if the action publishes one.
     pub fn published(&self) -> Option<&Critical> {
         match self {
             Action::Publish(critical) => Some(critical),
@@ -82,19 +82,19 @@ impl Action {
     }
 }
 
-/// How much a line of the log matters.
+/// The severity of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// Of use when looking for the cause of something.
+    /// Helps to find the cause of a problem.
     Debug,
-    /// A decision in the ordinary course.
+    /// A routine decision.
     Info,
-    /// Something is wrong with the line or with us.
+    /// Something is wrong with the line or with the daemon.
     Warn,
 }
 
-/// One action and the moment of the step that gave it: a line of `actions.jsonl` and of `linekeeper replay`.
+/// One action with the time of its step: a line of `actions.jsonl` and of `linekeeper replay`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
     /// When.

@@ -44,7 +44,7 @@ impl Concern for Agent {
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         facts.stored = !self.troubles.contains_key(&Part::Store);
     }
 

@@ -223,7 +223,7 @@ impl Concern for AreaNotices {
     }
 
     #[inline]
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         if self.area.notice.is_none() && !self.area.waits() && !facts.area.waits {
             return;
         }

@@ -1,12 +1,13 @@
-//! What a concern is: one part of the judge, with its policy, its state and its tests in one folder.
+//! The trait of a concern: one part of the judge, with its policy, its state and its tests in one folder.
 //!
-//! A concern sees the observation, and the rest through one read-only [`Context`]. What it wants done it puts into the
-//! [`Outbox`]; what the other concerns should know it gives as a [`Signal`], or as a fact ([`Concern::show`]). None reads or
-//! writes another's state.
+//! A concern gets the observation and a read-only [`Context`]. It puts the actions it wants into the [`Outbox`]. It informs
+//! the other concerns with a [`Signal`] or with a fact ([`Concern::publish_facts`]). No concern reads or writes the state of
+//! another.
 //!
-//! In each step every concern is asked in the order of the list ([`super::concerns`]): first it takes the observation in
-//! ([`Concern::observe`]), then, the line having been judged, it decides ([`Concern::advance`]), then it enters in its books
-//! how things stand ([`Concern::close`]). Signals are delivered in between, as soon as who gave them has ended.
+//! Each step runs all concerns in the order of the list ([`super::concerns`]). First each takes in the observation
+//! ([`Concern::observe`]). Then the line is judged, and each concern decides ([`Concern::advance`]). At the end each records
+//! the result of the step ([`Concern::end_step`]). Signals are delivered in between, as soon as the concern that sent them
+//! returns.
 
 use super::context::{Context, Facts};
 use super::outbox::Outbox;
@@ -17,88 +18,88 @@ use crate::config::Config;
 use crate::observation::Observation;
 use linekeeper_contract::units::{Mono, Span};
 
-/// It never comes.
+/// A time that never comes.
 pub const NEVER: Mono = Mono(u64::MAX);
 
-/// In which kind of quiet time a concern may be passed over.
+/// The kinds of quiet period in which a concern need not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quiet {
-    /// The ordinary course of watching: echoes are answered or lost, counters come, time passes, and the line stays up. Only
-    /// concerns that keep something of such an observation ([`Concern::keeps`]) are asked.
+    /// Only routine observations arrive (echo replies, lost echoes, counters, ticks) and the line stays up. Only the concerns
+    /// that record them ([`Concern::wants_routine`]) run.
     Watched,
-    /// For simulators: nothing is observed at all; the line is as it is, and whoever is asked answers as ever. What that
-    /// changes is caught up with [`Concern::rested`].
+    /// For simulators: nothing is observed at all. The line does not change, and every target answers as usual. Afterwards
+    /// [`Concern::catch_up`] accounts for the skipped time.
     Passed {
-        /// The longest that the round trip of the best far target usually takes, microseconds.
+        /// Upper limit of the usual round-trip time of the best far target, microseconds.
         longest_us: Option<u64>,
     },
 }
 
-/// A time that was passed over.
+/// Time that was skipped.
 #[derive(Debug)]
-pub struct Rest<'a> {
-    /// From when.
+pub struct Skipped<'a> {
+    /// When it began.
     pub from: Mono,
-    /// For how long.
+    /// How long it was.
     pub by: Span,
-    /// Whom the quiet rotation asked: the usual round trip, microseconds, and from one question to the next.
+    /// The targets of the quiet rotation: the usual round-trip time in microseconds, and the interval between two echoes.
     pub asked: &'a [(u32, Span)],
 }
 
 /// One part of the judge.
 pub trait Concern {
-    /// It knows nothing yet.
+    /// The state before the first observation.
     fn new(config: &Config) -> Self
     where
         Self: Sized;
 
-    /// Takes an observation in: one of the ordinary course only if it keeps something of it ([`Concern::keeps`]).
+    /// Takes in an observation. Routine observations arrive only if the concern records them ([`Concern::wants_routine`]).
     fn observe(&mut self, _cx: &Context<'_>, _seen: &Observation, _out: &mut Outbox) {}
 
-    /// Another concern has something to tell.
-    fn hear(&mut self, _cx: &Context<'_>, _signal: &Signal, _out: &mut Outbox) {}
+    /// Handles a signal, from itself or another concern.
+    fn on_signal(&mut self, _cx: &Context<'_>, _signal: &Signal, _out: &mut Outbox) {}
 
-    /// Decides what is to be done now. `seen`: what this step observed.
+    /// Decides what to do now. `seen`: the observation of this step.
     fn advance(&mut self, _cx: &Context<'_>, _seen: &Observation, _out: &mut Outbox) {}
 
-    /// All is decided in this step: enters how things stand.
-    fn close(&mut self, _cx: &Context<'_>) {}
+    /// Records the result of the step. All decisions of the step have been made.
+    fn end_step(&mut self, _cx: &Context<'_>) {}
 
-    /// Puts what the others may know of it into the facts. Called whenever it was asked.
-    fn show(&mut self, _facts: &mut Facts) {}
+    /// Writes what the other concerns may know of it into the facts. Called after every call that may have changed it.
+    fn publish_facts(&mut self, _facts: &mut Facts) {}
 
-    /// When it must be asked again at the latest, though nothing is observed.
+    /// When it must run again at the latest, even if nothing is observed.
     fn deadline(&self, cx: &Context<'_>) -> Option<Mono>;
 
-    /// Until when it may be passed over: not later than its deadline. `None`: what is observed next may matter to it.
+    /// Until when it need not run: not later than its deadline. `None`: the next observation may matter to it.
     fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono>;
 
-    /// Which ordinary observations (echoes answered or lost, counters, ticks) it takes in: in quiet time it is asked with these
-    /// alone.
-    fn keeps(_seen: &Observation) -> bool
+    /// Which routine observations (echo replies, lost echoes, counters, ticks) it takes in. In a quiet period it gets only
+    /// these.
+    fn wants_routine(_seen: &Observation) -> bool
     where
         Self: Sized,
     {
         false
     }
 
-    /// So much time was passed over: catches up with it.
-    fn rested(&mut self, _cx: &Context<'_>, _rest: &Rest<'_>) {}
+    /// Accounts for time that was skipped.
+    fn catch_up(&mut self, _cx: &Context<'_>, _skipped: &Skipped<'_>) {}
 
-    /// Adds what people and the platform may know of it.
+    /// Adds its part of the status for people and the platform.
     fn fill_status(&self, _cx: &Context<'_>, _status: &mut Status) {}
 
     /// Writes its parts of the snapshot.
     fn save(&self, parts: &mut Parts);
 
-    /// Reads them.
+    /// Reads its parts of the snapshot.
     ///
     /// # Errors
-    /// In words, where they are missing or not readable.
+    /// A description, if a part is missing or not readable.
     fn load(&mut self, kept: &Kept<'_>) -> Result<(), String>;
 }
 
-/// The answer of who may be passed over until its deadline.
+/// [`Concern::quiet_until`] of a concern that need not run before its deadline.
 pub fn until(deadline: Option<Mono>) -> Option<Mono> {
     Some(deadline.unwrap_or(NEVER))
 }

@@ -1,4 +1,4 @@
-//! The list of concerns. Whoever adds one adds a line here.
+//! The list of concerns, in the order in which they run. A new concern is added here.
 
 use super::agent::Agent;
 use super::area::AreaNotices;
@@ -6,7 +6,7 @@ use super::books::Books;
 use super::callback::Callbacks;
 use super::checks::LayerChecks;
 use super::command::PlatformCommands;
-use super::concern::{Concern, Quiet, Rest};
+use super::concern::{Concern, Quiet, Skipped};
 use super::context::{Context, Facts};
 use super::core::Core;
 use super::device::Device;
@@ -30,15 +30,15 @@ use crate::config::Config;
 use crate::observation::Observation;
 use linekeeper_contract::units::Mono;
 
-/// All concerns are asked.
+/// Run all concerns.
 pub(super) const ALL: u8 = 0;
-/// Only those are asked that keep something of such an observation.
-pub(super) const KEEPERS: u8 = 1;
+/// Run only the concerns that record this routine observation.
+pub(super) const ROUTINE: u8 = 1;
 
-/// Declares the concerns in the order in which they are asked.
+/// Declares the concerns in the order in which they run.
 macro_rules! concerns {
     ($($name:ident: $concern:ty,)+) => {
-        /// All concerns, in the order in which they are asked.
+        /// All concerns, in the order in which they run.
         #[derive(Debug, Clone)]
         pub(super) struct Concerns {
             $(pub(super) $name: $concern,)+
@@ -49,7 +49,7 @@ macro_rules! concerns {
                 Concerns { $($name: <$concern as Concern>::new(config),)+ }
             }
 
-            /// Lets them take an observation in.
+            /// Passes an observation to them.
             pub(super) fn observe<const WHO: u8>(
                 &mut self,
                 core: &mut Core,
@@ -57,14 +57,14 @@ macro_rules! concerns {
                 seen: &Observation,
                 out: &mut Outbox,
             ) {
-                $(if WHO == ALL || <$concern as Concern>::keeps(seen) {
+                $(if WHO == ALL || <$concern as Concern>::wants_routine(seen) {
                     self.$name.observe(&core.context(now), seen, out);
-                    self.$name.show(&mut core.shared.facts);
+                    self.$name.publish_facts(&mut core.shared.facts);
                     self.deliver(core, now, out);
                 })+
             }
 
-            /// Lets them decide what is to be done.
+            /// Lets them decide what to do.
             pub(super) fn advance<const WHO: u8>(
                 &mut self,
                 core: &mut Core,
@@ -72,30 +72,30 @@ macro_rules! concerns {
                 seen: &Observation,
                 out: &mut Outbox,
             ) {
-                $(if WHO == ALL || <$concern as Concern>::keeps(seen) {
+                $(if WHO == ALL || <$concern as Concern>::wants_routine(seen) {
                     self.$name.advance(&core.context(now), seen, out);
-                    self.$name.show(&mut core.shared.facts);
+                    self.$name.publish_facts(&mut core.shared.facts);
                     self.deliver(core, now, out);
                 })+
             }
 
-            /// Lets them enter how things stand.
-            pub(super) fn close(&mut self, core: &Core, now: Mono) {
-                $(self.$name.close(&core.context(now));)+
+            /// Lets them record the result of the step.
+            pub(super) fn end_step(&mut self, core: &Core, now: Mono) {
+                $(self.$name.end_step(&core.context(now));)+
             }
 
-            /// Lets them hear a signal.
-            fn hear(&mut self, core: &mut Core, now: Mono, signal: &Signal, out: &mut Outbox) {
-                $(self.$name.hear(&core.context(now), signal, out);
-                self.$name.show(&mut core.shared.facts);)+
+            /// Passes a signal to all of them.
+            fn on_signal(&mut self, core: &mut Core, now: Mono, signal: &Signal, out: &mut Outbox) {
+                $(self.$name.on_signal(&core.context(now), signal, out);
+                self.$name.publish_facts(&mut core.shared.facts);)+
             }
 
-            /// Lets them show what the others may know of them.
-            pub(super) fn show(&mut self, facts: &mut Facts) {
-                $(self.$name.show(facts);)+
+            /// Publishes the facts of all of them.
+            pub(super) fn publish_facts(&mut self, facts: &mut Facts) {
+                $(self.$name.publish_facts(facts);)+
             }
 
-            /// When one of them must be asked again at the latest.
+            /// When one of them must run again at the latest.
             pub(super) fn deadline(&self, cx: &Context<'_>) -> Option<Mono> {
                 let mut at = super::concern::NEVER;
                 $(if let Some(deadline) = self.$name.deadline(cx) {
@@ -104,19 +104,19 @@ macro_rules! concerns {
                 (at < super::concern::NEVER).then_some(at)
             }
 
-            /// Until when all of them may be passed over: the one answer of which the quiet times are made.
+            /// Until when none of them needs to run. Both kinds of quiet period follow from this.
             pub(super) fn quiet_until(&self, cx: &Context<'_>, quiet: Quiet) -> Option<Mono> {
                 let mut until = super::concern::NEVER;
                 $(until = until.min(self.$name.quiet_until(cx, quiet)?);)+
                 Some(until)
             }
 
-            /// A time was passed over.
-            pub(super) fn rested(&mut self, cx: &Context<'_>, rest: &Rest<'_>) {
-                $(self.$name.rested(cx, rest);)+
+            /// Accounts for time that was skipped.
+            pub(super) fn catch_up(&mut self, cx: &Context<'_>, skipped: &Skipped<'_>) {
+                $(self.$name.catch_up(cx, skipped);)+
             }
 
-            /// What may be told.
+            /// Fills in the status.
             pub(super) fn fill_status(&self, cx: &Context<'_>, status: &mut Status) {
                 $(self.$name.fill_status(cx, status);)+
             }
@@ -156,8 +156,8 @@ concerns! {
 }
 
 impl Concerns {
-    /// Delivers the signals that wait, and what follows from each before the next. Everybody hears a signal before anybody
-    /// hears what came of it.
+    /// Delivers the queued signals. The signals that a signal causes are delivered before the next one. All concerns get a
+    /// signal before any of them gets a signal that it caused.
     #[inline]
     pub(super) fn deliver(&mut self, core: &mut Core, now: Mono, out: &mut Outbox) {
         if out.is_waiting() {
@@ -168,20 +168,20 @@ impl Concerns {
     #[inline(never)]
     fn deliver_all(&mut self, core: &mut Core, now: Mono, out: &mut Outbox) {
         while let Some(signal) = out.next_signal() {
-            let rest = out.put_aside();
+            let queue = out.set_aside();
             match signal {
                 Signal::StatusWanted => {
                     let status = Box::new(self.status(&core.context(now)));
-                    self.hear(core, now, &Signal::StatusGiven(status), out);
+                    self.on_signal(core, now, &Signal::StatusGiven(status), out);
                 }
-                signal => self.hear(core, now, &signal, out),
+                signal => self.on_signal(core, now, &signal, out),
             }
             self.deliver(core, now, out);
-            out.go_on(rest);
+            out.restore(queue);
         }
     }
 
-    /// What may be told of the line.
+    /// The status of the line.
     pub(super) fn status(&self, cx: &Context<'_>) -> Status {
         let mut status = Status { clock_synced: cx.clock.synced(), ..Status::blank() };
         self.fill_status(cx, &mut status);

@@ -1,4 +1,4 @@
-//! All that a concern sees of the world but its own state: time, configuration, and the facts that the others show.
+//! What a concern sees besides its own state: the time, the configuration, and the facts that other concerns publish.
 
 use super::books::lives::Beginning;
 use super::callback::life::Live;
@@ -21,25 +21,25 @@ use std::net::IpAddr;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// What a concern is asked with: the time, and all that [`Shared`] has.
+/// The input of every call to a concern: the time, and [`Shared`].
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
-    /// When it is.
+    /// The time of the step.
     pub now: Mono,
-    /// What is no concern's alone.
+    /// The state that belongs to no single concern.
     pub shared: &'a Shared,
 }
 
-/// What is no concern's alone.
+/// The state that belongs to no single concern.
 #[derive(Debug, Clone)]
 pub struct Shared {
     /// The configuration.
     pub config: Config,
-    /// What is known of boot and civil time.
+    /// Boot and civil time, as far as known.
     pub clock: Clock,
-    /// What the concerns show.
+    /// The facts that the concerns publish.
     pub facts: Facts,
-    /// The last quarter of an hour. Not in the usual snapshot: see there.
+    /// The flight recorder: the last quarter of an hour. The ordinary snapshot does not contain it.
     pub flight: Flight,
 }
 
@@ -51,32 +51,32 @@ impl Deref for Context<'_> {
     }
 }
 
-/// What the concerns show each other; each part is one concern's, who alone writes it.
+/// The facts that concerns publish for each other. Each part belongs to one concern, and only that concern writes it.
 #[derive(Debug, Clone)]
 pub struct Facts {
-    /// The line, before this step.
+    /// The state of the line before this step.
     pub was: LineState,
     /// The line.
     pub line: Line,
-    /// What the layers answered.
+    /// The results of the layer checks.
     pub layers: Checks,
-    /// In this step a layer answered that was asked.
+    /// The layer whose check result arrived in this step.
     pub answered: Option<Ask>,
-    /// The incident in course or in its hold-down.
+    /// The incident that is open or in its hold-down.
     pub incident: Option<Arc<Incident>>,
-    /// The remedy in course.
+    /// The remedy in progress.
     pub remedy: Option<Remedy>,
     /// Why nothing may be done to the gateway now.
     pub hands_off: Option<String>,
-    /// OpenWrt's name of the WAN's interface, and how netifd sees it.
+    /// OpenWrt's name of the WAN interface, and its state according to netifd.
     pub interface: Option<(String, Interface)>,
-    /// When somebody took the interface up that had been taken down by hand.
+    /// When somebody last took the interface up again after it had been taken down by hand.
     pub taken_up: Option<Mono>,
-    /// What is written to flash is there after a reboot, as far as is known.
+    /// Whether data written to flash survives a reboot, as far as is known.
     pub stored: bool,
     /// The operator's notice.
     pub area: Notice,
-    /// The callbacks that are remembered.
+    /// The callbacks that the judge remembers.
     pub callbacks: Vec<Live>,
     /// Our own speed tests.
     pub tests: Tests,
@@ -84,22 +84,22 @@ pub struct Facts {
     pub orders: Orders,
     /// How this life began.
     pub beginning: Option<Beginning>,
-    /// The flight recorder's part that was cut out, and of which incident.
+    /// The recording that was cut out of the flight recorder, and the id of its incident.
     pub cut: Option<Arc<(String, Recording)>>,
-    /// What differs from the last life. Of use to who observes that this one began.
+    /// What differs from the last life. Meant for concerns that handle [`Started`](crate::observation::Started).
     pub life: Life,
     /// When the snapshot was last stored.
     pub saved: Mono,
 }
 
-/// A remedy in course.
+/// A remedy in progress.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remedy {
     /// Its number.
     pub remedy: RemedyId,
-    /// What.
+    /// Which rung.
     pub rung: Rung,
-    /// It was carried out, and the line has time to settle.
+    /// It was carried out, and the line is given time to settle.
     pub settles: bool,
     /// The process died in the middle of it.
     pub interrupted: bool,
@@ -108,49 +108,49 @@ pub struct Remedy {
 /// The operator's notice for this area.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Notice {
-    /// The one that holds.
+    /// The id of the notice that covers this area.
     pub covers: Option<String>,
-    /// Remedies and callbacks wait, for the notice or after it.
+    /// Remedies and callbacks wait, during the notice or for a while after it.
     pub waits: bool,
 }
 
 /// Our own speed tests.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tests {
-    /// The round that runs: its test, and the one that is still to come.
+    /// The round in progress: the running test, and the one that follows.
     pub running: Option<(TestId, Option<TestId>)>,
     /// When the last one ended.
     pub ended: Option<Mono>,
-    /// The port's rate is below what was sold, and that was found.
+    /// The port's rate was found to be below the sold rate.
     pub port_is_short: bool,
 }
 
 /// The platform's commands.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Orders {
-    /// None waits or is in course, and none is to be answered.
+    /// No command waits or is in progress, and none remains to be answered.
     pub are_over: bool,
-    /// The remedy in course that was ordered on a line that was not broken.
+    /// The remedy in progress that was ordered while the line was up.
     pub on_whole_line: Option<RemedyId>,
-    /// The line broke while it runs.
+    /// The line broke during that remedy.
     pub broke_it: bool,
 }
 
 /// What differs from the last life.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Life {
-    /// The kernel booted since.
+    /// The kernel has booted since.
     pub rebooted: bool,
-    /// What an earlier life knew is lost, or older than what it did.
+    /// The snapshot of the last life is lost, or older than the messages it published.
     pub lost: bool,
-    /// The hosts that were asked, where they were others.
+    /// The previous target hosts, if they differ.
     pub other_hosts: Option<Vec<String>>,
-    /// The test servers were others.
+    /// The test servers differ.
     pub other_servers: bool,
 }
 
 impl Facts {
-    /// Nothing is known.
+    /// The facts before the first observation.
     pub fn new() -> Facts {
         Facts {
             was: LineState::Unknown,
@@ -180,17 +180,17 @@ impl Facts {
         Some((incident, incident.broken?))
     }
 
-    /// A remedy is being carried out, and does not settle yet.
+    /// Whether a remedy is being carried out (its settling time does not count).
     pub fn is_acted_upon(&self) -> bool {
         self.remedy.is_some_and(|remedy| !remedy.settles)
     }
 
-    /// Whether somebody wants the interface down. What somebody did by hand is no fault, and is not undone.
+    /// Whether somebody took the interface down on purpose. That is not a fault, and the daemon does not undo it.
     pub fn is_taken_down(&self) -> bool {
         matches!(self.interface, Some((_, Interface::TakenDown)))
     }
 
-    /// Why nothing is tried although the line is broken: it would be against somebody's will, or in vain.
+    /// Why no remedy is tried although the line is broken: somebody took it down on purpose, or no remedy could help.
     pub fn left_alone(&self) -> Option<String> {
         let (name, is) = self.interface.as_ref()?;
         (self.is_taken_down() || is.is_ill_set()).then(|| format!("{name} {}: nothing is tried", is.words()))
@@ -202,55 +202,55 @@ impl Facts {
         incident.broken.is_some() && self.line.state == shows
     }
 
-    /// A callback that is remembered.
+    /// The remembered callback with this id.
     pub fn callback(&self, id: &str) -> Option<&Live> {
         self.callbacks.iter().find(|c| c.callback_id == id)
     }
 
-    /// A resolver that was seen to answer.
+    /// A DNS server that answered since the line came up.
     pub fn resolver(&self) -> Option<IpAddr> {
         self.layers.since(Ask::Name, self.line.since)?.resolver
     }
 }
 
 impl Context<'_> {
-    /// In which local time is counted.
+    /// The offset of local time from UTC in minutes.
     pub fn offset(&self) -> i16 {
         self.config.offset_minutes()
     }
 
-    /// The label of a moment.
+    /// The time stamp of a moment.
     pub fn stamp(&self, at: Mono) -> Stamp {
         self.clock.stamp(at, self.offset())
     }
 
-    /// The label of a moment of this boot that was labelled before the clock was set.
+    /// A time stamp of this boot with civil time added, if the clock was set only after it was made.
     pub fn mended(&self, stamp: &Stamp) -> Stamp {
         let mut stamp = stamp.clone();
         self.clock.mend(&mut stamp, self.offset());
         stamp
     }
 
-    /// Civil time, if it is to be trusted.
+    /// Civil time, if it can be trusted.
     pub fn wall(&self) -> Option<Wall> {
         self.clock.trusted(self.now)
     }
 
-    /// Civil time at the line in seconds, as if it were UTC, when it can be trusted.
+    /// Local time in seconds (civil time plus offset, read as if it were UTC), if civil time can be trusted.
     pub fn local(&self, at: Mono) -> Option<i64> {
         let offset = i64::from(self.offset()) * 60_000;
         let wall = self.clock.trusted(at)?;
         Some(wall.0.saturating_add(offset).div_euclid(1_000))
     }
 
-    /// Our own test fills the line, or just did.
+    /// Whether our own speed test fills the line, or just did.
     pub fn is_loaded(&self) -> bool {
         let tests = &self.facts.tests;
         let felt = |at| self.now.since(at) < super::promise::policy::AFTERGLOW;
         tests.running.is_some() || tests.ended.is_some_and(felt)
     }
 
-    /// What the checks have to know of the rest.
+    /// What the layer checks need to know about the line.
     pub fn scene(&self) -> Scene {
         let line = &self.facts.line;
         let broken = match line.state {
@@ -275,7 +275,7 @@ impl Context<'_> {
         }
     }
 
-    /// Where a break lies that began at `since`, and what carries it.
+    /// The fault domain of a break that began at `since`, and the evidence for it.
     pub fn place(&self, since: Mono) -> Placed {
         let line = &self.facts.line;
         let from = if line.state == LineState::Down { line.since } else { since };
@@ -285,7 +285,7 @@ impl Context<'_> {
         diagnosis::place(&diagnosis::Seen { ill_set, ..seen })
     }
 
-    /// A layer's answer as evidence.
+    /// The result of a layer check as evidence.
     pub fn check_fact(&self, ask: Ask, verdict: &Verdict) -> Fact {
         let said = verdict.said.name();
         Fact {
@@ -296,7 +296,7 @@ impl Context<'_> {
         }
     }
 
-    /// What netifd says of the interface, as evidence.
+    /// The state of the interface according to netifd, as evidence.
     pub fn interface_fact(&self, at: Mono) -> Option<Fact> {
         let (name, is) = self.facts.interface.as_ref()?;
         Some(Fact {
@@ -307,7 +307,7 @@ impl Context<'_> {
         })
     }
 
-    /// The line's incident as the platform sees it.
+    /// The line's incident in the form that is sent to the platform.
     pub fn public(&self, incident: &Incident) -> message::Incident {
         message::Incident {
             id: incident.id.clone(),
@@ -322,7 +322,7 @@ impl Context<'_> {
         }
     }
 
-    /// The flight recorder's part of an incident: cut out, or as far as it goes.
+    /// The recording of an incident: the one already cut out, or what the flight recorder has so far.
     pub fn recording(&self, incident: &Incident) -> Option<Box<Recording>> {
         let cut = self.facts.cut.as_deref().filter(|(id, _)| *id == incident.id);
         let kept = cut.map(|(_, recording)| recording.clone());

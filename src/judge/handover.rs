@@ -35,7 +35,7 @@ impl Concern for Handover {
         Handover
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         if let Signal::HandOver = signal {
             call(cx, out);
         }

@@ -46,7 +46,7 @@ impl Concern for ManualControl {
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         if std::mem::take(&mut self.changed) {
             facts.hands_off.clone_from(&self.hands_off);
             facts.interface.clone_from(&self.interface);

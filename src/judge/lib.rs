@@ -1,14 +1,13 @@
-//! The judge: takes in observations and says what to do about them. Pure: no IO, no clock, no randomness, no async.
+//! The judge: takes in observations and decides what to do about them. Pure: no IO, no clock, no randomness, no async.
 //!
-//! Equal histories give equal actions, so a recorded trace replays to the same decisions, and the live run, replay,
-//! the simulator and the golden tests are one loop.
+//! The same observations always give the same actions. A recorded trace therefore replays to the same decisions, and the
+//! daemon, replay, the simulator and the golden tests all drive the same code.
 //!
-//! A judge is its configuration, a small shared core, and a list of concerns ([`concerns`]) that are asked in a fixed order.
-//! What a concern is, and how it speaks to the others, stands in [`concern`].
+//! A judge consists of its configuration, a small shared core, and a list of concerns ([`concerns`]) that run in a fixed
+//! order. [`concern`] explains what a concern is and how concerns exchange information.
 
 pub mod action;
 mod agent;
-mod ahead;
 pub mod area;
 mod aside;
 mod books;
@@ -38,6 +37,7 @@ mod outbox;
 pub mod programme;
 pub mod promise;
 pub mod quality;
+mod quiet;
 mod service;
 mod signal;
 mod snapshot;
@@ -58,128 +58,131 @@ use self::core::Core;
 use crate::action::Action;
 use crate::config::Config;
 use crate::observation::{Beat, Observation};
-use ahead::Ahead;
-use concern::{Concern, Rest};
-use concerns::{ALL, Concerns, KEEPERS};
+use concern::{Concern, Skipped};
+use concerns::{ALL, Concerns, ROUTINE};
 use flight::recorder::Flight;
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_contract::vocabulary::Rung;
 use outage::line::LineState;
 use outbox::Outbox;
+use quiet::QuietPeriod;
 use serde_json::Value;
 use usage::Usual;
 
-/// The judge and all it knows.
+/// The judge with its complete state.
 #[derive(Debug, Clone)]
 pub struct Judge {
     core: Core,
     concerns: Concerns,
-    /// What this step has given so far.
+    /// The output of the step in progress.
     out: Outbox,
-    /// What the last step worked out ahead.
-    ahead: Option<Ahead>,
+    /// The quiet period that the last full step found, if any.
+    quiet: Option<QuietPeriod>,
 }
 
 impl Judge {
-    /// A judge that knows nothing yet.
+    /// A judge without any history.
     pub fn new(config: Config) -> Judge {
         let concerns = Concerns::new(&config);
         let mut judge = Judge {
             core: Core::new(config, Flight::default()),
             concerns,
             out: Outbox::default(),
-            ahead: None,
+            quiet: None,
         };
-        judge.concerns.show(&mut judge.core.shared.facts);
+        judge.concerns.publish_facts(&mut judge.core.shared.facts);
         judge
     }
 
-    /// All that must survive, as JSON. The flight recorder is in it only while our own reboot is in course.
+    /// The state that must survive a restart, as JSON. It contains the flight recorder only while a reboot that we ordered is
+    /// in progress.
     ///
     /// # Errors
-    /// In words, should it not be writable as JSON. No value of the state is known for which that happens.
+    /// A description, if the state cannot be written as JSON. No state is known for which that happens.
     pub fn snapshot(&self) -> Result<Value, String> {
-        self.written(self.core.shared.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot), false)
+        self.to_snapshot(self.core.shared.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot), false)
     }
 
-    /// The same with the flight recorder: all that decides what comes out. A trace begins with it.
+    /// The snapshot with the flight recorder and the usual traffic: everything that decides later output. A trace begins with
+    /// it.
     ///
     /// # Errors
     /// As [`Judge::snapshot`].
-    pub fn whole(&self) -> Result<Value, String> {
-        self.written(true, true)
+    pub fn full_snapshot(&self) -> Result<Value, String> {
+        self.to_snapshot(true, true)
     }
 
-    fn written(&self, flight: bool, usual: bool) -> Result<Value, String> {
+    fn to_snapshot(&self, flight: bool, usual: bool) -> Result<Value, String> {
         let usual = Some(self.usual()).filter(|known| usual && !known.is_empty());
         keep::write(&self.core, &self.concerns, &self.out.numbers, flight, usual)
     }
 
-    /// A judge that goes on from a snapshot.
+    /// A judge that continues from a snapshot.
     ///
     /// # Errors
-    /// In words, when it is not a snapshot of this version.
+    /// A description, if it is not a snapshot of this version.
     pub fn restore(config: Config, snapshot: &Value) -> Result<Judge, String> {
         let mut judge = Judge::new(config);
         let usual = keep::read(snapshot, &mut judge.core, &mut judge.concerns, &mut judge.out.numbers)?;
-        judge.know(usual);
-        judge.concerns.show(&mut judge.core.shared.facts);
+        judge.restore_usual(usual);
+        judge.concerns.publish_facts(&mut judge.core.shared.facts);
         Ok(judge)
     }
 
-    /// Takes in one observation and says what to do about it, in order.
+    /// Takes in one observation and returns the actions to perform, in order.
     ///
-    /// `now` is when it was observed and must never run backwards. Equal histories give equal actions: nothing else
-    /// is read. [`Action::Save`] stands before everything that must not happen unremembered.
-    pub fn step(&mut self, now: Mono, saw: &Observation) -> Vec<Action> {
+    /// `now` is the time of the observation and must never run backwards. Nothing else is read, so the same observations
+    /// always give the same actions. [`Action::Save`] comes before every action that must not happen unless the snapshot
+    /// remembers it.
+    pub fn step(&mut self, now: Mono, seen: &Observation) -> Vec<Action> {
         let mut out = Vec::new();
-        self.step_into(now, saw, &mut out);
+        self.step_into(now, seen, &mut out);
         out
     }
 
-    /// The same into a list of the caller's, which is emptied first: who makes many steps need not allocate for each.
-    pub fn step_into(&mut self, now: Mono, saw: &Observation, out: &mut Vec<Action>) {
+    /// [`Judge::step`] into the caller's list, which is cleared first. Callers that make many steps avoid an allocation for each.
+    pub fn step_into(&mut self, now: Mono, seen: &Observation, out: &mut Vec<Action>) {
         out.clear();
         std::mem::swap(self.out.actions(), out);
-        self.steps(now, saw);
+        self.run_step(now, seen);
         std::mem::swap(self.out.actions(), out);
     }
 
-    fn steps(&mut self, now: Mono, saw: &Observation) {
-        let ordinary = ahead::is_ordinary(saw);
-        let quiet = ordinary && self.ahead.is_some_and(|ahead| now < ahead.until);
+    fn run_step(&mut self, now: Mono, seen: &Observation) {
+        let routine = quiet::is_routine(seen);
+        let in_quiet = routine && self.quiet.is_some_and(|quiet| now < quiet.until);
         let Judge { core, concerns, out, .. } = self;
-        core.observe(now, saw, out);
-        if ordinary {
-            concerns.observe::<KEEPERS>(core, now, saw, out);
+        core.observe(now, seen, out);
+        if routine {
+            concerns.observe::<ROUTINE>(core, now, seen, out);
         } else {
-            concerns.observe::<ALL>(core, now, saw, out);
+            concerns.observe::<ALL>(core, now, seen, out);
         }
-        // The line first: what the others decide rests on it.
-        let sent = concerns.line.judge(&core.context(now), quiet, out);
+        // The line is judged first, because the other concerns decide on its state.
+        let sent = concerns.line.judge(&core.context(now), in_quiet, out);
         core.shared.flight.asked(sent);
-        concerns.line.show(&mut core.shared.facts);
-        if quiet && !out.is_waiting() && !out.is_disturbed() && ahead::goes_on(core, now) {
-            let said = out.said();
-            concerns.advance::<KEEPERS>(core, now, saw, out);
-            if out.said() != said || out.is_saving() {
+        concerns.line.publish_facts(&mut core.shared.facts);
+        if in_quiet && !out.is_waiting() && !out.is_disturbed() && quiet::is_line_still_quiet(core, now) {
+            let before = out.entry_count();
+            concerns.advance::<ROUTINE>(core, now, seen, out);
+            if out.entry_count() != before || out.is_saving() {
                 out.disturb();
             }
             self.end_step(now);
             return;
         }
-        if quiet {
-            concerns.line.unquiet();
-            concerns.line.show(&mut core.shared.facts);
+        if in_quiet {
+            concerns.line.end_quiet_period();
+            concerns.line.publish_facts(&mut core.shared.facts);
         }
         concerns.deliver(core, now, out);
-        concerns.advance::<ALL>(core, now, saw, out);
-        concerns.close(core, now);
+        concerns.advance::<ALL>(core, now, seen, out);
+        concerns.end_step(core, now);
         if now.since(core.shared.facts.saved) >= SAVE_EVERY {
             out.save();
         }
         self.end_step(now);
-        self.ahead = Ahead::look(&self.core, &self.concerns, now);
+        self.quiet = QuietPeriod::compute(&self.core, &self.concerns, now);
     }
 
     fn end_step(&mut self, now: Mono) {
@@ -188,91 +191,91 @@ impl Judge {
             self.out.actions().insert(0, Action::Save);
         }
         if self.out.take_disturbed() {
-            self.ahead = None;
+            self.quiet = None;
         }
     }
 
-    /// For tests: what was worked out ahead is worked out anew, so that the next step asks every concern.
-    pub fn look_everywhere(&mut self) {
-        self.ahead = None;
+    /// For tests: ends the quiet period, so that the next step runs every concern.
+    pub fn end_quiet_period(&mut self) {
+        self.quiet = None;
     }
 
-    /// When a [`Observation::Ticked`] is wanted at the latest.
-    pub fn wake(&self) -> Mono {
-        let due = self.ahead.map_or_else(|| ahead::due(&self.core, &self.concerns), |ahead| ahead.due);
+    /// When the next [`Observation::Ticked`] is due at the latest, if nothing else is observed before.
+    pub fn next_deadline(&self) -> Mono {
+        let due = self.quiet.map_or_else(|| quiet::next_due(&self.core, &self.concerns), |quiet| quiet.due);
         self.concerns.line.next_question(&self.core.shared.config).min(due)
     }
 
-    /// For simulators: until when a whole line changes nothing here but how late it is, and in which steps of time
-    /// that may be passed over with [`rested`](Judge::rested). `None`: what is seen next may matter.
+    /// For simulators: until when observations of an intact line change nothing but timestamps, and the step of time in which
+    /// that period may be skipped with [`skip`](Judge::skip). `None`: the next observation may matter.
     ///
-    /// That holds where the line is up for a while, nothing is suspected, no remedy runs, no test runs or waits for
-    /// a quiet line, and the customer's traffic proves nothing; it ends where something is due: a test, the end of
-    /// a hold-down, a repetition, a snapshot.
-    pub fn rests(&self, now: Mono) -> Option<(Mono, Span)> {
-        ahead::passes_until(&self.core, &self.concerns, now)
+    /// The line must have been up for a while, with no suspicion, no remedy in progress, no test running or waiting for a
+    /// quiet line, and no customer traffic that proves anything. The period ends where something is due: a test, the end of a
+    /// hold-down, a repetition, a snapshot.
+    pub fn skippable_until(&self, now: Mono) -> Option<(Mono, Span)> {
+        quiet::skippable_until(&self.core, &self.concerns, now)
     }
 
-    /// So much time has passed as [`rests`](Judge::rests) allows. (The flight recorder has no more than that
-    /// nobody watched meanwhile.)
-    pub fn rested(&mut self, from: Mono, by: Span) {
-        self.ahead = None;
+    /// Skips the time `by` from `from` on, as [`skippable_until`](Judge::skippable_until) allows. (The flight recorder only
+    /// records that nobody watched meanwhile.)
+    pub fn skip(&mut self, from: Mono, by: Span) {
+        self.quiet = None;
         let Judge { core, concerns, .. } = self;
         core.now = from + by;
         let asked = concerns.line.asked(&core.shared.config);
-        concerns.rested(&core.context(from + by), &Rest { from, by, asked: &asked });
-        concerns.show(&mut core.shared.facts);
+        concerns.catch_up(&core.context(from + by), &Skipped { from, by, asked: &asked });
+        concerns.publish_facts(&mut core.shared.facts);
     }
 
-    /// Whether the line carries anything, as far as is known.
-    pub fn line(&self) -> LineState {
+    /// Whether the line is up, as far as is known.
+    pub fn line_state(&self) -> LineState {
         self.core.shared.facts.line.state
     }
 
-    /// How often each rung was taken in the last 24 hours, where it was: to be kept beside the snapshot, and given back with
-    /// [`Started::taken`](crate::observation::Started::taken). `None`: that is not known, and nothing is to be kept.
-    pub fn taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
-        self.concerns.remedies.taken(now)
+    /// How often each rung was taken in the last 24 hours (rungs that were not taken are left out). The caller stores it beside
+    /// the snapshot and returns it with [`Started::taken`](crate::observation::Started::taken). `None`: unknown; store nothing.
+    pub fn rungs_taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
+        self.concerns.remedies.rungs_taken(now)
     }
 
-    /// The number of the last message: all up to it were given.
-    pub fn given(&self) -> u64 {
+    /// The number of the last message. Messages are numbered without gaps.
+    pub fn last_message_number(&self) -> u64 {
         self.out.numbers.messages
     }
 
-    /// The callback in course that the customer asked for, or joined.
+    /// The id of the live callback that the customer asked for or joined.
     pub fn asked_callback(&self) -> Option<&str> {
         self.concerns.callbacks.asked_callback()
     }
 
-    /// What the heartbeat of this life tells the next one in the same boot.
+    /// What the heartbeat records for the next life in the same boot.
     pub fn beat(&self, now: Mono) -> Beat {
         self.concerns.books.beat(now)
     }
 
-    /// How long the books have been kept: what all their charges add up to.
+    /// How long the availability ledger has been kept: the sum of all its charges.
     pub fn kept_for(&self, now: Mono) -> Span {
         self.concerns.books.kept_for(now)
     }
 
-    /// What this line carries at which hour of the week, as it is to be kept apart from the snapshot. It changes once a
-    /// day.
+    /// The usual traffic of this line by hour of the week. It changes once a day and is stored apart from the snapshot.
     pub fn usual(&self) -> &Usual {
         self.concerns.usage.usual()
     }
 
-    /// What an earlier life learnt, before this one begins: it is no part of the snapshot on flash.
-    pub fn know(&mut self, usual: Usual) {
+    /// Restores the usual traffic that an earlier life learnt, before this life starts. The snapshot on flash does not
+    /// contain it.
+    pub fn restore_usual(&mut self, usual: Usual) {
         self.concerns.usage.know(usual);
     }
 
-    /// Something is being done to the line: not the moment to begin anew.
+    /// A remedy or a speed test is in progress: not the moment to restart the daemon.
     pub fn is_acting(&self) -> bool {
         self.core.shared.facts.remedy.is_some() || self.concerns.promise.is_running()
     }
 
-    /// What the retained `state` message tells of the line: only what changes seldom.
-    pub fn brief(&self) -> Value {
+    /// The line's part of the retained `state` message: only what changes seldom.
+    pub fn state_summary(&self) -> Value {
         let facts = &self.core.shared.facts;
         let incident = facts.incident.as_ref().filter(|i| i.closed.is_none());
         serde_json::json!({
@@ -284,12 +287,12 @@ impl Judge {
         })
     }
 
-    /// The configuration it judges by.
+    /// The configuration of this judge.
     pub fn config(&self) -> &Config {
         &self.core.shared.config
     }
 
-    /// What may be told of the line now.
+    /// The status of the line now.
     pub fn status(&self, now: Mono) -> Status {
         self.concerns.status(&self.core.context(now))
     }

@@ -1,7 +1,7 @@
-//! The input: one fact, at one moment, from one sensor. Nothing else goes into the judge.
+//! The input of the judge: one fact from one sensor.
 //!
-//! An observation carries no time of its own: the one clock stamps it where it enters the judge, and the trace
-//! keeps that stamp. Names are in the past tense.
+//! An observation carries no time of its own. The daemon stamps it with its one clock when it enters the judge, and the trace
+//! keeps that time stamp. Observation names are in the past tense.
 
 use crate::check::{AreaNotice, Checked, DeviceSeen};
 use crate::speed::SpeedEnded;
@@ -12,7 +12,7 @@ use linekeeper_contract::vocabulary::Rung;
 use serde::{Deserialize, Serialize};
 use std::net::IpAddr;
 
-/// A place in `Config::probe.targets`, or [`TargetId::GATEWAY`].
+/// An index into `Config::probe.targets`, or [`TargetId::GATEWAY`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TargetId(pub u8);
@@ -36,60 +36,60 @@ json::tagged! {
     /// One fact from one sensor.
     #[derive(Debug, Clone, PartialEq, Eq)]
     pub enum Observation = "Observation" by "saw" {
-        /// The process began to watch. The first observation of each life.
+        /// The process started. The first observation of each life.
         Started(Started),
-        /// Time passed: the moment asked for by `wake()` has come.
+        /// Time passed: the moment returned by `Judge::next_deadline` has come.
         Ticked,
         /// The relation of civil time to our own clock became known, or changed by more than a second.
         ClockSet {
             /// Civil time at this moment.
             wall: Wall,
-            /// Whether the kernel's clock is disciplined by NTP (or told so by an operator's hook).
+            /// Whether the kernel's clock is disciplined by NTP (or an operator's hook says so).
             synced: bool,
         },
-        /// An echo reply came, perhaps late.
+        /// An echo reply arrived, perhaps late.
         EchoAnswered {
             /// Which request it answers.
             probe: ProbeId,
-            /// Whom we asked.
+            /// The target.
             target: TargetId,
             /// Round-trip time (RFC 2681) in microseconds.
             rtt_us: u32,
         },
-        /// The sensor gave an echo up: no answer came within its own limit (`sense::echo::LIMIT`).
+        /// The sensor gave up on an echo: no reply arrived within its own time limit (`sense::echo::LIMIT`).
         EchoLost {
             /// Which request.
             probe: ProbeId,
-            /// Whom we asked.
+            /// The target.
             target: TargetId,
         },
-        /// An echo request was not sent. Says nothing about the far end.
+        /// An echo request was not sent. This says nothing about the target.
         EchoNotSent {
             /// Which request.
             probe: ProbeId,
-            /// Whom we would have asked.
+            /// The target.
             target: TargetId,
-            /// What kept us.
+            /// The reason.
             obstacle: Obstacle,
         },
-        /// The state of the WAN device, told at the start and on each change.
+        /// The state of the WAN device: reported at the start and on each change.
         LinkSeen(Link),
-        /// How OpenWrt's netifd sees the WAN's interface, told at the start and on each change.
+        /// The state of the WAN interface according to OpenWrt's netifd: reported at the start and on each change.
         InterfaceSeen {
             /// OpenWrt's name of it.
             name: String,
-            /// How it stands.
+            /// Its state.
             is: Interface,
         },
-        /// What the WAN device's counters did since the last reading. A counter reset is told as `reset`, not as traffic.
+        /// The change of the WAN device's counters since the last reading. A counter reset is reported as `reset`, not as traffic.
         Counted(Counted),
-        /// A remedy came to its end.
+        /// A remedy ended.
         RemedyEnded {
             /// Which one.
             remedy: RemedyId,
-            /// How.
+            /// Its result.
             result: RemedyResult,
-            /// What the driver says of it: for people.
+            /// The driver's report, for people.
             detail: String,
         },
         /// The broker took over responsibility for a critical message (PUBACK with a success code).
@@ -97,28 +97,28 @@ json::tagged! {
             /// Its number, as in `Critical::number`.
             number: u64,
         },
-        /// A critical message was given up: the broker would not have it.
+        /// A critical message was dropped because the broker rejected it.
         GivenUp {
             /// Its number, as in `Critical::number`.
             number: u64,
         },
-        /// The connection to the broker began or ended.
+        /// The connection to the broker was opened or lost.
         BrokerSeen {
             /// Connected or not.
             connected: bool,
         },
         /// The platform answered a callback.
         ReceiptCame(Receipt),
-        /// The platform gave a command.
+        /// A command from the platform arrived.
         Commanded(Box<Commanded>),
-        /// Something came as a command that is none, and its id could be read.
+        /// A message on the command topic is not a valid command, but its id could be read.
         CommandRefused(CommandRefused),
-        /// The customer asked to be called.
+        /// The customer requested a callback.
         CallbackAsked {
             /// In the customer's words; may be empty.
             reason: String,
         },
-        /// A sensor or actor cannot work, or works again. Watching goes on with what remains.
+        /// A sensor or actuator failed, or works again. The daemon continues with the others.
         PartSeen {
             /// Which part: `echo`, `link`, `interface`, `counters`, `store`, `outbox`, …
             part: Part,
@@ -129,57 +129,57 @@ json::tagged! {
         SpeedEnded(SpeedEnded),
         /// A check of one layer ended.
         Checked(Checked),
-        /// How the gateway itself does.
+        /// The gateway's own readings.
         DeviceSeen(DeviceSeen),
-        /// Somebody works on this gateway (a firmware upgrade runs, an administrator is logged in), or no more.
+        /// Somebody started or stopped working on this gateway (a firmware upgrade runs, an administrator is logged in).
         HandsOffSeen {
-            /// `Some`: why nothing may be done to it now. `None`: nobody does.
+            /// `Some`: why remedies are not allowed now. `None`: nobody works on it.
             why: Option<String>,
         },
-        /// The operator's notice for this gateway's area came, changed or was taken back (`None`).
+        /// The operator's notice for this gateway's area arrived, changed or was withdrawn (`None`).
         AreaNoticed {
-            /// What holds now.
+            /// The notice that applies now.
             notice: Option<AreaNotice>,
         },
-        /// The process was asked to end.
+        /// The process was asked to terminate.
         Stopping,
     }
 }
 
-/// How this life of the process began.
+/// How this life of the process started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Started {
     /// The kernel's boot id.
     pub boot_id: String,
     /// How long the kernel has been up.
     pub uptime: Span,
-    /// What was found on flash.
+    /// The snapshot that was found on flash.
     pub memory: Memory,
-    /// The highest message number that the outbox has ever taken, 0 if none: numbering goes on above it even when the
-    /// snapshot is lost, else the outbox would take new messages for known ones.
+    /// The highest message number that the outbox ever accepted, 0 if none. Numbering continues above it even if the snapshot
+    /// is lost. Otherwise the outbox would mistake new messages for known ones.
     pub watermark: u64,
-    /// The last heartbeat of a life before this one in the same boot, where one was found.
+    /// The last heartbeat of an earlier life in the same boot, if one was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beat: Option<Beat>,
-    /// How often each rung had been taken within 24 hours when one was last taken, by a record of its own beside the
-    /// snapshot. `None`: there is no such record either.
+    /// How often each rung had been taken within 24 hours when a rung was last taken. This comes from a separate record beside
+    /// the snapshot. `None`: there is no such record.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub taken: Option<Vec<(Rung, u32)>>,
 }
 
-/// What the process leaves in memory once a minute, so that its successor in the same boot knows how long it lived and
-/// how the line stood.
+/// The heartbeat that the process leaves in memory once a minute. The next life in the same boot reads from it how
+/// long this one lived and what state the line was in.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     /// When.
     pub at: Mono,
-    /// What time was charged to then.
+    /// What the time was charged to.
     pub charge: Charge,
     /// Since when.
     pub since: Mono,
 }
 
-/// What a new life finds of the last one.
+/// The snapshot that a new life found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Memory {
@@ -187,25 +187,25 @@ pub enum Memory {
     None,
     /// The snapshot was read.
     Restored,
-    /// There was one and it could not be read; it was set aside.
+    /// There was one, but it could not be read; it was set aside.
     Lost,
 }
 
-/// Why an echo request did not leave.
+/// Why an echo request was not sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Obstacle {
-    /// The kernel has no way to the target: no address, no route, device down.
+    /// The kernel cannot reach the target: no address, no route, device down.
     NoWay,
     /// The target's address is not known (no default gateway, name not resolved).
     NoAddress,
-    /// We may not send echoes (no raw and no datagram ICMP socket).
+    /// The process may not send echoes (no raw and no datagram ICMP socket).
     NotAllowed,
     /// Anything else: buffers full, too many outstanding.
     Busy,
 }
 
-/// The WAN device as the kernel shows it.
+/// The state of the WAN device according to the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Link {
     /// The device exists.
@@ -220,38 +220,38 @@ pub struct Link {
     pub gateway: Option<IpAddr>,
     /// A default route through it exists (point-to-point lines have one without a next hop).
     pub default_route: bool,
-    /// The rate its port negotiated, where the driver tells one.
+    /// The negotiated rate of its port, if the driver reports one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed: Option<Rate>,
-    /// Of a port whose rate is known: it negotiated one direction at a time.
+    /// The port negotiated half duplex. Only meaningful if the rate is known.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub half_duplex: bool,
 }
 
-/// An interface as netifd sees it: what can be told apart.
+/// The state of an interface according to netifd.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Interface {
-    /// It has what it needs. netifd says so also of a line that is dead behind it, and of a fixed address with the cable out.
+    /// It is configured. netifd also says so if the line behind it is dead, and for a static address without a cable.
     Up,
-    /// It waits for an answer (DHCP, PPP), if need be for ever.
+    /// It waits for a reply (DHCP, PPP), without a time limit.
     Pending,
-    /// It is down and would come up by itself: no carrier.
+    /// It is down for lack of a carrier and comes up by itself when there is one.
     Waiting,
-    /// Somebody called `down`, or it is not to be taken up by itself: it stays so until `up`.
+    /// Somebody called `ifdown`, or it is configured not to start by itself. It stays down until `ifup`.
     TakenDown,
     /// Its device is missing.
     NoDevice,
     /// "Up", but nothing runs its protocol: the handler is not installed.
     NoProtocol,
-    /// netifd refuses its settings; its code says why.
+    /// netifd rejects its settings; contains netifd's error code.
     Refused(String),
-    /// netifd has no such interface (it is disabled), or does not run.
+    /// netifd has no such interface (it is disabled), or netifd is not running.
     Gone,
 }
 
 impl Interface {
-    /// What it does, to follow its name.
+    /// A predicate for people, to be written after the interface's name.
     pub fn words(&self) -> String {
         match self {
             Interface::Up => "is up".into(),
@@ -268,7 +268,7 @@ impl Interface {
         }
     }
 
-    /// As facts name it.
+    /// The word used in the names of facts.
     pub const fn name(&self) -> &'static str {
         match self {
             Interface::Up => "up",
@@ -282,7 +282,7 @@ impl Interface {
         }
     }
 
-    /// It cannot work as it is set up, whatever is done to it.
+    /// It cannot work with its present settings, whatever remedy is tried.
     pub const fn is_ill_set(&self) -> bool {
         matches!(self, Interface::NoProtocol | Interface::Refused(_))
     }
@@ -297,30 +297,30 @@ pub struct Counted {
     pub rx_bytes: u64,
     /// Bytes sent.
     pub tx_bytes: u64,
-    /// Packets received, without multicast and broadcast where the driver tells them apart.
+    /// Packets received, without multicast and broadcast if the driver counts them separately.
     pub rx_unicast: u64,
     /// Packets sent.
     pub tx_packets: u64,
     /// Receive errors.
     pub rx_errors: u64,
-    /// The counters went back: device re-created or wrapped. All differences are 0.
+    /// The counters went backwards: the device was re-created, or they wrapped. All differences are 0.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reset: bool,
 }
 
-/// How a remedy ended. Whether it helped is not its to say: the probes say that.
+/// How a remedy ended. It does not say whether the remedy helped; the probes decide that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RemedyResult {
     /// Carried out.
     Done,
-    /// Carried out only in words (`driver = "none"` or `--dry-run`).
+    /// Only logged, not carried out (`driver = "none"` or `--dry-run`).
     Pretended,
-    /// Tried, and an error came.
+    /// Tried, and failed with an error.
     Failed,
-    /// Ended by us at its time limit.
+    /// Killed at its time limit.
     Overran,
-    /// This driver has no such remedy here.
+    /// This driver does not support the remedy here.
     Unsupported,
 }
 
@@ -331,16 +331,16 @@ pub struct Receipt {
     pub callback_id: String,
     /// Its state at the platform.
     pub state: ReceiptState,
-    /// Why, where the platform says so.
+    /// The reason, if the platform gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The customer's satisfaction, 1 to 5, with `closed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub satisfaction_score: Option<u8>,
-    /// What the call found it to be about, in the platform's own words, with `closed`.
+    /// The issues that the call identified, in the platform's own words, with `closed`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub issue_types: Vec<String>,
-    /// Who resolved it: the platform's opaque word for a person or a team, with `closed`.
+    /// Who resolved it: the platform's opaque id of a person or a team, with `closed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resolved_by: Option<String>,
 }
@@ -349,27 +349,27 @@ pub struct Receipt {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReceiptState {
-    /// The platform has it.
+    /// The platform received it.
     Received,
-    /// A call is planned.
+    /// A call is scheduled.
     Scheduled,
-    /// The customer was called and it is over.
+    /// The customer was called, and the callback is closed.
     Closed,
-    /// The platform does not want it.
+    /// The platform refuses it.
     Refused,
 }
 
-/// A command as it came.
+/// A command as it was received.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Commanded {
-    /// What is ordered. Its signature was looked at and left out.
+    /// The command, without its signature, which was checked before.
     pub command: Command,
-    /// What its signature is worth.
+    /// The result of the signature check.
     pub signature: Signature,
-    /// The broker had kept it as retained.
+    /// The broker delivered it as a retained message.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub retained: bool,
-    /// For how long it is valid yet, as the broker says (MQTT 5 message expiry interval, less the time it waited there).
+    /// Its remaining validity according to the broker (MQTT 5 message expiry interval, less the time it waited there).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker_left: Option<Span>,
     /// Its correlation data, hexadecimal.
@@ -377,21 +377,21 @@ pub struct Commanded {
     pub correlation: Option<String>,
 }
 
-/// What a command's signature is worth.
+/// The result of checking a command's signature.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Signature {
     /// It has none.
     Absent,
-    /// No key is configured to look at it with.
+    /// No key is configured to check it with.
     Unchecked,
-    /// By the configured key, over this command for this device.
+    /// Valid: made with the configured key, over this command for this device.
     Good,
-    /// Not by the configured key, or over something else.
+    /// Invalid: made with another key, or over something else.
     Bad,
 }
 
-/// What came as a command and is none.
+/// A message on the command topic that is not a valid command.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandRefused {
     /// Its id.
@@ -401,11 +401,11 @@ pub struct CommandRefused {
     pub correlation: Option<String>,
     /// Why.
     pub reason: Reason,
-    /// The same in words.
+    /// The reason, for people.
     pub detail: String,
 }
 
-/// A part of the agent that can fail by itself.
+/// A part of the agent that can fail independently.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
@@ -413,7 +413,7 @@ pub enum Part {
     Echo,
     /// Link events.
     Link,
-    /// netifd's word on the interface.
+    /// The interface's state according to netifd.
     Interface,
     /// Interface counters.
     Counters,
@@ -423,15 +423,15 @@ pub enum Part {
     Outbox,
     /// The trace.
     Recorder,
-    /// Questions to the access network.
+    /// Checks of the access network.
     Access,
-    /// Questions to resolvers.
+    /// DNS queries.
     Name,
     /// The web probe.
     Web,
     /// The gateway's own readings.
     Device,
-    /// The operator's programs that are run on changes.
+    /// The operator's hook programs that run on changes.
     Hook,
 }
 
@@ -440,25 +440,25 @@ pub enum Part {
 pub struct Entry {
     /// When.
     pub at: Mono,
-    /// What. (Not flattened: serde's `flatten` loses error positions and costs a buffer per entry.)
+    /// The observation. (Not flattened: serde's `flatten` loses error positions and costs a buffer per entry.)
     pub observation: Observation,
 }
 
-/// What a moment is charged to.
+/// What a span of time is charged to in the availability ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Charge {
-    /// Nothing: the line carries traffic.
+    /// Nothing: the line is up.
     Up,
     /// The line.
     Line,
-    /// A remedy of ours that takes the line away while it lasts.
+    /// A remedy of ours that takes the line down while it runs.
     Remedies,
     /// A speed test of ours.
     Tests,
     /// The gateway had no power.
     Power,
-    /// Nobody watched.
+    /// The line was not watched.
     #[default]
     Unknown,
 }

@@ -1,7 +1,7 @@
-//! What concerns want done, in the order in which they say it.
+//! Collects the actions and signals of one step, in order.
 //!
-//! What a concern says after a signal comes after all that the signal brings about: what is said while a signal waits to be
-//! delivered waits behind it, and messages are numbered when their turn comes.
+//! What a concern adds after a signal comes after everything that the signal causes. An action or message that is added while
+//! a signal waits for delivery is therefore queued behind it, and messages get their number when they leave the queue.
 
 use super::context::Context;
 use super::numbers::Numbers;
@@ -13,7 +13,7 @@ use linekeeper_contract::units::Mono;
 use std::collections::VecDeque;
 use std::fmt::Write;
 
-/// Something that waits for a signal to be delivered, or is one.
+/// An entry of the queue: a signal, or something added behind one.
 #[derive(Debug, Clone)]
 enum Item {
     Action(Action),
@@ -21,19 +21,19 @@ enum Item {
     Signal(Signal),
 }
 
-/// What this step has given so far.
+/// The output of the step so far.
 #[derive(Debug, Clone, Default)]
 pub struct Outbox {
     actions: Vec<Action>,
     waiting: VecDeque<Item>,
     save: bool,
     disturbed: bool,
-    /// What new things are called.
+    /// Numbers of messages, incidents and callbacks.
     pub numbers: Numbers,
 }
 
 impl Outbox {
-    /// Something to do.
+    /// Adds an action.
     pub fn push(&mut self, action: Action) {
         if self.waiting.is_empty() {
             self.actions.push(action);
@@ -42,12 +42,12 @@ impl Outbox {
         }
     }
 
-    /// A line for the log.
+    /// Adds a line for the log.
     pub fn note(&mut self, level: Level, text: String) {
         self.push(Action::Note { level, text });
     }
 
-    /// A message to the platform.
+    /// Adds a message to the platform.
     pub fn publish(&mut self, message: Message) {
         if self.waiting.is_empty() {
             self.publish_numbered(message);
@@ -56,50 +56,50 @@ impl Outbox {
         }
     }
 
-    /// The same, telling its number. To be used by who gives no signal before it: it does not wait for any.
+    /// Adds a message and returns its number. It does not wait for queued signals, so call it before sending any.
     pub fn publish_numbered(&mut self, mut message: Message) -> u64 {
         self.numbers.messages += 1;
         self.save = true;
         let number = self.numbers.messages;
         if let Message::Event(event) = &mut message {
-            // Writing to a String does not fail.
+            // Writing to a String cannot fail.
             let _ = write!(event.id, "{number}");
         }
         self.actions.push(Action::Publish(Box::new(Critical { number, message })));
         number
     }
 
-    /// Tells the other concerns. They hear it when the one that speaks has ended.
+    /// Sends a signal to the other concerns. They get it when the sending concern returns.
     pub fn signal(&mut self, signal: Signal) {
         self.waiting.push_back(Item::Signal(signal));
     }
 
-    /// This step must be on flash before it is acted upon.
+    /// Requires that the snapshot is on flash before the actions of this step are performed.
     pub fn save(&mut self) {
         self.save = true;
     }
 
-    /// What the concern said of quiet time holds no more.
+    /// Ends the quiet period: the concern's last answer about it is no longer true.
     pub fn disturb(&mut self) {
         self.disturbed = true;
     }
 
-    /// What the ids of this life's messages begin with.
+    /// The prefix of the ids of this life's messages.
     pub fn message_id(&self, cx: &Context<'_>) -> String {
         format!("{}/{}", cx.config.device.id, self.numbers.memory)
     }
 
-    /// A new incident's id.
+    /// The id of a new incident.
     pub fn incident_id(&mut self, cx: &Context<'_>, at: Mono) -> String {
         self.numbers.incident_id(&cx.clock, at, cx.offset())
     }
 
-    /// A new callback's id.
+    /// The id of a new callback.
     pub fn callback_id(&mut self, cx: &Context<'_>) -> String {
         self.numbers.callback_id(&cx.clock, cx.now, cx.offset())
     }
 
-    /// Publishes what became of an incident.
+    /// Publishes an event of an incident.
     pub fn announce(&mut self, cx: &Context<'_>, incident: message::Incident, news: News<'_>) {
         let News { name, at, why, remedy, recorder } = news;
         let level = match name {
@@ -116,7 +116,7 @@ impl Outbox {
         self.note(level, format!("incident {} {word}: {why}", incident.id));
         let event = message::Event {
             schema: EVENT_SCHEMA.into(),
-            // Its number follows.
+            // The number is appended later.
             id: format!("{}/E", self.message_id(cx)),
             device_id: cx.config.device.id.clone(),
             time: cx.stamp(at),
@@ -129,8 +129,8 @@ impl Outbox {
         self.publish(Message::Event(Box::new(event)));
     }
 
-    /// How much was said so far.
-    pub fn said(&self) -> usize {
+    /// How many actions and queued entries there are so far.
+    pub fn entry_count(&self) -> usize {
         self.actions.len() + self.waiting.len()
     }
 
@@ -158,7 +158,7 @@ impl Outbox {
         std::mem::take(&mut self.save)
     }
 
-    /// The next signal, once all that was said before it is given.
+    /// Moves the queue up to the next signal into the output, and returns that signal.
     pub(super) fn next_signal(&mut self) -> Option<Signal> {
         loop {
             match self.waiting.pop_front()? {
@@ -171,38 +171,38 @@ impl Outbox {
         }
     }
 
-    /// Puts aside what waits, while a signal is delivered.
-    pub(super) fn put_aside(&mut self) -> Waiting {
+    /// Sets the queue aside while a signal is delivered.
+    pub(super) fn set_aside(&mut self) -> Waiting {
         Waiting(std::mem::take(&mut self.waiting))
     }
 
-    /// Goes on with what was put aside.
-    pub(super) fn go_on(&mut self, with: Waiting) {
-        self.waiting = with.0;
+    /// Restores the queue that was set aside.
+    pub(super) fn restore(&mut self, queue: Waiting) {
+        self.waiting = queue.0;
     }
 }
 
-/// What waits for a signal to be delivered.
+/// The queue that was set aside.
 #[derive(Debug)]
 pub(super) struct Waiting(VecDeque<Item>);
 
-/// What became of an incident.
+/// An event of an incident to publish.
 #[derive(Debug)]
 pub struct News<'a> {
-    /// Of which kind.
+    /// The kind of event.
     pub name: EventName,
     /// When.
     pub at: Mono,
-    /// In words.
+    /// The reason, for people.
     pub why: &'a str,
-    /// The remedy that it is about.
+    /// The remedy it concerns.
     pub remedy: Option<message::Remedy>,
-    /// The flight recorder's part.
+    /// The recording of the flight recorder.
     pub recorder: Option<Box<Recording>>,
 }
 
 impl<'a> News<'a> {
-    /// What needs no more than words.
+    /// An event without a remedy and without a recording.
     pub fn new(name: EventName, at: Mono, why: &'a str) -> News<'a> {
         News { name, at, why, remedy: None, recorder: None }
     }

@@ -249,7 +249,7 @@ impl Concern for FollowUps {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::RecheckOrdered { command_id, delay } => {
                 let due = self.programme.recheck(cx.now, cx.wall(), command_id, *delay);

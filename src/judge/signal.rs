@@ -1,4 +1,4 @@
-//! What concerns tell each other. A signal is delivered in the step in which it is given.
+//! The messages between concerns. A signal is delivered in the step in which it is sent.
 
 use super::callback::change::{CallWanted, Change};
 use super::diagnosis::Placed;
@@ -10,32 +10,32 @@ use linekeeper_contract::message::{self, Fact, Finding, Outcome, VerdictSummary}
 use linekeeper_contract::units::{Mono, Span, Wall};
 use linekeeper_contract::vocabulary::{Direction, Rung};
 
-/// What happened, or is wanted. Where one concern alone is meant to hear it, it is named.
+/// An event or a request. If only one concern is meant to act on it, the comment names it.
 #[derive(Debug, Clone)]
 pub enum Signal {
     // ---- the line
-    /// Something about the line changed (to the line itself, which says what).
+    /// Something about the line changed (to the line itself, which handles it).
     LineTurned(Turn),
     /// The line went down.
     LineBroke {
-        /// The first evidence.
+        /// When the first evidence was seen.
         since: Mono,
         /// How it shows.
         cause: Cause,
-        /// What the line itself shows.
+        /// The evidence from the line itself.
         facts: Vec<Fact>,
     },
     /// The line is up again.
     LineReturned {
-        /// First proven then.
+        /// When it was first proven.
         at: Mono,
     },
-    /// Nobody watched.
+    /// The line was not watched for a while.
     Unwatched {
-        /// For so long.
+        /// How long.
         gap: Span,
     },
-    /// The line broke by a remedy that was ordered, and is not back although that is over (to the line).
+    /// A commanded remedy broke the line, the remedy is over, and the line is still down (to the line).
     BreakStays {
         /// How it shows.
         cause: Cause,
@@ -44,114 +44,114 @@ pub enum Signal {
     // ---- the incident
     /// An incident opened.
     IncidentOpened,
-    /// It is broken again.
+    /// The incident is broken again.
     IncidentReopened {
-        /// The rung that had ended its last break.
+        /// The rung that ended its last break.
         healed_by: Option<Rung>,
     },
-    /// Something was seen that belongs to an incident that is broken.
+    /// New evidence for an incident that is broken.
     Evidence(Fact),
-    /// The incident's break ended (to the incident itself, once the remedy in course is over).
+    /// The incident's break ended (to the incident itself, after the remedy in progress ends).
     BreakEnded {
-        /// First proven then.
+        /// When that was first proven.
         at: Mono,
-        /// The remedy that was in course.
+        /// The remedy that was in progress.
         healed_by: Option<Rung>,
     },
-    /// The incident of the service ended (to the incident itself, once the remedy in course is over).
+    /// The service incident ended (to the incident itself, after the remedy in progress ends).
     ServiceEnded {
-        /// The remedy that was in course.
+        /// The remedy that was in progress.
         healed_by: Option<Rung>,
     },
-    /// The line is flapping: somebody is to be called (to the handover).
+    /// The line is flapping: request a callback (to the handover).
     HandOver,
-    /// A callback was asked for, or found, for the incident (to the incident).
+    /// The incident has a callback: a new one, or one that existed already (to the incident).
     IncidentCalled {
         /// Its id.
         callback_id: String,
     },
-    /// An incident that stood beside the line's own is over.
+    /// An incident besides the line's own ended.
     EndedAside(Box<message::Incident>),
 
     // ---- names and the web
-    /// It is confirmed that there is no service.
+    /// A service fault is confirmed: the line is up, but names or the web do not work.
     ServiceBroke {
-        /// What is found.
+        /// The finding.
         finding: Finding,
-        /// Where it lies.
+        /// Its fault domain.
         placed: Placed,
-        /// Since when.
+        /// When it began.
         since: Mono,
-        /// What shows it.
+        /// The evidence.
         facts: Vec<Fact>,
     },
-    /// Names that seemed dead stand behind a login page, or the other way round.
+    /// The finding changed: what looked like a DNS fault is a login page, or the other way round.
     ServiceRevised {
-        /// What is found.
+        /// The new finding.
         finding: Finding,
-        /// Where it lies.
+        /// Its fault domain.
         placed: Placed,
     },
     /// The service is back.
     ServiceReturned,
 
     // ---- remedies
-    /// A remedy begins in the incident.
+    /// A remedy begins for the incident.
     RemedyBegins {
         /// Which.
         rung: Rung,
-        /// Why, in words.
+        /// The reason, for people.
         why: String,
     },
-    /// It was carried out; its effect is not known yet.
+    /// The remedy was carried out; its effect is not known yet.
     RemedyCarriedOut,
-    /// The effect of the remedy in course is known (to the ladder).
+    /// The effect of the remedy in progress is known (to the ladder).
     EndRemedy {
-        /// What became of it.
+        /// Its outcome.
         outcome: Outcome,
     },
-    /// A remedy is over: who ordered it is answered first.
+    /// A remedy is ending. Sent before [`Signal::RemedyEnded`], so that the command that ordered it is answered first.
     RemedyEnding(RemedyEnd),
     /// A remedy is over.
     RemedyEnded(RemedyEnd),
     /// A remedy is over and the line is up (to the incident).
-    LineStands {
-        /// First proven then.
+    LineUpAfterRemedy {
+        /// When the line was first proven up.
         at: Mono,
     },
-    /// The ladder goes on (to itself).
+    /// Take the next rung (to the ladder itself).
     NextRung,
-    /// The ladder has come to its end for now, or must wait for people: why, in words.
+    /// The ladder has no rung left for now, or must wait for people. The text is the reason, for people.
     LadderExhausted(String),
-    /// The ladder waits for what the layers answer (to the checks).
+    /// Whether the ladder waits for the results of the layer checks (to the checks).
     AnswersAwaited(bool),
-    /// The remedy in course was begun by another life (to the ladder itself).
+    /// The remedy in progress was begun by an earlier life of the process (to the ladder itself).
     RemedyOutlived,
 
     // ---- what people do
-    /// Nobody works on the gateway any more.
+    /// Nobody works on the gateway any more: remedies are allowed again.
     HandsFree,
-    /// netifd sees the interface differently.
+    /// netifd reports a different state of the interface.
     InterfaceChanged {
-        /// How.
+        /// The new state, as evidence.
         fact: Option<Fact>,
-        /// What to say if it was taken down.
+        /// Whether somebody took the interface down.
         taken_down: bool,
     },
-    /// The operator's notice begins to hold for this area.
+    /// An operator's notice now covers this area.
     AreaNoticed {
         /// Its id.
         notice: String,
     },
-    /// The notice holds no more.
+    /// The notice no longer applies.
     AreaCleared,
-    /// Nothing waits for the notice any more.
+    /// Nothing waits because of the notice any more.
     AreaSettled,
 
     // ---- callbacks
-    /// A callback is asked for (to the callbacks).
+    /// Request a callback (to the callbacks).
     CallWanted(Box<CallWanted>),
-    /// A callback is to be changed (to the callbacks).
+    /// Change a callback (to the callbacks).
     CallChanged {
         /// Which.
         callback_id: String,
@@ -159,29 +159,30 @@ pub enum Signal {
         change: Box<Change>,
     },
 
-    /// A warning began or ended (to the device, which tells one after the other: how many callbacks live may change).
+    /// A warning began or ended (to the device, which handles one at a time, because each may change the number of live
+    /// callbacks).
     WarningTurned,
     /// Unusual usage began or ended (to the usage, in the same way).
     UsageTurned,
 
     // ---- commands
-    /// Another life is known by the ladder: commands and callbacks of the last one go on.
+    /// The ladder has taken over from the last life: its commands and callbacks continue.
     LifeResumed,
-    /// A rung is ordered (to the ladder).
+    /// A command orders a rung (to the ladder).
     RungOrdered {
         /// By which command.
         command_id: String,
         /// Which.
         rung: Rung,
     },
-    /// It is not taken (to the commands).
+    /// The ordered rung is refused (to the commands).
     RungRefused {
         /// By which command it was ordered.
         command_id: String,
         /// Why.
         why: String,
     },
-    /// It is taken (to the commands).
+    /// The ordered rung is taken (to the commands).
     RungTaken {
         /// By which command it was ordered.
         command_id: String,
@@ -189,60 +190,60 @@ pub enum Signal {
         remedy: RemedyId,
         /// Which.
         rung: Rung,
-        /// The line was not broken.
+        /// The line was up when the rung was taken.
         on_whole_line: bool,
     },
-    /// The commands go on (to themselves).
-    OrdersGoOn,
-    /// Each layer is to be asked that can be asked now (to the checks).
+    /// Continue with the next command (to the commands themselves).
+    ContinueCommands,
+    /// Check every layer that can be checked right now (to the checks).
     LayersWanted,
-    /// They were asked (to the commands).
+    /// Those checks have started (to the commands).
     LayersAsked {
-        /// The command that wanted it.
+        /// The command that asked for them.
         command_id: String,
     },
-    /// Speed tests that were ordered may begin, or are over (to the commands).
+    /// Ordered speed tests may begin, or are over (to the commands).
     OrderedTestsDue,
-    /// A speed test is ordered (to the promise).
+    /// A command orders a speed test (to the promise).
     TestsOrdered {
         /// By which command.
         command_id: String,
-        /// Of one direction or of each that was sold.
+        /// The direction. `None`: each direction that was sold.
         direction: Option<Direction>,
     },
-    /// What becomes of it (to the commands).
+    /// The answer to an ordered speed test (to the commands).
     TestsAnswered {
         /// The command.
         command_id: String,
-        /// What becomes of it.
+        /// The answer.
         asked: Asked,
     },
-    /// The promise goes on (to itself).
-    PromiseGoesOn,
-    /// A re-check is ordered (to the programme).
+    /// Continue with the next event of the promise (to the promise itself).
+    ContinuePromise,
+    /// A command orders a re-check (to the programme).
     RecheckOrdered {
         /// By which command.
         command_id: String,
-        /// In how long.
+        /// How long from now.
         delay: Span,
     },
-    /// What becomes of it (to the commands).
+    /// The answer to an ordered re-check (to the commands).
     RecheckAnswered {
         /// The command.
         command_id: String,
-        /// When it is due, where that can be told.
+        /// When it is due, if civil time is known; or why it is refused.
         due: Result<Option<Wall>, &'static str>,
     },
 
-    /// How the promise is judged is asked (of the promise).
+    /// Requests the verdicts on the promise (to the promise).
     VerdictsWanted,
-    /// How it is judged; none where nothing was sold.
+    /// The verdicts; empty if nothing was sold.
     VerdictsGiven(Vec<VerdictSummary>),
 
     // ---- the status
-    /// Who gives this hears the status next.
+    /// Requests the status. The sender gets [`Signal::StatusGiven`] next.
     StatusWanted,
-    /// The status, as it stands now.
+    /// The status at this moment.
     StatusGiven(Box<Status>),
 }
 
@@ -253,10 +254,10 @@ pub struct RemedyEnd {
     pub remedy: RemedyId,
     /// Which.
     pub rung: Rung,
-    /// What became of it.
+    /// Its outcome.
     pub outcome: Outcome,
-    /// From its beginning until now.
+    /// How long it took.
     pub took: Span,
-    /// What the driver said.
+    /// The driver's report, for people.
     pub detail: String,
 }

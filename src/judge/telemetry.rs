@@ -9,7 +9,7 @@
 //! * Round-trip times are kept in a histogram of [`PER_OCTAVE`] steps an octave, so a percentile is off by at most 9 %.
 //! * Only the configured groups of fields are in it.
 
-use super::concern::{Concern, Quiet, Rest, until};
+use super::concern::{Concern, Quiet, Skipped, until};
 use super::context::Context;
 use super::outage::line::LineState;
 use super::outbox::Outbox;
@@ -221,7 +221,7 @@ impl Concern for Summaries {
         Summaries::default()
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         if let Signal::VerdictsGiven(verdicts) = signal
             && std::mem::take(&mut self.ripe)
         {
@@ -256,13 +256,18 @@ impl Concern for Summaries {
         until(self.deadline(cx))
     }
 
-    fn keeps(_seen: &Observation) -> bool {
+    fn wants_routine(_seen: &Observation) -> bool {
         true
     }
 
-    fn rested(&mut self, cx: &Context<'_>, rest: &Rest<'_>) {
+    fn catch_up(&mut self, cx: &Context<'_>, skipped: &Skipped<'_>) {
         if cx.config.telemetry.every.is_some() {
-            self.telemetry.rested(rest.from, rest.by, rest.asked.iter().copied(), cx.facts.line.traffic);
+            self.telemetry.rested(
+                skipped.from,
+                skipped.by,
+                skipped.asked.iter().copied(),
+                cx.facts.line.traffic,
+            );
         }
     }
 

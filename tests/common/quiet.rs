@@ -106,7 +106,7 @@ impl Flash {
 impl Spectator for Flash {
     fn on_save(&mut self, at: Moment, judge: &Judge, messages: &[Critical]) {
         let now: Mono = at.agent;
-        let taken = judge.taken(now);
+        let taken = judge.rungs_taken(now);
         self.count(|flash| flash.store.keep_taken(taken.as_deref()).unwrap());
         let kept = store::Kept {
             version: store::VERSION,

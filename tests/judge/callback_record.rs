@@ -124,8 +124,8 @@ impl Asked {
 
     fn wait(&mut self, span: Span) {
         let end = self.now + span;
-        while self.judge.wake() <= end {
-            self.now = self.now.max(self.judge.wake());
+        while self.judge.next_deadline() <= end {
+            self.now = self.now.max(self.judge.next_deadline());
             self.step(&Observation::Ticked);
         }
         self.now = end;

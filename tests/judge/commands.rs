@@ -98,7 +98,7 @@ impl Gateway {
         let mut gateway = Gateway::new(config);
         gateway.clock(DATE);
         gateway.pass(Span::minutes(8));
-        assert_eq!(gateway.judge.line(), LineState::Up);
+        assert_eq!(gateway.judge.line_state(), LineState::Up);
         gateway
     }
 
@@ -177,7 +177,7 @@ impl Gateway {
         let end = self.now + span.0;
         let mut counted = self.now;
         while self.now < end {
-            self.now = self.judge.wake().0.max(self.now + 1).min(end).min(counted + 1_000);
+            self.now = self.judge.next_deadline().0.max(self.now + 1).min(end).min(counted + 1_000);
             if self.now >= counted + 1_000 {
                 counted = self.now;
                 self.see(Observation::Counted(Counted {
@@ -357,7 +357,7 @@ fn diagnosis_interrupted_by_a_crash_reports_it() {
     assert_eq!(done.reason, Some(Reason::Interrupted));
     // Without a carrier nobody can be asked: what is known is the answer.
     gateway.pass(Span::seconds(30));
-    assert_eq!(gateway.judge.line(), LineState::Up);
+    assert_eq!(gateway.judge.line_state(), LineState::Up);
     let mut link = up();
     link.carrier = false;
     gateway.see(Observation::LinkSeen(link));
@@ -373,7 +373,7 @@ fn diagnosis_of_a_broken_line_names_domain_and_facts() {
     let mut gateway = Gateway::settled(all(json!({})));
     gateway.answers = false;
     gateway.pass(Span::seconds(20));
-    assert_eq!(gateway.judge.line(), LineState::Down);
+    assert_eq!(gateway.judge.line_state(), LineState::Down);
     gateway.order(command("C1", CommandName::Diagnose));
     gateway.reply(|_| Said::Silent);
     gateway.pass(ASKED_MOST + Span::seconds(1));
@@ -560,7 +560,7 @@ fn commanded_remedy_on_a_healthy_line_opens_no_incident_and_uses_the_budget() {
     gateway.see(Observation::LinkSeen(Link { admin_up: false, carrier: false, ..up() }));
     gateway.answers = false;
     gateway.pass(Span::seconds(4));
-    assert_eq!(gateway.judge.line(), LineState::Down);
+    assert_eq!(gateway.judge.line_state(), LineState::Down);
     gateway.see(Observation::LinkSeen(up()));
     gateway.see(Observation::RemedyEnded {
         remedy: repair.remedy,
@@ -585,7 +585,7 @@ fn line_that_stays_down_after_a_commanded_remedy_opens_an_incident() {
     let ordered = gateway.repairs[0].remedy;
     gateway.answers = false;
     gateway.pass(Span::seconds(5));
-    assert_eq!((gateway.judge.line(), gateway.incidents), (LineState::Down, 0));
+    assert_eq!((gateway.judge.line_state(), gateway.incidents), (LineState::Down, 0));
     gateway.see(Observation::RemedyEnded {
         remedy: ordered,
         result: RemedyResult::Done,
@@ -902,6 +902,6 @@ fn target_state_follows_the_host_when_the_target_list_changes() {
     gateway.restart();
     assert_eq!(rtts(&gateway), [("192.0.2.77".into(), false), ("198.51.100.11".into(), true)]);
     gateway.pass(Span::minutes(1));
-    assert_eq!((gateway.judge.line(), gateway.incidents), (LineState::Up, 0));
+    assert_eq!((gateway.judge.line_state(), gateway.incidents), (LineState::Up, 0));
     assert_eq!(gateway.order(command("X", CommandName::Check))[0].state, Done);
 }

@@ -655,7 +655,7 @@ impl Desk {
                     Action::Publish(message) => self.watermark = self.watermark.max(message.number),
                     Action::Save => {
                         self.saved = self.judge.snapshot().ok();
-                        self.taken = self.judge.taken(self.now);
+                        self.taken = self.judge.rungs_taken(self.now);
                     }
                     Action::MakeSafe { .. }
                     | Action::Report(_)
@@ -670,7 +670,7 @@ impl Desk {
     fn pass(&mut self, most: u64) {
         let until = self.now + Span(most);
         while self.now < until {
-            self.now = self.judge.wake().max(self.now + Span(1)).min(until);
+            self.now = self.judge.next_deadline().max(self.now + Span(1)).min(until);
             self.tell(Observation::Ticked);
         }
     }
@@ -829,7 +829,7 @@ fn lost_snapshot_keeps_the_budget_that_the_reboot_record_proves() {
     for life in 0..6 {
         desk.answers = (false, false);
         desk.pass(20_000);
-        for (rung, times) in desk.judge.taken(desk.now).unwrap() {
+        for (rung, times) in desk.judge.rungs_taken(desk.now).unwrap() {
             assert!(times <= limit, "life {life}: {rung:?} {times} times");
             assert!(times >= taken[rung as usize], "life {life}: {rung:?} is forgotten");
             taken[rung as usize] = times;

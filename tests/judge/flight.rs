@@ -168,7 +168,7 @@ fn trace_started_midway_replays_to_the_same_recording() {
     let mut simulation = Simulation::new(&config(written.clone()), &world, 1);
     let mut half = Half { header: None, trace: String::new(), done: Vec::new() };
     simulation.run(s(80), &mut half);
-    let snapshot = simulation.judge().unwrap().whole().unwrap();
+    let snapshot = simulation.judge().unwrap().full_snapshot().unwrap();
     half.header = Some(Header {
         schema: TRACE_SCHEMA.into(),
         version: "test".into(),
@@ -259,7 +259,7 @@ fn recorder_does_not_enlarge_the_snapshot_of_a_quiet_day() {
     simulation.run(Span::hours(24), &mut Nobody);
     let judge: &Judge = simulation.judge().unwrap();
     let (lean, whole) =
-        (judge.snapshot().unwrap().to_string().len(), judge.whole().unwrap().to_string().len());
+        (judge.snapshot().unwrap().to_string().len(), judge.full_snapshot().unwrap().to_string().len());
     assert!(lean < 6_000 && whole > lean + 28_000, "{lean} and {whole} bytes");
     println!("a snapshot has {lean} bytes, with the flight recorder {whole}");
     assert!(simulation.report().saves <= 13, "{} saves", simulation.report().saves);

@@ -426,8 +426,8 @@ fn lossily(config: &Config, until: Span) -> Keeper {
     while now.0 - began.0 < until.0 {
         coming.sort_by_key(|(at, _)| *at);
         let (at, saw) = match coming.first() {
-            Some((at, _)) if *at <= judge.wake() => coming.remove(0),
-            _ => (judge.wake(), Observation::Ticked),
+            Some((at, _)) if *at <= judge.next_deadline() => coming.remove(0),
+            _ => (judge.next_deadline(), Observation::Ticked),
         };
         now = at.max(now);
         if matches!(saw, Observation::Counted(_)) {
@@ -506,8 +506,8 @@ fn a_night(config: &Config, until: Span) -> Keeper {
         (now, Observation::LinkSeen(link)),
     ]);
     let moment = |now: Mono| Moment { world: Span(now.0 - began.0), agent: now };
-    judge.know(usual);
-    keeper.on_start(moment(now), Some(&judge.whole().unwrap()));
+    judge.restore_usual(usual);
+    keeper.on_start(moment(now), Some(&judge.full_snapshot().unwrap()));
     while now.0 - began.0 < until.0 {
         let (at, saw) = coming.pop_front().unwrap_or_else(|| {
             let next = now + Span::millis(4_900);

@@ -291,15 +291,15 @@ fn usage_baseline_survives_restarts_in_the_handover() {
     ] }))
     .unwrap();
     let mut gateway = Gateway::new(json!({}));
-    gateway.judge.know(usual.clone());
+    gateway.judge.restore_usual(usual.clone());
     let snapshot = gateway.judge.snapshot().unwrap();
     assert!(!snapshot.to_string().contains("4242"), "it is written apart");
     gateway.judge = Judge::restore(gateway.judge.config().clone(), &snapshot).unwrap();
-    gateway.judge.know(usual.clone());
+    gateway.judge.restore_usual(usual.clone());
     gateway.step(&started(2, Memory::Restored));
     assert_eq!(*gateway.judge.usual(), usual, "also in the very step whose end saves it");
     // A trace begins with all of it.
-    let whole = gateway.judge.whole().unwrap();
+    let whole = gateway.judge.full_snapshot().unwrap();
     let replayed = Judge::restore(gateway.judge.config().clone(), &whole).unwrap();
     assert_eq!(*replayed.usual(), usual);
 }

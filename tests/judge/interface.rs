@@ -47,7 +47,7 @@ impl Line {
         line.tell(link(true, true));
         line.tell(is(Interface::Up));
         line.pass(Span::minutes(1));
-        assert_eq!(line.judge.line(), LineState::Up);
+        assert_eq!(line.judge.line_state(), LineState::Up);
         line.did.clear();
         line
     }
@@ -67,7 +67,7 @@ impl Line {
     fn pass(&mut self, span: Span) {
         let end = self.now + span;
         loop {
-            let wake = self.judge.wake().max(self.now + Span::millis(1));
+            let wake = self.judge.next_deadline().max(self.now + Span::millis(1));
             if wake > end {
                 self.now = end;
                 return;
@@ -82,7 +82,7 @@ impl Line {
         self.answers = false;
         self.tell(seen);
         self.pass(Span::seconds(1));
-        assert_eq!(self.judge.line(), LineState::Down);
+        assert_eq!(self.judge.line_state(), LineState::Down);
     }
 
     fn repairs(&self) -> Vec<Rung> {

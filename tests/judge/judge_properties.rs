@@ -300,11 +300,11 @@ proptest! {
                         );
                     }
                 }
-                prop_assert!(judge.wake() > now || now.0 > u64::MAX / 2, "wake {:?} at {now:?}", judge.wake());
+                prop_assert!(judge.next_deadline() > now || now.0 > u64::MAX / 2, "wake {:?} at {now:?}", judge.next_deadline());
             }
             if repeat < 20 {
                 for _ in 0..repeat {
-                    let wake = judge.wake().min(now + Span::seconds(3)).max(now);
+                    let wake = judge.next_deadline().min(now + Span::seconds(3)).max(now);
                     now = wake;
                     for action in judge.step(now, &Observation::Ticked) {
                         match action {

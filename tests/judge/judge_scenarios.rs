@@ -584,7 +584,7 @@ fn restoring_a_snapshot_at_any_step_changes_no_decision() {
             for entry in entries {
                 if random.chance(100) {
                     // With the flight recorder: without it what was decided is the same, and its part of an incident is shorter.
-                    let text = interrupted.whole().unwrap().to_string();
+                    let text = interrupted.full_snapshot().unwrap().to_string();
                     let snapshot = serde_json::from_str(&text).unwrap();
                     interrupted = Judge::restore(config.clone(), &snapshot).unwrap();
                 }
@@ -593,7 +593,7 @@ fn restoring_a_snapshot_at_any_step_changes_no_decision() {
                     interrupted.step(entry.at, &entry.observation),
                 );
                 assert_eq!(a, b, "seed {seed} at {:?}", entry.at);
-                assert_eq!(plain.wake(), interrupted.wake());
+                assert_eq!(plain.next_deadline(), interrupted.next_deadline());
             }
         }
     }
@@ -625,13 +625,18 @@ fn stepping_every_concern_changes_no_decision() {
                 let (a, b) =
                     (plain.step(entry.at, &entry.observation), thorough.step(entry.at, &entry.observation));
                 assert_eq!(a, b, "seed {seed} at {:?}: {:?}", entry.at, entry.observation);
-                thorough.look_everywhere();
-                assert_eq!(plain.wake(), thorough.wake(), "seed {seed} at {:?}", entry.at);
+                thorough.end_quiet_period();
+                assert_eq!(plain.next_deadline(), thorough.next_deadline(), "seed {seed} at {:?}", entry.at);
                 if n % 10_000 == 0 {
-                    assert_eq!(plain.whole(), thorough.whole(), "seed {seed} at {:?}", entry.at);
+                    assert_eq!(
+                        plain.full_snapshot(),
+                        thorough.full_snapshot(),
+                        "seed {seed} at {:?}",
+                        entry.at
+                    );
                 }
             }
-            assert_eq!(plain.whole(), thorough.whole(), "seed {seed}");
+            assert_eq!(plain.full_snapshot(), thorough.full_snapshot(), "seed {seed}");
         }
     }
 }

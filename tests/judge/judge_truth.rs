@@ -271,10 +271,10 @@ fn live(history: &History, truth: &Truth) -> Heard {
     let mut told = vec![Observation::Started(started), Observation::LinkSeen(link(true))];
     while now < truth.end {
         for saw in told.drain(..) {
-            let before = judge.line();
+            let before = judge.line_state();
             let actions = judge.step(Mono(now), &saw);
-            if judge.line() != before {
-                said.turns.push((now, judge.line()));
+            if judge.line_state() != before {
+                said.turns.push((now, judge.line_state()));
             }
             for action in actions {
                 match action {
@@ -315,7 +315,7 @@ fn live(history: &History, truth: &Truth) -> Heard {
                 }
             }
         }
-        let wake = judge.wake().0.max(now) + history.late;
+        let wake = judge.next_deadline().0.max(now) + history.late;
         let next = events.first_key_value().map(|((at, _), _)| *at);
         match next.filter(|at| *at <= wake) {
             Some(at) => {

@@ -207,7 +207,7 @@ impl Hand {
             for echo in echoes {
                 self.saw(&echo);
             }
-            self.now = self.judge.wake().max(self.now + Span(1)).min(until);
+            self.now = self.judge.next_deadline().max(self.now + Span(1)).min(until);
         }
     }
     /// The process ends without a word, and its successor goes on from the snapshot.
@@ -291,7 +291,7 @@ fn every_way_a_process_ends_is_distinguished() {
         hand.now = hand.now + s(20);
         hand.start(boot, s(20), Memory::Restored, None);
         assert_eq!(hand.began().how, how, "{boot} {asked}");
-        assert_eq!(hand.judge.brief()["began"], how.name());
+        assert_eq!(hand.judge.state_summary()["began"], how.name());
         // It is said of each life anew.
         let snapshot = hand.judge.snapshot().unwrap();
         hand.dies(&snapshot);

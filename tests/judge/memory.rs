@@ -130,7 +130,7 @@ fn ordinary_step_allocates_nothing() {
         );
         let before = COUNT.get().1;
         judge.step_into(entry.at, &entry.observation, &mut out);
-        let _ = judge.wake();
+        let _ = judge.next_deadline();
         // The first half fills the rings.
         if ordinary && n > entries.len() / 2 {
             steps += 1;

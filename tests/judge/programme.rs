@@ -109,7 +109,7 @@ impl Gateway {
         let end = self.mono + span.0;
         while self.mono < end {
             // As the daemon does: at the latest when the judge asks to be woken, else in larger steps than that.
-            let wake = self.judge.wake().0.max(self.mono + 60_000).min(end);
+            let wake = self.judge.next_deadline().0.max(self.mono + 60_000).min(end);
             self.wall += (wake - self.mono) as i64;
             self.mono = wake;
             self.step(&Observation::Ticked);

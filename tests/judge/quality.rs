@@ -272,7 +272,7 @@ fn restored_judge_decides_the_same() {
     let mut published = 0;
     for (n, entry) in keeper.entries().enumerate() {
         if n % 197 == 0 {
-            other = Judge::restore(promised(), &other.whole().unwrap()).unwrap();
+            other = Judge::restore(promised(), &other.full_snapshot().unwrap()).unwrap();
         }
         let done = one.step(entry.at, &entry.observation);
         assert_eq!(done, other.step(entry.at, &entry.observation), "entry {n}");

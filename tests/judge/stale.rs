@@ -85,8 +85,8 @@ impl Life {
 
     fn pass(&mut self, span: Span) {
         let end = self.now + span;
-        while self.judge.wake() < end {
-            self.now = self.now.max(self.judge.wake());
+        while self.judge.next_deadline() < end {
+            self.now = self.now.max(self.judge.next_deadline());
             self.see(&Observation::Ticked);
         }
         self.now = end;

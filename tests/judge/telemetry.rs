@@ -46,7 +46,7 @@ fn watch(config: &Config, until: Span, rtt_us: impl Fn(u64) -> Option<u32>) -> V
         vec![(0, Observation::Started(started)), (0, Observation::LinkSeen(up))];
     while now < until.0 {
         coming.sort_by_key(|(at, _)| *at);
-        let wake = judge.wake().0.max(now);
+        let wake = judge.next_deadline().0.max(now);
         let first = coming.first().map_or(u64::MAX, |(at, _)| *at);
         let (at, saw) = if first <= wake.min(next_count) {
             coming.remove(0)

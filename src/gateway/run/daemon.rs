@@ -121,7 +121,7 @@ impl Daemon {
             if self.restart && !self.judge.is_acting() {
                 return Ok(Some(self.end_for_restart().await));
             }
-            let wake = self.judge.wake();
+            let wake = self.judge.next_deadline();
             let leap = self.may_leap();
             let trial = self.desk.deadline();
             tokio::select! {
@@ -224,7 +224,7 @@ impl Daemon {
     pub(super) fn accept_trial(&mut self) {
         let restored = self.desk.in_force().and_then(|(tree, config)| {
             let mut judge = Judge::restore(config, &self.judge.snapshot()?)?;
-            judge.know(self.judge.usual().clone());
+            judge.restore_usual(self.judge.usual().clone());
             Ok((tree, judge))
         });
         match restored {
@@ -258,7 +258,12 @@ impl Daemon {
         if let Some(heartbeat) = self.heartbeat.take() {
             heartbeat.end();
         }
-        Past { desk: self.desk, asked: self.asked, judge: self.judge.whole().ok(), routine: self.routine }
+        Past {
+            desk: self.desk,
+            asked: self.asked,
+            judge: self.judge.full_snapshot().ok(),
+            routine: self.routine,
+        }
     }
 
     /// What came meanwhile: the broker was told that receipts and commands are here. What is said to it is sent by the
@@ -304,7 +309,7 @@ impl Daemon {
         let clock_set = matches!(observation, Observation::ClockSet { synced: true, .. });
         let told = actions.iter().any(|a| !matches!(a, Action::Probe { .. }));
         self.perform(now, actions);
-        let line = self.judge.line();
+        let line = self.judge.line_state();
         let returned = self.line != LineState::Up && line == LineState::Up;
         if told || line != self.line {
             self.line = line;
@@ -333,7 +338,7 @@ impl Daemon {
     }
 
     pub(super) fn update_state(&mut self) {
-        let mut doc = self.judge.brief();
+        let mut doc = self.judge.state_summary();
         doc["version"] = env!("CARGO_PKG_VERSION").into();
         doc["capabilities"] = capabilities(self.judge.config()).into();
         self.state.send_if_modified(|old| {
@@ -345,7 +350,7 @@ impl Daemon {
 
     pub(super) fn begin_recording(&mut self) {
         let Some(dir) = &self.record else { return };
-        let header = self.judge.whole().map(|snapshot| Header {
+        let header = self.judge.full_snapshot().map(|snapshot| Header {
             schema: TRACE_SCHEMA.into(),
             version: env!("CARGO_PKG_VERSION").into(),
             config: self.tree.clone(),

@@ -94,7 +94,7 @@ impl Daemon {
     pub(super) fn save(&mut self, now: Mono, messages: &[Critical]) {
         let Some(store) = &mut self.store else { return };
         // Before the snapshot: what is on flash may tell of a remedy that was not taken, never the other way round.
-        let taken = store.keep_taken(self.judge.taken(now).as_deref());
+        let taken = store.keep_taken(self.judge.rungs_taken(now).as_deref());
         let usual = self.judge.usual();
         let usual = store.keep_usual((!usual.is_empty()).then(|| json!(usual)));
         let mut unwritten = self.outbox.as_ref().map_or_else(Vec::new, |o| lock(o).unwritten());

@@ -89,7 +89,7 @@ impl Daemon {
         // On flash it is a day older than what the last life of this process knew.
         if let Some(usual) = found.usual.filter(|_| judge.usual().is_empty()) {
             match Usual::deserialize(usual) {
-                Ok(usual) => judge.know(usual),
+                Ok(usual) => judge.restore_usual(usual),
                 Err(e) => {
                     warn!("what is usual on this line is learnt anew: its record is not as expected: {e}")
                 }
@@ -98,7 +98,7 @@ impl Daemon {
         let outbox = match (&config.mqtt, options.dry_run) {
             (Some(_), false) => {
                 let known = Known {
-                    given: judge.given(),
+                    given: judge.last_message_number(),
                     messages: found.kept.as_ref().map_or(&[], |kept| kept.messages.as_slice()),
                 };
                 let (outbox, troubles) = Outbox::open(&config.store.directory, config.store.outbox.0, known);

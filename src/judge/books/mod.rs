@@ -48,13 +48,13 @@ impl Concern for Books {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, _out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, _out: &mut Outbox) {
         if let Signal::Unwatched { gap } = signal {
             self.ledger.charge(cx.now - *gap, Charge::Unknown, cx.offset());
         }
     }
 
-    fn close(&mut self, cx: &Context<'_>) {
+    fn end_step(&mut self, cx: &Context<'_>) {
         let line = &cx.facts.line;
         let ours = match &cx.facts.remedy {
             _ if line.state != LineState::Down => None,
@@ -65,7 +65,7 @@ impl Concern for Books {
         self.ledger.stand(cx.now, line.state, line.since, ours, cx.offset());
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         facts.beginning = self.lives.beginning;
     }
 

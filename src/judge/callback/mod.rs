@@ -61,7 +61,7 @@ impl Concern for Callbacks {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::LifeResumed => {
                 for c in &mut self.callbacks {
@@ -82,7 +82,7 @@ impl Concern for Callbacks {
     }
 
     #[inline]
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         if std::mem::take(&mut self.changed) {
             self.show_all(facts);
         }

@@ -30,7 +30,7 @@ pub mod layers;
 
 pub use layers::*;
 
-use super::concern::{Concern, NEVER, Quiet, Rest, until};
+use super::concern::{Concern, NEVER, Quiet, Skipped, until};
 use super::context::{Context, Facts};
 use super::outage::line::LineState;
 use super::outbox::Outbox;
@@ -69,7 +69,7 @@ impl Concern for LayerChecks {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::LineReturned { .. } => self.checks.returned(cx.now, phase(&cx.config.device.id)),
             Signal::RemedyBegins { .. } => self.checks.disturbed(cx.now),
@@ -93,7 +93,7 @@ impl Concern for LayerChecks {
         self.look(cx, out);
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         facts.answered = self.answered;
         if std::mem::take(&mut self.changed) {
             facts.layers.clone_from(&self.checks);
@@ -115,9 +115,9 @@ impl Concern for LayerChecks {
         }
     }
 
-    fn rested(&mut self, cx: &Context<'_>, rest: &Rest<'_>) {
+    fn catch_up(&mut self, cx: &Context<'_>, skipped: &Skipped<'_>) {
         let course = self.checks.course();
-        self.checks.rested(rest.from + rest.by, &cx.config);
+        self.checks.rested(skipped.from + skipped.by, &cx.config);
         self.changed |= self.checks.course() != course;
     }
 

@@ -84,7 +84,7 @@ impl Concern for PlatformCommands {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::LifeResumed => self.resume(cx, out),
             Signal::LineTurned(turn) => self.update_shield(turn),
@@ -102,7 +102,7 @@ impl Concern for PlatformCommands {
             Signal::RungTaken { command_id, remedy, rung, on_whole_line } => {
                 self.start_remedy(cx, command_id, *remedy, *rung, *on_whole_line, out);
             }
-            Signal::OrdersGoOn => self.start_next_remedy(cx, out),
+            Signal::ContinueCommands => self.start_next_remedy(cx, out),
             _ => {}
         }
     }
@@ -114,7 +114,7 @@ impl Concern for PlatformCommands {
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         let commands = &self.commands;
         facts.orders = Orders {
             are_over: commands.is_idle(),
@@ -160,7 +160,7 @@ impl PlatformCommands {
             && cx.facts.line.state == LineState::Up
         {
             out.signal(Signal::EndRemedy { outcome: Outcome::NoEffect });
-            out.signal(Signal::OrdersGoOn);
+            out.signal(Signal::ContinueCommands);
         } else {
             self.start_next_remedy(cx, out);
         }

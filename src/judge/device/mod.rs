@@ -285,7 +285,7 @@ impl Concern for Device {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         if let Signal::WarningTurned = signal
             && let Some(turn) = self.turns.pop_front()
         {
@@ -327,7 +327,7 @@ impl Concern for Device {
         Some(NEVER)
     }
 
-    fn keeps(seen: &Observation) -> bool {
+    fn wants_routine(seen: &Observation) -> bool {
         matches!(seen, Observation::Counted(_))
     }
 

@@ -46,7 +46,7 @@ impl Concern for IncidentRecording {
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         match (&facts.cut, &self.part) {
             (None, None) => {}
             (Some(shown), Some(part)) if Arc::ptr_eq(shown, part) => {}

@@ -48,10 +48,10 @@ impl Concern for Incidents {
         Incidents::default()
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::LineBroke { since, cause, facts } => self.broke(cx, *since, *cause, facts, out),
-            Signal::LineReturned { at } | Signal::LineStands { at } => self.returned(cx, *at, out),
+            Signal::LineReturned { at } | Signal::LineUpAfterRemedy { at } => self.returned(cx, *at, out),
             Signal::BreakEnded { at, healed_by } => self.break_ended(cx, *at, *healed_by, out),
             Signal::ServiceBroke { finding, placed, since, facts } => {
                 self.unserved(cx, *finding, *placed, *since, facts, out);
@@ -100,7 +100,7 @@ impl Concern for Incidents {
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         match (&facts.incident, &self.open) {
             (None, None) => {}
             (Some(shown), Some(open)) if Arc::ptr_eq(shown, open) => {}

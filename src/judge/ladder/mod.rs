@@ -99,7 +99,7 @@ impl Concern for Remedies {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::IncidentOpened => self.ladder.open(),
             Signal::IncidentReopened { healed_by } => self.ladder.reopen(*healed_by),
@@ -121,7 +121,7 @@ impl Concern for Remedies {
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         facts.remedy = self.ladder.running.as_ref().map(|r| Remedy {
             remedy: r.remedy,
             rung: r.rung,
@@ -186,8 +186,8 @@ impl Concern for Remedies {
 
 impl Remedies {
     /// How often each rung was taken in the last 24 hours, where it was. `None`: that is not known.
-    pub fn taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
-        self.ladder.taken(now)
+    pub fn rungs_taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
+        self.ladder.rungs_taken(now)
     }
 
     fn started(&mut self, cx: &Context<'_>, started: &Started, out: &mut Outbox) {
@@ -401,6 +401,6 @@ impl Remedies {
 /// A remedy is over: if the line is up, so is the break.
 fn line_stands(cx: &Context<'_>, out: &mut Outbox) {
     if cx.facts.line.state == LineState::Up {
-        out.signal(Signal::LineStands { at: cx.facts.line.since });
+        out.signal(Signal::LineUpAfterRemedy { at: cx.facts.line.since });
     }
 }

@@ -168,7 +168,7 @@ impl Ladder {
     }
 
     /// How often each rung was taken in the last 24 hours, where it was. `None`: that is not known.
-    pub fn taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
+    pub fn rungs_taken(&self, now: Mono) -> Option<Vec<(Rung, u32)>> {
         if self.is_forgotten(now) {
             return None;
         }

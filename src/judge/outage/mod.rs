@@ -37,7 +37,7 @@ pub use super::text::phase;
 pub use line::{Cause, LineState, Turn};
 pub use watch::*;
 
-use super::concern::{Concern, NEVER, Quiet, Rest};
+use super::concern::{Concern, NEVER, Quiet, Skipped};
 use super::context::{Context, Facts};
 use super::outbox::Outbox;
 use super::promise::policy::UP_FOR;
@@ -119,7 +119,7 @@ impl Concern for Outage {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::LineTurned(turn) => self.turned(cx, turn, out),
             // It did not come back after what we did to it: now it is a break like any other.
@@ -129,7 +129,7 @@ impl Concern for Outage {
     }
 
     #[inline]
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         match self.stale {
             Stale::Nothing => {}
             Stale::Steady => facts.line.steady = self.steady,
@@ -153,12 +153,12 @@ impl Concern for Outage {
         may.then_some(NEVER)
     }
 
-    fn keeps(_seen: &Observation) -> bool {
+    fn wants_routine(_seen: &Observation) -> bool {
         true
     }
 
-    fn rested(&mut self, _cx: &Context<'_>, rest: &Rest<'_>) {
-        self.watch.rested(rest.by);
+    fn catch_up(&mut self, _cx: &Context<'_>, skipped: &Skipped<'_>) {
+        self.watch.rested(skipped.by);
         self.stale = Stale::All;
     }
 
@@ -249,7 +249,7 @@ impl Outage {
     }
 
     /// The time is not quiet any more: the others may ask for all of the line.
-    pub(super) fn unquiet(&mut self) {
+    pub(super) fn end_quiet_period(&mut self) {
         self.stale = self.stale.max(Stale::Echoes);
     }
 
@@ -268,7 +268,7 @@ impl Outage {
         self.watch.longest_us()
     }
 
-    /// Whom the quiet rotation asks; see [`Rest::asked`].
+    /// Whom the quiet rotation asks; see [`Skipped::asked`].
     pub(super) fn asked(&self, config: &Config) -> Vec<(u32, Span)> {
         self.watch.asked(config).collect()
     }

@@ -57,7 +57,7 @@ pub use status::{ResultStatus, ServerStatus, SideStatus, Status};
 
 use super::aside;
 use super::callback::change::{CallWanted, Change};
-use super::concern::{Concern, Quiet, Rest, until};
+use super::concern::{Concern, Quiet, Skipped, until};
 use super::context::{Context, Facts, Tests};
 use super::outage::line::LineState;
 use super::outbox::{News, Outbox};
@@ -105,13 +105,13 @@ impl Concern for SpeedPromise {
         }
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         match signal {
             Signal::TestsOrdered { command_id, direction } => {
                 let asked = self.promise.commanded(&scene(cx, self.goes_on), *direction, &mut self.turns);
                 out.signal(Signal::TestsAnswered { command_id: command_id.clone(), asked });
             }
-            Signal::PromiseGoesOn => self.go_on(cx, out),
+            Signal::ContinuePromise => self.go_on(cx, out),
             Signal::VerdictsWanted => out.signal(Signal::VerdictsGiven(self.verdicts(cx))),
             Signal::AreaSettled => self.make_up_for_notice(cx, out),
             _ => {}
@@ -151,13 +151,13 @@ impl Concern for SpeedPromise {
         }
         if orders {
             out.signal(Signal::OrderedTestsDue);
-            out.signal(Signal::PromiseGoesOn);
+            out.signal(Signal::ContinuePromise);
         } else {
             self.go_on(cx, out);
         }
     }
 
-    fn show(&mut self, facts: &mut Facts) {
+    fn publish_facts(&mut self, facts: &mut Facts) {
         let promise = &self.promise;
         let running = promise.running.as_ref();
         let running = running.map(|r| (r.order.test, r.rest.first().map(|(order, _)| order.test)));
@@ -181,12 +181,12 @@ impl Concern for SpeedPromise {
         }
     }
 
-    fn keeps(seen: &Observation) -> bool {
+    fn wants_routine(seen: &Observation) -> bool {
         matches!(seen, Observation::Counted(_))
     }
 
-    fn rested(&mut self, _cx: &Context<'_>, rest: &Rest<'_>) {
-        self.promise.rested(rest.by);
+    fn catch_up(&mut self, _cx: &Context<'_>, skipped: &Skipped<'_>) {
+        self.promise.rested(skipped.by);
     }
 
     fn fill_status(&self, cx: &Context<'_>, status: &mut super::status::Status) {

@@ -45,7 +45,7 @@ pub use status::{LoadedStatus, MeasureStatus, Standing, Status};
 
 use super::aside;
 use super::callback::change::CallWanted;
-use super::concern::{Concern, NEVER, Quiet, Rest};
+use super::concern::{Concern, NEVER, Quiet, Skipped};
 use super::context::Context;
 use super::outage::line::LineState;
 use super::outbox::{News, Outbox};
@@ -110,15 +110,15 @@ impl Concern for LineQuality {
         may.then_some(NEVER)
     }
 
-    fn keeps(seen: &Observation) -> bool {
+    fn wants_routine(seen: &Observation) -> bool {
         matches!(
             seen,
             Observation::EchoAnswered { .. } | Observation::EchoLost { .. } | Observation::Counted(_)
         )
     }
 
-    fn rested(&mut self, _cx: &Context<'_>, rest: &Rest<'_>) {
-        self.quality.rested(rest.by);
+    fn catch_up(&mut self, _cx: &Context<'_>, skipped: &Skipped<'_>) {
+        self.quality.rested(skipped.by);
     }
 
     fn fill_status(&self, cx: &Context<'_>, into: &mut super::status::Status) {

@@ -39,7 +39,7 @@ pub use policy::*;
 pub use status::{Kind, Status};
 pub use usual::{Usual, WEEKS};
 
-use super::concern::{Concern, NEVER, Quiet, Rest};
+use super::concern::{Concern, NEVER, Quiet, Skipped};
 use super::context::Context;
 use super::inform::{self, Call};
 use super::outage::line::LineState;
@@ -67,7 +67,7 @@ impl Concern for UnusualUsage {
         UnusualUsage::default()
     }
 
-    fn hear(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
+    fn on_signal(&mut self, cx: &Context<'_>, signal: &Signal, out: &mut Outbox) {
         if let Signal::UsageTurned = signal
             && let Some(turn) = self.turns.pop_front()
         {
@@ -106,15 +106,15 @@ impl Concern for UnusualUsage {
         }
     }
 
-    fn keeps(seen: &Observation) -> bool {
+    fn wants_routine(seen: &Observation) -> bool {
         matches!(seen, Observation::Counted(_))
     }
 
-    fn rested(&mut self, cx: &Context<'_>, rest: &Rest<'_>) {
+    fn catch_up(&mut self, cx: &Context<'_>, skipped: &Skipped<'_>) {
         let Some((received, sent)) = cx.facts.line.traffic.filter(|_| cx.config.usage.enabled) else {
             return;
         };
-        let (mut at, end) = (rest.from, rest.from + rest.by);
+        let (mut at, end) = (skipped.from, skipped.from + skipped.by);
         while at < end {
             let left = WINDOW.0 - at.0 % WINDOW.0;
             let over = Span(left.min(end.since(at).0));

@@ -12,7 +12,7 @@ pub struct Report {
     pub observations: u64,
     /// Echo requests, including those in skipped time.
     pub probes: u64,
-    /// Time that was skipped because nothing could happen ([`Judge::rests`](linekeeper_judge::Judge::rests)).
+    /// Time that was skipped because nothing could happen ([`Judge::skippable_until`](linekeeper_judge::Judge::skippable_until)).
     pub skipped: Span,
     /// Downtime caused by remedies alone.
     pub self_inflicted: Span,

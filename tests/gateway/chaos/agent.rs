@@ -354,7 +354,7 @@ impl Deputy {
         let end = self.now + by;
         loop {
             let answer = self.coming.front().map(|(at, _)| *at);
-            let next = answer.map_or(self.judge.wake(), |at| at.min(self.judge.wake()));
+            let next = answer.map_or(self.judge.next_deadline(), |at| at.min(self.judge.next_deadline()));
             if next > end {
                 break;
             }
@@ -435,8 +435,10 @@ async fn live(home: &Path, limit: u64, port: u16, device: &str, (boot_id, uptime
         }
         None => Judge::new(config.clone()),
     };
-    let known =
-        Known { given: judge.given(), messages: kept.as_ref().map_or(&[], |kept| kept.messages.as_slice()) };
+    let known = Known {
+        given: judge.last_message_number(),
+        messages: kept.as_ref().map_or(&[], |kept| kept.messages.as_slice()),
+    };
     let (outbox, troubles) = Outbox::open(home, limit, known);
     for trouble in found.troubles.iter().chain(&troubles) {
         tracing::warn!("{trouble}");

@@ -23,8 +23,8 @@ impl Simulation {
         let mut actions = std::mem::take(&mut self.actions);
         judge.step_into(at.agent, saw, &mut actions);
         self.report.observations += 1;
-        let wake = judge.wake();
-        let line = judge.line();
+        let wake = judge.next_deadline();
+        let line = judge.line_state();
         if matches!(actions.first(), Some(Action::Save)) {
             let messages: Vec<Critical> = actions.iter().filter_map(Action::published).cloned().collect();
             spectator.on_save(at, judge, &messages);
@@ -117,7 +117,7 @@ impl Simulation {
                 // The snapshot is serialized only when a process starts from it: most of the thousands in a bad year are never read.
                 self.saved_judge.clone_from(&self.judge);
                 self.saved_at = self.agent_time().0;
-                self.rungs_taken = self.judge.as_ref().and_then(|judge| judge.taken(self.agent_time()));
+                self.rungs_taken = self.judge.as_ref().and_then(|judge| judge.rungs_taken(self.agent_time()));
                 if let Some(judge) = self.judge.as_ref().filter(|judge| *judge.usual() != self.usual_traffic)
                 {
                     self.usual_traffic.clone_from(judge.usual());

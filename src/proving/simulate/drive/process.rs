@@ -72,7 +72,7 @@ impl Simulation {
         if memory == Memory::None {
             self.usual_traffic = Usual::default();
         }
-        judge.know(self.usual_traffic.clone());
+        judge.restore_usual(self.usual_traffic.clone());
         self.judge = Some(judge);
         self.report.lives += 1;
         self.counted_last = self.now;

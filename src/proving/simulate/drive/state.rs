@@ -194,7 +194,7 @@ impl Simulation {
         simulation
     }
 
-    /// Skips time in which nothing can happen, as far as the judge allows it ([`Judge::rests`]): the echoes of a whole
+    /// Skips time in which nothing can happen, as far as the judge allows it ([`Judge::skippable_until`]): the echoes of a whole
     /// rotation then pass like those of the last one. [`Report::skipped`] counts the skipped time; spectators see nothing
     /// of it.
     #[must_use]

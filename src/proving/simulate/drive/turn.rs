@@ -63,13 +63,13 @@ impl Simulation {
         }
         let now = self.agent_time();
         let Some(judge) = &mut self.judge else { return };
-        let Some((due, step)) = judge.rests(now) else { return };
+        let Some((due, step)) = judge.skippable_until(now) else { return };
         let end = next_event.min(until).min(self.now + due.since(now).0).saturating_sub(BEFORE);
         let by = end.saturating_sub(self.now) / step.0 * step.0;
         if by == 0 {
             return;
         }
-        judge.rested(now, Span(by));
+        judge.skip(now, Span(by));
         self.now += by;
         self.next_skip_check_at = self.now + LOOK_AGAIN;
         self.wake_at = self.wake_at.saturating_add(by);
