@@ -44,15 +44,20 @@ impl Story {
         holds: impl Fn(&Value) -> bool,
         what: &str,
     ) -> Result<(), Error> {
-        let ask = |json: bool| {
+        let mut ask = |json: bool| {
             let mut command = Command::new(self.world.program());
             command.arg("status").arg("--socket").arg(self.agent.socket()).args(json.then_some("--json"));
             let out = self.world.exec_in(Host::Gateway, &mut command)?;
-            Ok::<_, Error>(String::from_utf8_lossy(&out.stdout).into_owned())
+            let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+            // What people see must be there, whatever the state of the line: a command that fails shows nothing.
+            let worked = out.status.success() && errors.is_empty() && !text.trim().is_empty();
+            let command = if json { "linekeeper status --json" } else { "linekeeper status" };
+            act.require(worked, &format!("`{command}` fails ({}): {}", out.status, errors.trim()));
+            Ok::<_, Error>(text.into_owned())
         };
-        let data = serde_json::from_str(&ask(true)?).unwrap_or(Value::Null);
+        let (data, text) = (serde_json::from_str(&ask(true)?).unwrap_or(Value::Null), ask(false)?);
         act.require(holds(&data["status"]), &format!("`linekeeper status` does not report that {what}"));
-        self.stage.quote("linekeeper status", &ask(false)?, &data);
+        self.stage.quote("linekeeper status", &text, &data);
         Ok(())
     }
 
