@@ -13,7 +13,7 @@ use crate::common::trial::Test;
 use crate::common::validator::{Case, schema, schemas, validate};
 use crate::common::{repository_path, repository_text, validator};
 use linekeeper::act::mqtt::{command, notice, receipt};
-use linekeeper::privacy::{NAMES, Privacy};
+use linekeeper::privacy::{Privacy, UNMASKED_FIELDS};
 use linekeeper_contract::message::*;
 use linekeeper_contract::recording::{Recording, Run};
 use linekeeper_contract::units::{Bytes, LocalTime, Rate, Wall};
@@ -350,7 +350,7 @@ fn golden_messages_are_valid() {
             };
             let topic = if message["callback_id"].is_null() { "event" } else { "callback" };
             let mut sent = message.clone();
-            privacy.apply(topic, &mut sent);
+            privacy.redact(topic, &mut sent);
             let what = format!("{name}, line {}", n + 1);
             cases.push(Case::ours(format!("{what}, as sent"), sent));
             cases.push(Case::ours(what, message));
@@ -378,13 +378,13 @@ fn unknown_fields_are_passed_over() {
 fn takes(name: &str, value: &Value) -> Option<bool> {
     let bytes = value.to_string().into_bytes();
     Some(match name {
-        "linekeeper.receipt.v1" => receipt::read(&bytes).is_ok(),
+        "linekeeper.receipt.v1" => receipt::parse(&bytes).is_ok(),
         "linekeeper.notice.v1" => {
-            notice::read(&bytes, value["area"].as_str().unwrap_or_default()).is_ok_and(|n| n.is_some())
+            notice::parse(&bytes, value["area"].as_str().unwrap_or_default()).is_ok_and(|n| n.is_some())
         }
         "linekeeper.command.v1" => {
-            let read = command::read(&bytes, command::Envelope::default(), "gw-0001", None);
-            matches!(read, command::Read::Command(_))
+            let read = command::parse(&bytes, command::Envelope::default(), "gw-0001", None);
+            matches!(read, command::Parsed::Command(_))
         }
         "linekeeper.config-desired.v1" => desired::message(&bytes).is_ok_and(|d| d.is_some()),
         _ => return None,
@@ -643,15 +643,18 @@ fn names_are_named() {
     for name in names().into_iter().chain(["linekeeper.common.v1".to_owned()]) {
         fields(&schema(&name), &mut all);
     }
-    for name in NAMES {
+    for name in UNMASKED_FIELDS {
         assert!(all.iter().any(|(field, _)| field == name), "no message has {name}");
     }
     for (field, held) in &all {
         let says = held["description"].as_str().unwrap_or_default();
         let words = says.contains("English") || says.contains("in words") || says.contains("For people");
-        assert!(!(words && NAMES.contains(&field.as_str())), "{field} is not masked, and holds words");
+        assert!(
+            !(words && UNMASKED_FIELDS.contains(&field.as_str())),
+            "{field} is not masked, and holds words"
+        );
         let ends = field == "id" || field.ends_with("_id");
-        assert!(!ends || NAMES.contains(&field.as_str()), "{field} is masked, and is a name");
+        assert!(!ends || UNMASKED_FIELDS.contains(&field.as_str()), "{field} is masked, and is a name");
     }
     let _: fn(&Config) -> Privacy = Privacy::new;
 }

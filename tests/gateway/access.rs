@@ -4,8 +4,8 @@
 use crate::common::trial::Test;
 use crate::common::world::{Net, cable};
 use crate::common::{agent_binary, world};
-use linekeeper::sense::access::{Gate, dhcp, neighbour, pppoe};
-use linekeeper::sense::throughput::Device;
+use linekeeper::sense::access::{Gate, check_dhcp, check_neighbour, check_pppoe};
+use linekeeper::sense::throughput::WanDevice;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use linekeeper_lab::dhcp::server;
@@ -89,15 +89,18 @@ impl Line {
 
     fn neighbour(&self, gateway: &str, limit: Span) -> Reply {
         let gateway: IpAddr = gateway.parse().unwrap();
-        only(self.home.block_on(move || async move { neighbour(&device("wan"), Some(gateway), limit).await }))
+        only(
+            self.home
+                .block_on(move || async move { check_neighbour(&device("wan"), Some(gateway), limit).await }),
+        )
     }
 
     fn dhcp(&self, limit: Span) -> Vec<Reply> {
-        self.home.block_on(move || async move { dhcp(&device("wan"), limit, &Gate::default()).await })
+        self.home.block_on(move || async move { check_dhcp(&device("wan"), limit, &Gate::default()).await })
     }
 
     fn pppoe(&self, limit: Span) -> Vec<Reply> {
-        self.home.block_on(move || async move { pppoe(&device("wan"), limit, &Gate::default()).await })
+        self.home.block_on(move || async move { check_pppoe(&device("wan"), limit, &Gate::default()).await })
     }
 
     /// The operator's end counts what comes in that fits these words of nft.
@@ -121,9 +124,9 @@ fn only(mut replies: Vec<Reply>) -> Reply {
 }
 
 /// Of the network namespace that this thread is in.
-fn device(name: &str) -> Device {
+fn device(name: &str) -> WanDevice {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
-    Device { name: name.into(), index: netdevice::name_to_index(&any, name).unwrap() }
+    WanDevice { name: name.into(), index: netdevice::name_to_index(&any, name).unwrap() }
 }
 
 fn mac(net: &Net, device: &str) -> String {
@@ -222,7 +225,8 @@ fn another_machines_answer() {
             let (device, nine) = (device("wan"), "192.0.2.9".parse().ok());
             let mut answered = 0;
             for _ in 0..5 {
-                answered += usize::from(only(neighbour(&device, nine, LONG).await).said == Said::Answered);
+                answered +=
+                    usize::from(only(check_neighbour(&device, nine, LONG).await).said == Said::Answered);
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             answered
@@ -265,14 +269,14 @@ fn on_a_busy_line() {
 // ---- what cannot be asked
 
 /// The three checks, of this gateway; `wan` may also be a device that is not there any more.
-fn all_three(line: &Line, gateway: Option<&'static str>, device_of: fn() -> Device) -> [Reply; 3] {
+fn all_three(line: &Line, gateway: Option<&'static str>, device_of: fn() -> WanDevice) -> [Reply; 3] {
     line.home.block_on(move || async move {
         let (device, gate) = (device_of(), Gate::default());
         let gateway = gateway.map(|text| text.parse().unwrap());
         [
-            only(neighbour(&device, gateway, LONG).await),
-            only(dhcp(&device, LONG, &gate).await),
-            only(pppoe(&device, LONG, &Gate::default()).await),
+            only(check_neighbour(&device, gateway, LONG).await),
+            only(check_dhcp(&device, LONG, &gate).await),
+            only(check_pppoe(&device, LONG, &Gate::default()).await),
         ]
     })
 }
@@ -285,12 +289,12 @@ fn what_cannot_be_asked() {
         (Some("fe80::1"), "wan has no IPv6 address to ask by"),
     ] {
         let asked = line.home.block_on(move || async move {
-            neighbour(&device("wan"), gateway.map(|text| text.parse().unwrap()), LONG).await
+            check_neighbour(&device("wan"), gateway.map(|text| text.parse().unwrap()), LONG).await
         });
         let reply = only(asked);
         assert_eq!((reply.said, &*reply.detail), (Said::NotChecked, why));
     }
-    let all = |device_of: fn() -> Device, why: &str| {
+    let all = |device_of: fn() -> WanDevice, why: &str| {
         for reply in all_three(&line, Some("192.0.2.1"), device_of) {
             assert_eq!(
                 (reply.said, &*reply.detail, reply.took_us),
@@ -299,12 +303,12 @@ fn what_cannot_be_asked() {
             );
         }
     };
-    all(|| Device { name: String::new(), index: 0 }, "there is no WAN device");
+    all(|| WanDevice { name: String::new(), index: 0 }, "there is no WAN device");
     all(|| device("lo"), "lo is the loopback");
     line.home.run("ip tuntap add dev tun0 mode tun");
     line.home.run("ip link set tun0 up");
     all(|| device("tun0"), "tun0 is point-to-point: nobody there has a link-layer address");
-    all(|| Device { name: "old".into(), index: 999 }, "old is gone");
+    all(|| WanDevice { name: "old".into(), index: 999 }, "old is gone");
     line.isp.run("ip link set customer down");
     all(|| device("wan"), "wan has no carrier");
     line.home.run("ip link set wan down");
@@ -316,9 +320,9 @@ fn no_time_to_ask() {
     let replies = line.home.block_on(|| async {
         let (device, gateway) = (device("wan"), "192.0.2.1".parse().ok());
         [
-            neighbour(&device, gateway, Span::ZERO).await,
-            dhcp(&device, Span::ZERO, &Gate::default()).await,
-            pppoe(&device, Span::ZERO, &Gate::default()).await,
+            check_neighbour(&device, gateway, Span::ZERO).await,
+            check_dhcp(&device, Span::ZERO, &Gate::default()).await,
+            check_pppoe(&device, Span::ZERO, &Gate::default()).await,
         ]
         .map(only)
     });
@@ -341,7 +345,8 @@ fn held_up() {
         let (device, limit) = (device("wan"), Span::seconds(1));
         // Each hears the other's answer too; the second finds it before its own.
         let gates = [Gate::default(), Gate::default()];
-        let (one, other) = tokio::join!(pppoe(&device, limit, &gates[0]), pppoe(&device, limit, &gates[1]));
+        let (one, other) =
+            tokio::join!(check_pppoe(&device, limit, &gates[0]), check_pppoe(&device, limit, &gates[1]));
         [only(one), only(other)]
     });
     for reply in replies {
@@ -413,9 +418,9 @@ fn dnsmasq_offers() {
     let server = Dnsmasq::start(&line.isp, "customer", "192.0.2.100", "192.0.2.1");
     let replies = line.home.block_on(|| async {
         let (gate, device) = (Gate::default(), device("wan"));
-        let mut replies = vec![only(dhcp(&device, LONG, &gate).await)];
+        let mut replies = vec![only(check_dhcp(&device, LONG, &gate).await)];
         for _ in 0..20 {
-            replies.push(only(dhcp(&device, LONG, &gate).await));
+            replies.push(only(check_dhcp(&device, LONG, &gate).await));
         }
         replies
     });
@@ -465,8 +470,9 @@ fn the_clients_own_lease(tag: &str, options: &str) {
     assert!(before.1.contains(&address.to_string()), "{before:?}");
 
     let asked = name.clone();
-    let reply =
-        only(line.home.block_on(move || async move { dhcp(&device(&asked), LONG, &Gate::default()).await }));
+    let reply = only(
+        line.home.block_on(move || async move { check_dhcp(&device(&asked), LONG, &Gate::default()).await }),
+    );
     assert_eq!(reply.said, Said::Answered);
     assert_eq!(reply.detail, format!("offers {address} for 10 min, router 192.0.2.1"), "the client's own");
     // The client heard nothing of it, and the server keeps what it kept.
@@ -482,7 +488,7 @@ fn the_dhcp_server_is_dead() {
     line.count("ip daddr 255.255.255.255 udp sport 68 udp dport 67");
     let replies = line.home.block_on(|| async {
         let (gate, device) = (Gate::default(), device("wan"));
-        [dhcp(&device, ALL, &gate).await, dhcp(&device, ALL, &gate).await].map(only)
+        [check_dhcp(&device, ALL, &gate).await, check_dhcp(&device, ALL, &gate).await].map(only)
     });
     assert_eq!((replies[0].said, replies[0].took_us), (Said::Silent, None), "{replies:?}");
     assert_eq!(replies[0].detail, "no answer within 7 s");

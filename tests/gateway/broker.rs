@@ -9,7 +9,7 @@
 use crate::common::messages::{callback, event};
 use crate::common::trial::{Test, on_a_runtime};
 use crate::common::{messages, wire};
-use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
+use linekeeper::act::mqtt::{self, ConnectionParts, Mqtt, Routine};
 use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper_contract::message::{Critical, Fact, Message, Stamp};
 use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
@@ -328,7 +328,7 @@ fn monotonic_ms() -> u64 {
     u64::try_from(t.tv_sec).unwrap() * 1_000 + u64::try_from(t.tv_nsec).unwrap() / 1_000_000
 }
 
-impl Time for Clock {
+impl mqtt::Clock for Clock {
     fn now(&self) -> Mono {
         Mono(monotonic_ms())
     }
@@ -424,7 +424,7 @@ impl Agent {
             watch::channel(json!({"version": "0.1.0", "capabilities": ["callback"], "line": "up"}));
         let (into, saw) = mpsc::channel(1_000);
         let routine: Arc<Mutex<Routine>> = Arc::default();
-        let mqtt = Mqtt::start(Wiring {
+        let mqtt = Mqtt::start(ConnectionParts {
             mqtt,
             device_id: ID.into(),
             area: area.map(str::to_owned),
@@ -437,7 +437,7 @@ impl Agent {
             desired: None,
             reported: watch::channel(Value::Null).1,
             saw: into,
-            time: Arc::new(Clock { boot_at }),
+            clock: Arc::new(Clock { boot_at }),
         });
         Agent { mqtt, outbox, routine, saw, state, log, _logging: logging, _room: room }
     }

@@ -58,7 +58,7 @@ fn deliver(outbox: &mut Outbox, number: u64) {
     let mut at = None;
     while let Some((place, message)) = outbox.after(at) {
         if message.number == number {
-            outbox.done(place);
+            outbox.acknowledge(place);
             return;
         }
         at = Some(place);
@@ -347,7 +347,7 @@ fn a_new_life_of_numbers_loses_nothing() {
     assert_eq!(numbers(&outbox), [1, 2, 3, 1, 2]);
     let (first, _) = outbox.after(None).unwrap();
     assert!(!outbox.is_current(first));
-    outbox.done(first);
+    outbox.acknowledge(first);
     drop(outbox);
     let outbox = open(room.path());
     assert_eq!(numbers(&outbox), [2, 3, 1, 2]);
@@ -372,7 +372,7 @@ pub fn write_until_killed() -> ExitCode {
         // Every third stays, so that rewrites have something to carry.
         let leaves = n % 3 != 0 || outbox.len() > 40;
         if let Some((place, _)) = outbox.after(None).filter(|_| leaves) {
-            outbox.done(place);
+            outbox.acknowledge(place);
         }
     }
     ExitCode::SUCCESS
@@ -506,7 +506,7 @@ fn on_a_read_only_disk(place: &Path) {
     assert_eq!(numbers(&nowhere), [1]);
     let (mut store, found) = linekeeper::act::store::Store::open(&place.join("other"));
     assert_eq!(found.troubles.len(), 1, "{:?}", found.troubles);
-    let kept = linekeeper::act::store::Kept {
+    let kept = linekeeper::act::store::Snapshot {
         version: 1,
         boot_id: String::new(),
         base: linekeeper_contract::units::Mono(0),

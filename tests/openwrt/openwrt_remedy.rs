@@ -164,11 +164,11 @@ fn every_state() {
         ("error-invalid-address", refused),
     ] {
         let text = repository_text(&format!("tests/openwrt/samples/wan-{sample}.json"));
-        assert_eq!(netifd::read(&serde_json::from_str(&text).unwrap()), state, "{sample}");
+        assert_eq!(netifd::interface_state(&serde_json::from_str(&text).unwrap()), state, "{sample}");
     }
     // netifd's answer to a question it does not understand, or another program's.
     for text in ["{}", "[]", "null", "{\"up\":\"yes\"}"] {
-        assert_ne!(netifd::read(&serde_json::from_str(text).unwrap()), Interface::Up, "{text}");
+        assert_ne!(netifd::interface_state(&serde_json::from_str(text).unwrap()), Interface::Up, "{text}");
     }
 }
 
@@ -221,7 +221,7 @@ fn taken_down() {
 
 /// Watches an interface of `netifd`'s while `during` does things to it.
 fn watches<T>(netifd: &Netifd, interface: Option<&str>, during: impl AsyncFnOnce(&mut Watched) -> T) -> T {
-    let asked = Asked::by(&netifd.0.path().join("ubus"));
+    let asked = Asked::with_program(&netifd.0.path().join("ubus"));
     wait(async {
         let (report, told) = tokio::sync::mpsc::channel(64);
         let named = interface::spawn(asked, interface.map(str::to_owned), None, report);

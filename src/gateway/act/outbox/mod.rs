@@ -241,17 +241,17 @@ impl Outbox {
     }
 
     /// Whether this message still waits.
-    pub fn holds(&self, place: Place) -> bool {
+    pub fn contains(&self, place: Place) -> bool {
         self.entries.contains_key(&place)
     }
 
     /// Removes a message that the broker acknowledged.
-    pub fn done(&mut self, place: Place) {
+    pub fn acknowledge(&mut self, place: Place) {
         self.remove(place, Leaving::Delivered);
     }
 
     /// Gives up a message that the broker refuses, and counts it.
-    pub fn refuse(&mut self, place: Place) {
+    pub fn give_up(&mut self, place: Place) {
         self.remove(place, Leaving::Refused);
     }
 

@@ -1,6 +1,6 @@
 //! Commands that the owner configured for what a driver cannot do by itself.
 
-use crate::program::{End, run};
+use crate::program::{Termination, run};
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::observation::RemedyResult;
 use std::path::Path;
@@ -76,9 +76,11 @@ async fn carried_out(
         return (RemedyResult::Done, said, false);
     }
     let why = ran.failure(limit);
-    match ran.end {
-        End::NotStarted(_) => (RemedyResult::Failed, why, false),
-        End::Overran => (RemedyResult::Overran, format!("{name} {why}"), true),
-        End::Exited(status) => (RemedyResult::Failed, format!("{name} {why}"), status.code().is_none()),
+    match ran.termination {
+        Termination::NotStarted(_) => (RemedyResult::Failed, why, false),
+        Termination::TimedOut => (RemedyResult::Overran, format!("{name} {why}"), true),
+        Termination::Exited(status) => {
+            (RemedyResult::Failed, format!("{name} {why}"), status.code().is_none())
+        }
     }
 }

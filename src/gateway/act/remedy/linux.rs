@@ -4,7 +4,7 @@
 
 use super::configured::{configured, filled, modem_safe, power_modem};
 use super::leash::UpAgain;
-use crate::program::{End, Ran, cannot_run, run};
+use crate::program::{RunResult, Termination, cannot_run, run};
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::action::Repair;
 use linekeeper_judge::config::LinuxDriver;
@@ -183,7 +183,7 @@ impl Linux {
         .map_err(|e| cannot_run(name, &e))?;
         match timeout(CLIENT_WATCHED, child.wait()).await {
             Ok(Ok(status)) if !status.success() => {
-                let ran = Ran { end: End::Exited(status), output: String::new() };
+                let ran = RunResult { termination: Termination::Exited(status), output: String::new() };
                 return Err(format!("the DHCP client {program} {}", ran.failure(CLIENT_WATCHED)));
             }
             // It went to the background by itself.

@@ -8,7 +8,7 @@
 use super::configured::{configured, modem_safe, power_modem};
 use super::leash::UpAgain;
 use crate::netifd::{self, CALL_WITHIN, Netifd, Words, object, trouble};
-use crate::program::{Ran, run};
+use crate::program::{RunResult, run};
 use linekeeper_contract::units::Span;
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::action::Repair;
@@ -54,7 +54,7 @@ impl OpenWrt {
 
     /// With another program in the place of `ubus`, and another `/proc`.
     pub fn with(self, ubus: &Path, proc: &Path) -> OpenWrt {
-        OpenWrt { netifd: Netifd::by(ubus), proc: proc.to_owned(), ..self }
+        OpenWrt { netifd: Netifd::with_program(ubus), proc: proc.to_owned(), ..self }
     }
 
     /// Carries one remedy out.
@@ -116,7 +116,7 @@ impl OpenWrt {
             let name = self.interface().await?;
             let status = self.netifd.status(&name).await?;
             let proto = netifd::text(&status, "proto").to_owned();
-            match netifd::read(&status) {
+            match netifd::interface_state(&status) {
                 Interface::Up | Interface::Pending => {}
                 other => return Err(format!("{name} {}: there is nothing to renew", other.words())),
             }
@@ -135,7 +135,7 @@ impl OpenWrt {
     async fn restart(&self, limit: Duration) -> (RemedyResult, String) {
         let began = async {
             let name = self.interface().await?;
-            match netifd::read(&self.netifd.status(&name).await?) {
+            match netifd::interface_state(&self.netifd.status(&name).await?) {
                 // Whoever did that knows why. What we ourselves took down, [`OpenWrt::make_safe`] takes up.
                 state @ Interface::TakenDown => Err(format!("{name} {}: it is left so", state.words())),
                 state @ (Interface::NoDevice | Interface::NoProtocol | Interface::Refused(_)) => {
@@ -236,13 +236,13 @@ impl OpenWrt {
     /// `up`, and how netifd then sees it. It is up, or on its way: nobody's `down` holds it any more.
     async fn up(&self, name: &str) -> Result<Interface, Words> {
         self.call(name, "up").await?;
-        match netifd::read(&self.netifd.status(name).await?) {
+        match netifd::interface_state(&self.netifd.status(name).await?) {
             Interface::TakenDown => Err(format!("{name} is still taken down after `up`")),
             state => Ok(state),
         }
     }
 
-    async fn down_and_up(&self, name: &str, limit: Duration) -> Ran {
+    async fn down_and_up(&self, name: &str, limit: Duration) -> RunResult {
         let argv: [OsString; 6] = [
             "/bin/sh".into(),
             "-c".into(),
