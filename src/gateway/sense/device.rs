@@ -4,6 +4,7 @@
 //! far more than is needed (every mount, every process with its files) and cannot read from another root in a test. The
 //! rest is a dozen one-line files below `/proc` and `/sys`.
 
+use crate::upgrade::{is_firmware_writer, is_package_manager};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::DeviceSeen;
 use linekeeper_judge::observation::Observation;
@@ -172,12 +173,11 @@ pub async fn hands_off_reason() -> Option<String> {
 pub fn hands_off_reason_in(roots: &Roots) -> Option<String> {
     let processes = processes(&roots.proc);
     for process in processes.values() {
-        match process.name.as_str() {
-            "sysupgrade" | "upgraded" => return Some("a firmware upgrade is running".into()),
-            "opkg" | "apk" | "dpkg" => {
-                return Some(format!("packages are being installed ({})", process.name));
-            }
-            _ => {}
+        if is_firmware_writer(&process.name) {
+            return Some("a firmware upgrade is running".into());
+        }
+        if is_package_manager(&process.name) {
+            return Some(format!("packages are being installed ({})", process.name));
         }
     }
     let server = |name: &str| matches!(name, "dropbear" | "sshd" | "sshd-session" | "sshd-auth");
