@@ -36,14 +36,18 @@ pub fn tests() -> Vec<Test> {
         Test::private("neighbour: the gateway answers", &[], the_gateway_answers),
         Test::private("neighbour: the gateway is dead", &["nft"], the_gateway_is_dead),
         Test::private("neighbour: the gateway drops ICMP", &["nft", "ping"], the_gateway_drops_icmp),
-        Test::private("neighbour: another machine's answer", &[], another_machines_answer),
+        Test::private(
+            "neighbour: replies of other machines do not count",
+            &[],
+            replies_of_other_machines_do_not_count,
+        ),
         Test::private("neighbour: IPv6", &[], the_gateway_answers_over_ipv6),
         Test::private("neighbour: while the customer loads the line", &["ping"], on_a_busy_line),
-        Test::private("all: what cannot be asked", &[], what_cannot_be_asked),
-        Test::private("all: no time to ask", &[], no_time_to_ask),
-        Test::private("all: held up until after the limit", &[], held_up),
-        Test::private("all: without the right", &[], without_the_right),
-        Test::private("dhcp: dnsmasq offers, and nothing is taken", &["dnsmasq"], dnsmasq_offers),
+        Test::private("all: layers that cannot be checked", &[], unavailable_layers_are_not_checked),
+        Test::private("all: zero time limit", &[], zero_time_limit),
+        Test::private("all: delayed until after the limit", &[], delayed_beyond_the_limit),
+        Test::private("all: without permission for raw sockets", &[], without_raw_sockets),
+        Test::private("dhcp: dnsmasq offers and no lease is taken", &["dnsmasq"], dnsmasq_offers),
         Test::private("dhcp: the client's own lease is offered", &["dnsmasq", "udhcpc"], || {
             the_clients_own_lease("own", "")
         }),
@@ -216,7 +220,7 @@ fn the_gateway_drops_icmp() {
     assert_eq!(line.neighbour("192.0.2.1", LONG).said, Said::Answered);
 }
 
-fn another_machines_answer() {
+fn replies_of_other_machines_do_not_count() {
     let line = Line::lay("another");
     // Asked for an address that nobody has, while answers of somebody else come in.
     line.isp.run("ip address add 192.0.2.9/24 dev customer");
@@ -281,7 +285,7 @@ fn all_three(line: &Line, gateway: Option<&'static str>, device_of: fn() -> WanD
     })
 }
 
-fn what_cannot_be_asked() {
+fn unavailable_layers_are_not_checked() {
     let line = Line::lay("cannot");
     for (gateway, why) in [
         (None, "no gateway address is known"),
@@ -315,7 +319,7 @@ fn what_cannot_be_asked() {
     all(|| device("wan"), "wan is down");
 }
 
-fn no_time_to_ask() {
+fn zero_time_limit() {
     let line = Line::lay("hurry");
     let replies = line.home.block_on(|| async {
         let (device, gateway) = (device("wan"), "192.0.2.1".parse().ok());
@@ -332,7 +336,7 @@ fn no_time_to_ask() {
 }
 
 /// The gateway is so busy that we get no time until long after the limit: our own delay is nobody's silence.
-fn held_up() {
+fn delayed_beyond_the_limit() {
     let line = Line::bare("heldup");
     let server = Process::lab(&line.isp, "pppoe-server --device customer --manner good");
     server.says("serving");
@@ -354,7 +358,7 @@ fn held_up() {
     }
 }
 
-fn without_the_right() {
+fn without_raw_sockets() {
     let line = Line::lay("right");
     let replies = all_three(&line, Some("192.0.2.1"), || {
         // Of this thread only.

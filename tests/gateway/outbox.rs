@@ -25,15 +25,15 @@ pub const WRITER: &str = "outbox-writer";
 
 pub fn tests() -> Vec<Test> {
     let mut tests = here![
-        first_in_first_out_and_each_number_once,
-        a_tail_torn_at_any_byte_loses_no_whole_message,
+        messages_leave_in_order_and_each_number_is_stored_once,
+        tail_torn_at_any_byte_loses_no_complete_message,
         random_damage_loses_only_the_damaged_lines,
-        what_damage_took_is_counted_and_the_snapshot_gives_it_back,
-        events_go_before_callbacks_and_each_is_counted,
-        dead_lines_are_cleared_and_the_watermark_stays,
+        damaged_messages_are_counted_or_restored_from_the_snapshot,
+        full_outbox_drops_events_before_callbacks_and_counts_them,
+        dead_lines_are_cleared_and_the_highest_number_stays,
         messages_of_an_earlier_life_are_sent_first,
-        a_death_at_any_moment_loses_nothing,
-        files_that_are_not_ours_are_set_aside,
+        process_killed_at_any_moment_loses_nothing,
+        foreign_files_are_set_aside,
     ];
     tests.push(Test::private("full", &["mount"], || on_a_small_disk(on_a_full_disk)));
     tests.push(Test::private("read-only", &["mount"], || on_a_small_disk(on_a_read_only_disk)));
@@ -79,7 +79,7 @@ fn asides(directory: &Path) -> usize {
         .count()
 }
 
-fn first_in_first_out_and_each_number_once() {
+fn messages_leave_in_order_and_each_number_is_stored_once() {
     let room = tempfile::tempdir().unwrap();
     let messages = [event(1, "b", 0, 10), callback(2, "b", 0, 10), event(3, "b", 0, 10)];
     let mut outbox = open(room.path());
@@ -104,7 +104,7 @@ fn first_in_first_out_and_each_number_once() {
     assert!(outbox.is_empty(), "the snapshot's messages of before are known");
 }
 
-fn a_tail_torn_at_any_byte_loses_no_whole_message() {
+fn tail_torn_at_any_byte_loses_no_complete_message() {
     let room = tempfile::tempdir().unwrap();
     let mut outbox = open(room.path());
     let messages =
@@ -204,7 +204,7 @@ fn random_damage_loses_only_the_damaged_lines() {
     }
 }
 
-fn what_damage_took_is_counted_and_the_snapshot_gives_it_back() {
+fn damaged_messages_are_counted_or_restored_from_the_snapshot() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("outbox.log");
     let messages: Vec<Critical> = (1..=9).map(|n| event(n, "b", 0, 10)).collect();
@@ -275,7 +275,7 @@ fn what_damage_took_is_counted_and_the_snapshot_gives_it_back() {
     }
 }
 
-fn events_go_before_callbacks_and_each_is_counted() {
+fn full_outbox_drops_events_before_callbacks_and_counts_them() {
     let room = tempfile::tempdir().unwrap();
     let size = |m: &Critical| {
         let room = tempfile::tempdir().unwrap();
@@ -313,7 +313,7 @@ fn events_go_before_callbacks_and_each_is_counted() {
     assert_eq!((events, callbacks), (4, 5), "also after a restart");
 }
 
-fn dead_lines_are_cleared_and_the_watermark_stays() {
+fn dead_lines_are_cleared_and_the_highest_number_stays() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("outbox.log");
     let mut outbox = open(room.path());
@@ -379,7 +379,7 @@ pub fn write_until_killed() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn a_death_at_any_moment_loses_nothing() {
+fn process_killed_at_any_moment_loses_nothing() {
     let mut random = fastrand::Rng::with_seed(7);
     let room = tempfile::tempdir().unwrap();
     let mut last = 0;
@@ -414,7 +414,7 @@ fn a_death_at_any_moment_loses_nothing() {
     assert!(asides(room.path()) <= 3);
 }
 
-fn files_that_are_not_ours_are_set_aside() {
+fn foreign_files_are_set_aside() {
     for content in [&b"\0\0\0\0"[..], b"hello\n", b"\n\n\n", &[0xff; 100_000]] {
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("outbox.log"), content).unwrap();
