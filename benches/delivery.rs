@@ -15,7 +15,7 @@
 mod common;
 
 use common::messages::{self, callback, event};
-use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
+use linekeeper::act::mqtt::{self, ConnectionParts, Mqtt};
 use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper_contract::message::{Critical, Stamp};
 use linekeeper_contract::units::{Mono, Span, Wall};
@@ -44,7 +44,7 @@ fn clock_us() -> u64 {
 
 struct Clock;
 
-impl Time for Clock {
+impl mqtt::Clock for Clock {
     fn now(&self) -> Mono {
         Mono(clock_us() / 1_000)
     }
@@ -122,7 +122,7 @@ fn start(
     };
     let (state, body) = watch::channel(json!({ "line": "up" }));
     let (saw, seen) = mpsc::channel(100_000);
-    let mqtt = Mqtt::start(Wiring {
+    let mqtt = Mqtt::start(ConnectionParts {
         mqtt: to,
         device_id: "gw-0001".into(),
         area: None,
@@ -135,7 +135,7 @@ fn start(
         desired: None,
         reported: watch::channel(serde_json::Value::Null).1,
         saw,
-        time: Arc::new(Clock),
+        clock: Arc::new(Clock),
     });
     (mqtt, seen, state)
 }

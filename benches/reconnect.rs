@@ -13,7 +13,7 @@
     reason = "a benchmark ends where it cannot measure"
 )]
 
-use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
+use linekeeper::act::mqtt::{self, ConnectionParts, Mqtt};
 use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper_contract::message::Stamp;
 use linekeeper_contract::units::{Mono, Span, Wall};
@@ -42,7 +42,7 @@ fn clock_ms() -> u64 {
 
 struct Clock;
 
-impl Time for Clock {
+impl mqtt::Clock for Clock {
     fn now(&self) -> Mono {
         Mono(clock_ms())
     }
@@ -97,7 +97,7 @@ async fn measure() -> ExitCode {
         let (outbox, _) = Outbox::open(&room.path().join(n.to_string()), 16_000, Known::default());
         let (state, body) = watch::channel(json!({}));
         let (saw, mut seen) = mpsc::channel(64);
-        let mqtt = Mqtt::start(Wiring {
+        let mqtt = Mqtt::start(ConnectionParts {
             mqtt: To {
                 brokers: vec![Broker { host: "127.0.0.1".into(), port, tls: false }],
                 ca: None,
@@ -119,7 +119,7 @@ async fn measure() -> ExitCode {
             desired: None,
             reported: watch::channel(serde_json::Value::Null).1,
             saw,
-            time: Arc::new(Clock),
+            clock: Arc::new(Clock),
         });
         let into = into.clone();
         tokio::spawn(async move {

@@ -24,7 +24,7 @@ const MOVED_AT_LEAST_MS: u64 = 1_000;
 
 /// The part of the clock that a snapshot stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kept {
+pub struct ClockSnapshot {
     /// The kernel's boot id when the snapshot was made.
     pub boot_id: String,
     /// [`Clock::base`] at that moment.
@@ -40,7 +40,7 @@ pub struct Clock {
     boot_id: Arc<str>,
     /// How far the lab has advanced the clock, milliseconds, and who waits for that.
     #[cfg(feature = "lab")]
-    leapt: Arc<(std::sync::atomic::AtomicUsize, tokio::sync::Notify)>,
+    advance: Arc<(std::sync::atomic::AtomicUsize, tokio::sync::Notify)>,
 }
 
 impl Clock {
@@ -48,15 +48,15 @@ impl Clock {
     ///
     /// In the same boot, the clock continues as if the process had never ended. In another boot, it continues from the
     /// moment of the snapshot plus the time since this boot. Without a snapshot, it counts from this boot.
-    pub fn start(kept: Option<Kept>) -> Clock {
+    pub fn start(snapshot: Option<ClockSnapshot>) -> Clock {
         // Without /proc, boots cannot be told apart: an empty id never matches.
         let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         let boot_id = boot_id.trim();
         Clock {
-            base: base_for_boot(kept, boot_id, boottime_span()),
+            base: base_for_boot(snapshot, boot_id, boottime_span()),
             boot_id: boot_id.into(),
             #[cfg(feature = "lab")]
-            leapt: Arc::default(),
+            advance: Arc::default(),
         }
     }
 
@@ -77,39 +77,39 @@ impl Clock {
 
     /// What this clock showed when this kernel booted: for the snapshot.
     pub fn base(&self) -> Mono {
-        self.base + self.leapt()
+        self.base + self.advance_total()
     }
 
     /// Advances the clock, in the lab, where nobody wants to wait hours for a schedule. Wall time advances with it; the
     /// kernel's uptime does not.
     #[cfg(feature = "lab")]
-    pub fn leap(&self, length: Span) {
+    pub fn advance(&self, length: Span) {
         let millis = usize::try_from(length.0).unwrap_or(usize::MAX);
-        self.leapt.0.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
-        self.leapt.1.notify_waiters();
+        self.advance.0.fetch_add(millis, std::sync::atomic::Ordering::SeqCst);
+        self.advance.1.notify_waiters();
     }
 
     /// Returns when the lab has advanced the clock. Outside the lab it never returns.
-    pub async fn leaps(&self) {
+    pub async fn advanced(&self) {
         #[cfg(feature = "lab")]
-        self.leapt.1.notified().await;
+        self.advance.1.notified().await;
         #[cfg(not(feature = "lab"))]
         std::future::pending::<()>().await;
     }
 
     #[cfg(feature = "lab")]
-    fn leapt(&self) -> Span {
-        Span(self.leapt.0.load(std::sync::atomic::Ordering::SeqCst) as u64)
+    fn advance_total(&self) -> Span {
+        Span(self.advance.0.load(std::sync::atomic::Ordering::SeqCst) as u64)
     }
 
     #[cfg(not(feature = "lab"))]
-    fn leapt(&self) -> Span {
+    fn advance_total(&self) -> Span {
         Span::ZERO
     }
 
     /// What a snapshot taken now has to store.
-    pub fn kept(&self) -> Kept {
-        Kept { boot_id: self.boot_id.to_string(), base: self.base(), saved_at: self.now() }
+    pub fn snapshot(&self) -> ClockSnapshot {
+        ClockSnapshot { boot_id: self.boot_id.to_string(), base: self.base(), saved_at: self.now() }
     }
 
     /// Wall time as this machine has it, set or not.
@@ -123,7 +123,7 @@ impl Clock {
         };
         #[cfg(feature = "lab")]
         let wall = wall.saturating_add(lab_wall_ahead().unwrap_or(0));
-        Wall(wall.saturating_add_unsigned(self.leapt().0))
+        Wall(wall.saturating_add_unsigned(self.advance_total().0))
     }
 
     /// Whether the kernel reports its clock as synchronised (`STA_UNSYNC` is cleared).
@@ -147,7 +147,7 @@ impl Clock {
             }
             tokio::select! {
                 () = tokio::time::sleep(left.into()) => {}
-                () = self.leaps() => {}
+                () = self.advanced() => {}
             }
         }
     }
@@ -192,17 +192,19 @@ fn lab_wall_ahead() -> Option<i64> {
 }
 
 /// The clock's value at the boot of this kernel, for a snapshot taken in this or another boot.
-fn base_for_boot(kept: Option<Kept>, boot_id: &str, uptime: Span) -> Mono {
-    match kept {
+fn base_for_boot(snapshot: Option<ClockSnapshot>, boot_id: &str, uptime: Span) -> Mono {
+    match snapshot {
         None => Mono(0),
         // The last condition guards against a copied snapshot and a container with a shifted boot time: a clock that
         // runs backwards is worse than one that jumps ahead.
-        Some(kept)
-            if !boot_id.is_empty() && kept.boot_id == boot_id && kept.base + uptime >= kept.saved_at =>
+        Some(snapshot)
+            if !boot_id.is_empty()
+                && snapshot.boot_id == boot_id
+                && snapshot.base + uptime >= snapshot.saved_at =>
         {
-            kept.base
+            snapshot.base
         }
-        Some(kept) => kept.saved_at,
+        Some(snapshot) => snapshot.saved_at,
     }
 }
 
@@ -243,35 +245,35 @@ fn kernel_clock_status() -> Option<i32> {
 mod tests {
     use super::*;
 
-    fn kept(boot_id: &str, base: u64, saved_at: u64) -> Option<Kept> {
-        Some(Kept { boot_id: boot_id.into(), base: Mono(base), saved_at: Mono(saved_at) })
+    fn snapshot(boot_id: &str, base: u64, saved_at: u64) -> Option<ClockSnapshot> {
+        Some(ClockSnapshot { boot_id: boot_id.into(), base: Mono(base), saved_at: Mono(saved_at) })
     }
 
     #[test]
     fn clock_continues_within_one_boot() {
-        assert_eq!(base_for_boot(kept("a", 500, 1_500), "a", Span(2_000)), Mono(500));
+        assert_eq!(base_for_boot(snapshot("a", 500, 1_500), "a", Span(2_000)), Mono(500));
         assert_eq!(base_for_boot(None, "a", Span(2_000)), Mono(0));
     }
 
     #[test]
     fn clock_never_runs_backwards_over_a_reboot() {
-        assert_eq!(base_for_boot(kept("a", 500, 90_500), "b", Span(7)), Mono(90_500));
+        assert_eq!(base_for_boot(snapshot("a", 500, 90_500), "b", Span(7)), Mono(90_500));
         // No id at all: it may have been a reboot.
-        assert_eq!(base_for_boot(kept("", 500, 90_500), "", Span(100_000)), Mono(90_500));
+        assert_eq!(base_for_boot(snapshot("", 500, 90_500), "", Span(100_000)), Mono(90_500));
         // The id is ours and yet less time has passed than had then.
-        assert_eq!(base_for_boot(kept("a", 500, 90_500), "a", Span(7)), Mono(90_500));
+        assert_eq!(base_for_boot(snapshot("a", 500, 90_500), "a", Span(7)), Mono(90_500));
     }
 
     #[test]
     fn restart_continues_and_reboot_starts_at_the_snapshot() {
         let first = Clock::start(None);
         assert_eq!(first.base(), Mono(0));
-        let kept = first.kept();
-        let second = Clock::start(Some(kept.clone()));
+        let snapshot = first.snapshot();
+        let second = Clock::start(Some(snapshot.clone()));
         assert_eq!(second.base(), Mono(0));
-        assert!(second.now() >= kept.saved_at);
-        let other = Clock::start(Some(Kept { boot_id: "another".into(), ..kept.clone() }));
-        assert!(other.now() >= kept.saved_at + other.uptime().min(Span::seconds(1)));
+        assert!(second.now() >= snapshot.saved_at);
+        let other = Clock::start(Some(ClockSnapshot { boot_id: "another".into(), ..snapshot.clone() }));
+        assert!(other.now() >= snapshot.saved_at + other.uptime().min(Span::seconds(1)));
     }
 
     #[tokio::test]

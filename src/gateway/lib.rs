@@ -21,3 +21,4 @@ pub mod program;
 pub mod run;
 pub mod sense;
 pub mod trust;
+pub mod upgrade;

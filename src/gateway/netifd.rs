@@ -5,7 +5,7 @@
 //! the bus survive netifd, and `ubus.object.*` announces its death and return. The content of an event is not read: any
 //! event is a reason to query, and one call takes a millisecond.
 
-use crate::program::{End, Ran, ask};
+use crate::program::{RunResult, Termination, run_for_answer};
 use linekeeper_judge::observation::Interface;
 use serde_json::Value;
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ const EVENTS: [&str; 3] = ["network.interface", "ubus.object.add", "ubus.object.
 pub type Words = String;
 
 /// The state of an interface, from the answer to `ubus call network.interface.X status`.
-pub fn read(status: &Value) -> Interface {
+pub fn interface_state(status: &Value) -> Interface {
     let flag = |key: &str| status.get(key).and_then(Value::as_bool).unwrap_or(false);
     let errors = status.get("errors").and_then(Value::as_array).into_iter().flatten();
     let code = errors.filter_map(|e| e.get("code")?.as_str()).next();
@@ -62,7 +62,7 @@ impl Default for Netifd {
 
 impl Netifd {
     /// A client that runs another program in place of `ubus`.
-    pub fn by(ubus: &Path) -> Netifd {
+    pub fn with_program(ubus: &Path) -> Netifd {
         Netifd { ubus: ubus.to_owned() }
     }
 
@@ -122,14 +122,14 @@ impl Netifd {
     }
 
     /// `ubus call WORDS…`
-    pub async fn call(&self, words: &[&str]) -> Ran {
+    pub async fn call(&self, words: &[&str]) -> RunResult {
         self.run(&[&["-t", "4", "call"], words].concat()).await
     }
 
-    async fn run(&self, words: &[&str]) -> Ran {
+    async fn run(&self, words: &[&str]) -> RunResult {
         let mut argv: Vec<OsString> = vec![self.ubus.clone().into()];
         argv.extend(words.iter().map(OsString::from));
-        ask(&argv, CALL_WITHIN).await
+        run_for_answer(&argv, CALL_WITHIN).await
     }
 
     /// Starts listening: each event appears as bytes on the child's standard output. Dropping the child kills it.
@@ -159,10 +159,10 @@ fn match_device(device: &str, status: &Value) -> (bool, bool) {
 }
 
 /// Runs every parser of netifd's answers on `bytes` and discards the results: for tests with hostile input.
-pub fn swallow(bytes: &[u8]) {
+pub fn parse_and_discard(bytes: &[u8]) {
     if let Ok(status) = linekeeper_contract::json::parse(bytes) {
         match_device("wan", &status);
-        let _ = read(&status).words();
+        let _ = interface_state(&status).words();
     }
 }
 
@@ -177,10 +177,10 @@ pub fn object(name: &str) -> String {
 }
 
 /// Why a ubus call failed. ubus reports this by its exit code; its output says little.
-pub fn trouble(ran: &Ran, limit: Duration) -> String {
-    let code = match &ran.end {
-        End::Exited(status) => status.code(),
-        End::Overran | End::NotStarted(_) => None,
+pub fn trouble(ran: &RunResult, limit: Duration) -> String {
+    let code = match &ran.termination {
+        Termination::Exited(status) => status.code(),
+        Termination::TimedOut | Termination::NotStarted(_) => None,
     };
     match code {
         Some(4) => "it is not there: disabled, or netifd does not run".into(),

@@ -13,7 +13,7 @@
 //!   a link-layer address. Web statistics keep as much of a visitor. Addresses are always masked in logs, and in messages
 //!   unless `privacy.addresses` is `full`.
 //! * Masking happens in one place for all messages, right before they are sent. It covers every text except identifiers
-//!   that machines compare ([`NAMES`]), so a new field is masked unless it is listed there.
+//!   that machines compare ([`UNMASKED_FIELDS`]), so a new field is masked unless it is listed there.
 //! * Anyone with access to the gateway sees everything: `status`, `diagnose`, hooks, `--verbose` and the trace of
 //!   `run --record`.
 //!
@@ -26,7 +26,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::Range;
 
 /// Message fields that machines compare byte by byte, and dates. Their values are never masked.
-pub const NAMES: &[&str] = &[
+pub const UNMASKED_FIELDS: &[&str] = &[
     "schema",
     "id",
     "device_id",
@@ -85,23 +85,23 @@ impl Privacy {
     }
 
     /// The text with its addresses masked, as a log may show it.
-    pub fn masked<'t>(&self, text: &'t str) -> Cow<'t, str> {
+    pub fn mask_addresses<'t>(&self, text: &'t str) -> Cow<'t, str> {
         let mut out = String::new();
         let (mut done, mut from) = (0, 0);
         while let Some((at, found)) = next_address(text, from) {
             from = at.end;
             let masked = match found {
-                Found::Mac => {
+                Address::Mac => {
                     let kept = &text[at.start..at.start + 8];
                     let between = &text[at.start + 2..at.start + 3];
                     format!("{kept}{between}xx{between}xx{between}xx")
                 }
-                Found::Ip(ip) if self.stays_readable(ip) => continue,
-                Found::Ip(IpAddr::V4(ip)) => {
+                Address::Ip(ip) if self.stays_readable(ip) => continue,
+                Address::Ip(IpAddr::V4(ip)) => {
                     let [a, b, c, _] = ip.octets();
                     format!("{a}.{b}.{c}.x")
                 }
-                Found::Ip(IpAddr::V6(ip)) => {
+                Address::Ip(IpAddr::V6(ip)) => {
                     let [a, b, c, ..] = ip.segments();
                     format!("{a:x}:{b:x}:{c:x}:x")
                 }
@@ -122,7 +122,7 @@ impl Privacy {
     }
 
     /// Removes from a message for `topic` (the last part of its name) everything that may not be sent.
-    pub fn apply(&self, topic: &str, message: &mut Value) {
+    pub fn redact(&self, topic: &str, message: &mut Value) {
         let sent = |group| self.fields.contains(&group);
         let mut leave_out = |group: Shared, pointer: &str, with: Value| {
             if !sent(group)
@@ -149,23 +149,23 @@ impl Privacy {
             _ => {}
         }
         if !self.full {
-            self.mask(message);
+            self.mask_texts(message);
         }
     }
 
-    fn mask(&self, value: &mut Value) {
+    fn mask_texts(&self, value: &mut Value) {
         match value {
             Value::String(text) => {
-                if let Cow::Owned(masked) = self.masked(text) {
+                if let Cow::Owned(masked) = self.mask_addresses(text) {
                     *text = masked;
                 }
             }
-            Value::Array(items) => items.iter_mut().for_each(|item| self.mask(item)),
+            Value::Array(items) => items.iter_mut().for_each(|item| self.mask_texts(item)),
             Value::Object(map) => {
                 for (key, value) in map {
                     // Only texts are exempt: an object or list under such a key is masked.
-                    if !(value.is_string() && NAMES.contains(&key.as_str())) {
-                        self.mask(value);
+                    if !(value.is_string() && UNMASKED_FIELDS.contains(&key.as_str())) {
+                        self.mask_texts(value);
                     }
                 }
             }
@@ -176,23 +176,23 @@ impl Privacy {
 
 /// An address found in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Found {
+enum Address {
     Ip(IpAddr),
     /// Six pairs of hexadecimal digits.
     Mac,
 }
 
-impl Found {
+impl Address {
     fn ip(self) -> Option<IpAddr> {
         match self {
-            Found::Ip(ip) => Some(ip),
-            Found::Mac => None,
+            Address::Ip(ip) => Some(ip),
+            Address::Mac => None,
         }
     }
 }
 
 /// The next address in `text` at byte `from` or later, and its byte range.
-fn next_address(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
+fn next_address(text: &str, from: usize) -> Option<(Range<usize>, Address)> {
     let bytes = text.as_bytes();
     (from..bytes.len()).find_map(|at| {
         let byte = bytes[at];
@@ -202,9 +202,9 @@ fn next_address(text: &str, from: usize) -> Option<(Range<usize>, Found)> {
         let before = at.checked_sub(1).map(|i| bytes[i]);
         let begins = !before.is_some_and(|b| b.is_ascii_alphanumeric() || b == b':');
         let rest = &bytes[at..];
-        let mac = || mac_length(rest).map(|long| (long, Found::Mac));
-        let v6 = || longest_ipv6(rest).map(|(long, ip)| (long, Found::Ip(ip)));
-        let v4 = || leading_ipv4(rest).map(|(long, ip)| (long, Found::Ip(ip.into())));
+        let mac = || mac_length(rest).map(|long| (long, Address::Mac));
+        let v6 = || longest_ipv6(rest).map(|(long, ip)| (long, Address::Ip(ip)));
+        let v4 = || leading_ipv4(rest).map(|(long, ip)| (long, Address::Ip(ip.into())));
         let found = if begins { mac().or_else(v6) } else { None };
         let digit = before.is_some_and(|b| b.is_ascii_digit());
         let (long, found) = found.or_else(|| if digit { None } else { v4() })?;
@@ -261,7 +261,7 @@ mod tests {
 
     fn masked(text: &str) -> String {
         let own = vec!["198.51.100.1".parse().unwrap(), "2001:db8::53".parse().unwrap()];
-        Privacy { own, ..Privacy::default() }.masked(text).into_owned()
+        Privacy { own, ..Privacy::default() }.mask_addresses(text).into_owned()
     }
 
     #[test]
@@ -321,7 +321,7 @@ mod tests {
             "id": "10.0.0.1/1", "device_id": "10.0.0.1", "why": "10.0.0.1", "n": 7,
             "deep": [{ "detail": ["10.0.0.1"], "version": { "subject": "10.0.0.1" } }],
         });
-        privacy.apply("event", &mut message);
+        privacy.redact("event", &mut message);
         let wanted = json!({
             "id": "10.0.0.1/1", "device_id": "10.0.0.1", "why": "10.0.0.x", "n": 7,
             "deep": [{ "detail": ["10.0.0.x"], "version": { "subject": "10.0.0.x" } }],
@@ -329,7 +329,7 @@ mod tests {
         assert_eq!(message, wanted);
         let full = Privacy { full: true, ..privacy };
         let mut message = json!({ "why": "10.0.0.1" });
-        full.apply("event", &mut message);
+        full.redact("event", &mut message);
         assert_eq!(message, json!({ "why": "10.0.0.1" }));
     }
 
@@ -349,7 +349,7 @@ mod tests {
             let privacy = Privacy { fields, ..Privacy::default() };
             all.map(|(topic, message)| {
                 let mut message = message.clone();
-                privacy.apply(topic, &mut message);
+                privacy.redact(topic, &mut message);
                 message
             })
         };
@@ -386,18 +386,18 @@ mod tests {
             let privacy = Privacy::default();
             for address in [v4.to_string(), v6.to_string(), mac] {
                 let text = format!("{before}{address}{after}");
-                let masked = privacy.masked(&text).into_owned();
+                let masked = privacy.mask_addresses(&text).into_owned();
                 let open = address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback() || ip.is_unspecified());
                 prop_assert!(open || !masked.contains(&address), "{text} became {masked}");
-                prop_assert_eq!(privacy.masked(&masked), masked.as_str());
+                prop_assert_eq!(privacy.mask_addresses(&masked), masked.as_str());
             }
         }
 
         #[test]
         fn masking_accepts_any_text(text in "[0-9a-f:.\\- x\\PC]{0,60}") {
             let privacy = Privacy::default();
-            let once = privacy.masked(&text).into_owned();
-            let _ = privacy.masked(&once);
+            let once = privacy.mask_addresses(&text).into_owned();
+            let _ = privacy.mask_addresses(&once);
         }
     }
 }

@@ -33,42 +33,42 @@ const REAP_LIMIT: Duration = Duration::from_secs(1);
 
 /// How a program ended.
 #[derive(Debug)]
-pub enum End {
+pub enum Termination {
     /// By itself, or by a signal from elsewhere.
     Exited(ExitStatus),
     /// We killed it and its process group at the time limit.
-    Overran,
+    TimedOut,
     /// It could not be started; why.
     NotStarted(String),
 }
 
 /// The result of running a program.
 #[derive(Debug)]
-pub struct Ran {
+pub struct RunResult {
     /// How it ended.
-    pub end: End,
-    /// The last [`OUTPUT_KEPT`] bytes (for [`ask`]: [`ANSWER_KEPT`]) of standard output and standard error, trimmed,
+    pub termination: Termination,
+    /// The last [`OUTPUT_KEPT`] bytes (for [`run_for_answer`]: [`ANSWER_KEPT`]) of standard output and standard error, trimmed,
     /// without control characters.
     pub output: String,
 }
 
-impl Ran {
+impl RunResult {
     /// Whether the program exited with code 0.
     pub fn succeeded(&self) -> bool {
-        matches!(&self.end, End::Exited(status) if status.success())
+        matches!(&self.termination, Termination::Exited(status) if status.success())
     }
 
     /// Why the program failed, with the last line of its output.
     pub fn failure(&self, limit: Duration) -> String {
-        let why = match &self.end {
-            End::NotStarted(why) => return why.clone(),
-            End::Overran => {
+        let why = match &self.termination {
+            Termination::NotStarted(why) => return why.clone(),
+            Termination::TimedOut => {
                 format!(
                     "did not end within {} and was killed",
                     linekeeper_contract::units::Span(millis(limit))
                 )
             }
-            End::Exited(status) => match (status.code(), status.signal()) {
+            Termination::Exited(status) => match (status.code(), status.signal()) {
                 (Some(code), _) => format!("ended with exit code {code}"),
                 (None, Some(signal)) => format!("was ended by signal {signal}"),
                 (None, None) => "ended in an unknown way".to_owned(),
@@ -89,49 +89,54 @@ fn millis(d: Duration) -> u64 {
 ///
 /// Dropping the future kills the group. A background process that the program leaves behind on purpose survives, but its
 /// inherited outputs are closed.
-pub async fn run<A: AsRef<OsStr>>(argv: &[A], input: &[u8], env: &[(&str, &str)], limit: Duration) -> Ran {
-    run_in(argv, input, env, Around::Ours, limit).await
+pub async fn run<A: AsRef<OsStr>>(
+    argv: &[A],
+    input: &[u8],
+    env: &[(&str, &str)],
+    limit: Duration,
+) -> RunResult {
+    run_with_environment(argv, input, env, Environment::Inherited, limit).await
 }
 
 /// The same as [`run`] without input, for a program whose output is parsed: [`ANSWER_KEPT`] bytes are kept.
-pub async fn ask<A: AsRef<OsStr>>(argv: &[A], limit: Duration) -> Ran {
-    run_keeping(argv, b"", &[], Around::Ours, limit, ANSWER_KEPT).await
+pub async fn run_for_answer<A: AsRef<OsStr>>(argv: &[A], limit: Duration) -> RunResult {
+    run_with_output_limit(argv, b"", &[], Environment::Inherited, limit, ANSWER_KEPT).await
 }
 
 /// Which environment a program gets beside the variables passed to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Around {
+pub enum Environment {
     /// It inherits ours.
-    Ours,
+    Inherited,
     /// It gets only the variables passed to it.
-    Nothing,
+    Cleared,
 }
 
 /// The same as [`run`], with the choice of the inherited environment.
-pub async fn run_in<A: AsRef<OsStr>>(
+pub async fn run_with_environment<A: AsRef<OsStr>>(
     argv: &[A],
     input: &[u8],
     env: &[(&str, &str)],
-    around: Around,
+    environment: Environment,
     limit: Duration,
-) -> Ran {
-    run_keeping(argv, input, env, around, limit, OUTPUT_KEPT).await
+) -> RunResult {
+    run_with_output_limit(argv, input, env, environment, limit, OUTPUT_KEPT).await
 }
 
-async fn run_keeping<A: AsRef<OsStr>>(
+async fn run_with_output_limit<A: AsRef<OsStr>>(
     argv: &[A],
     input: &[u8],
     env: &[(&str, &str)],
-    around: Around,
+    environment: Environment,
     limit: Duration,
     most: usize,
-) -> Ran {
+) -> RunResult {
     let Some((program, arguments)) = argv.split_first() else {
         return not_started("no command is configured".into());
     };
     let program = program.as_ref();
     let mut command = Command::new(program);
-    if around == Around::Nothing {
+    if environment == Environment::Cleared {
         command.env_clear();
     }
     command
@@ -180,23 +185,23 @@ async fn run_keeping<A: AsRef<OsStr>>(
         }
     })
     .await;
-    let end = match waited {
+    let termination = match waited {
         Ok(Ok(status)) => {
             group.spare();
-            End::Exited(status)
+            Termination::Exited(status)
         }
-        Ok(Err(e)) => End::NotStarted(format!("cannot wait for {}: {e}", program.display())),
+        Ok(Err(e)) => Termination::NotStarted(format!("cannot wait for {}: {e}", program.display())),
         Err(_) => {
             drop(group);
             let _ = timeout(REAP_LIMIT, child.wait()).await;
-            End::Overran
+            Termination::TimedOut
         }
     };
-    Ran { end, output: tail.text() }
+    RunResult { termination, output: tail.text() }
 }
 
-fn not_started(why: String) -> Ran {
-    Ran { end: End::NotStarted(why), output: String::new() }
+fn not_started(why: String) -> RunResult {
+    RunResult { termination: Termination::NotStarted(why), output: String::new() }
 }
 
 /// Why a program cannot be started, and what to try.
@@ -262,10 +267,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn ask_keeps_the_complete_answer_and_run_only_the_end() {
+    async fn run_for_answer_keeps_the_complete_answer_and_run_only_the_end() {
         let argv = ["sh", "-c", "i=0; while [ $i -lt 2000 ]; do echo 0123456789; i=$((i + 1)); done"];
         let limit = Duration::from_secs(60);
-        assert_eq!(ask(&argv, limit).await.output.len(), 2_000 * 11 - 1);
+        assert_eq!(run_for_answer(&argv, limit).await.output.len(), 2_000 * 11 - 1);
         assert!(run(&argv, b"", &[], limit).await.output.len() <= OUTPUT_KEPT);
     }
 }

@@ -3,7 +3,7 @@
 
 use super::agent_binary;
 pub use super::trial::is_installed;
-use linekeeper::sense::throughput::{Device, Progress, Server, Stop, Url, measure};
+use linekeeper::sense::throughput::{Progress, Server, Stop, Url, WanDevice, measure};
 use linekeeper_contract::units::{Bytes, Rate, Span};
 use linekeeper_contract::vocabulary::Direction;
 use linekeeper_judge::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome, TestId};
@@ -96,10 +96,10 @@ impl Line {
         self.server = None;
     }
 
-    pub fn device(&self) -> Device {
+    pub fn device(&self) -> WanDevice {
         let said = ip(Host::Gateway, &["-o", "link", "show", "dev", WAN]).expect("the WAN device");
         let index = said.split(':').next().and_then(|n| n.trim().parse().ok()).expect("its index");
-        Device { name: WAN.to_owned(), index }
+        WanDevice { name: WAN.to_owned(), index }
     }
 
     pub fn test(&self, test: Test) -> Run {

@@ -107,8 +107,8 @@ impl Spectator for Flash {
     fn on_save(&mut self, at: Moment, judge: &Judge, messages: &[Critical]) {
         let now: Mono = at.agent;
         let taken = judge.rungs_taken(now);
-        self.count(|flash| flash.store.keep_taken(taken.as_deref()).unwrap());
-        let kept = store::Kept {
+        self.count(|flash| flash.store.save_taken(taken.as_deref()).unwrap());
+        let kept = store::Snapshot {
             version: store::VERSION,
             boot_id: "0b3f6c1e-5e0f-4c55-9a46-2f5a4a1f0a11".into(),
             base: Mono(0),
@@ -125,7 +125,7 @@ impl Spectator for Flash {
         if let Action::Publish(message) = action {
             self.count(|flash| flash.outbox.append(std::slice::from_ref(message)).unwrap());
             while let Some((place, _)) = self.outbox.after(None) {
-                self.outbox.done(place);
+                self.outbox.acknowledge(place);
             }
         }
     }

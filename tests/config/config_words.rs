@@ -897,7 +897,7 @@ mod samples {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|e| e == "toml") {
                 let text = std::fs::read_to_string(&path).unwrap();
-                load_text(&text, Format::of(&path, &text))
+                load_text(&text, Format::detect(&path, &text))
                     .unwrap_or_else(|faults| panic!("{}: {faults}", path.display()));
                 seen += 1;
             }

@@ -41,10 +41,10 @@ const WALL: &str = "LINEKEEPER_LAB_WALL=2026-11-21T08:30:00+08:00";
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("a_full_story_keeps_to_the_schemas_and_to_itself", NEEDS, || story(false)),
-        Test::lab("the_same_with_addresses_is_found_out", NEEDS, || story(true)),
-        Test::lab("what_proves_nothing_is_refused_and_watching_goes_on", NEEDS, refusals),
-        Test::lab("another_gateways_certificate_opens_no_topic", NEEDS, other_gateway),
+        Test::lab("all_messages_of_an_incident_follow_the_schemas", NEEDS, || story(false)),
+        Test::lab("unmasked_addresses_are_detected", NEEDS, || story(true)),
+        Test::lab("invalid_receipts_and_commands_are_refused_while_probing_continues", NEEDS, refusals),
+        Test::lab("certificate_of_another_gateway_grants_no_topic", NEEDS, other_gateway),
     ]
 }
 

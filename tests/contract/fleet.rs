@@ -22,11 +22,13 @@ const NEEDS: [&str; 4] = ["mosquitto", "mosquitto_pub", "mosquitto_sub", "openss
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::here("a gateway writes where it may and nowhere else", writes_where_it_may).needs(&NEEDS),
-        Test::here("a gateway hears what is for it and nothing else", hears_what_is_for_it).needs(&NEEDS),
-        Test::here("no gateway takes another's session over", no_gateway_takes_anothers_session)
+        Test::here("a gateway publishes only to its own topics", gateway_publishes_only_to_its_own_topics)
             .needs(&NEEDS),
-        Test::here("strangers are not let in", strangers_are_not_let_in).needs(&NEEDS),
+        Test::here("a gateway receives only its own topics", gateway_receives_only_its_own_topics)
+            .needs(&NEEDS),
+        Test::here("a gateway cannot take over another's session", gateway_cannot_take_over_another_session)
+            .needs(&NEEDS),
+        Test::here("unknown clients are rejected", unknown_clients_are_rejected).needs(&NEEDS),
     ]
 }
 
@@ -184,7 +186,7 @@ const PROBE: &str = "linekeeper/v1/area/probe/notice";
 const WRITES: [&str; 6] = ["state", "event", "callback", "telemetry", "command/result", "config/reported"];
 const HEARS: [&str; 3] = ["callback/receipt", "command", "config/desired"];
 
-fn writes_where_it_may() {
+fn gateway_publishes_only_to_its_own_topics() {
     let fleet = Fleet::start();
     let platform = fleet.hears("platform", &["linekeeper/v1/#"]);
     for topic in HEARS {
@@ -203,7 +205,7 @@ fn writes_where_it_may() {
     assert_eq!(platform.topics_until(wanted.last().unwrap()), wanted);
 }
 
-fn hears_what_is_for_it() {
+fn gateway_receives_only_its_own_topics() {
     let fleet = Fleet::start();
     let nosy = fleet.hears("gw-0002", &["#"]);
     let last = "linekeeper/v1/gw-0002/config/desired";
@@ -225,7 +227,7 @@ fn hears_what_is_for_it() {
     assert_eq!(nosy.topics_until(last), wanted);
 }
 
-fn no_gateway_takes_anothers_session() {
+fn gateway_cannot_take_over_another_session() {
     let fleet = Fleet::start();
     let own = fleet.hears("gw-0001", &["linekeeper/v1/gw-0001/command", PROBE]);
     let thief = fleet
@@ -239,7 +241,7 @@ fn no_gateway_takes_anothers_session() {
     assert!(log.contains("as gw-0002") && !log.contains("closing old connection"), "{log}");
 }
 
-fn strangers_are_not_let_in() {
+fn unknown_clients_are_rejected() {
     let fleet = Fleet::start();
     let refused = |command: &mut Command| {
         let done = command.args(["-t", "linekeeper/v1/gw-0001/event", "-m", "x"]).output().unwrap();

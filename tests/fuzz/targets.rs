@@ -87,22 +87,22 @@ fn log(bytes: &[u8]) {
 }
 
 fn receipt(bytes: &[u8]) {
-    if let Err(words) = linekeeper::act::mqtt::receipt::read(bytes) {
+    if let Err(words) = linekeeper::act::mqtt::receipt::parse(bytes) {
         assert!(!words.is_empty());
     }
 }
 
 fn http_head(bytes: &[u8]) {
-    if let Err(words) = linekeeper::sense::throughput::head::response(bytes) {
+    if let Err(words) = linekeeper::sense::http::parse_response_head(bytes) {
         assert!(!words.is_empty());
     }
 }
 
 fn http_url(bytes: &[u8]) {
-    use linekeeper::sense::throughput::head::Url;
+    use linekeeper::sense::http::Url;
     if let Some(Ok(url)) = text(bytes).map(Url::parse) {
         // What ends up in our own requests holds no line of somebody else's.
-        for request in [url.get(), url.head(), url.post(1), url.object("download").get()] {
+        for request in [url.get(), url.head_request(), url.post(1), url.object("download").get()] {
             assert!(request.ends_with("\r\n\r\n"), "{request:?}");
             assert!(request.lines().count() < 12, "{request:?}");
         }
@@ -113,7 +113,7 @@ fn http_url(bytes: &[u8]) {
 }
 
 fn netlink(bytes: &[u8]) {
-    linekeeper::sense::link::swallow(bytes);
+    linekeeper::sense::link::parse_and_discard(bytes);
 }
 
 fn arp(bytes: &[u8]) {
@@ -161,7 +161,7 @@ fn dns_answer(bytes: &[u8]) {
 }
 
 fn command(bytes: &[u8]) {
-    use linekeeper::act::mqtt::command::{Envelope, Read, read};
+    use linekeeper::act::mqtt::command::{Envelope, Parsed, parse};
     // A key that is one (RFC 8032, test 1).
     const KEY: [u8; 32] = [
         0xd7, 0x5a, 0x98, 0x01, 0x82, 0xb1, 0x0a, 0xb7, 0xd5, 0x4b, 0xfe, 0xd3, 0xc9, 0x64, 0x07, 0x3a, 0x0e,
@@ -170,17 +170,17 @@ fn command(bytes: &[u8]) {
     for (retained, key) in [(false, Some(&KEY)), (true, None)] {
         let correlation = bytes.get(..bytes.len().min(100));
         let envelope = Envelope { retained, correlation, expiry_s: Some(bytes.len() as u32) };
-        match read(bytes, envelope, "gw-0001", key) {
-            Read::Unreadable(words) => assert!(!words.is_empty()),
-            Read::Refused(refused) => assert!(!refused.detail.is_empty()),
+        match parse(bytes, envelope, "gw-0001", key) {
+            Parsed::Unreadable(words) => assert!(!words.is_empty()),
+            Parsed::Refused(refused) => assert!(!refused.detail.is_empty()),
             // The judge refuses it.
-            Read::Command(came) => assert_eq!(came.retained, retained),
+            Parsed::Command(came) => assert_eq!(came.retained, retained),
         }
     }
 }
 
 fn notice(bytes: &[u8]) {
-    if let Err(words) = linekeeper::act::mqtt::notice::read(bytes, "north-3/olt-7") {
+    if let Err(words) = linekeeper::act::mqtt::notice::parse(bytes, "north-3/olt-7") {
         assert!(!words.is_empty());
     }
 }
@@ -324,7 +324,7 @@ fn request(bytes: &[u8]) {
 }
 
 fn netifd(bytes: &[u8]) {
-    linekeeper::netifd::swallow(bytes);
+    linekeeper::netifd::parse_and_discard(bytes);
     if let Ok(status) = serde_json::from_slice(bytes) {
         linekeeper::sense::interface::devices(
             "wan",
@@ -335,7 +335,7 @@ fn netifd(bytes: &[u8]) {
 }
 
 fn system(bytes: &[u8]) {
-    linekeeper::sense::swallow(bytes);
+    linekeeper::sense::parse_and_discard(bytes);
 }
 
 fn pem(bytes: &[u8]) {

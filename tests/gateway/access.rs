@@ -4,8 +4,8 @@
 use crate::common::trial::Test;
 use crate::common::world::{Net, cable};
 use crate::common::{agent_binary, world};
-use linekeeper::sense::access::{Gate, dhcp, neighbour, pppoe};
-use linekeeper::sense::throughput::Device;
+use linekeeper::sense::access::{Gate, check_dhcp, check_neighbour, check_pppoe};
+use linekeeper::sense::throughput::WanDevice;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use linekeeper_lab::dhcp::server;
@@ -36,14 +36,18 @@ pub fn tests() -> Vec<Test> {
         Test::private("neighbour: the gateway answers", &[], the_gateway_answers),
         Test::private("neighbour: the gateway is dead", &["nft"], the_gateway_is_dead),
         Test::private("neighbour: the gateway drops ICMP", &["nft", "ping"], the_gateway_drops_icmp),
-        Test::private("neighbour: another machine's answer", &[], another_machines_answer),
+        Test::private(
+            "neighbour: replies of other machines do not count",
+            &[],
+            replies_of_other_machines_do_not_count,
+        ),
         Test::private("neighbour: IPv6", &[], the_gateway_answers_over_ipv6),
         Test::private("neighbour: while the customer loads the line", &["ping"], on_a_busy_line),
-        Test::private("all: what cannot be asked", &[], what_cannot_be_asked),
-        Test::private("all: no time to ask", &[], no_time_to_ask),
-        Test::private("all: held up until after the limit", &[], held_up),
-        Test::private("all: without the right", &[], without_the_right),
-        Test::private("dhcp: dnsmasq offers, and nothing is taken", &["dnsmasq"], dnsmasq_offers),
+        Test::private("all: layers that cannot be checked", &[], unavailable_layers_are_not_checked),
+        Test::private("all: zero time limit", &[], zero_time_limit),
+        Test::private("all: delayed until after the limit", &[], delayed_beyond_the_limit),
+        Test::private("all: without permission for raw sockets", &[], without_raw_sockets),
+        Test::private("dhcp: dnsmasq offers and no lease is taken", &["dnsmasq"], dnsmasq_offers),
         Test::private("dhcp: the client's own lease is offered", &["dnsmasq", "udhcpc"], || {
             the_clients_own_lease("own", "")
         }),
@@ -89,15 +93,18 @@ impl Line {
 
     fn neighbour(&self, gateway: &str, limit: Span) -> Reply {
         let gateway: IpAddr = gateway.parse().unwrap();
-        only(self.home.block_on(move || async move { neighbour(&device("wan"), Some(gateway), limit).await }))
+        only(
+            self.home
+                .block_on(move || async move { check_neighbour(&device("wan"), Some(gateway), limit).await }),
+        )
     }
 
     fn dhcp(&self, limit: Span) -> Vec<Reply> {
-        self.home.block_on(move || async move { dhcp(&device("wan"), limit, &Gate::default()).await })
+        self.home.block_on(move || async move { check_dhcp(&device("wan"), limit, &Gate::default()).await })
     }
 
     fn pppoe(&self, limit: Span) -> Vec<Reply> {
-        self.home.block_on(move || async move { pppoe(&device("wan"), limit, &Gate::default()).await })
+        self.home.block_on(move || async move { check_pppoe(&device("wan"), limit, &Gate::default()).await })
     }
 
     /// The operator's end counts what comes in that fits these words of nft.
@@ -121,9 +128,9 @@ fn only(mut replies: Vec<Reply>) -> Reply {
 }
 
 /// Of the network namespace that this thread is in.
-fn device(name: &str) -> Device {
+fn device(name: &str) -> WanDevice {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
-    Device { name: name.into(), index: netdevice::name_to_index(&any, name).unwrap() }
+    WanDevice { name: name.into(), index: netdevice::name_to_index(&any, name).unwrap() }
 }
 
 fn mac(net: &Net, device: &str) -> String {
@@ -213,7 +220,7 @@ fn the_gateway_drops_icmp() {
     assert_eq!(line.neighbour("192.0.2.1", LONG).said, Said::Answered);
 }
 
-fn another_machines_answer() {
+fn replies_of_other_machines_do_not_count() {
     let line = Line::lay("another");
     // Asked for an address that nobody has, while answers of somebody else come in.
     line.isp.run("ip address add 192.0.2.9/24 dev customer");
@@ -222,7 +229,8 @@ fn another_machines_answer() {
             let (device, nine) = (device("wan"), "192.0.2.9".parse().ok());
             let mut answered = 0;
             for _ in 0..5 {
-                answered += usize::from(only(neighbour(&device, nine, LONG).await).said == Said::Answered);
+                answered +=
+                    usize::from(only(check_neighbour(&device, nine, LONG).await).said == Said::Answered);
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             answered
@@ -265,19 +273,19 @@ fn on_a_busy_line() {
 // ---- what cannot be asked
 
 /// The three checks, of this gateway; `wan` may also be a device that is not there any more.
-fn all_three(line: &Line, gateway: Option<&'static str>, device_of: fn() -> Device) -> [Reply; 3] {
+fn all_three(line: &Line, gateway: Option<&'static str>, device_of: fn() -> WanDevice) -> [Reply; 3] {
     line.home.block_on(move || async move {
         let (device, gate) = (device_of(), Gate::default());
         let gateway = gateway.map(|text| text.parse().unwrap());
         [
-            only(neighbour(&device, gateway, LONG).await),
-            only(dhcp(&device, LONG, &gate).await),
-            only(pppoe(&device, LONG, &Gate::default()).await),
+            only(check_neighbour(&device, gateway, LONG).await),
+            only(check_dhcp(&device, LONG, &gate).await),
+            only(check_pppoe(&device, LONG, &Gate::default()).await),
         ]
     })
 }
 
-fn what_cannot_be_asked() {
+fn unavailable_layers_are_not_checked() {
     let line = Line::lay("cannot");
     for (gateway, why) in [
         (None, "no gateway address is known"),
@@ -285,12 +293,12 @@ fn what_cannot_be_asked() {
         (Some("fe80::1"), "wan has no IPv6 address to ask by"),
     ] {
         let asked = line.home.block_on(move || async move {
-            neighbour(&device("wan"), gateway.map(|text| text.parse().unwrap()), LONG).await
+            check_neighbour(&device("wan"), gateway.map(|text| text.parse().unwrap()), LONG).await
         });
         let reply = only(asked);
         assert_eq!((reply.said, &*reply.detail), (Said::NotChecked, why));
     }
-    let all = |device_of: fn() -> Device, why: &str| {
+    let all = |device_of: fn() -> WanDevice, why: &str| {
         for reply in all_three(&line, Some("192.0.2.1"), device_of) {
             assert_eq!(
                 (reply.said, &*reply.detail, reply.took_us),
@@ -299,26 +307,26 @@ fn what_cannot_be_asked() {
             );
         }
     };
-    all(|| Device { name: String::new(), index: 0 }, "there is no WAN device");
+    all(|| WanDevice { name: String::new(), index: 0 }, "there is no WAN device");
     all(|| device("lo"), "lo is the loopback");
     line.home.run("ip tuntap add dev tun0 mode tun");
     line.home.run("ip link set tun0 up");
     all(|| device("tun0"), "tun0 is point-to-point: nobody there has a link-layer address");
-    all(|| Device { name: "old".into(), index: 999 }, "old is gone");
+    all(|| WanDevice { name: "old".into(), index: 999 }, "old is gone");
     line.isp.run("ip link set customer down");
     all(|| device("wan"), "wan has no carrier");
     line.home.run("ip link set wan down");
     all(|| device("wan"), "wan is down");
 }
 
-fn no_time_to_ask() {
+fn zero_time_limit() {
     let line = Line::lay("hurry");
     let replies = line.home.block_on(|| async {
         let (device, gateway) = (device("wan"), "192.0.2.1".parse().ok());
         [
-            neighbour(&device, gateway, Span::ZERO).await,
-            dhcp(&device, Span::ZERO, &Gate::default()).await,
-            pppoe(&device, Span::ZERO, &Gate::default()).await,
+            check_neighbour(&device, gateway, Span::ZERO).await,
+            check_dhcp(&device, Span::ZERO, &Gate::default()).await,
+            check_pppoe(&device, Span::ZERO, &Gate::default()).await,
         ]
         .map(only)
     });
@@ -328,7 +336,7 @@ fn no_time_to_ask() {
 }
 
 /// The gateway is so busy that we get no time until long after the limit: our own delay is nobody's silence.
-fn held_up() {
+fn delayed_beyond_the_limit() {
     let line = Line::bare("heldup");
     let server = Process::lab(&line.isp, "pppoe-server --device customer --manner good");
     server.says("serving");
@@ -341,7 +349,8 @@ fn held_up() {
         let (device, limit) = (device("wan"), Span::seconds(1));
         // Each hears the other's answer too; the second finds it before its own.
         let gates = [Gate::default(), Gate::default()];
-        let (one, other) = tokio::join!(pppoe(&device, limit, &gates[0]), pppoe(&device, limit, &gates[1]));
+        let (one, other) =
+            tokio::join!(check_pppoe(&device, limit, &gates[0]), check_pppoe(&device, limit, &gates[1]));
         [only(one), only(other)]
     });
     for reply in replies {
@@ -349,7 +358,7 @@ fn held_up() {
     }
 }
 
-fn without_the_right() {
+fn without_raw_sockets() {
     let line = Line::lay("right");
     let replies = all_three(&line, Some("192.0.2.1"), || {
         // Of this thread only.
@@ -413,9 +422,9 @@ fn dnsmasq_offers() {
     let server = Dnsmasq::start(&line.isp, "customer", "192.0.2.100", "192.0.2.1");
     let replies = line.home.block_on(|| async {
         let (gate, device) = (Gate::default(), device("wan"));
-        let mut replies = vec![only(dhcp(&device, LONG, &gate).await)];
+        let mut replies = vec![only(check_dhcp(&device, LONG, &gate).await)];
         for _ in 0..20 {
-            replies.push(only(dhcp(&device, LONG, &gate).await));
+            replies.push(only(check_dhcp(&device, LONG, &gate).await));
         }
         replies
     });
@@ -465,8 +474,9 @@ fn the_clients_own_lease(tag: &str, options: &str) {
     assert!(before.1.contains(&address.to_string()), "{before:?}");
 
     let asked = name.clone();
-    let reply =
-        only(line.home.block_on(move || async move { dhcp(&device(&asked), LONG, &Gate::default()).await }));
+    let reply = only(
+        line.home.block_on(move || async move { check_dhcp(&device(&asked), LONG, &Gate::default()).await }),
+    );
     assert_eq!(reply.said, Said::Answered);
     assert_eq!(reply.detail, format!("offers {address} for 10 min, router 192.0.2.1"), "the client's own");
     // The client heard nothing of it, and the server keeps what it kept.
@@ -482,7 +492,7 @@ fn the_dhcp_server_is_dead() {
     line.count("ip daddr 255.255.255.255 udp sport 68 udp dport 67");
     let replies = line.home.block_on(|| async {
         let (gate, device) = (Gate::default(), device("wan"));
-        [dhcp(&device, ALL, &gate).await, dhcp(&device, ALL, &gate).await].map(only)
+        [check_dhcp(&device, ALL, &gate).await, check_dhcp(&device, ALL, &gate).await].map(only)
     });
     assert_eq!((replies[0].said, replies[0].took_us), (Said::Silent, None), "{replies:?}");
     assert_eq!(replies[0].detail, "no answer within 7 s");

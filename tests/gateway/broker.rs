@@ -9,7 +9,7 @@
 use crate::common::messages::{callback, event};
 use crate::common::trial::{Test, on_a_runtime};
 use crate::common::{messages, wire};
-use linekeeper::act::mqtt::{Mqtt, Routine, Time, Wiring};
+use linekeeper::act::mqtt::{self, ConnectionParts, Mqtt, Routine};
 use linekeeper::act::outbox::{Known, Outbox};
 use linekeeper_contract::message::{Critical, Fact, Message, Stamp};
 use linekeeper_contract::units::{LocalTime, Mono, Span, Wall};
@@ -41,27 +41,27 @@ pub fn tests() -> Vec<Test> {
         };
     }
     vec![
-        trial!(birth_will_change_and_goodbye, MOSQUITTO),
-        trial!(a_broker_that_comes_later_gets_all_in_order, MOSQUITTO),
-        trial!(a_broker_that_dies_gets_all_in_order, MOSQUITTO),
-        trial!(receipts_good_and_bad, MOSQUITTO),
-        trial!(a_receipt_that_was_not_taken_in_comes_again, MOSQUITTO),
-        trial!(area_notices_are_listened_for_on_every_level, MOSQUITTO),
-        trial!(a_notice_that_was_taken_back_meanwhile_ends, MOSQUITTO),
-        trial!(a_message_too_large_blocks_nothing, MOSQUITTO),
-        trial!(a_message_that_is_not_allowed_blocks_nothing, MOSQUITTO),
-        trial!(routine_summaries_come_last_and_the_oldest_gives_way, MOSQUITTO),
-        trial!(the_second_broker_stands_in, MOSQUITTO),
-        trial!(what_nobody_listens_to_is_counted, MOSQUITTO),
-        trial!(after_a_restart_the_fleet_is_spread_and_the_urgent_hurry, MOSQUITTO),
-        trial!(a_connection_that_died_with_the_line_is_made_anew, MOSQUITTO),
-        trial!(refusals_are_told_in_words, MOSQUITTO),
-        trial!(a_broker_that_never_acknowledges_is_left, &[]),
-        trial!(a_broker_that_blames_a_message_gets_the_others, &[]),
+        trial!(state_is_published_at_connect_change_will_and_end, MOSQUITTO),
+        trial!(broker_that_starts_later_receives_all_messages_in_order, MOSQUITTO),
+        trial!(restarted_broker_receives_all_messages_in_order, MOSQUITTO),
+        trial!(valid_receipts_are_reported_and_invalid_ones_logged, MOSQUITTO),
+        trial!(receipt_that_was_not_processed_is_redelivered, MOSQUITTO),
+        trial!(area_notices_are_received_on_every_level, MOSQUITTO),
+        trial!(notice_withdrawn_while_disconnected_ends, MOSQUITTO),
+        trial!(oversized_message_does_not_block_others, MOSQUITTO),
+        trial!(unauthorised_message_does_not_block_others, MOSQUITTO),
+        trial!(summaries_are_sent_last_and_the_oldest_is_dropped, MOSQUITTO),
+        trial!(second_broker_is_used_when_the_first_fails, MOSQUITTO),
+        trial!(messages_without_subscribers_are_counted_as_unheard, MOSQUITTO),
+        trial!(reconnects_are_spread_and_urgent_ones_are_early, MOSQUITTO),
+        trial!(connection_lost_with_the_line_is_replaced, MOSQUITTO),
+        trial!(refused_connections_are_explained_in_the_log, MOSQUITTO),
+        trial!(broker_that_never_acknowledges_is_disconnected, &[]),
+        trial!(message_blamed_by_the_broker_does_not_stop_the_others, &[]),
         trial!(summaries_expire_and_are_marked_late, &[]),
-        trial!(what_is_no_broker_is_told_in_words, &[]),
-        trial!(tls_with_good_and_bad_certificates, OPENSSL),
-        trial!(a_pinned_tls_version_is_not_gone_below, OPENSSL),
+        trial!(server_that_is_no_broker_is_explained_in_the_log, &[]),
+        trial!(tls_accepts_valid_and_explains_invalid_certificates, OPENSSL),
+        trial!(tls_below_the_configured_version_is_refused, OPENSSL),
     ]
 }
 
@@ -328,7 +328,7 @@ fn monotonic_ms() -> u64 {
     u64::try_from(t.tv_sec).unwrap() * 1_000 + u64::try_from(t.tv_nsec).unwrap() / 1_000_000
 }
 
-impl Time for Clock {
+impl mqtt::Clock for Clock {
     fn now(&self) -> Mono {
         Mono(monotonic_ms())
     }
@@ -424,7 +424,7 @@ impl Agent {
             watch::channel(json!({"version": "0.1.0", "capabilities": ["callback"], "line": "up"}));
         let (into, saw) = mpsc::channel(1_000);
         let routine: Arc<Mutex<Routine>> = Arc::default();
-        let mqtt = Mqtt::start(Wiring {
+        let mqtt = Mqtt::start(ConnectionParts {
             mqtt,
             device_id: ID.into(),
             area: area.map(str::to_owned),
@@ -437,7 +437,7 @@ impl Agent {
             desired: None,
             reported: watch::channel(Value::Null).1,
             saw: into,
-            time: Arc::new(Clock { boot_at }),
+            clock: Arc::new(Clock { boot_at }),
         });
         Agent { mqtt, outbox, routine, saw, state, log, _logging: logging, _room: room }
     }
@@ -501,7 +501,7 @@ fn first_of_each(ids: &[String]) -> Vec<String> {
 
 // ---- trials ----
 
-async fn birth_will_change_and_goodbye() {
+async fn state_is_published_at_connect_change_will_and_end() {
     let broker = Mosquitto::start("");
     let proxy = Proxy::start(broker.port, Way::Open);
     let mut platform = broker.watch().await;
@@ -554,7 +554,7 @@ async fn birth_will_change_and_goodbye() {
     assert_eq!(states, 2, "{}", agent.log.text());
 }
 
-async fn a_broker_that_comes_later_gets_all_in_order() {
+async fn broker_that_starts_later_receives_all_messages_in_order() {
     let broker = Mosquitto::start("");
     let proxy = Proxy::start(broker.port, Way::Closed);
     let mut platform = broker.watch().await;
@@ -587,7 +587,7 @@ async fn a_broker_that_comes_later_gets_all_in_order() {
     assert!(fresh.get("late").is_none() && fresh["time"]["synced"] == true, "{fresh}");
 }
 
-async fn a_broker_that_dies_gets_all_in_order() {
+async fn restarted_broker_receives_all_messages_in_order() {
     let mut broker = Mosquitto::start("");
     let proxy = Proxy::start(broker.port, Way::Open);
     let mut agent = Agent::start(to(&[plain(proxy.port)]));
@@ -624,7 +624,7 @@ async fn a_broker_that_dies_gets_all_in_order() {
     assert_eq!(agent.waiting(), 0);
 }
 
-async fn receipts_good_and_bad() {
+async fn valid_receipts_are_reported_and_invalid_ones_logged() {
     let broker = Mosquitto::start("");
     let mut agent = Agent::start(to(&[plain(broker.port)]));
     let topic = "linekeeper/v1/gw-0001/callback/receipt";
@@ -685,7 +685,7 @@ impl Agent {
     }
 }
 
-async fn area_notices_are_listened_for_on_every_level() {
+async fn area_notices_are_received_on_every_level() {
     let broker = Mosquitto::start("");
     let topic = |area: &str| format!("linekeeper/v1/area/{area}/notice");
     let hour = 1_795_145_527;
@@ -721,7 +721,7 @@ async fn area_notices_are_listened_for_on_every_level() {
     agent.mqtt.end("done").await;
 }
 
-async fn a_notice_that_was_taken_back_meanwhile_ends() {
+async fn notice_withdrawn_while_disconnected_ends() {
     let broker = Mosquitto::start("");
     let topic = "linekeeper/v1/area/north-3/notice";
     // A life before this one may know of a notice: that there is none is said too.
@@ -736,7 +736,7 @@ async fn a_notice_that_was_taken_back_meanwhile_ends() {
 }
 
 /// The runner does not listen (it is stopping): the broker keeps the receipt for the next start.
-async fn a_receipt_that_was_not_taken_in_comes_again() {
+async fn receipt_that_was_not_processed_is_redelivered() {
     let broker = Mosquitto::start("");
     let mut agent = Agent::start(to(&[plain(broker.port)]));
     agent.connected().await;
@@ -758,7 +758,7 @@ async fn a_receipt_that_was_not_taken_in_comes_again() {
     }
 }
 
-async fn a_message_too_large_blocks_nothing() {
+async fn oversized_message_does_not_block_others() {
     let broker = Mosquitto::start("max_packet_size 4000");
     let mut platform = broker.watch().await;
     let mut agent = Agent::start(to(&[plain(broker.port)]));
@@ -787,7 +787,7 @@ async fn a_message_too_large_blocks_nothing() {
     assert!(said.contains("message 2 (gw-0001/IN20261120-001/2) is given up"), "{said}");
 }
 
-async fn a_message_that_is_not_allowed_blocks_nothing() {
+async fn unauthorised_message_does_not_block_others() {
     let acl = "acl_file {room}/acl";
     let room = tempfile::tempdir().unwrap();
     fs::write(
@@ -812,7 +812,7 @@ async fn a_message_that_is_not_allowed_blocks_nothing() {
     assert_eq!(agent.log.text().matches("refused message 1: NotAuthorized; trying").count(), 1);
 }
 
-async fn routine_summaries_come_last_and_the_oldest_gives_way() {
+async fn summaries_are_sent_last_and_the_oldest_is_dropped() {
     let broker = Mosquitto::start("");
     let proxy = Proxy::start(broker.port, Way::Closed);
     let mut platform = broker.watch().await;
@@ -846,7 +846,7 @@ async fn routine_summaries_come_last_and_the_oldest_gives_way() {
     assert_eq!(platform.on("telemetry").await["id"], "gw-0001/T61");
 }
 
-async fn the_second_broker_stands_in() {
+async fn second_broker_is_used_when_the_first_fails() {
     let broker = Mosquitto::start("");
     let mut agent = Agent::start(to(&[plain(free_port()), plain(broker.port)]));
     agent.connected().await;
@@ -866,7 +866,7 @@ async fn the_second_broker_stands_in() {
     assert_eq!(agent.acknowledged_until(3).await, [2, 3]);
 }
 
-async fn what_nobody_listens_to_is_counted() {
+async fn messages_without_subscribers_are_counted_as_unheard() {
     let broker = Mosquitto::start("");
     let mut agent = Agent::start(to(&[plain(broker.port)]));
     agent.connected().await;
@@ -884,7 +884,7 @@ async fn what_nobody_listens_to_is_counted() {
 }
 
 /// A broker's restart is met by a fleet spread over half a minute, unless there is something critical to say.
-async fn after_a_restart_the_fleet_is_spread_and_the_urgent_hurry() {
+async fn reconnects_are_spread_and_urgent_ones_are_early() {
     let mut broker = Mosquitto::start("");
     let mut agent = Agent::start(config::Mqtt { reconnect: Span::minutes(5), ..to(&[plain(broker.port)]) });
     agent.connected().await;
@@ -953,7 +953,7 @@ async fn summaries_expire_and_are_marked_late() {
     assert!(got.iter().all(|(packet, _)| packet.windows(5).any(|w| w == [2, 0, 2, 0xa3, 0])));
 }
 
-async fn a_connection_that_died_with_the_line_is_made_anew() {
+async fn connection_lost_with_the_line_is_replaced() {
     let broker = Mosquitto::start("");
     let proxy = Proxy::start(broker.port, Way::Open);
     let mut agent = Agent::start(to(&[plain(proxy.port)]));
@@ -978,7 +978,7 @@ async fn a_connection_that_died_with_the_line_is_made_anew() {
     assert!(!said.contains("were not acknowledged"), "{said}");
 }
 
-async fn refusals_are_told_in_words() {
+async fn refused_connections_are_explained_in_the_log() {
     let broker = Mosquitto::start("allow_anonymous false");
     let mut mqtt = to(&[plain(broker.port)]);
     let agent = Agent::start(mqtt.clone());
@@ -1042,7 +1042,7 @@ fn publish(packet: &[u8]) -> Option<(String, [u8; 2], String)> {
     Some((text(3, 3 + topic), id, text(6 + topic + properties, packet.len())))
 }
 
-async fn a_broker_that_never_acknowledges_is_left() {
+async fn broker_that_never_acknowledges_is_disconnected() {
     let got: Arc<Mutex<Vec<(usize, String)>>> = Arc::default();
     let into = Arc::clone(&got);
     let port = fake_broker(move |connection, packet, socket| {
@@ -1072,7 +1072,7 @@ async fn a_broker_that_never_acknowledges_is_left() {
     assert!(agent.log.text().contains("were not acknowledged within 4 s"), "{}", agent.log.text());
 }
 
-async fn a_broker_that_blames_a_message_gets_the_others() {
+async fn message_blamed_by_the_broker_does_not_stop_the_others() {
     // Ends with DISCONNECT "packet too large" for numbers 3 and 5, although it named no limit. The second time without
     // properties, as mosquitto does: that reason does not get through rumqttc.
     let port = fake_broker(move |_, packet, socket| {
@@ -1107,7 +1107,7 @@ async fn a_broker_that_blames_a_message_gets_the_others() {
     assert!(agent.log.text().contains("does not take a message (PacketTooLarge)"), "{}", agent.log.text());
 }
 
-async fn what_is_no_broker_is_told_in_words() {
+async fn server_that_is_no_broker_is_explained_in_the_log() {
     // Talks first, as SSH and SMTP do, and in no MQTT.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -1153,7 +1153,7 @@ leaf device ours DNS:gw-0001 $long $future
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
 }
 
-async fn tls_with_good_and_bad_certificates() {
+async fn tls_accepts_valid_and_explains_invalid_certificates() {
     let files = tempfile::tempdir().unwrap();
     certificates(files.path());
     let file = |name: &str| files.path().join(name);
@@ -1203,7 +1203,7 @@ async fn tls_with_good_and_bad_certificates() {
     agent.connected().await;
 }
 
-async fn a_pinned_tls_version_is_not_gone_below() {
+async fn tls_below_the_configured_version_is_refused() {
     let files = tempfile::tempdir().unwrap();
     certificates(files.path());
     let port = free_port();

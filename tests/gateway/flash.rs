@@ -4,10 +4,10 @@ use crate::common::quiet;
 use crate::common::trial::{Test, here};
 
 pub fn tests() -> Vec<Test> {
-    here![a_quiet_day_costs_the_flash_little]
+    here![quiet_day_writes_little_to_flash]
 }
 
-fn a_quiet_day_costs_the_flash_little() {
+fn quiet_day_writes_little_to_flash() {
     let day = quiet::day();
     println!("{day:?}");
     assert!(day.writes <= 24.0, "{day:?}");

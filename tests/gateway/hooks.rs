@@ -20,13 +20,13 @@ pub fn tests() -> Vec<Test> {
         ($($name:ident),* $(,)?) => { vec![$(Test::here(stringify!($name), || on_a_runtime($name()))),*] };
     }
     trials![
-        it_is_told_what_changed_and_nothing_else,
-        only_what_was_asked_for_and_each_message_once,
-        a_slow_one_gets_all_in_order_and_never_two_at_once,
-        a_hanging_one_is_killed_with_all_it_started_and_the_next_is_told,
-        a_failing_one_is_told_once_until_it_works,
-        a_missing_or_lawless_one_is_told_with_what_to_try,
-        a_flood_is_dropped_counted_and_told_and_holds_nobody_up,
+        hook_receives_the_change_and_a_clean_environment,
+        hook_runs_only_for_configured_kinds_and_once_per_message,
+        slow_hook_runs_in_order_and_never_twice_at_once,
+        hanging_hook_is_killed_with_its_children_and_the_next_runs,
+        failing_hook_is_reported_once_until_it_works,
+        missing_or_unexecutable_hook_is_reported_with_advice,
+        flood_of_changes_is_dropped_counted_and_never_blocks,
     ]
 }
 
@@ -60,8 +60,8 @@ impl Bench {
         let hook = Hook::start(&Hooks { program, on: on.to_vec(), limit }, "gw-0001", report);
         Bench { hook, saw, room }
     }
-    fn tell(&mut self, critical: &Critical) {
-        self.hook.tell(&critical.message, "wan0");
+    fn notify(&mut self, critical: &Critical) {
+        self.hook.notify(&critical.message, "wan0");
     }
     fn file(&self, name: &str) -> String {
         fs::read_to_string(self.room.path().join(name)).unwrap_or_default()
@@ -94,12 +94,12 @@ fn changed(n: u64, change: impl FnOnce(&mut linekeeper_contract::message::Event)
     critical
 }
 
-async fn it_is_told_what_changed_and_nothing_else() {
+async fn hook_receives_the_change_and_a_clean_environment() {
     let body =
         "cat >> all; env > env; echo \"$ACTION $INTERFACE $DEVICE $LINEKEEPER_EVENT\" >> told; echo done";
     let mut bench = Bench::new(body, Span::seconds(60));
-    bench.tell(&event(1));
-    bench.tell(&changed(2, |e| {
+    bench.notify(&event(1));
+    bench.notify(&changed(2, |e| {
         e.event = EventName::RemedyEnded;
         e.remedy.as_mut().unwrap().outcome = Some(Outcome::NoEffect);
     }));
@@ -124,7 +124,7 @@ async fn it_is_told_what_changed_and_nothing_else() {
     let mut callback = messages::callback(3, "boot", 3, 10);
     let Message::Callback(c) = &mut callback.message else { panic!() };
     c.state = CallbackState::Withdrawn;
-    bench.tell(&callback);
+    bench.notify(&callback);
     bench.until("the callback", |b| b.file("told").contains("withdrawn wan0 wan0 callback")).await;
     bench.until("its id", |b| b.file("env").contains("LINEKEEPER_CALLBACK=CB20261120-001")).await;
     // What stands on standard input is the message as the platform gets it.
@@ -137,24 +137,24 @@ async fn it_is_told_what_changed_and_nothing_else() {
     assert!(bench.saw.try_recv().is_err(), "all went well");
 }
 
-async fn only_what_was_asked_for_and_each_message_once() {
+async fn hook_runs_only_for_configured_kinds_and_once_per_message() {
     let mut bench =
         Bench::on("echo $LINEKEEPER_ID >> told", Span::seconds(60), &[HookOn::Callback, HookOn::Incident]);
-    bench.tell(&event(1));
-    bench.tell(&messages::callback(2, "boot", 2, 0));
+    bench.notify(&event(1));
+    bench.notify(&messages::callback(2, "boot", 2, 0));
     // Asked for again, for want of a receipt: no change.
-    bench.tell(&messages::callback(2, "boot", 2, 0));
-    bench.tell(&changed(3, |e| (e.event, e.remedy) = (EventName::IncidentClosed, None)));
+    bench.notify(&messages::callback(2, "boot", 2, 0));
+    bench.notify(&changed(3, |e| (e.event, e.remedy) = (EventName::IncidentClosed, None)));
     bench.until("the last", |b| b.file("told").contains("/3")).await;
     assert_eq!(bench.file("told"), "gw-0001/CB20261120-001/2\ngw-0001/IN20261120-001/3\n");
 }
 
-async fn a_slow_one_gets_all_in_order_and_never_two_at_once() {
+async fn slow_hook_runs_in_order_and_never_twice_at_once() {
     let body =
         "[ -e busy ] && echo both >> told; : > busy; sleep 0.05; echo ${LINEKEEPER_ID##*/} >> told; rm busy";
     let mut bench = Bench::new(body, Span::seconds(60));
     for n in 1..=8 {
-        bench.tell(&event(n));
+        bench.notify(&event(n));
     }
     bench.until("all eight", |b| b.file("told").lines().count() >= 8).await;
     assert_eq!(
@@ -164,11 +164,11 @@ async fn a_slow_one_gets_all_in_order_and_never_two_at_once() {
     assert_eq!(bench.hook.dropped(), 0);
 }
 
-async fn a_hanging_one_is_killed_with_all_it_started_and_the_next_is_told() {
+async fn hanging_hook_is_killed_with_its_children_and_the_next_runs() {
     let body = "if [ ${LINEKEEPER_ID##*/} = 1 ]; then sleep 1000 & echo $! > child; echo stuck; wait; fi; echo next > told";
     let mut bench = Bench::new(body, Span::millis(300));
-    bench.tell(&event(1));
-    bench.tell(&event(2));
+    bench.notify(&event(1));
+    bench.notify(&event(2));
     let trouble = bench.trouble().await.unwrap();
     assert!(trouble.contains("did not end within 300 ms and was killed: stuck"), "{trouble}");
     bench.until("the next", |b| b.file("told") == "next\n").await;
@@ -178,23 +178,23 @@ async fn a_hanging_one_is_killed_with_all_it_started_and_the_next_is_told() {
     bench.until("its child is gone", gone).await;
 }
 
-async fn a_failing_one_is_told_once_until_it_works() {
+async fn failing_hook_is_reported_once_until_it_works() {
     let mut bench = Bench::new("echo first; echo no mail server >&2; exit 3", Span::seconds(60));
-    bench.tell(&event(1));
+    bench.notify(&event(1));
     let trouble = bench.trouble().await.unwrap();
     assert!(trouble.ends_with("ended with exit code 3: no mail server"), "{trouble}");
-    bench.tell(&event(2));
-    bench.tell(&event(3));
+    bench.notify(&event(2));
+    bench.notify(&event(3));
     script(bench.room.path(), "echo ${LINEKEEPER_ID##*/} >> told");
-    bench.tell(&event(4));
+    bench.notify(&event(4));
     assert_eq!(bench.trouble().await, None, "and nothing between");
     bench.until("the last", |b| b.file("told").contains('4')).await;
 }
 
-async fn a_missing_or_lawless_one_is_told_with_what_to_try() {
+async fn missing_or_unexecutable_hook_is_reported_with_advice() {
     let mut bench = Bench::new("", Span::seconds(60));
     fs::set_permissions(bench.room.path().join("hook"), fs::Permissions::from_mode(0o644)).unwrap();
-    bench.tell(&event(1));
+    bench.notify(&event(1));
     let trouble = bench.trouble().await.unwrap();
     assert!(
         trouble.starts_with("the hook was not run: cannot run ") && trouble.contains("chmod +x"),
@@ -202,17 +202,17 @@ async fn a_missing_or_lawless_one_is_told_with_what_to_try() {
     );
     let mut bench = Bench::new("", Span::seconds(60));
     fs::remove_file(bench.room.path().join("hook")).unwrap();
-    bench.tell(&event(1));
+    bench.notify(&event(1));
     assert!(bench.trouble().await.unwrap().contains("correct its path in the configuration"));
 }
 
-async fn a_flood_is_dropped_counted_and_told_and_holds_nobody_up() {
+async fn flood_of_changes_is_dropped_counted_and_never_blocks() {
     let mut bench = Bench::new("echo ${LINEKEEPER_ID##*/} >> told; sleep 1000", Span::seconds(1_000));
-    bench.tell(&event(1));
+    bench.notify(&event(1));
     bench.until("the first", |b| b.file("told") == "1\n").await;
     // Nothing here waits: `tell` is no async function, and nobody reads what it reports.
     for n in 2..2_002 {
-        bench.tell(&event(n));
+        bench.notify(&event(n));
     }
     assert_eq!(bench.hook.dropped(), 2_000 - WAITING as u64);
     let mut told = Vec::new();

@@ -140,5 +140,5 @@ fn lock_file_fits() {
 
 pub fn tests() -> Vec<Test> {
     let attacks = TARGETS.iter().map(|target| Test::here(target.0, || attack(*target)));
-    attacks.chain([Test::here("the_lock_file_of_the_fuzz_targets_fits", lock_file_fits)]).collect()
+    attacks.chain([Test::here("fuzz_lock_file_matches_the_workspace", lock_file_fits)]).collect()
 }

@@ -25,15 +25,15 @@ pub const WRITER: &str = "outbox-writer";
 
 pub fn tests() -> Vec<Test> {
     let mut tests = here![
-        first_in_first_out_and_each_number_once,
-        a_tail_torn_at_any_byte_loses_no_whole_message,
+        messages_leave_in_order_and_each_number_is_stored_once,
+        tail_torn_at_any_byte_loses_no_complete_message,
         random_damage_loses_only_the_damaged_lines,
-        what_damage_took_is_counted_and_the_snapshot_gives_it_back,
-        events_go_before_callbacks_and_each_is_counted,
-        dead_lines_are_cleared_and_the_watermark_stays,
-        a_new_life_of_numbers_loses_nothing,
-        a_death_at_any_moment_loses_nothing,
-        files_that_are_not_ours_are_set_aside,
+        damaged_messages_are_counted_or_restored_from_the_snapshot,
+        full_outbox_drops_events_before_callbacks_and_counts_them,
+        dead_lines_are_cleared_and_the_highest_number_stays,
+        messages_of_an_earlier_life_are_sent_first,
+        process_killed_at_any_moment_loses_nothing,
+        foreign_files_are_set_aside,
     ];
     tests.push(Test::private("full", &["mount"], || on_a_small_disk(on_a_full_disk)));
     tests.push(Test::private("read-only", &["mount"], || on_a_small_disk(on_a_read_only_disk)));
@@ -58,7 +58,7 @@ fn deliver(outbox: &mut Outbox, number: u64) {
     let mut at = None;
     while let Some((place, message)) = outbox.after(at) {
         if message.number == number {
-            outbox.done(place);
+            outbox.acknowledge(place);
             return;
         }
         at = Some(place);
@@ -79,7 +79,7 @@ fn asides(directory: &Path) -> usize {
         .count()
 }
 
-fn first_in_first_out_and_each_number_once() {
+fn messages_leave_in_order_and_each_number_is_stored_once() {
     let room = tempfile::tempdir().unwrap();
     let messages = [event(1, "b", 0, 10), callback(2, "b", 0, 10), event(3, "b", 0, 10)];
     let mut outbox = open(room.path());
@@ -104,7 +104,7 @@ fn first_in_first_out_and_each_number_once() {
     assert!(outbox.is_empty(), "the snapshot's messages of before are known");
 }
 
-fn a_tail_torn_at_any_byte_loses_no_whole_message() {
+fn tail_torn_at_any_byte_loses_no_complete_message() {
     let room = tempfile::tempdir().unwrap();
     let mut outbox = open(room.path());
     let messages =
@@ -204,7 +204,7 @@ fn random_damage_loses_only_the_damaged_lines() {
     }
 }
 
-fn what_damage_took_is_counted_and_the_snapshot_gives_it_back() {
+fn damaged_messages_are_counted_or_restored_from_the_snapshot() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("outbox.log");
     let messages: Vec<Critical> = (1..=9).map(|n| event(n, "b", 0, 10)).collect();
@@ -275,7 +275,7 @@ fn what_damage_took_is_counted_and_the_snapshot_gives_it_back() {
     }
 }
 
-fn events_go_before_callbacks_and_each_is_counted() {
+fn full_outbox_drops_events_before_callbacks_and_counts_them() {
     let room = tempfile::tempdir().unwrap();
     let size = |m: &Critical| {
         let room = tempfile::tempdir().unwrap();
@@ -313,7 +313,7 @@ fn events_go_before_callbacks_and_each_is_counted() {
     assert_eq!((events, callbacks), (4, 5), "also after a restart");
 }
 
-fn dead_lines_are_cleared_and_the_watermark_stays() {
+fn dead_lines_are_cleared_and_the_highest_number_stays() {
     let room = tempfile::tempdir().unwrap();
     let path = room.path().join("outbox.log");
     let mut outbox = open(room.path());
@@ -334,20 +334,21 @@ fn dead_lines_are_cleared_and_the_watermark_stays() {
     assert_eq!(numbers(&outbox), [401]);
 }
 
-fn a_new_life_of_numbers_loses_nothing() {
+/// A file in which the numbers began anew, as earlier versions wrote it when the snapshot was lost.
+fn messages_of_an_earlier_life_are_sent_first() {
     let room = tempfile::tempdir().unwrap();
     let mut outbox = open(room.path());
-    outbox.begin_anew();
     outbox.append(&[event(1, "old", 0, 0), event(2, "old", 0, 0), event(3, "old", 0, 0)]).unwrap();
     drop(outbox);
-    // The snapshot is lost: the judge counts from 1 again.
+    let mark = "mark 1 0 0 0 0 0 0.1-3";
+    let mut file = fs::File::options().append(true).open(room.path().join("outbox.log")).unwrap();
+    writeln!(file, "{:08x} {mark}", linekeeper::act::durable::crc32(mark.as_bytes())).unwrap();
     let mut outbox = open(room.path());
-    outbox.begin_anew();
     outbox.append(&[event(1, "new", 0, 0), event(2, "new", 0, 0)]).unwrap();
     assert_eq!(numbers(&outbox), [1, 2, 3, 1, 2]);
     let (first, _) = outbox.after(None).unwrap();
     assert!(!outbox.is_current(first));
-    outbox.done(first);
+    outbox.acknowledge(first);
     drop(outbox);
     let outbox = open(room.path());
     assert_eq!(numbers(&outbox), [2, 3, 1, 2]);
@@ -372,13 +373,13 @@ pub fn write_until_killed() -> ExitCode {
         // Every third stays, so that rewrites have something to carry.
         let leaves = n % 3 != 0 || outbox.len() > 40;
         if let Some((place, _)) = outbox.after(None).filter(|_| leaves) {
-            outbox.done(place);
+            outbox.acknowledge(place);
         }
     }
     ExitCode::SUCCESS
 }
 
-fn a_death_at_any_moment_loses_nothing() {
+fn process_killed_at_any_moment_loses_nothing() {
     let mut random = fastrand::Rng::with_seed(7);
     let room = tempfile::tempdir().unwrap();
     let mut last = 0;
@@ -413,7 +414,7 @@ fn a_death_at_any_moment_loses_nothing() {
     assert!(asides(room.path()) <= 3);
 }
 
-fn files_that_are_not_ours_are_set_aside() {
+fn foreign_files_are_set_aside() {
     for content in [&b"\0\0\0\0"[..], b"hello\n", b"\n\n\n", &[0xff; 100_000]] {
         let room = tempfile::tempdir().unwrap();
         fs::write(room.path().join("outbox.log"), content).unwrap();
@@ -506,7 +507,7 @@ fn on_a_read_only_disk(place: &Path) {
     assert_eq!(numbers(&nowhere), [1]);
     let (mut store, found) = linekeeper::act::store::Store::open(&place.join("other"));
     assert_eq!(found.troubles.len(), 1, "{:?}", found.troubles);
-    let kept = linekeeper::act::store::Kept {
+    let kept = linekeeper::act::store::Snapshot {
         version: 1,
         boot_id: String::new(),
         base: linekeeper_contract::units::Mono(0),

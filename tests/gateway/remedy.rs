@@ -23,18 +23,18 @@ use std::time::Duration;
 
 pub fn tests() -> Vec<Test> {
     let mut tests = here![
-        a_script_is_told_what_to_do,
-        an_exit_code_is_a_failure_with_its_last_line,
-        an_overrun_kills_grandchildren_too,
-        a_background_process_does_not_hold_us,
-        input_that_nobody_reads_is_no_fault,
-        a_flood_is_cut_to_its_end,
-        what_cannot_be_run_is_said_with_what_to_try,
-        none_only_says_it,
-        renewing_signals_the_client_or_fails_at_once,
-        commands_of_the_linux_driver,
+        script_receives_the_remedy,
+        nonzero_exit_code_fails_with_the_last_output_line,
+        timeout_kills_grandchildren_too,
+        background_process_does_not_delay_the_result,
+        unread_input_is_no_failure,
+        long_output_is_cut_to_its_end,
+        unrunnable_script_is_explained_with_advice,
+        driver_none_only_says_what_it_would_do,
+        renew_signals_the_client_or_fails_at_once,
+        linux_driver_runs_the_configured_commands,
     ];
-    tests.push(Test::private("restarting_never_leaves_the_device_down", &[], on_a_device_of_our_own));
+    tests.push(Test::private("restart_never_leaves_the_device_down", &[], on_a_device_of_our_own));
     tests
 }
 
@@ -98,7 +98,7 @@ fn is_gone(pid: u32) -> bool {
     fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default().is_empty()
 }
 
-fn a_script_is_told_what_to_do() {
+fn script_receives_the_remedy() {
     let (result, said, room) = scripted(
         "cat > input; echo \"$1 $# $LINEKEEPER_RUNG $LINEKEEPER_INCIDENT $LINEKEEPER_DEVICE$LINEKEEPER_RESOLVER\" > told; echo mended",
         LONG,
@@ -111,7 +111,7 @@ fn a_script_is_told_what_to_do() {
     assert_eq!(input, repair(Rung::Renew, LONG));
 }
 
-fn an_exit_code_is_a_failure_with_its_last_line() {
+fn nonzero_exit_code_fails_with_the_last_output_line() {
     let (result, said, _room) = scripted("echo one; echo 'no \x1b[31mmodem' >&2; echo; exit 3", LONG);
     assert_eq!(result, RemedyResult::Failed);
     assert!(said.contains("exit code 3: no  [31mmodem"), "no control characters: {said}");
@@ -120,7 +120,7 @@ fn an_exit_code_is_a_failure_with_its_last_line() {
     assert!(said.contains("signal 9"), "{said}");
 }
 
-fn an_overrun_kills_grandchildren_too() {
+fn timeout_kills_grandchildren_too() {
     let body = "sh -c 'sleep 1000 & echo $! > grandchild; wait' & echo began; wait";
     let (result, said, room) = scripted(body, Span::seconds(1));
     assert_eq!(result, RemedyResult::Overran);
@@ -129,7 +129,7 @@ fn an_overrun_kills_grandchildren_too() {
     wait_until("the grandchild is gone", || is_gone(grandchild));
 }
 
-fn a_background_process_does_not_hold_us() {
+fn background_process_does_not_delay_the_result() {
     let (result, said, room) = scripted("sleep 1000 & echo $! > background; echo left it", LONG);
     assert_eq!(result, RemedyResult::Done);
     assert!(said.ends_with("left it"), "{said}");
@@ -142,7 +142,7 @@ fn a_background_process_does_not_hold_us() {
     .unwrap();
 }
 
-fn input_that_nobody_reads_is_no_fault() {
+fn unread_input_is_no_failure() {
     let room = tempfile::tempdir().unwrap();
     let mut large = repair(Rung::Reboot, LONG);
     // More than a pipe holds, and less than an environment variable may have.
@@ -154,14 +154,14 @@ fn input_that_nobody_reads_is_no_fault() {
     }
 }
 
-fn a_flood_is_cut_to_its_end() {
+fn long_output_is_cut_to_its_end() {
     let (result, said, _room) =
         scripted("yes flood | head -c 3000000; yes flood | head -c 3000000 >&2; echo end", LONG);
     assert_eq!(result, RemedyResult::Done);
     assert!(said.ends_with("end") && said.len() < 4_300, "{} {:.100}", said.len(), said);
 }
 
-fn what_cannot_be_run_is_said_with_what_to_try() {
+fn unrunnable_script_is_explained_with_advice() {
     let room = tempfile::tempdir().unwrap();
     let program = room.path().join("none");
     let (result, said) =
@@ -179,13 +179,13 @@ fn what_cannot_be_run_is_said_with_what_to_try() {
     assert!(safe.contains("chmod +x"), "{safe}");
 }
 
-fn none_only_says_it() {
+fn driver_none_only_says_what_it_would_do() {
     let (result, said) = run(driver(config::Driver::None, "wan0").repair(&repair(Rung::Reboot, LONG)));
     assert_eq!(result, RemedyResult::Pretended);
     assert!(said.starts_with("would reboot"), "{said}");
 }
 
-fn renewing_signals_the_client_or_fails_at_once() {
+fn renew_signals_the_client_or_fails_at_once() {
     let room = tempfile::tempdir().unwrap();
     let pidfile = room.path().join("pid");
     // `echo ready` comes after the trap, so that the signal cannot come before it.
@@ -221,7 +221,7 @@ fn renewing_signals_the_client_or_fails_at_once() {
     client.wait().unwrap();
 }
 
-fn commands_of_the_linux_driver() {
+fn linux_driver_runs_the_configured_commands() {
     let how = LinuxDriver {
         power_modem: ["sh", "-c", "echo cut for {device}"].map(str::to_owned).to_vec(),
         reboot: ["sh", "-c", "sleep 1000"].map(str::to_owned).to_vec(),

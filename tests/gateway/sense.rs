@@ -21,28 +21,48 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::private("link: the address changes", &[], the_address_changes),
-        Test::private("link: the carrier goes and comes", &[], the_carrier_goes_and_comes),
-        Test::private("link: the device is made anew", &[], the_device_is_made_anew),
-        Test::private("link: the configured device is unknown", &[], the_configured_device_is_unknown),
-        Test::private("link: announcements are lost", &[], announcements_are_lost),
+        Test::private("link: the address changes", &[], address_change_is_reported),
+        Test::private("link: the carrier goes and comes", &[], carrier_loss_and_return_are_reported),
+        Test::private("link: the device is recreated", &[], recreated_device_is_reported),
+        Test::private("link: the configured device is unknown", &[], unknown_configured_device_is_reported),
+        Test::private("link: kernel notifications are lost", &[], lost_notifications_cause_a_new_read),
         Test::private("link: IPv6 only", &[], ipv6_only),
-        Test::private("link: point-to-point, and no device configured", &[], point_to_point_by_default_route),
-        Test::private("echo: answered near and far, by address and by name", &[], answered_near_and_far),
+        Test::private(
+            "link: point-to-point without a configured device",
+            &[],
+            point_to_point_by_default_route,
+        ),
+        Test::private(
+            "echo: near and far targets, by address and by name",
+            &[],
+            near_and_far_targets_are_answered,
+        ),
         Test::private("echo: answered over IPv6 (raw)", &[], || answered_over_ipv6("raw", None)),
         Test::private("echo: answered over IPv6 (datagram)", &[], || answered_over_ipv6("datagram", OURS)),
-        Test::private("echo: late, out of order, refused (raw)", &[], || {
-            late_out_of_order_refused("raw", None)
+        Test::private("echo: late, reordered and refused replies (raw)", &[], || {
+            late_reordered_and_refused_replies("raw", None)
         }),
-        Test::private("echo: late, out of order, refused (datagram)", &[], || {
-            late_out_of_order_refused("datagram", OURS);
+        Test::private("echo: late, reordered and refused replies (datagram)", &[], || {
+            late_reordered_and_refused_replies("datagram", OURS);
         }),
-        Test::private("echo: lost, and never too many", &[], lost_and_never_too_many),
-        Test::private("echo: never by another path", &[], never_by_another_path),
-        Test::private("echo: goes on when the device is made anew", &[], echoes_go_on_after_a_new_device),
-        Test::private("echo: without the right to raw sockets", &[], without_the_right_to_raw_sockets),
-        Test::private("counters: what the kernel counted", &[], what_the_kernel_counted),
-        Test::private("counters: a new device is no traffic", &[], a_new_device_is_no_traffic),
+        Test::private(
+            "echo: lost replies and the limit on open probes",
+            &[],
+            lost_replies_and_open_probe_limit,
+        ),
+        Test::private("echo: never sent over another path", &[], never_sent_over_another_path),
+        Test::private(
+            "echo: continues when the device is recreated",
+            &[],
+            echo_continues_after_a_recreated_device,
+        ),
+        Test::private("echo: without permission for raw sockets", &[], echo_without_raw_sockets),
+        Test::private("counters: match the kernel's", &[], counters_match_the_kernel),
+        Test::private(
+            "counters: a recreated device counts as no traffic",
+            &[],
+            recreated_device_counts_as_no_traffic,
+        ),
     ]
 }
 
@@ -143,7 +163,7 @@ async fn settled() {
 
 // ---- link
 
-fn the_address_changes() {
+fn address_change_is_reported() {
     let line = Line::lay("address");
     line.at_home(|line| async move {
         let (report, mut told) = ear();
@@ -171,7 +191,7 @@ fn the_address_changes() {
     });
 }
 
-fn the_carrier_goes_and_comes() {
+fn carrier_loss_and_return_are_reported() {
     let line = Line::lay("carrier");
     line.at_home(|line| async move {
         let (report, mut told) = ear();
@@ -194,7 +214,7 @@ fn the_carrier_goes_and_comes() {
     });
 }
 
-fn the_device_is_made_anew() {
+fn recreated_device_is_reported() {
     let line = Line::lay("anew");
     line.at_home(|line| async move {
         let (report, mut told) = ear();
@@ -221,7 +241,7 @@ fn the_device_is_made_anew() {
     });
 }
 
-fn the_configured_device_is_unknown() {
+fn unknown_configured_device_is_reported() {
     let line = Line::lay("unknown");
     line.at_home(|line| async move {
         let (report, mut told) = ear();
@@ -236,7 +256,7 @@ fn the_configured_device_is_unknown() {
     });
 }
 
-fn announcements_are_lost() {
+fn lost_notifications_cause_a_new_read() {
     let line = Line::lay("overrun");
     // Far more than a socket's buffer holds (212 992 bytes, each takes more than 500), of no interest each.
     let batch = tempfile::NamedTempFile::new().unwrap();
@@ -368,7 +388,7 @@ fn end_of(told: &Observation) -> Option<(ProbeId, End)> {
     }
 }
 
-fn answered_near_and_far() {
+fn near_and_far_targets_are_answered() {
     let line = Line::lay("near");
     // Seen by this world only.
     let hosts = tempfile::NamedTempFile::new().unwrap();
@@ -492,7 +512,7 @@ impl Played {
 /// so that raw ones are used.
 const OURS: Option<&str> = Some("0 0");
 
-fn late_out_of_order_refused(kind: &str, groups: Option<&str>) {
+fn late_reordered_and_refused_replies(kind: &str, groups: Option<&str>) {
     const LATE: Duration = Duration::from_millis(1_500);
     let line = Line::lay(&format!("late-{kind}"));
     groups.into_iter().for_each(|groups| line.home.set("ipv4/ping_group_range", groups));
@@ -544,7 +564,7 @@ fn late_out_of_order_refused(kind: &str, groups: Option<&str>) {
     }
 }
 
-fn lost_and_never_too_many() {
+fn lost_replies_and_open_probe_limit() {
     let line = Line::lay("lost");
     line.isp.run("ip route add blackhole 203.0.113.0/24");
     line.at_home(|_line| async move {
@@ -587,7 +607,7 @@ fn echoes_into(net: &Net) -> u64 {
     values.split(' ').nth(place).unwrap().parse().unwrap()
 }
 
-fn never_by_another_path() {
+fn never_sent_over_another_path() {
     let line = Line::lay("path");
     let mast = Arc::new(Net::new("path-mast"));
     cable((&line.home, "lte"), (&mast, "tower"));
@@ -618,7 +638,7 @@ fn never_by_another_path() {
     });
 }
 
-fn echoes_go_on_after_a_new_device() {
+fn echo_continues_after_a_recreated_device() {
     let line = Line::lay("again");
     line.at_home(|line| async move {
         let mut probing = Probing::begin("wan", &[FAR], |link| link.default_route).await;
@@ -640,7 +660,7 @@ fn echoes_go_on_after_a_new_device() {
     });
 }
 
-fn without_the_right_to_raw_sockets() {
+fn echo_without_raw_sockets() {
     use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
     let line = Line::lay("rights");
     line.at_home(|line| async move {
@@ -709,7 +729,7 @@ fn counted(told: &Observation) -> Option<Counted> {
     }
 }
 
-fn what_the_kernel_counted() {
+fn counters_match_the_kernel() {
     let line = Line::lay("count");
     line.at_home(|line| async move {
         let mut probing = Probing::begin("wan", &[FAR], |link| link.default_route).await;
@@ -748,7 +768,7 @@ fn what_the_kernel_counted() {
     });
 }
 
-fn a_new_device_is_no_traffic() {
+fn recreated_device_counts_as_no_traffic() {
     let line = Line::lay("phantom");
     line.at_home(|line| async move {
         let mut probing = Probing::begin("wan", &[FAR], |link| link.default_route).await;

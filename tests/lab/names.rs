@@ -6,7 +6,7 @@
 use crate::common::field::{Outcome, PATIENCE, Test, build, exec, must};
 use crate::common::{agent_binary, repository_text};
 use libtest_mimic::Failed;
-use linekeeper::sense::throughput::Device;
+use linekeeper::sense::throughput::WanDevice;
 use linekeeper::sense::{name, web};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
@@ -61,11 +61,11 @@ fn web_server(world: &World, host: Host, at: IpAddr, manner: web_server::Manner)
 }
 
 /// The WAN device in the namespace of this thread.
-fn wan() -> Device {
+fn wan() -> WanDevice {
     let out = Command::new("ip").args(["-o", "link", "show", "dev", WAN]).output().expect("ip");
     let text = String::from_utf8_lossy(&out.stdout);
     let index = text.split(':').next().and_then(|n| n.trim().parse().ok()).expect("an index");
-    Device { name: WAN.into(), index }
+    WanDevice { name: WAN.into(), index }
 }
 
 fn asked(resolvers: &[IpAddr], independent: Option<IpAddr>) -> Name {
@@ -82,7 +82,7 @@ fn asked(resolvers: &[IpAddr], independent: Option<IpAddr>) -> Name {
 fn names(world: &World, config: &Name, limit: Span) -> Result<Vec<Reply>, Failed> {
     let replies = world.run_in(Host::Gateway, || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async { name::names(&wan(), config, limit).await })
+        runtime.block_on(async { name::check_resolvers(&wan(), config, limit).await })
     })?;
     for r in &replies {
         println!("{} {:?} {:?} us: {}", r.whom, r.said, r.took_us, r.detail);
@@ -208,7 +208,7 @@ fn pages() -> Outcome {
         world.run_in(Host::Gateway, || {
             let runtime =
                 tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(async { web::page(&wan(), &config, &names, limit).await })
+            runtime.block_on(async { web::check_page(&wan(), &config, &names, limit).await })
         })
     };
     let by_address = format!("http://{WORLD}/204");

@@ -9,11 +9,11 @@ use std::process::Command;
 
 pub fn tests() -> Vec<Test> {
     here![
-        the_five_targets_are_told_of_wherever_there_is_a_table,
+        all_tables_list_the_five_targets,
         ci_builds_and_verifies_them_all,
-        a_name_that_is_no_target_is_refused_by_each_script,
-        the_profile_is_the_small_one,
-        the_containers_file_builds_what_the_script_builds,
+        scripts_refuse_unknown_targets,
+        router_builds_use_the_small_profile,
+        containerfile_builds_what_the_script_builds,
     ]
 }
 
@@ -38,7 +38,7 @@ fn option(text: &str, program: &str, option: &str) -> String {
     words.next().unwrap_or_else(|| panic!("{command:?} ends with {option}")).to_owned()
 }
 
-fn the_five_targets_are_told_of_wherever_there_is_a_table() {
+fn all_tables_list_the_five_targets() {
     let targets = targets();
     assert_eq!(targets.len(), 5);
     let cross = repository_text("cross/README.md");
@@ -55,7 +55,7 @@ fn ci_builds_and_verifies_them_all() {
     }
 }
 
-fn a_name_that_is_no_target_is_refused_by_each_script() {
+fn scripts_refuse_unknown_targets() {
     for script in ["build", "qemu"] {
         let path = repository_path("cross").join(script);
         let out = Command::new("bash").arg(path).arg("sparc").output().unwrap();
@@ -67,7 +67,7 @@ fn a_name_that_is_no_target_is_refused_by_each_script() {
 }
 
 /// What a router gets, as the size budget and the panic-free unwinding tables stand on it.
-fn the_profile_is_the_small_one() {
+fn router_builds_use_the_small_profile() {
     let cargo: toml::Table = repository_text("Cargo.toml").parse().unwrap();
     let router = &cargo["profile"]["router"];
     assert_eq!(router["opt-level"].as_str(), Some("z"));
@@ -77,7 +77,7 @@ fn the_profile_is_the_small_one() {
 }
 
 /// No container is run here: what the `cross` tool would refuse or build otherwise is found by reading.
-fn the_containers_file_builds_what_the_script_builds() {
+fn containerfile_builds_what_the_script_builds() {
     let text = repository_text("cross/Cross.toml");
     let file: toml::Table = text.parse().expect("Cross.toml is TOML");
     let keys: BTreeSet<&str> = file.keys().map(String::as_str).collect();

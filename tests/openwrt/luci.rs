@@ -32,7 +32,7 @@ fn app(path: &str) -> PathBuf {
 pub fn tests() -> Vec<Test> {
     const BROWSER: &[&str] = &["chromium"];
     let mut tests = here![every_text_is_translated];
-    tests.push(Test::here("menu_and_rights_fit_the_files", menu_and_rights));
+    tests.push(Test::here("menu_and_acl_match_the_files", menu_and_rights));
     for language in ["en", "zh-Hans"] {
         for state in STATES {
             let name = format!("{}_in_{language}", state.name);

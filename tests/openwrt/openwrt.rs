@@ -24,41 +24,41 @@ pub fn tests() -> Vec<Test> {
         ($needs:expr; $($name:literal: $run:ident),* $(,)?) => { [$(Test::here($name, $run).needs($needs)),*] };
     }
     let shell = trials![SHELL;
-        "start_makes_one_instance_that_is_respawned_without_end": start_makes_one_instance,
-        "options_that_are_not_understood_are_left_out_alone": bad_options_are_left_out_alone,
-        "what_stands_only_with_something_bad_goes_with_it": dependents_go_too,
-        "odd_characters_arrive_as_they_are_and_nothing_is_run": odd_characters_arrive,
-        "a_text_that_is_not_utf8_is_left_out": not_utf8_is_left_out,
-        "many_bad_options_end_in_a_bounded_time": many_bad_options,
+        "start_creates_one_instance_with_unlimited_respawn": start_makes_one_instance,
+        "invalid_options_are_left_out_and_others_kept": invalid_options_are_left_out_and_others_kept,
+        "options_depending_on_invalid_ones_are_left_out": options_depending_on_invalid_ones_are_left_out,
+        "special_characters_are_preserved_and_never_executed": special_characters_are_preserved,
+        "non_utf8_values_are_left_out": non_utf8_values_are_left_out,
+        "many_invalid_options_take_bounded_time": many_bad_options,
         "a_disabled_service_has_no_instance": disabled_has_no_instance,
-        "without_a_usable_configuration_it_is_not_started": unusable_is_not_started,
-        "a_reload_with_an_unusable_one_changes_nothing": unusable_reload_changes_nothing,
-        "a_reload_rewrites_the_file_that_procd_compares": reload_rewrites,
-        "options_become_arguments_jail_and_button": options_of_the_service,
-        "records_become_objects_in_a_list": records,
-        "the_daemon_runs_on_what_was_made_and_the_plugin_asks_it": daemon_runs,
+        "unusable_configuration_is_not_started": unusable_is_not_started,
+        "reload_with_an_unusable_configuration_changes_nothing": unusable_reload_changes_nothing,
+        "reload_rewrites_the_file_that_procd_compares": reload_rewrites,
+        "service_options_set_arguments_jail_and_button": options_of_the_service,
+        "record_sections_become_a_list_of_objects": records,
+        "daemon_runs_on_the_generated_configuration_and_the_plugin_queries_it": daemon_runs,
         "every_key_of_the_sample_can_be_written_in_uci": every_key_of_the_sample,
-        "the_shipped_file_explains_every_key_with_its_default": shipped_file,
-        "the_documented_commands_make_a_gateway_watch": documented_commands,
-        "the_first_boot_names_the_gateway_after_its_board": first_boot,
-        "the_button_asks_for_a_call_when_it_is_held": button,
-        "a_gpio_switch_cuts_the_modems_power_and_returns_it": modem_power,
-        "a_modem_is_not_left_without_power": modem_power_comes_back,
-        "a_modem_that_cannot_be_switched_is_said_and_keeps_its_power": modem_power_faults,
-        "the_plugin_lists_its_methods": plugin_lists,
-        "the_plugin_passes_answers_and_errors_on": plugin_status,
-        "the_plugin_diagnoses_with_the_daemons_configuration": plugin_diagnose,
-        "the_plugin_passes_a_reason_on_as_it_is": plugin_callback,
-        "commands_whose_key_is_bad_are_not_obeyed_unsigned": commands_without_their_key_are_left_out,
-        "none_is_an_empty_list_where_that_means_something": none_is_an_empty_list,
-        "a_list_of_what_may_leave_is_never_widened_by_a_fault": faults_do_not_widen,
-        "the_plugin_tests_the_speed_in_the_background": plugin_speedtest,
+        "shipped_file_documents_every_key_with_its_default": shipped_file,
+        "documented_commands_configure_a_working_gateway": documented_commands,
+        "first_boot_sets_the_device_id_from_the_board": first_boot,
+        "holding_the_button_requests_a_callback": button,
+        "gpio_switch_cuts_and_returns_modem_power": modem_power,
+        "interrupted_power_cut_returns_modem_power": modem_power_comes_back,
+        "unswitchable_modem_is_reported_and_keeps_power": modem_power_faults,
+        "plugin_lists_its_methods": plugin_lists,
+        "plugin_forwards_answers_and_errors": plugin_status,
+        "plugin_diagnoses_with_the_daemons_configuration": plugin_diagnose,
+        "plugin_forwards_the_callback_reason_unchanged": plugin_callback,
+        "invalid_command_key_disables_commands": commands_without_their_key_are_left_out,
+        "none_becomes_an_empty_list": none_is_an_empty_list,
+        "invalid_privacy_fields_never_widen_the_list": faults_do_not_widen,
+        "plugin_runs_speed_tests_in_the_background": plugin_speedtest,
     ];
     let make = trials![&["make"];
-        "the_makefile_says_what_the_feed_wants": makefile_fields,
-        "the_makefile_installs_every_file_with_its_mode": makefile_installs,
-        "the_makefile_takes_all_sources": makefile_prepares,
-        "the_pages_makefile_says_what_luci_wants": luci_makefile,
+        "makefile_has_the_fields_that_the_feed_requires": makefile_fields,
+        "makefile_installs_every_file_with_its_mode": makefile_installs,
+        "makefile_includes_all_sources": makefile_prepares,
+        "luci_makefile_has_the_required_fields": luci_makefile,
     ];
     shell.into_iter().chain(make).chain([Test::here("acls_and_capabilities_are_json", json_files)]).collect()
 }
@@ -239,7 +239,7 @@ fn start_makes_one_instance() {
     assert_eq!(gateway.init("triggers"), "add_reload_trigger|linekeeper\n");
 }
 
-fn bad_options_are_left_out_alone() {
+fn invalid_options_are_left_out_and_others_kept() {
     let gateway = Gateway::new(
         "
 config linekeeper 'main'
@@ -313,7 +313,7 @@ config colour 'colour'
     assert!(gateway.text("run/linekeeper/faults.txt").contains("outage.flapping"));
 }
 
-fn dependents_go_too() {
+fn options_depending_on_invalid_ones_are_left_out() {
     let gateway = Gateway::new(&format!(
         "{LEAST}
 config mqtt 'mqtt'
@@ -337,7 +337,7 @@ config callback 'callback'
     assert!(log.contains("left out: remedies.ladder\n") || log.contains("left out: remedies\n"), "{log}");
 }
 
-fn odd_characters_arrive() {
+fn special_characters_are_preserved() {
     let odd = "Käufer №1 \"a\" 'b' `touch ran` $(touch ran) ${x} \\ \\n * ; | & # !";
     let quoted = odd.replace('\'', "'\\''");
     let gateway = Gateway::new(&format!(
@@ -363,7 +363,7 @@ config remedies 'remedies'
     assert!(!ran.iter().any(|name| name == "ran"), "{ran:?}");
 }
 
-fn not_utf8_is_left_out() {
+fn non_utf8_values_are_left_out() {
     for bad in [
         &b"\xff"[..],
         b"a\xc3",

@@ -32,22 +32,22 @@ pub const VICTIM: &str = "openwrt-victim";
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::here("every_state_of_netifd_is_told_apart", every_state),
-        Test::here("a_restart_is_down_and_up_and_seen", restart),
-        Test::here("what_no_restart_mends_is_not_taken_down", not_restarted),
-        Test::here("what_somebody_took_down_is_left_so", taken_down),
-        Test::here("each_change_of_netifds_is_told_and_nothing_twice", told),
-        Test::here("a_listener_that_dies_is_replaced", deaf),
-        Test::here("where_the_configured_name_is_absent_the_default_route_tells", absent),
-        Test::here("without_ubus_it_is_said_once_and_the_watching_goes_on", no_ubus),
-        Test::here("a_renewal_wants_a_lease", renew),
-        Test::here("an_interface_is_found_by_name_device_or_route", found),
-        Test::here("a_netifd_that_hangs_costs_the_limit_and_no_more", hangs),
-        Test::here("making_safe_waits_for_netifd_to_come_back", make_safe),
-        Test::here("a_reboot_waits_for_no_one_but_who_writes_the_flash", reboot),
-        Test::here("the_modem_is_cut_by_the_configured_command", power_modem),
-        Test::here("a_task_that_is_dropped_leaves_the_wan_up", dropped),
-        Test::here("no_death_leaves_the_wan_down", deaths),
+        Test::here("netifd_states_are_distinguished", every_state),
+        Test::here("restart_takes_the_interface_down_and_up", restart),
+        Test::here("restart_is_refused_where_it_cannot_help", not_restarted),
+        Test::here("interface_taken_down_by_an_administrator_stays_down", taken_down),
+        Test::here("each_netifd_change_is_reported_once", told),
+        Test::here("dead_event_listener_is_restarted", deaf),
+        Test::here("missing_configured_interface_falls_back_to_the_default_route", absent),
+        Test::here("missing_ubus_is_reported_once_and_retried", no_ubus),
+        Test::here("renew_needs_a_lease", renew),
+        Test::here("interface_is_found_by_name_device_or_route", found),
+        Test::here("hanging_netifd_costs_at_most_the_limit", hangs),
+        Test::here("make_safe_waits_for_netifd_to_return", make_safe),
+        Test::here("reboot_is_refused_only_while_flash_is_written", reboot),
+        Test::here("modem_power_is_cut_by_the_configured_command", power_modem),
+        Test::here("dropped_restart_leaves_the_wan_up", dropped),
+        Test::here("killed_process_never_leaves_the_wan_down", deaths),
     ]
 }
 
@@ -164,11 +164,11 @@ fn every_state() {
         ("error-invalid-address", refused),
     ] {
         let text = repository_text(&format!("tests/openwrt/samples/wan-{sample}.json"));
-        assert_eq!(netifd::read(&serde_json::from_str(&text).unwrap()), state, "{sample}");
+        assert_eq!(netifd::interface_state(&serde_json::from_str(&text).unwrap()), state, "{sample}");
     }
     // netifd's answer to a question it does not understand, or another program's.
     for text in ["{}", "[]", "null", "{\"up\":\"yes\"}"] {
-        assert_ne!(netifd::read(&serde_json::from_str(text).unwrap()), Interface::Up, "{text}");
+        assert_ne!(netifd::interface_state(&serde_json::from_str(text).unwrap()), Interface::Up, "{text}");
     }
 }
 
@@ -221,7 +221,7 @@ fn taken_down() {
 
 /// Watches an interface of `netifd`'s while `during` does things to it.
 fn watches<T>(netifd: &Netifd, interface: Option<&str>, during: impl AsyncFnOnce(&mut Watched) -> T) -> T {
-    let asked = Asked::by(&netifd.0.path().join("ubus"));
+    let asked = Asked::with_program(&netifd.0.path().join("ubus"));
     wait(async {
         let (report, told) = tokio::sync::mpsc::channel(64);
         let named = interface::spawn(asked, interface.map(str::to_owned), None, report);

@@ -4,7 +4,7 @@
 //! time limit, at which its whole process group is killed. Changes wait in a bounded queue; overflow is dropped, counted
 //! and logged. Nothing in the daemon waits for the program.
 
-use crate::program::{Around, End, Ran, run_in};
+use crate::program::{Environment, RunResult, Termination, run_with_environment};
 use linekeeper_contract::json;
 use linekeeper_contract::message::{CallbackState, EventName, Message, Outcome};
 use linekeeper_judge::config::{HookOn, Hooks};
@@ -63,7 +63,7 @@ impl Hook {
     }
 
     /// Something was said to the platform, about the line on `device`. Returns at once.
-    pub fn tell(&mut self, message: &Message, device: &str) {
+    pub fn notify(&mut self, message: &Message, device: &str) {
         if kind(message).is_none_or(|kind| !self.on.contains(&kind))
             || self.seen.iter().any(|id| id == message.id())
         {
@@ -144,9 +144,14 @@ impl Runner {
                 .chain(variables.iter().map(|(name, value)| (*name, value.as_str())))
                 .collect();
             let limit = self.hooks.limit.into();
-            let ran =
-                run_in(&[self.hooks.program.as_os_str()], json.as_bytes(), &env, Around::Nothing, limit)
-                    .await;
+            let ran = run_with_environment(
+                &[self.hooks.program.as_os_str()],
+                json.as_bytes(),
+                &env,
+                Environment::Cleared,
+                limit,
+            )
+            .await;
             self.ended(&message, &ran);
             let trouble = (!ran.succeeded()).then(|| self.words(&ran));
             // A hook that fails each time is told once; that it works again too.
@@ -160,15 +165,17 @@ impl Runner {
         }
     }
 
-    fn words(&self, ran: &Ran) -> String {
+    fn words(&self, ran: &RunResult) -> String {
         let why = ran.failure(self.hooks.limit.into());
-        match ran.end {
-            End::NotStarted(_) => format!("the hook was not run: {why}"),
-            End::Overran | End::Exited(_) => format!("the hook {} {why}", self.hooks.program.display()),
+        match ran.termination {
+            Termination::NotStarted(_) => format!("the hook was not run: {why}"),
+            Termination::TimedOut | Termination::Exited(_) => {
+                format!("the hook {} {why}", self.hooks.program.display())
+            }
         }
     }
 
-    fn ended(&self, message: &Message, ran: &Ran) {
+    fn ended(&self, message: &Message, ran: &RunResult) {
         let id = message.id();
         if ran.succeeded() {
             let last = ran.output.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing");

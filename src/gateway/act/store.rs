@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
-/// The version of [`Kept`] that this code writes, and the only one it reads.
+/// The version of [`Snapshot`] that this code writes, and the only one it reads.
 pub const VERSION: u32 = 1;
 
 const FILE: &str = "state.json";
@@ -52,7 +52,7 @@ const LARGEST: u64 = 4 << 20;
 
 /// What is kept over restarts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub struct Snapshot {
     /// [`VERSION`].
     pub version: u32,
     /// The kernel's boot id when it was written.
@@ -70,9 +70,9 @@ pub struct Kept {
 
 /// What [`Store::open`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct Opened {
     /// The last snapshot, if it could be read.
-    pub kept: Option<Kept>,
+    pub kept: Option<Snapshot>,
     /// The same as the judge is told it.
     pub memory: Memory,
     /// How often each rung was taken within 24 hours when that was last written, if it could be read.
@@ -102,7 +102,7 @@ pub struct Store {
 
 impl Store {
     /// Reads the last snapshot in `directory`. Never fails: what cannot be read is set aside and told.
-    pub fn open(directory: &Path) -> (Store, Found) {
+    pub fn open(directory: &Path) -> (Store, Opened) {
         let path = directory.join(FILE);
         let delta_path = directory.join(DELTA_FILE);
         let mut base = None;
@@ -189,7 +189,7 @@ impl Store {
             writes: 0,
             bytes: 0,
         };
-        (store, Found { kept, memory, taken, usual, troubles })
+        (store, Opened { kept, memory, taken, usual, troubles })
     }
 
     /// Writes what the line usually carries, as the judge has it, where that is not what stands there already. `None`: nothing is
@@ -197,7 +197,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::save`].
-    pub fn keep_usual(&mut self, usual: Option<Value>) -> Result<(), String> {
+    pub fn save_usual(&mut self, usual: Option<Value>) -> Result<(), String> {
         let Some(usual) = usual.filter(|usual| self.usual != *usual) else { return Ok(()) };
         let content = json::write(&usual)
             .map(|body| encode(USUAL_FORMAT, body.as_bytes()))
@@ -214,7 +214,7 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::save`]; but then nothing stands there any more, because it would be too little.
-    pub fn keep_taken(&mut self, taken: Option<&[(Rung, u32)]>) -> Result<(), String> {
+    pub fn save_taken(&mut self, taken: Option<&[(Rung, u32)]>) -> Result<(), String> {
         let Some(taken) = taken else {
             self.taken = None;
             return match std::fs::remove_file(&self.taken_path) {
@@ -251,7 +251,7 @@ impl Store {
     ///
     /// # Errors
     /// Says what could not be done, where, why, and what to try. The last snapshot is then still there.
-    pub fn save(&mut self, kept: &Kept) -> Result<(), String> {
+    pub fn save(&mut self, kept: &Snapshot) -> Result<(), String> {
         let json =
             json::write(kept).map_err(|e| format!("cannot write the snapshot as JSON: {e}"))?.into_bytes();
         let content = match self.delta(&json) {
@@ -291,13 +291,13 @@ impl Store {
 }
 
 /// What lies in `directory`, if it can be read, and nothing is changed there: for who looks on while the daemon runs.
-pub fn look(directory: &Path) -> Option<Kept> {
+pub fn look(directory: &Path) -> Option<Snapshot> {
     let (content, _) = durable::read_bounded(&directory.join(FILE), LARGEST).ok()??;
     latest(&content, &directory.join(DELTA_FILE)).ok().map(|(kept, _)| kept)
 }
 
 /// The latest snapshot by the content of [`FILE`] and by what has changed since, and the checksum of the former.
-fn latest(content: &[u8], delta: &Path) -> Result<(Kept, u32), String> {
+fn latest(content: &[u8], delta: &Path) -> Result<(Snapshot, u32), String> {
     let json = decode(FORMAT, content)?;
     let base = durable::crc32(json);
     let read = durable::read_bounded(delta, LARGEST);
@@ -320,8 +320,8 @@ fn parse_taken(json: &[u8]) -> Result<Vec<(Rung, u32)>, String> {
     json::read(json).map_err(|e| format!("its content is not as expected: {e}"))
 }
 
-fn parse(json: &[u8]) -> Result<Kept, String> {
-    let kept: Kept = json::read(json).map_err(|e| format!("its content is not as expected: {e}"))?;
+fn parse(json: &[u8]) -> Result<Snapshot, String> {
+    let kept: Snapshot = json::read(json).map_err(|e| format!("its content is not as expected: {e}"))?;
     if kept.version != VERSION {
         return Err(format!("its version is {}, this version reads {VERSION}", kept.version));
     }
@@ -333,8 +333,8 @@ mod tests {
     use super::*;
     use std::fs;
 
-    fn sample(n: u64) -> Kept {
-        Kept {
+    fn sample(n: u64) -> Snapshot {
+        Snapshot {
             version: VERSION,
             boot_id: "b".into(),
             base: Mono(5),
@@ -349,14 +349,14 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let (mut store, found) = Store::open(room.path());
         assert_eq!(found.usual, None);
-        store.keep_usual(None).unwrap();
+        store.save_usual(None).unwrap();
         assert_eq!(store.writes, 0, "nothing is known, nothing is written");
         let week = serde_json::json!({ "weeks": [{
             "week": 2966, "received": "42".repeat(168), "sent": "01".repeat(168),
         }] });
         let usual = week;
-        store.keep_usual(Some(usual.clone())).unwrap();
-        store.keep_usual(Some(usual.clone())).unwrap();
+        store.save_usual(Some(usual.clone())).unwrap();
+        store.save_usual(Some(usual.clone())).unwrap();
         assert_eq!(store.writes, 1);
         let (_, found) = Store::open(room.path());
         assert_eq!(found.usual, Some(usual));
@@ -377,14 +377,14 @@ mod tests {
         assert_eq!(found.taken, None);
         let taken = vec![(Rung::Renew, 3), (Rung::PowerModem, 1)];
         store.save(&sample(1)).unwrap();
-        store.keep_taken(Some(&taken)).unwrap();
-        store.keep_taken(Some(&taken)).unwrap();
+        store.save_taken(Some(&taken)).unwrap();
+        store.save_taken(Some(&taken)).unwrap();
         assert_eq!(store.wear().0, 2, "what stands there is not written again");
         fs::write(room.path().join(FILE), "rot").unwrap();
         let (_, found) = Store::open(room.path());
         assert_eq!((found.memory, found.taken), (Memory::Lost, Some(taken)));
-        store.keep_taken(None).unwrap();
-        store.keep_taken(None).unwrap();
+        store.save_taken(None).unwrap();
+        store.save_taken(None).unwrap();
         assert_eq!(Store::open(room.path()).1.taken, None);
         // Too little would be worse than nothing.
         fs::write(room.path().join(TAKEN_FILE), "rot").unwrap();
@@ -392,22 +392,22 @@ mod tests {
         assert_eq!((found.taken, found.troubles.len()), (None, 1));
         fs::remove_file(room.path().join(TAKEN_FILE)).unwrap();
         fs::create_dir(room.path().join(TAKEN_FILE)).unwrap();
-        assert!(store.keep_taken(Some(&[])).is_err());
+        assert!(store.save_taken(Some(&[])).is_err());
     }
 
-    fn whole(kept: &Kept) -> Vec<u8> {
+    fn whole(kept: &Snapshot) -> Vec<u8> {
         encode(FORMAT, json::write(kept).unwrap().as_bytes())
     }
 
-    fn decode_snapshot(content: &[u8]) -> Result<Kept, String> {
+    fn decode_snapshot(content: &[u8]) -> Result<Snapshot, String> {
         parse(decode(FORMAT, content)?)
     }
 
     /// A snapshot as large as one is, of which `n` alone changes.
-    fn large(n: u64) -> Kept {
+    fn large(n: u64) -> Snapshot {
         let rows: Vec<_> =
             (0..300).map(|row| serde_json::json!({ "row": row, "spent": row * 7_919 })).collect();
-        Kept { judge: serde_json::json!({ "rows": rows, "n": n }), ..sample(n) }
+        Snapshot { judge: serde_json::json!({ "rows": rows, "n": n }), ..sample(n) }
     }
 
     #[test]
@@ -471,7 +471,7 @@ mod tests {
         let (mut store, found) = Store::open(&room.path().join("deep/er"));
         assert_eq!(
             found,
-            Found { kept: None, memory: Memory::None, taken: None, usual: None, troubles: vec![] }
+            Opened { kept: None, memory: Memory::None, taken: None, usual: None, troubles: vec![] }
         );
         store.save(&sample(1)).unwrap();
         store.save(&sample(2)).unwrap();
@@ -480,7 +480,7 @@ mod tests {
         let (_, found) = Store::open(&room.path().join("deep/er"));
         assert_eq!(
             found,
-            Found {
+            Opened {
                 kept: Some(sample(2)),
                 memory: Memory::Restored,
                 taken: None,

@@ -27,7 +27,7 @@ pub(super) fn read(path: &Path) -> Result<String, ExitCode> {
 /// Reads a configuration file: the tree as it was written, and what the code trusts.
 pub(super) fn load(path: &Path) -> Result<(serde_json::Value, Config), ExitCode> {
     let text = read(path)?;
-    config_text::load_tree(&text, Format::of(path, &text)).map_err(|faults| {
+    config_text::load_tree(&text, Format::detect(path, &text)).map_err(|faults| {
         eprint!("{faults}");
         ExitCode::from(exit::CONFIG)
     })

@@ -51,7 +51,7 @@ fn check_for_programs(path: &Path) -> ExitCode {
         Ok(text) => text,
         Err(code) => return code,
     };
-    let faults = match config_text::load_tree(&text, Format::of(path, &text)) {
+    let faults = match config_text::load_tree(&text, Format::detect(path, &text)) {
         Ok(_) => Vec::new(),
         Err(faults) => faults.0,
     };

@@ -20,7 +20,7 @@ pub enum Format {
 
 impl Format {
     /// Chosen by the file extension; without a known extension, by the text: no TOML begins with a brace.
-    pub fn of(path: &Path, text: &str) -> Format {
+    pub fn detect(path: &Path, text: &str) -> Format {
         match path.extension().and_then(|e| e.to_str()) {
             Some("json") => Format::Json,
             Some("toml") => Format::Toml,
@@ -49,12 +49,12 @@ pub fn load_tree(text: &str, format: Format) -> Result<(Value, Config), Faults> 
     Ok((tree, config))
 }
 
-/// Parses a text into a tree and returns the line of each key. The format is chosen as in [`Format::of`].
+/// Parses a text into a tree and returns the line of each key. The format is chosen as in [`Format::detect`].
 ///
 /// # Errors
 /// The text is too large, or neither JSON nor TOML: with line and column.
 pub fn parse_tree(path: &Path, text: &str) -> Result<(Value, Places), Faults> {
-    parse(text, Format::of(path, text))
+    parse(text, Format::detect(path, text))
 }
 
 fn parse(text: &str, format: Format) -> Result<(Value, Places), Faults> {
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn format_follows_extension_then_text() {
-        let of = |path: &str, text| Format::of(Path::new(path), text);
+        let of = |path: &str, text| Format::detect(Path::new(path), text);
         assert_eq!(of("/etc/linekeeper.json", "[device]"), Format::Json);
         assert_eq!(of("/etc/linekeeper.toml", "{"), Format::Toml);
         assert_eq!(of("/tmp/x", " \n{\"device\":1}"), Format::Json);

@@ -190,7 +190,7 @@ impl Daemon {
     pub(super) fn reread(&self) -> Result<Option<(Value, Config)>, String> {
         let text = std::fs::read_to_string(&self.file)
             .map_err(|e| format!("cannot read the configuration {}: {e}", self.file.display()))?;
-        let read = config_text::load_tree(&text, Format::of(&self.file, &text));
+        let read = config_text::load_tree(&text, Format::detect(&self.file, &text));
         let (mut tree, mut config) = read.map_err(|faults| faults.to_string())?;
         // Messages wait in the one, people ask at the other.
         let now = self.judge.config();
@@ -375,7 +375,7 @@ async fn sleep_or_leap(clock: &Clock, wake: Mono, leap: bool) {
     if leap {
         // Whom else there is something to do for has its turn first.
         tokio::task::yield_now().await;
-        clock.leap(LEAP);
+        clock.advance(LEAP);
         return;
     }
     let _ = leap;

@@ -11,7 +11,7 @@ pub(super) struct Labels {
     pub(super) offset_minutes: i16,
 }
 
-impl mqtt::Time for Labels {
+impl mqtt::Clock for Labels {
     fn now(&self) -> Mono {
         self.clock.now()
     }

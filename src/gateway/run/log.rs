@@ -59,7 +59,7 @@ impl Subscriber for Log {
             (self.write)(&line.0);
         } else {
             let privacy = PRIVACY.lock().unwrap_or_else(PoisonError::into_inner);
-            (self.write)(&privacy.as_ref().unwrap_or(&Privacy::default()).masked(&line.0));
+            (self.write)(&privacy.as_ref().unwrap_or(&Privacy::default()).mask_addresses(&line.0));
         }
     }
 

@@ -4,7 +4,7 @@ use super::daemon::Daemon;
 use crate::act::outbox::lock;
 use crate::act::remedy::Driver;
 use crate::act::store;
-use crate::sense::check::carry_out;
+use crate::sense::check::run_check;
 use crate::sense::throughput::{self, Stop};
 use linekeeper_contract::message::{Critical, Message};
 use linekeeper_contract::units::{Bytes, Mono, Span};
@@ -76,7 +76,7 @@ impl Daemon {
         }
         if let Some(hook) = &mut self.hook {
             let configured = self.judge.config().line.device.as_deref();
-            hook.tell(&critical.message, configured.unwrap_or(&self.link.borrow().name));
+            hook.notify(&critical.message, configured.unwrap_or(&self.link.borrow().name));
         }
         let Some(outbox) = &self.outbox else { return };
         let result = lock(outbox).append(std::slice::from_ref(critical));
@@ -94,13 +94,13 @@ impl Daemon {
     pub(super) fn save(&mut self, now: Mono, messages: &[Critical]) {
         let Some(store) = &mut self.store else { return };
         // Before the snapshot: what is on flash may tell of a remedy that was not taken, never the other way round.
-        let taken = store.keep_taken(self.judge.rungs_taken(now).as_deref());
+        let taken = store.save_taken(self.judge.rungs_taken(now).as_deref());
         let usual = self.judge.usual();
-        let usual = store.keep_usual((!usual.is_empty()).then(|| json!(usual)));
+        let usual = store.save_usual((!usual.is_empty()).then(|| json!(usual)));
         let mut unwritten = self.outbox.as_ref().map_or_else(Vec::new, |o| lock(o).unwritten());
         unwritten.extend_from_slice(messages);
         let result = self.judge.snapshot().and_then(|judge| {
-            store.save(&store::Kept {
+            store.save(&store::Snapshot {
                 version: store::VERSION,
                 boot_id: self.clock.boot_id().to_string(),
                 base: self.clock.base(),
@@ -151,11 +151,11 @@ impl Daemon {
             return;
         }
         let facts = self.link.borrow().clone();
-        let device = throughput::Device { name: facts.name.clone(), index: facts.index };
+        let device = throughput::WanDevice { name: facts.name.clone(), index: facts.index };
         let config = self.judge.config().clone();
         let (report, gates) = (self.report.clone(), Arc::clone(&self.gates));
         self.checks.spawn(async move {
-            let checked = carry_out(&order, &device, &facts, &config, &gates).await;
+            let checked = run_check(&order, &device, &facts, &config, &gates).await;
             let _ = report.send(Observation::Checked(checked)).await;
         });
     }
@@ -182,7 +182,7 @@ impl Daemon {
             }
         };
         let facts = self.link.borrow();
-        let device = throughput::Device { name: facts.name.clone(), index: facts.index };
+        let device = throughput::WanDevice { name: facts.name.clone(), index: facts.index };
         drop(facts);
         let (stop, stopped) = watch::channel(Stop::No);
         self.speed = Some((order.test, stop));

@@ -1,7 +1,7 @@
 //! `linekeeper speedtest`: one test in each direction, at once, without the daemon.
 
 use crate::sense::link;
-use crate::sense::throughput::{Device, Progress, Server, Stop, measure};
+use crate::sense::throughput::{Progress, Server, Stop, WanDevice, measure};
 use linekeeper_contract::json;
 use linekeeper_contract::units::{Bytes, Rate, Span};
 use linekeeper_contract::vocabulary::{Direction, Limit};
@@ -90,13 +90,13 @@ pub fn speedtest(options: &Options) -> Result<(String, Verdict), String> {
     Ok((text, worst))
 }
 
-async fn wan(configured: Option<String>) -> Result<Device, String> {
+async fn wan(configured: Option<String>) -> Result<WanDevice, String> {
     let (report, mut told) = mpsc::channel(8);
     tokio::spawn(async move { while told.recv().await.is_some() {} });
     let mut facts = link::spawn(configured.clone(), report);
     let waited = tokio::time::timeout(DEVICE_LIMIT, facts.wait_for(|f| f.index != 0)).await;
     match waited {
-        Ok(Ok(found)) => Ok(Device { name: found.name.clone(), index: found.index }),
+        Ok(Ok(found)) => Ok(WanDevice { name: found.name.clone(), index: found.index }),
         _ => Err(match configured {
             Some(name) => format!("there is no device {name}; `ip link` names those there are"),
             None => "no device has a default route; name the WAN device with --device".to_owned(),
@@ -104,7 +104,7 @@ async fn wan(configured: Option<String>) -> Result<Device, String> {
     }
 }
 
-async fn one(direction: Direction, server: &Server, device: &Device, bytes_most: Bytes) -> SpeedEnded {
+async fn one(direction: Direction, server: &Server, device: &WanDevice, bytes_most: Bytes) -> SpeedEnded {
     let order = SpeedOrder {
         test: TestId(0),
         server: 0,
@@ -201,7 +201,7 @@ const fn word(verdict: Verdict, promised: bool) -> &'static str {
 
 fn as_json(
     options: &Options,
-    device: &Device,
+    device: &WanDevice,
     ended: &[SpeedEnded],
     verdicts: &[Verdict],
     worst: Verdict,

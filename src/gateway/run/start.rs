@@ -51,7 +51,7 @@ impl Daemon {
             }
         };
         let (store, found) = if options.dry_run {
-            let found = store::Found {
+            let found = store::Opened {
                 kept: None,
                 memory: Memory::None,
                 taken: None,
@@ -67,7 +67,7 @@ impl Daemon {
             warn!("{trouble}");
         }
         let mut memory = found.memory;
-        let clock = Clock::start(found.kept.as_ref().map(|k| clock::Kept {
+        let clock = Clock::start(found.kept.as_ref().map(|k| clock::ClockSnapshot {
             boot_id: k.boot_id.clone(),
             base: k.base,
             saved_at: k.saved_at,
@@ -182,7 +182,7 @@ impl Daemon {
         daemon.update_state();
         if let (Some(mqtt), Some(outbox)) = (&config.mqtt, &daemon.outbox) {
             let offset_minutes = config.offset_minutes();
-            daemon.mqtt = Some(mqtt::Mqtt::start(mqtt::Wiring {
+            daemon.mqtt = Some(mqtt::Mqtt::start(mqtt::ConnectionParts {
                 mqtt: mqtt.clone(),
                 device_id: config.device.id.clone(),
                 area: config.device.area.clone(),
@@ -195,7 +195,7 @@ impl Daemon {
                 reported: reports_out,
                 privacy: Privacy::new(&config),
                 saw: daemon.report.clone(),
-                time: Arc::new(Labels { clock: daemon.clock.clone(), offset_minutes }),
+                clock: Arc::new(Labels { clock: daemon.clock.clone(), offset_minutes }),
             }));
         }
         info!("linekeeper {} watches for {}", env!("CARGO_PKG_VERSION"), config.device.id);

@@ -1,8 +1,8 @@
 //! Runs the checks of single layers: the one place that knows which sensor runs which check.
 
-use crate::sense::access::{Gates, dhcp, neighbour, pppoe};
+use crate::sense::access::{Gates, check_dhcp, check_neighbour, check_pppoe};
 use crate::sense::link::LinkFacts;
-use crate::sense::wan::Device;
+use crate::sense::wan::WanDevice;
 use crate::sense::{name, web};
 use linekeeper_contract::vocabulary::Protocol;
 use linekeeper_judge::check::{Ask, CheckOrder, Checked, REPLIES, Reply, Said};
@@ -18,9 +18,9 @@ const GRACE: Duration = Duration::from_millis(500);
 /// A layer that cannot be checked in the line's present state (`facts`) is reported as not checked, and nothing is sent.
 /// Takes at most the order's limit plus half a second. `gates` limit how often servers are asked; the caller keeps them
 /// between checks.
-pub async fn carry_out(
+pub async fn run_check(
     order: &CheckOrder,
-    device: &Device,
+    device: &WanDevice,
     facts: &LinkFacts,
     config: &Config,
     gates: &Gates,
@@ -44,21 +44,21 @@ pub async fn carry_out(
 
 async fn run_sensor(
     order: &CheckOrder,
-    device: &Device,
+    device: &WanDevice,
     facts: &LinkFacts,
     config: &Config,
     gates: &Gates,
 ) -> Vec<Reply> {
     match order.ask {
-        Ask::Neighbour => neighbour(device, facts.link.gateway, order.limit).await,
-        Ask::Dhcp => dhcp(device, order.limit, &gates.dhcp).await,
+        Ask::Neighbour => check_neighbour(device, facts.link.gateway, order.limit).await,
+        Ask::Dhcp => check_dhcp(device, order.limit, &gates.dhcp).await,
         // The session's own device is point-to-point and vanishes with the session.
         Ask::Pppoe => {
-            let port = facts.port.clone().map(|(name, index)| Device { name, index });
-            pppoe(port.as_ref().unwrap_or(device), order.limit, &gates.pppoe).await
+            let port = facts.port.clone().map(|(name, index)| WanDevice { name, index });
+            check_pppoe(port.as_ref().unwrap_or(device), order.limit, &gates.pppoe).await
         }
-        Ask::Name => name::names(device, &config.name, order.limit).await,
-        Ask::Web => vec![web::page(device, &config.web, &config.name, order.limit).await],
+        Ask::Name => name::check_resolvers(device, &config.name, order.limit).await,
+        Ask::Web => vec![web::check_page(device, &config.web, &config.name, order.limit).await],
     }
 }
 
@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn layer_that_cannot_be_checked_is_reported_as_not_checked() {
         let config = load_text(include_str!("../../../config/smallest.json"), Format::Json).unwrap();
-        let device = Device { name: "none".into(), index: 9 };
+        let device = WanDevice { name: "none".into(), index: 9 };
         let bare = Link { present: true, admin_up: true, carrier: true, ..Link::default() };
         let whole = Link { addresses: vec!["192.0.2.2".parse().unwrap()], ..bare.clone() };
         for (link, ask, why) in [
@@ -122,7 +122,7 @@ mod tests {
         ] {
             let order = CheckOrder { check: CheckId(3), ask, limit: Span::millis(50) };
             let facts = LinkFacts { name: "none".into(), index: 9, link, port: None };
-            let checked = carry_out(&order, &device, &facts, &config, &Gates::default()).await;
+            let checked = run_check(&order, &device, &facts, &config, &Gates::default()).await;
             assert_eq!((checked.check, checked.ask, checked.replies.len()), (CheckId(3), ask, 1));
             assert_eq!(checked.replies[0].said, Said::NotChecked);
             assert!(checked.replies[0].detail.contains(why), "{checked:?}");

@@ -55,7 +55,7 @@ async fn run(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>
     loop {
         tokio::select! {
             _ = tick.tick() => {}
-            () = clock.leaps() => {}
+            () = clock.advanced() => {}
             () = report.closed() => return,
         }
         let index = link.borrow().index;

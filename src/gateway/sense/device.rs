@@ -7,6 +7,7 @@
 //! no number.
 
 use super::throughput::cpu::{Core, all_cores};
+use crate::upgrade::{is_firmware_writer, is_package_manager};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::DeviceSeen;
 use linekeeper_judge::observation::Observation;
@@ -58,7 +59,7 @@ async fn run(every: Span, mut reader: Reader, report: mpsc::Sender<Observation>)
             _ = tick.tick() => {}
             () = report.closed() => return,
         }
-        let why = hands_off_by(&reader.roots);
+        let why = hands_off_reason_in(&reader.roots);
         // Always reported at the start: somebody may have left while the daemon was not running.
         if told.as_ref() != Some(&why) {
             told = Some(why.clone());
@@ -178,20 +179,19 @@ fn entries(directory: &Path, begin: &str) -> impl Iterator<Item = PathBuf> + use
 ///   scanner makes, has none. A shell on a serial console and a session in LuCI are not detected.
 ///
 /// In a process namespace of its own (procd's jail) the daemon sees no other process, and this is always `None`.
-pub async fn hands_off() -> Option<String> {
-    hands_off_by(&Roots::default())
+pub async fn hands_off_reason() -> Option<String> {
+    hands_off_reason_in(&Roots::default())
 }
 
-/// The same as [`hands_off`], read from `roots`.
-pub fn hands_off_by(roots: &Roots) -> Option<String> {
+/// The same as [`hands_off_reason`], read from `roots`.
+pub fn hands_off_reason_in(roots: &Roots) -> Option<String> {
     let processes = processes(&roots.proc);
     for process in processes.values() {
-        match process.name.as_str() {
-            "sysupgrade" | "upgraded" => return Some("a firmware upgrade is running".into()),
-            "opkg" | "apk" | "dpkg" => {
-                return Some(format!("packages are being installed ({})", process.name));
-            }
-            _ => {}
+        if is_firmware_writer(&process.name) {
+            return Some("a firmware upgrade is running".into());
+        }
+        if is_package_manager(&process.name) {
+            return Some(format!("packages are being installed ({})", process.name));
         }
     }
     let server = |name: &str| matches!(name, "dropbear" | "sshd" | "sshd-session" | "sshd-auth");
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn upgrade_and_ssh_session_are_detected() {
         let idle = || Fake::new().process(1, "procd", 0).process(700, "dropbear", 1).process(900, "a) (b", 1);
-        let why = |fake: &Fake| hands_off_by(&fake.roots());
+        let why = |fake: &Fake| hands_off_reason_in(&fake.roots());
         assert_eq!(why(&idle()), None);
         assert_eq!(why(&Fake::new()), None);
         // A scanner that has not logged in.

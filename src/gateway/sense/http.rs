@@ -136,7 +136,7 @@ impl Url {
     }
 
     /// The head of a HEAD request for the object.
-    pub fn head(&self) -> String {
+    pub fn head_request(&self) -> String {
         self.ask("HEAD")
     }
 
@@ -195,14 +195,14 @@ pub struct Response {
     /// Whether the connection ends after the body.
     pub close: bool,
     /// The length of the head itself, bytes.
-    pub head: usize,
+    pub length_bytes: usize,
 }
 
 /// Parses the head of a response; `None` while it is incomplete.
 ///
 /// # Errors
 /// Why the bytes are not the beginning of a valid response.
-pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
+pub fn parse_response_head(bytes: &[u8]) -> Result<Option<Response>, String> {
     let seen = &bytes[..bytes.len().min(HEAD_MOST)];
     let shown = || String::from_utf8_lossy(&seen[..seen.len().min(40)]).escape_debug().to_string();
     let start = b"HTTP/1.";
@@ -231,7 +231,7 @@ pub fn response(bytes: &[u8]) -> Result<Option<Response>, String> {
         retry_after: None,
         chunked: false,
         close: first.starts_with("HTTP/1.0"),
-        head: end + 4,
+        length_bytes: end + 4,
     };
     let (mut later, mut date) = (None, None);
     for line in lines {
@@ -337,12 +337,12 @@ mod tests {
 
     #[test]
     fn heads() {
-        let read = |text: &str| response(text.as_bytes());
+        let read = |text: &str| parse_response_head(text.as_bytes());
         let whole = "HTTP/1.1 200 OK\r\nContent-Type: Text/HTML; charset=x\r\ncontent-length: 12\r\n\r\nbody";
         let head = read(whole).unwrap().unwrap();
         assert_eq!((head.status, head.length, head.content_type.as_str()), (200, Some(12), "text/html"));
-        assert_eq!((head.head, head.close), (whole.len() - 4, false));
-        for cut in 0..head.head {
+        assert_eq!((head.length_bytes, head.close), (whole.len() - 4, false));
+        for cut in 0..head.length_bytes {
             assert_eq!(read(&whole[..cut]), Ok(None), "{cut}");
         }
         let busy = read("HTTP/1.0 503 No\r\nRetry-After: 120\r\n\r\n").unwrap().unwrap();
@@ -351,7 +351,7 @@ mod tests {
             let head = format!(
                 "HTTP/1.1 429 No\r\nDate: Fri, 20 Nov 2026 23:59:00 GMT\r\nRetry-After: {after}\r\n\r\n"
             );
-            response(head.as_bytes()).unwrap().unwrap().retry_after
+            parse_response_head(head.as_bytes()).unwrap().unwrap().retry_after
         };
         assert_eq!(
             date("Sat, 21 Nov 2026 00:04:00 GMT"),
@@ -385,8 +385,8 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_are_too_strange(bytes in proptest::collection::vec(any::<u8>(), 0..600)) {
-            let _ = response(&bytes);
-            let _ = response(&[b"HTTP/1.1 200 OK\r\n".as_slice(), &bytes, b"\r\n\r\n"].concat());
+            let _ = parse_response_head(&bytes);
+            let _ = parse_response_head(&[b"HTTP/1.1 200 OK\r\n".as_slice(), &bytes, b"\r\n\r\n"].concat());
             let _ = Url::parse(&String::from_utf8_lossy(&bytes));
         }
 

@@ -3,7 +3,7 @@
 //! netifd knows what the kernel does not show: that somebody took the interface down by hand, that it waits for an answer
 //! without end, that no protocol handler runs, and which device the interface uses.
 
-use crate::netifd::{Netifd, read, text};
+use crate::netifd::{Netifd, interface_state, text};
 use linekeeper_judge::observation::{Interface, Observation, Part};
 use serde_json::Value;
 use std::pin::Pin;
@@ -124,7 +124,7 @@ impl Watch {
                 self.publish_devices(&name, &status);
                 self.report_trouble(None).await?;
                 self.name = Some(name.clone());
-                self.report_state(name, read(&status)).await
+                self.report_state(name, interface_state(&status)).await
             }
             Err(why) => {
                 self.failures = self.failures.saturating_add(1);

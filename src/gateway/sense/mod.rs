@@ -23,10 +23,10 @@ pub mod web;
 
 /// Runs every parser of /proc, /sys and resolver files on `bytes` and discards the results: for tests with hostile
 /// input.
-pub fn swallow(bytes: &[u8]) {
+pub fn parse_and_discard(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
-    throughput::cpu::swallow(&text);
+    throughput::cpu::parse_and_discard(&text);
     port::megabits(&text);
     name::nameservers(&text);
-    access::swallow(bytes);
+    access::parse_and_discard(bytes);
 }

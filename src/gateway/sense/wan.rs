@@ -12,7 +12,7 @@ pub(super) const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 
 /// The WAN device.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Device {
+pub struct WanDevice {
     /// Its name; connections are bound to it.
     pub name: String,
     /// Its interface index; 0 while there is none.

@@ -5,9 +5,9 @@
 //! (429, and 5xx except 511): these count as refused.
 
 use crate::clock;
-use crate::sense::http::{HEAD_MOST, Response, Url, response};
+use crate::sense::http::{HEAD_MOST, Response, Url, parse_response_head};
 use crate::sense::name;
-use crate::sense::wan::{Device, connect_tcp};
+use crate::sense::wan::{WanDevice, connect_tcp};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use linekeeper_judge::config;
@@ -32,7 +32,7 @@ const SHOWN: usize = 120;
 ///
 /// The host name is looked up with the line's resolvers (`names`). If they fail, the page is not checked. If they give a
 /// forged address, the server at that address answers.
-pub async fn page(device: &Device, web: &config::Web, names: &config::Name, limit: Span) -> Reply {
+pub async fn check_page(device: &WanDevice, web: &config::Web, names: &config::Name, limit: Span) -> Reply {
     let reply = |whom: &str, said, took: Option<Duration>, detail: String| Reply {
         whom: whom.to_owned(),
         said,
@@ -104,10 +104,10 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
     stream.write_all(url.get_once().as_bytes()).await?;
     let mut room = Vec::new();
     let head = loop {
-        match response(&room).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))? {
+        match parse_response_head(&room).map_err(|why| io::Error::new(ErrorKind::InvalidData, why))? {
             // An interim response such as 100 Continue is followed by another head.
             Some(head) if head.status < 200 => {
-                room.drain(..head.head);
+                room.drain(..head.length_bytes);
                 continue;
             }
             Some(head) => break head,
@@ -120,7 +120,7 @@ async fn fetch(url: &Url, place: SocketAddr, device: &str) -> io::Result<(Respon
             return Err(ErrorKind::UnexpectedEof.into());
         }
     };
-    room.drain(..head.head);
+    room.drain(..head.length_bytes);
     let wanted = head.length.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX).min(BODY_MOST);
     let bodiless = matches!(head.status, 204 | 304);
     while !bodiless && room.len() < wanted {
@@ -225,8 +225,8 @@ mod tests {
 
     fn judged(web: &config::Web, answer: &str) -> (Said, String) {
         let url = Url::parse("http://web.example/204").unwrap();
-        let head = response(answer.as_bytes()).unwrap().unwrap();
-        judge_answer(&url, web, &head, &answer.as_bytes()[head.head..])
+        let head = parse_response_head(answer.as_bytes()).unwrap().unwrap();
+        judge_answer(&url, web, &head, &answer.as_bytes()[head.length_bytes..])
     }
 
     #[test]

@@ -44,18 +44,24 @@ impl Story {
         holds: impl Fn(&Value) -> bool,
         what: &str,
     ) -> Result<(), Error> {
-        let mut ask = |json: bool| {
+        // Exit code 1 says that the line is down; the text is the same kind of text.
+        let ask = |json: bool| {
             let mut command = Command::new(self.world.program());
             command.arg("status").arg("--socket").arg(self.agent.socket()).args(json.then_some("--json"));
-            let out = self.world.exec_in(Host::Gateway, &mut command)?;
-            let (text, errors) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-            // What people see must be there, whatever the state of the line: a command that fails shows nothing.
-            let worked = out.status.success() && errors.is_empty() && !text.trim().is_empty();
-            let command = if json { "linekeeper status --json" } else { "linekeeper status" };
-            act.require(worked, &format!("`{command}` fails ({}): {}", out.status, errors.trim()));
-            Ok::<_, Error>(text.into_owned())
+            self.world.exec_in(Host::Gateway, &mut command)
         };
-        let (data, text) = (serde_json::from_str(&ask(true)?).unwrap_or(Value::Null), ask(false)?);
+        let (json, text) = (ask(true)?, ask(false)?);
+        let data: Value = serde_json::from_slice(&json.stdout).unwrap_or(Value::Null);
+        let expected = i32::from(data["status"]["line"] != "up");
+        // What people see must be there, whatever the state of the line: a command that fails shows nothing.
+        for (command, out) in [("linekeeper status --json", &json), ("linekeeper status", &text)] {
+            let errors = String::from_utf8_lossy(&out.stderr);
+            let worked = out.status.code() == Some(expected)
+                && errors.is_empty()
+                && !out.stdout.trim_ascii().is_empty();
+            act.require(worked, &format!("`{command}` fails ({}): {}", out.status, errors.trim()));
+        }
+        let text = String::from_utf8_lossy(&text.stdout);
         act.require(holds(&data["status"]), &format!("`linekeeper status` does not report that {what}"));
         self.stage.quote("linekeeper status", &text, &data);
         Ok(())

@@ -8,9 +8,9 @@ use super::ledger::Ledger;
 use super::way;
 use crate::common::judge::link;
 use crate::common::trial::play;
-use linekeeper::act::mqtt::{Mqtt, Time, Wiring};
+use linekeeper::act::mqtt::{self, ConnectionParts, Mqtt};
 use linekeeper::act::outbox::{Dropped, Known, Outbox};
-use linekeeper::act::store::{Kept, Store, VERSION};
+use linekeeper::act::store::{Snapshot, Store, VERSION};
 use linekeeper::privacy::Privacy;
 use linekeeper_contract::message::{Critical, Reason, Stamp};
 use linekeeper_contract::units::{Mono, Span, Wall};
@@ -225,7 +225,7 @@ struct Clock {
     boot_id: String,
 }
 
-impl Time for Clock {
+impl mqtt::Clock for Clock {
     fn now(&self) -> Mono {
         Mono(way::monotonic_ms())
     }
@@ -318,7 +318,7 @@ impl Deputy {
     }
 
     fn save(&mut self, messages: &[Critical], own: &mut VecDeque<Observation>) {
-        let kept = Kept {
+        let kept = Snapshot {
             version: VERSION,
             boot_id: self.boot_id.clone(),
             base: self.base,
@@ -471,7 +471,7 @@ async fn live(home: &Path, limit: u64, port: u16, device: &str, (boot_id, uptime
     say("up");
     let (_state, states) = watch::channel(json!({ "version": "0.1.0", "line": "up" }));
     let (into, mut saw) = mpsc::channel(64);
-    let mqtt = Mqtt::start(Wiring {
+    let mqtt = Mqtt::start(ConnectionParts {
         mqtt: config::Mqtt {
             brokers: vec![config::Broker { host: "127.0.0.1".into(), port, tls: false }],
             ca: None,
@@ -494,7 +494,7 @@ async fn live(home: &Path, limit: u64, port: u16, device: &str, (boot_id, uptime
         reported: watch::channel(Value::Null).1,
         privacy: Privacy::new(&config),
         saw: into,
-        time: Arc::new(Clock { boot_id: boot_id.into() }),
+        clock: Arc::new(Clock { boot_id: boot_id.into() }),
     });
     let (orders, mut order) = mpsc::unbounded_channel();
     std::thread::spawn(move || {

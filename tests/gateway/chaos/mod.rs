@@ -49,8 +49,12 @@ pub use agent::{PART, main as live};
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::private("everything_at_once", &["mosquitto", "mount", "umount", "mkfs.ext4"], rounds)
-            .longer(FULL),
+        Test::private(
+            "no_message_is_lost_under_combined_faults",
+            &["mosquitto", "mount", "umount", "mkfs.ext4"],
+            rounds,
+        )
+        .longer(FULL),
     ]
 }
 

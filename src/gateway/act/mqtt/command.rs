@@ -34,7 +34,7 @@ pub struct Envelope<'a> {
 
 /// What a message on topic `command` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Read {
+pub enum Parsed {
     /// A command.
     Command(Box<Commanded>),
     /// None, but its id could be read: it can be answered.
@@ -44,22 +44,22 @@ pub enum Read {
 }
 
 /// Reads one message that came for the gateway `device_id`, and looks at its signature with `key`.
-pub fn read(payload: &[u8], envelope: Envelope<'_>, device_id: &str, key: Option<&[u8; 32]>) -> Read {
+pub fn parse(payload: &[u8], envelope: Envelope<'_>, device_id: &str, key: Option<&[u8; 32]>) -> Parsed {
     let value: Value = match json::parse(payload) {
         Ok(value) => value,
-        Err(e) => return Read::Unreadable(format!("is not JSON: {e}")),
+        Err(e) => return Parsed::Unreadable(format!("is not JSON: {e}")),
     };
-    let Value::Object(fields) = &value else { return Read::Unreadable("is no JSON object".into()) };
+    let Value::Object(fields) = &value else { return Parsed::Unreadable("is no JSON object".into()) };
     let visible =
         |id: &str| !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|b| b.is_ascii_graphic());
     let id = match fields.get("id") {
         Some(Value::String(id)) if visible(id) => id.clone(),
-        _ => return Read::Unreadable(format!("has no id of 1 to {LONGEST_ID} visible ASCII characters")),
+        _ => return Parsed::Unreadable(format!("has no id of 1 to {LONGEST_ID} visible ASCII characters")),
     };
     // Too long to be given back is not given back: who sent it sees that it is not answered by it.
     let correlation = envelope.correlation.filter(|c| c.len() <= LONGEST_CORRELATION).map(digits);
     let refuse = |reason, detail: String| {
-        Read::Refused(CommandRefused { id: id.clone(), correlation: correlation.clone(), reason, detail })
+        Parsed::Refused(CommandRefused { id: id.clone(), correlation: correlation.clone(), reason, detail })
     };
     if payload.len() > LARGEST_COMMAND {
         let size = payload.len();
@@ -91,7 +91,7 @@ pub fn read(payload: &[u8], envelope: Envelope<'_>, device_id: &str, key: Option
             if good { Signature::Good } else { Signature::Bad }
         }
     };
-    Read::Command(Box::new(Commanded {
+    Parsed::Command(Box::new(Commanded {
         command,
         signature,
         retained: envelope.retained,
@@ -189,8 +189,8 @@ mod tests {
     }
 
     fn signature(value: &Value, key: Option<&[u8; 32]>) -> Signature {
-        match read(value.to_string().as_bytes(), Envelope::default(), "gw-1", key) {
-            Read::Command(came) => came.signature,
+        match parse(value.to_string().as_bytes(), Envelope::default(), "gw-1", key) {
+            Parsed::Command(came) => came.signature,
             other => panic!("{other:?}"),
         }
     }
@@ -227,8 +227,8 @@ mod tests {
         unsigned["signature"] = Value::Null;
         assert_eq!(signature(&unsigned, Some(&key)), Signature::Absent);
         // For another gateway it is none.
-        let read = read(good.to_string().as_bytes(), Envelope::default(), "gw-2", Some(&key));
-        assert!(matches!(read, Read::Command(c) if c.signature == Signature::Bad));
+        let parsed = parse(good.to_string().as_bytes(), Envelope::default(), "gw-2", Some(&key));
+        assert!(matches!(parsed, Parsed::Command(c) if c.signature == Signature::Bad));
         let mut other_key = key;
         other_key[0] ^= 1;
         assert_eq!(signature(&good, Some(&other_key)), Signature::Bad);
@@ -250,8 +250,8 @@ mod tests {
             (with(r#","device_id":"gw-2""#), Reason::OtherDevice, "another gateway"),
             (with(r#","device_id":3"#), Reason::Malformed, "device_id is no text"),
         ] {
-            match read(payload.as_bytes(), Envelope::default(), "gw-1", None) {
-                Read::Refused(refused) => {
+            match parse(payload.as_bytes(), Envelope::default(), "gw-1", None) {
+                Parsed::Refused(refused) => {
                     assert_eq!((refused.id.as_str(), refused.reason), ("C1", reason), "{payload}");
                     assert!(refused.detail.contains(word), "{refused:?}");
                 }
@@ -259,19 +259,19 @@ mod tests {
             }
         }
         for payload in ["", "[]", "{}", "\"C1\"", r#"{"id":""}"#, r#"{"id":"a b"}"#, r#"{"id":7}"#, "{"] {
-            let read = read(payload.as_bytes(), Envelope::default(), "gw-1", None);
-            assert!(matches!(read, Read::Unreadable(_)), "{payload}: {read:?}");
+            let parsed = parse(payload.as_bytes(), Envelope::default(), "gw-1", None);
+            assert!(matches!(parsed, Parsed::Unreadable(_)), "{payload}: {parsed:?}");
         }
         let long = [0u8; LONGEST_CORRELATION + 1];
         let envelope = Envelope { correlation: Some(&long), ..Envelope::default() };
-        assert!(matches!(read(with("").as_bytes(), envelope, "gw-1", None), Read::Refused(_)));
+        assert!(matches!(parse(with("").as_bytes(), envelope, "gw-1", None), Parsed::Refused(_)));
     }
 
     #[test]
     fn the_envelope_comes_along() {
         let payload = br#"{"id":"C1","command":"programme","arguments":{"delay_s":60,"x":1},"issued":"2026-11-20T04:00:00Z"}"#;
         let envelope = Envelope { retained: true, correlation: Some(b"\x00\xfe"), expiry_s: Some(9) };
-        let Read::Command(came) = read(payload, envelope, "gw-1", None) else { panic!() };
+        let Parsed::Command(came) = parse(payload, envelope, "gw-1", None) else { panic!() };
         assert_eq!((came.retained, came.broker_left), (true, Some(Span::seconds(9))));
         assert_eq!(came.correlation.as_deref(), Some("00fe"));
         assert_eq!(bytes("00fe"), Some(vec![0, 0xfe]));
@@ -291,16 +291,16 @@ mod tests {
         ) {
             let (_, key) = pair();
             let envelope = Envelope { retained: false, correlation: correlation.as_deref(), expiry_s: None };
-            let _ = read(&noise, envelope, "gw-1", Some(&key));
+            let _ = parse(&noise, envelope, "gw-1", Some(&key));
             // One byte of a good one changed.
             let mut payload = br#"{"id":"C1","command":"remedy","arguments":{"rung":"renew"},"expires":"2026-11-20T12:00:00+08:00","valid_s":60,"signature":"00"}"#.to_vec();
             if let Some(place) = payload.get_mut(at) {
                 *place = byte;
             }
-            match read(&payload, envelope, "gw-1", Some(&key)) {
-                Read::Command(c) => prop_assert!(c.command.id.len() <= LONGEST_ID),
-                Read::Refused(r) => prop_assert!(!r.id.is_empty() && r.id.len() <= LONGEST_ID),
-                Read::Unreadable(why) => prop_assert!(!why.is_empty()),
+            match parse(&payload, envelope, "gw-1", Some(&key)) {
+                Parsed::Command(c) => prop_assert!(c.command.id.len() <= LONGEST_ID),
+                Parsed::Refused(r) => prop_assert!(!r.id.is_empty() && r.id.len() <= LONGEST_ID),
+                Parsed::Unreadable(why) => prop_assert!(!why.is_empty()),
             }
         }
     }

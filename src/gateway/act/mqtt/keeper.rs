@@ -6,9 +6,9 @@ use super::connection::{
 };
 use super::ended::{Fault, Lost, describe_error, suspected_cause};
 use super::notice::Notices;
+use super::parts::ConnectionParts;
 use super::refusals::Trial;
 use super::tls;
-use super::wiring::Wiring;
 use crate::act::outbox::{Dropped, Place, lock};
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::config::Broker;
@@ -50,7 +50,7 @@ const DISK_AGAIN: Span = Span::minutes(1);
 
 /// The state that outlives a connection.
 pub(super) struct Keeper {
-    pub(super) wiring: Wiring,
+    pub(super) parts: ConnectionParts,
     pub(super) root: String,
     pub(super) new: Arc<Notify>,
     /// A routine summary came.
@@ -90,7 +90,7 @@ impl Keeper {
     pub(super) async fn run(mut self) {
         loop {
             let broker =
-                self.wiring.mqtt.brokers.get(self.broker_index).or(self.wiring.mqtt.brokers.first()).cloned();
+                self.parts.mqtt.brokers.get(self.broker_index).or(self.parts.mqtt.brokers.first()).cloned();
             let Some(broker) = broker else {
                 warn!("no broker is configured: messages stay in the outbox");
                 return;
@@ -104,7 +104,7 @@ impl Keeper {
                 }
                 Err(why) => (Lost::Broken(why, Fault::Other), None),
             };
-            let now = self.wiring.time.now();
+            let now = self.parts.clock.now();
             self.notices.disconnected();
             if up.is_some() {
                 self.report(Observation::BrokerSeen { connected: false }).await;
@@ -136,17 +136,17 @@ impl Keeper {
 
     /// The cap of the next wait.
     pub(super) fn longest_wait(&self) -> Span {
-        let first = match (self.reached_before, lock(&self.wiring.outbox).len()) {
+        let first = match (self.reached_before, lock(&self.parts.outbox).len()) {
             (false, _) => FIRST_WAIT,
             (true, 0) => LOST_WAIT,
             (true, _) => URGENT_WAIT,
         };
-        first.times(1 << self.failures.min(20)).min(self.wiring.mqtt.reconnect)
+        first.times(1 << self.failures.min(20)).min(self.parts.mqtt.reconnect)
     }
 
     pub(super) fn select_next_broker(&mut self, was_up: bool) {
         self.broker_index =
-            if was_up { 0 } else { (self.broker_index + 1) % self.wiring.mqtt.brokers.len().max(1) };
+            if was_up { 0 } else { (self.broker_index + 1) % self.parts.mqtt.brokers.len().max(1) };
         if self.broker_index == 0 {
             self.failures = self.failures.saturating_add(1);
         }
@@ -169,7 +169,7 @@ impl Keeper {
         let mut stopped = self.stopped.clone();
         let nudge = Arc::clone(&self.nudge);
         let new = Arc::clone(&self.new);
-        let end = self.wiring.time.now() + wait;
+        let end = self.parts.clock.now() + wait;
         let mut hurried = wait <= NUDGED;
         let mut urgent = wait <= URGENT_WAIT;
         let mut over = std::pin::pin!(sleep(wait.into()));
@@ -187,7 +187,7 @@ impl Keeper {
                 // Once per wait: later messages go with this one.
                 () = new.notified(), if !urgent && !hurried => {
                     urgent = true;
-                    let left = end.since(self.wiring.time.now());
+                    let left = end.since(self.parts.clock.now());
                     over.set(sleep(jitter(URGENT_WAIT).min(left).into()));
                 }
             }
@@ -207,7 +207,7 @@ impl Keeper {
         for field in ["incident_id", "fault_domain"] {
             will[field] = Value::Null;
         }
-        will["id"] = format!("{}/state/{session}/will", self.wiring.device_id).into();
+        will["id"] = format!("{}/state/{session}/will", self.parts.device_id).into();
         will["reason"] = "connection lost".into();
         let about = LastWillProperties {
             delay_interval: None,
@@ -221,7 +221,7 @@ impl Keeper {
         options.set_last_will(LastWill::new(topic, will.to_string(), QoS::AtLeastOnce, true, Some(about)));
         let (client, event_loop) = AsyncClient::new(options, REQUESTS);
         let (into, events) = mpsc::channel(EVENTS);
-        let now = self.wiring.time.now();
+        let now = self.parts.clock.now();
         Ok(Connection {
             client,
             events,
@@ -245,8 +245,8 @@ impl Keeper {
     }
 
     pub(super) fn options(&self, broker: &Broker) -> Result<MqttOptions, String> {
-        let mqtt = &self.wiring.mqtt;
-        let mut options = MqttOptions::new(&self.wiring.device_id, &broker.host, broker.port);
+        let mqtt = &self.parts.mqtt;
+        let mut options = MqttOptions::new(&self.parts.device_id, &broker.host, broker.port);
         // rumqttc asserts at least 5 s, and the protocol has 16 bits.
         let keep_alive = mqtt.keep_alive.whole_seconds().clamp(5, u64::from(u16::MAX));
         options
@@ -297,7 +297,7 @@ impl Keeper {
                     Err(why) => return Lost::Broken(why, Fault::Other),
                 }
             }
-            let now = self.wiring.time.now();
+            let now = self.parts.clock.now();
             let wait = wake.map_or(DISK_AGAIN, |at| at.since(now)).min(DISK_AGAIN);
             tokio::select! {
                 event = connection.events.recv() => match event {
@@ -314,7 +314,7 @@ impl Keeper {
                     return Lost::Stopped;
                 }
                 () = nudge.notified() => {
-                    let now = self.wiring.time.now();
+                    let now = self.parts.clock.now();
                     let in_doubt = match connection.up {
                         None => now.since(connection.began) > NUDGED,
                         Some(_) => connection.under_way().any(|s| now.since(s.at) > NUDGED),
@@ -323,11 +323,11 @@ impl Keeper {
                         return Lost::Nudged;
                     }
                 }
-                changed = self.wiring.state.changed(), if body_lives => {
+                changed = self.parts.state.changed(), if body_lives => {
                     body_lives = changed.is_ok();
                     connection.state_due |= body_lives;
                 }
-                changed = self.wiring.reported.changed(), if reported_lives => {
+                changed = self.parts.reported.changed(), if reported_lives => {
                     reported_lives = changed.is_ok();
                     connection.reported_due |= reported_lives;
                 }
@@ -335,7 +335,7 @@ impl Keeper {
                 () = summary.notified() => {}
                 () = sleep(wait.into()) => {}
             }
-            let now = self.wiring.time.now();
+            let now = self.parts.clock.now();
             if connection.ack_deadline().is_some_and(|at| now >= at) {
                 let n = connection.under_way().count();
                 let why = format!("{n} messages were not acknowledged within {ACK_LIMIT}");
@@ -349,8 +349,8 @@ impl Keeper {
     }
 
     pub(super) fn retry_disk(&mut self) {
-        let now = self.wiring.time.now();
-        let mut outbox = lock(&self.wiring.outbox);
+        let now = self.parts.clock.now();
+        let mut outbox = lock(&self.parts.outbox);
         if outbox.trouble().is_some() && now >= self.disk_again {
             self.disk_again = now + DISK_AGAIN;
             // The outbox logs its recovery itself.
@@ -363,7 +363,7 @@ impl Keeper {
         let mut stopped = self.stopped.clone();
         tokio::select! {
             biased;
-            sent = self.wiring.saw.send(observation) => sent.is_ok(),
+            sent = self.parts.saw.send(observation) => sent.is_ok(),
             // The loop may stop receiving before it asks us to end.
             _ = asked_to_end(&mut stopped) => false,
         }

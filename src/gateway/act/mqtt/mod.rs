@@ -12,17 +12,17 @@ mod connection;
 mod ended;
 mod keeper;
 pub mod notice;
+mod parts;
 pub mod receipt;
 mod receiving;
 mod refusals;
 mod sending;
 mod summaries;
 pub mod tls;
-mod wiring;
 
 pub use self::connection::ACK_LIMIT;
+pub use self::parts::{Clock, ConnectionParts};
 pub use self::summaries::Routine;
-pub use self::wiring::{Time, Wiring};
 
 use self::keeper::Keeper;
 use self::notice::Notices;
@@ -50,17 +50,17 @@ pub struct Mqtt {
 
 impl Mqtt {
     /// Starts the task, which keeps trying to connect until [`Mqtt::end`]. An unreachable broker is no error.
-    pub fn start(wiring: Wiring) -> Mqtt {
+    pub fn start(parts: ConnectionParts) -> Mqtt {
         let nudge = Arc::new(Notify::new());
-        let new = lock(&wiring.outbox).new_messages();
-        let summary = Arc::clone(&routine(&wiring.routine).new);
+        let new = lock(&parts.outbox).new_messages();
+        let summary = Arc::clone(&routine(&parts.routine).new);
         let (stop, stopped) = watch::channel(None);
         let keeper = Keeper {
-            root: format!("linekeeper/v1/{}/", wiring.device_id),
+            root: format!("linekeeper/v1/{}/", parts.device_id),
             new,
             summary,
-            notices: Notices::new(wiring.area.as_deref()),
-            wiring,
+            notices: Notices::new(parts.area.as_deref()),
+            parts,
             nudge: Arc::clone(&nudge),
             stopped,
             failures: 0,

@@ -102,7 +102,7 @@ impl Notices {
     /// # Errors
     /// What is wrong with it and what is expected, in words that follow "notice refused:".
     pub fn came(&mut self, area: &str, payload: &[u8]) -> Result<(), String> {
-        let notice = read(payload, area)?;
+        let notice = parse(payload, area)?;
         self.heard.insert(area.to_owned());
         match notice.filter(|notice| !notice.ended) {
             Some(notice) => self.held.insert(area.to_owned(), notice),
@@ -144,7 +144,7 @@ fn nothing() -> AreaNotice {
 ///
 /// # Errors
 /// What is wrong and what is expected, in words that follow "notice refused:".
-pub fn read(payload: &[u8], area: &str) -> Result<Option<AreaNotice>, String> {
+pub fn parse(payload: &[u8], area: &str) -> Result<Option<AreaNotice>, String> {
     if payload.is_empty() {
         return Ok(None);
     }
@@ -169,14 +169,14 @@ pub fn read(payload: &[u8], area: &str) -> Result<Option<AreaNotice>, String> {
         return Err(format!("area is {}, expected that of its topic, {area:?}", is("area")));
     }
     let moment = |name: &str| {
-        let read = match field(name) {
+        let seconds = match field(name) {
             Some(Value::Number(n)) => n.as_u64(),
             Some(Value::String(text)) => {
                 LocalTime::parse(text).ok().and_then(|t| u64::try_from(t.wall.0.div_euclid(1_000)).ok())
             }
             _ => None,
         };
-        read.ok_or_else(|| {
+        seconds.ok_or_else(|| {
             format!(
                 "{name} is {}, expected a date like 2026-11-20T09:00:00+08:00 or seconds since 1970",
                 is(name)
@@ -237,9 +237,9 @@ mod tests {
 
     #[test]
     fn dates_may_be_texts_or_seconds_and_unknown_fields_are_passed_over() {
-        let read = |text: &str| super::read(text.as_bytes(), "a");
+        let parse = |text: &str| super::parse(text.as_bytes(), "a");
         let of = |issued: &str, expires: &str| {
-            read(&format!(
+            parse(&format!(
                 r#"{{"schema":"linekeeper.notice.v1","id":"D1","area":"a","issued":{issued},"expires":{expires},"new":1}}"#
             ))
         };
@@ -253,13 +253,13 @@ mod tests {
         };
         assert_eq!(of("1795141927", "1795145527"), Ok(Some(wanted.clone())));
         assert_eq!(of(r#""2026-11-20T10:32:07+08:00""#, r#""2026-11-20T03:32:07Z""#), Ok(Some(wanted)));
-        assert_eq!(super::read(b"", "a"), Ok(None));
+        assert_eq!(super::parse(b"", "a"), Ok(None));
     }
 
     #[test]
     fn what_is_wrong_is_said_with_what_is_expected() {
         let good = r#"{"schema":"linekeeper.notice.v1","id":"D1","area":"a","issued":1,"expires":2}"#;
-        assert!(read(good.as_bytes(), "a").is_ok());
+        assert!(parse(good.as_bytes(), "a").is_ok());
         for (from, to, what) in [
             ("notice.v1", "notice.v2", "schema is \"linekeeper.notice.v2\""),
             ("\"schema\":\"linekeeper.notice.v1\",", "", "schema is missing"),
@@ -273,13 +273,13 @@ mod tests {
             ("\"expires\":2", "\"expires\":2,\"ended\":1", "ended is 1"),
             ("\"expires\":2", "\"expires\":2,\"text\":[]", "text is a list"),
         ] {
-            let said = read(good.replace(from, to).as_bytes(), "a").unwrap_err();
+            let said = parse(good.replace(from, to).as_bytes(), "a").unwrap_err();
             assert!(said.contains(what) && said.contains("expected"), "{said}");
         }
-        assert!(read(b"\xff", "a").unwrap_err().contains("not JSON"));
-        assert!(read(b"[]", "a").unwrap_err().contains("a list, expected a JSON object"));
-        assert!(read(&[b' '; LARGEST_NOTICE + 1], "a").unwrap_err().contains("4097 bytes"));
-        assert!(read(&[b'['; LARGEST_NOTICE], "a").is_err(), "and the stack holds");
+        assert!(parse(b"\xff", "a").unwrap_err().contains("not JSON"));
+        assert!(parse(b"[]", "a").unwrap_err().contains("a list, expected a JSON object"));
+        assert!(parse(&[b' '; LARGEST_NOTICE + 1], "a").unwrap_err().contains("4097 bytes"));
+        assert!(parse(&[b'['; LARGEST_NOTICE], "a").is_err(), "and the stack holds");
     }
 
     #[test]

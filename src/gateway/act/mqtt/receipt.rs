@@ -28,7 +28,7 @@ const WORD_KEPT: usize = 64;
 ///
 /// # Errors
 /// What is wrong and what is expected, in words that follow "receipt refused:".
-pub fn read(payload: &[u8]) -> Result<Receipt, String> {
+pub fn parse(payload: &[u8]) -> Result<Receipt, String> {
     if payload.len() > LARGEST_RECEIPT {
         return Err(format!("it has {} bytes, expected at most {LARGEST_RECEIPT}", payload.len()));
     }
@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn unknown_fields_are_passed_over_and_null_is_absent() {
-        let read = read(
+        let parsed = parse(
             br#"{"schema":"linekeeper.receipt.v1","callback_id":"CB1","state":"closed","reason":null,
                 "satisfaction_score":4,"issue_types":["slow","\u7f51\u901f"],"resolved_by":"team-7","agent":{"deep":[1]}}"#,
         );
@@ -148,8 +148,8 @@ mod tests {
             issue_types: vec!["slow".into(), "网速".into()],
             resolved_by: Some("team-7".into()),
         };
-        assert_eq!(read, Ok(expected));
-        assert!(super::read(br#"{"callback_id":"CB1","state":"received"}"#).is_ok());
+        assert_eq!(parsed, Ok(expected));
+        assert!(super::parse(br#"{"callback_id":"CB1","state":"received"}"#).is_ok());
     }
 
     #[test]
@@ -183,15 +183,15 @@ mod tests {
                 "resolved_by is \"a\\u{7}\"",
             ),
         ] {
-            let said = read(payload).unwrap_err();
+            let said = parse(payload).unwrap_err();
             assert!(said.contains(what), "{said}");
             assert!(said.contains("expected"), "{said}");
         }
-        assert!(read(&vec![b' '; LARGEST_RECEIPT + 1]).unwrap_err().contains("8193 bytes"));
+        assert!(parse(&vec![b' '; LARGEST_RECEIPT + 1]).unwrap_err().contains("8193 bytes"));
     }
 
     #[test]
     fn nesting_does_not_exhaust_the_stack() {
-        assert!(read(&[b'['; LARGEST_RECEIPT]).is_err());
+        assert!(parse(&[b'['; LARGEST_RECEIPT]).is_err());
     }
 }

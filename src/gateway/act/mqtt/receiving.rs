@@ -38,7 +38,7 @@ impl Keeper {
                         );
                     }
                 }
-                self.notices.subscribed(self.wiring.time.now());
+                self.notices.subscribed(self.parts.clock.now());
             }
             Event::Outgoing(Outgoing::Publish(packet)) => {
                 if let Some(sent) = connection.given.pop_front() {
@@ -56,7 +56,7 @@ impl Keeper {
         connection: &mut Connection,
         connack: &ConnAck,
     ) -> Result<(), String> {
-        let now = self.wiring.time.now();
+        let now = self.parts.clock.now();
         connection.up = Some(now);
         connection.progress = now;
         if let Some(properties) = &connack.properties {
@@ -77,7 +77,7 @@ impl Keeper {
                 connection.largest = LARGEST_OUTGOING.min(usize::try_from(most).unwrap_or(usize::MAX));
             }
         }
-        let waiting = lock(&self.wiring.outbox).len();
+        let waiting = lock(&self.parts.outbox).len();
         info!(
             "connected to the broker {} ({}); {waiting} messages wait",
             name(broker),
@@ -96,13 +96,13 @@ impl Keeper {
     /// The topics to subscribe to, in one packet on every connection. The broker's return codes have the same order.
     pub(super) fn subscriptions(&self) -> Vec<String> {
         let own = ["callback/receipt", "command", "config/desired"];
-        let own = own.into_iter().filter(|t| *t != "config/desired" || self.wiring.desired.is_some());
+        let own = own.into_iter().filter(|t| *t != "config/desired" || self.parts.desired.is_some());
         own.map(|topic| format!("{}{topic}", self.root)).chain(self.notices.topics()).collect()
     }
 
     pub(super) async fn handle_puback(&mut self, connection: &mut Connection, puback: &PubAck) {
         let Some(sent) = connection.sent.remove(&puback.pkid) else { return };
-        connection.progress = self.wiring.time.now();
+        connection.progress = self.parts.clock.now();
         if sent.what.place().is_some() {
             connection.acknowledged = true;
             self.fruitless_connections = 0;
@@ -121,13 +121,13 @@ impl Keeper {
                 self.single_sends_left = self.single_sends_left.saturating_sub(1);
                 self.trials.remove(&place);
                 // Reported first: after a crash between the two, message and report are repeated.
-                let number = lock(&self.wiring.outbox).is_current(place).then_some(place.number);
+                let number = lock(&self.parts.outbox).is_current(place).then_some(place.number);
                 let told = match number {
                     Some(number) => self.report(Observation::Acknowledged { number }).await,
                     None => true,
                 };
                 if told {
-                    lock(&self.wiring.outbox).done(place);
+                    lock(&self.parts.outbox).acknowledge(place);
                 }
             }
             (What::Critical(place), false) => {
@@ -136,7 +136,7 @@ impl Keeper {
             (What::State | What::Report, true) => {}
             (What::Routine, taken) => self.finish_summary(taken, puback),
             (What::Report, false) => {
-                self.report_again = self.wiring.time.now() + REFUSED_LONGEST;
+                self.report_again = self.parts.clock.now() + REFUSED_LONGEST;
                 connection.reported_due = true;
                 self.warn_once(format!(
                     "the broker refused {}config/reported ({:?}); check its access list. It is tried again in \
@@ -152,7 +152,7 @@ impl Keeper {
 
     /// The broker accepted or refused a routine summary. A refused one is dropped; only critical messages are retried.
     pub(super) fn finish_summary(&mut self, taken: bool, puback: &PubAck) {
-        let mut summaries = routine(&self.wiring.routine);
+        let mut summaries = routine(&self.parts.routine);
         // It may have been dropped for newer ones meanwhile; then it is counted already.
         if summaries.waiting.front().is_none_or(|t| Some(&t.id) != self.summary_under_way.as_ref()) {
             return;
@@ -196,7 +196,7 @@ impl Keeper {
             Some("command") => return self.process_command(publish).await,
             Some("config/desired") => {
                 // The daemon reads its content.
-                if let Some(desired) = &self.wiring.desired {
+                if let Some(desired) = &self.parts.desired {
                     desired.send_replace(publish.payload.to_vec());
                 }
                 return true;
@@ -212,7 +212,7 @@ impl Keeper {
                  receipts without the retain flag"
             )
         } else {
-            match receipt::read(&publish.payload) {
+            match receipt::parse(&publish.payload) {
                 Ok(receipt) => return self.report(Observation::ReceiptCame(receipt)).await,
                 Err(why) => format!("receipt on {topic} refused: {why}"),
             }
@@ -239,11 +239,11 @@ impl Keeper {
             correlation: properties.and_then(|p| p.correlation_data.as_deref()),
             expiry_s: properties.and_then(|p| p.message_expiry_interval),
         };
-        let key = self.wiring.command_key.as_ref();
-        match command::read(&publish.payload, envelope, &self.wiring.device_id, key) {
-            command::Read::Command(came) => self.report(Observation::Commanded(came)).await,
-            command::Read::Refused(refused) => self.report(Observation::CommandRefused(refused)).await,
-            command::Read::Unreadable(why) => {
+        let key = self.parts.command_key.as_ref();
+        match command::parse(&publish.payload, envelope, &self.parts.device_id, key) {
+            command::Parsed::Command(came) => self.report(Observation::Commanded(came)).await,
+            command::Parsed::Refused(refused) => self.report(Observation::CommandRefused(refused)).await,
+            command::Parsed::Unreadable(why) => {
                 let size = publish.payload.len();
                 self.warn_once(format!("a command of {size} bytes is passed over, for it {why}"));
                 true

@@ -36,7 +36,7 @@ pub(super) struct Trial {
 impl Keeper {
     /// The broker refused a message: it is retried later, behind the others, and finally given up.
     pub(super) fn record_refusal(&mut self, place: Place, why: &str, by_rights: bool) {
-        let now = self.wiring.time.now();
+        let now = self.parts.clock.now();
         let trial = self.trials.entry(place).or_default();
         trial.refusals += 1;
         let refusals = trial.refusals;
@@ -56,17 +56,17 @@ impl Keeper {
     }
 
     pub(super) fn id_of(&self, place: Place) -> String {
-        lock(&self.wiring.outbox).get(place).map_or_else(String::new, |c| c.message.id().to_owned())
+        lock(&self.parts.outbox).get(place).map_or_else(String::new, |c| c.message.id().to_owned())
     }
 
     pub(super) fn give_up(&mut self, place: Place, id: &str, why: &str) {
         warn!("message {} ({id}) is given up: {why}. It is counted as refused in the state", place.number);
         self.trials.remove(&place);
-        let mut outbox = lock(&self.wiring.outbox);
+        let mut outbox = lock(&self.parts.outbox);
         if outbox.is_current(place) {
             self.given_up.push(place.number);
         }
-        outbox.refuse(place);
+        outbox.give_up(place);
     }
 
     /// After a crash before this report, the next start requests its callbacks again by itself.
@@ -88,14 +88,14 @@ impl Keeper {
             return;
         }
         if let [place] = under_way[..] {
-            let others_wait = lock(&self.wiring.outbox).len() > 1;
+            let others_wait = lock(&self.parts.outbox).len() > 1;
             let trial = self.trials.entry(place).or_default();
             trial.alone = trial.alone.saturating_add(1);
             if *fault == Fault::Message {
                 self.record_refusal(place, why, false);
             } else if trial.alone >= SUSPICIOUS && others_wait {
                 let wait = REFUSED_FIRST.times(1 << (trial.alone - SUSPICIOUS).min(20)).min(REFUSED_LONGEST);
-                trial.not_before = self.wiring.time.now() + wait;
+                trial.not_before = self.parts.clock.now() + wait;
                 info!("message {} goes behind the others for {wait}: connections end with it", place.number);
             }
         }

@@ -31,10 +31,10 @@ const SUMMARY_EXPIRES: Span = Span::days(2);
 impl Keeper {
     /// Gives the client everything that may be sent now. Returns when to call it again.
     pub(super) fn send_due(&mut self, connection: &mut Connection) -> Result<Option<Mono>, String> {
-        let now = self.wiring.time.now();
+        let now = self.parts.clock.now();
         let mut wake = None;
         let mut wake_at = |at: Mono| wake = Some(wake.map_or(at, |w: Mono| w.min(at)));
-        let dropped = lock(&self.wiring.outbox).dropped();
+        let dropped = lock(&self.parts.outbox).dropped();
         connection.state_due |= dropped != connection.dropped;
         if connection.state_due {
             // One at a time, so that they keep their order when sent again.
@@ -71,7 +71,7 @@ impl Keeper {
                     continue;
                 }
             };
-            let age = age(&self.wiring.time.stamp(), message.time());
+            let age = age(&self.parts.clock.stamp(), message.time());
             if age.is_none_or(|age| age > LATE_AFTER) {
                 value["late"] = true.into();
             }
@@ -105,7 +105,7 @@ impl Keeper {
         for trial in self.trials.values().filter(|t| t.not_before > now) {
             wake_at(trial.not_before);
         }
-        if lock(&self.wiring.outbox).trouble().is_some() {
+        if lock(&self.parts.outbox).trouble().is_some() {
             wake_at(self.disk_again);
         }
         Ok(wake)
@@ -116,8 +116,8 @@ impl Keeper {
         if connection.under_way().any(|s| s.what != What::State) {
             return Ok(());
         }
-        let now = self.wiring.time.stamp();
-        let first = routine(&self.wiring.routine).waiting.front().and_then(|t| {
+        let now = self.parts.clock.stamp();
+        let first = routine(&self.parts.routine).waiting.front().and_then(|t| {
             let late = age(&now, &t.time).is_none_or(|age| age > SUMMARY_LATE_AFTER);
             Some((json::to_tree(t).ok()?, late))
         });
@@ -136,8 +136,8 @@ impl Keeper {
         connection: &mut Connection,
         now: Mono,
     ) -> Option<(Place, Message)> {
-        let outbox = lock(&self.wiring.outbox);
-        self.trials.retain(|place, _| outbox.holds(*place));
+        let outbox = lock(&self.parts.outbox);
+        self.trials.retain(|place, _| outbox.contains(*place));
         let mut waiting = self.trials.iter().filter(|(_, t)| t.not_before > Mono(0) && t.not_before <= now);
         let due = waiting.find(|(place, _)| !connection.has(**place)).map(|(place, _)| *place);
         if let Some(place) = due {
@@ -186,24 +186,24 @@ impl Keeper {
                 about,
             )
             .map_err(|_| "the client takes no more requests".to_owned())?;
-        connection.given.push_back(Sent { what, at: self.wiring.time.now() });
+        connection.given.push_back(Sent { what, at: self.parts.clock.now() });
         Ok(())
     }
 
     /// The retained state: the daemon's body, with the fields that only the connection knows.
     pub(super) fn state(&mut self, session: &str, online: bool) -> Value {
-        let mut body = match self.wiring.state.borrow().clone() {
+        let mut body = match self.parts.state.borrow().clone() {
             Value::Object(fields) => Value::Object(fields),
             Value::Null => json!({}),
             other => json!({ "line": other }),
         };
-        let stamp = self.wiring.time.stamp();
-        let Dropped { events, callbacks, refused, damaged } = lock(&self.wiring.outbox).dropped();
-        let summaries = routine(&self.wiring.routine).dropped;
+        let stamp = self.parts.clock.stamp();
+        let Dropped { events, callbacks, refused, damaged } = lock(&self.parts.outbox).dropped();
+        let summaries = routine(&self.parts.routine).dropped;
         self.state_number = self.state_number.wrapping_add(1);
         body["schema"] = STATE_SCHEMA.into();
-        body["id"] = format!("{}/state/{session}/{}", self.wiring.device_id, self.state_number).into();
-        body["device_id"] = self.wiring.device_id.as_str().into();
+        body["id"] = format!("{}/state/{session}/{}", self.parts.device_id, self.state_number).into();
+        body["device_id"] = self.parts.device_id.as_str().into();
         body["online"] = online.into();
         body["boot_id"] = stamp.boot_id.as_str().into();
         body["session_id"] = session.into();
@@ -218,22 +218,22 @@ impl Keeper {
 
     /// The retained report on the configuration: the daemon's body, with id and time.
     pub(super) fn reported(&mut self, session: &str) -> Option<Value> {
-        let Value::Object(fields) = self.wiring.reported.borrow().clone() else { return None };
+        let Value::Object(fields) = self.parts.reported.borrow().clone() else { return None };
         let mut body = Value::Object(fields);
         self.state_number = self.state_number.wrapping_add(1);
-        body["id"] = format!("{}/config/{session}/{}", self.wiring.device_id, self.state_number).into();
-        body["time"] = json::to_tree(&self.wiring.time.stamp()).unwrap_or_default();
+        body["id"] = format!("{}/config/{session}/{}", self.parts.device_id, self.state_number).into();
+        body["time"] = json::to_tree(&self.parts.clock.stamp()).unwrap_or_default();
         self.prepare_outgoing("config/reported", &mut body);
         Some(body)
     }
 
     /// Every outgoing message passes here: its dates are corrected where possible, and private data is removed.
     pub(super) fn prepare_outgoing(&self, topic: &str, message: &mut Value) {
-        if let Some(boot_at) = self.wiring.time.boot_at() {
-            let boot_id = self.wiring.time.stamp().boot_id;
-            correct_stamps(message, &boot_id, boot_at, self.wiring.offset_minutes);
+        if let Some(boot_at) = self.parts.clock.boot_at() {
+            let boot_id = self.parts.clock.stamp().boot_id;
+            correct_stamps(message, &boot_id, boot_at, self.parts.offset_minutes);
         }
-        self.wiring.privacy.apply(topic, message);
+        self.parts.privacy.redact(topic, message);
     }
 }
 

@@ -15,7 +15,7 @@ use std::sync::Arc;
 /// Which file, what is wrong with it, what to try.
 pub fn configuration(mqtt: &config::Mqtt) -> Result<Arc<ClientConfig>, String> {
     let mut roots = RootCertStore::empty();
-    match (&mqtt.ca, crate::trust::authorities()) {
+    match (&mqtt.ca, crate::trust::ca_file()) {
         (Some(ca), _) => {
             for certificate in certificates("mqtt.ca", ca)? {
                 roots.add(certificate).map_err(|e| {
@@ -164,7 +164,7 @@ mod tests {
         let room = tempfile::tempdir().unwrap();
         let path = room.path().join("ca.pem");
         let said = |mqtt: &config::Mqtt| configuration(mqtt).map(|_| ()).unwrap_err();
-        match crate::trust::authorities() {
+        match crate::trust::ca_file() {
             Some(_) => assert!(configuration(&with(None, None)).is_ok(), "the system's own is used"),
             None => assert!(said(&with(None, None)).contains("mqtt.ca is missing")),
         }

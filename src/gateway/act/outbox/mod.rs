@@ -241,30 +241,18 @@ impl Outbox {
     }
 
     /// Whether this message still waits.
-    pub fn holds(&self, place: Place) -> bool {
+    pub fn contains(&self, place: Place) -> bool {
         self.entries.contains_key(&place)
     }
 
     /// Removes a message that the broker acknowledged.
-    pub fn done(&mut self, place: Place) {
+    pub fn acknowledge(&mut self, place: Place) {
         self.remove(place, Leaving::Delivered);
     }
 
     /// Gives up a message that the broker refuses, and counts it.
-    pub fn refuse(&mut self, place: Place) {
+    pub fn give_up(&mut self, place: Place) {
         self.remove(place, Leaving::Refused);
-    }
-
-    /// Begins a new life: numbers may start again at 1. To be called when the snapshot with the last number is lost
-    /// or was never there, before the first [`Outbox::append`]. What waits is kept, and goes first.
-    pub fn begin_anew(&mut self) {
-        if self.highest.number == 0 {
-            return;
-        }
-        self.highest = Place { life: self.highest.life.saturating_add(1), number: 0 };
-        let mark = self.mark();
-        self.queue_line(mark);
-        let _ = self.write_out(true);
     }
 
     /// Tries the disk again, if it failed. For a slow timer; harmless otherwise.

@@ -1,8 +1,9 @@
 //! Commands that the owner configured for what a driver cannot do by itself.
 
-use crate::program::{End, run};
+use crate::program::{Termination, run};
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::observation::RemedyResult;
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,6 +17,14 @@ const POWER_WITHIN: Duration = Duration::from_secs(12);
 /// The words of a command, `{device}` standing for the WAN device's name.
 pub fn filled(command: &[String], device: &str) -> Vec<String> {
     command.iter().map(|word| word.replace("{device}", device)).collect()
+}
+
+/// Stands for the address of another resolver in `remedies.other_resolver`.
+pub const RESOLVER: &str = "{resolver}";
+
+/// The words of `remedies.other_resolver` with the address in place of [`RESOLVER`].
+pub fn with_resolver(command: &[String], resolver: IpAddr) -> Vec<String> {
+    command.iter().map(|word| word.replace(RESOLVER, &resolver.to_string())).collect()
 }
 
 /// Runs the command of `remedies.<key>` as a remedy, within `limit`. An empty one cannot be done here.
@@ -76,9 +85,11 @@ async fn carried_out(
         return (RemedyResult::Done, said, false);
     }
     let why = ran.failure(limit);
-    match ran.end {
-        End::NotStarted(_) => (RemedyResult::Failed, why, false),
-        End::Overran => (RemedyResult::Overran, format!("{name} {why}"), true),
-        End::Exited(status) => (RemedyResult::Failed, format!("{name} {why}"), status.code().is_none()),
+    match ran.termination {
+        Termination::NotStarted(_) => (RemedyResult::Failed, why, false),
+        Termination::TimedOut => (RemedyResult::Overran, format!("{name} {why}"), true),
+        Termination::Exited(status) => {
+            (RemedyResult::Failed, format!("{name} {why}"), status.code().is_none())
+        }
     }
 }

@@ -2,9 +2,9 @@
 //!
 //! Whatever happens in between, the device ends up: each way out of a restart sends `up`.
 
-use super::configured::{configured, filled, modem_safe, power_modem};
+use super::configured::{RESOLVER, configured, filled, modem_safe, power_modem, with_resolver};
 use super::leash::UpAgain;
-use crate::program::{End, Ran, cannot_run, run};
+use crate::program::{RunResult, Termination, cannot_run, run};
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::action::Repair;
 use linekeeper_judge::config::LinuxDriver;
@@ -103,13 +103,12 @@ impl Linux {
 
     /// The resolver is an [`IpAddr`](std::net::IpAddr): nothing that somebody on the way could put into a command.
     async fn other_resolver(&self, repair: &Repair) -> (RemedyResult, String) {
-        const PLACE: &str = "{resolver}";
         let mut command = self.how.other_resolver.clone();
-        if command.iter().any(|word| word.contains(PLACE)) {
+        if command.iter().any(|word| word.contains(RESOLVER)) {
             let Some(resolver) = repair.resolver else {
                 return (RemedyResult::Failed, "no other resolver is known that answers".into());
             };
-            command.iter_mut().for_each(|word| *word = word.replace(PLACE, &resolver.to_string()));
+            command = with_resolver(&command, resolver);
         }
         configured("other_resolver", &command, &self.device, repair.limit.into()).await
     }
@@ -183,7 +182,7 @@ impl Linux {
         .map_err(|e| cannot_run(name, &e))?;
         match timeout(CLIENT_WATCHED, child.wait()).await {
             Ok(Ok(status)) if !status.success() => {
-                let ran = Ran { end: End::Exited(status), output: String::new() };
+                let ran = RunResult { termination: Termination::Exited(status), output: String::new() };
                 return Err(format!("the DHCP client {program} {}", ran.failure(CLIENT_WATCHED)));
             }
             // It went to the background by itself.

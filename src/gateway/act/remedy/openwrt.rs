@@ -5,17 +5,17 @@
 //! we are killed between them; whatever way a restart ends, `up` is sent once more; and after a death in the middle of a
 //! remedy, or of the gateway, the judge has [`OpenWrt::make_safe`] called at the next start.
 
-use super::configured::{configured, modem_safe, power_modem};
+use super::configured::{configured, modem_safe, power_modem, with_resolver};
 use super::leash::UpAgain;
 use crate::netifd::{self, CALL_WITHIN, Netifd, Words, object, trouble};
-use crate::program::{Ran, run};
+use crate::program::{RunResult, run};
+use crate::upgrade::running_writer;
 use linekeeper_contract::units::Span;
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::action::Repair;
 use linekeeper_judge::config::OpenWrtDriver;
 use linekeeper_judge::observation::{Interface, RemedyResult};
 use std::ffi::OsString;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tokio::time::{sleep, timeout};
@@ -28,9 +28,6 @@ const TRY_AGAIN: Duration = Duration::from_millis(500);
 
 /// Down and up in one process. `$1` is ubus, `$2` the object. `up` is sent whatever came of `down`, and its exit code counts.
 const DOWN_AND_UP: &str = "\"$1\" -t 4 call \"$2\" down; \"$1\" -t 4 call \"$2\" up";
-
-/// Programs during which a reboot does harm: the firmware or packages are being written.
-const WRITERS: [&str; 5] = ["sysupgrade", "upgraded", "firstboot", "opkg", "apk"];
 
 /// Asks netifd.
 #[derive(Debug)]
@@ -54,7 +51,7 @@ impl OpenWrt {
 
     /// With another program in the place of `ubus`, and another `/proc`.
     pub fn with(self, ubus: &Path, proc: &Path) -> OpenWrt {
-        OpenWrt { netifd: Netifd::by(ubus), proc: proc.to_owned(), ..self }
+        OpenWrt { netifd: Netifd::with_program(ubus), proc: proc.to_owned(), ..self }
     }
 
     /// Carries one remedy out.
@@ -67,9 +64,7 @@ impl OpenWrt {
                 let Some(resolver) = repair.resolver else {
                     return (RemedyResult::Unsupported, "no other resolver is known to answer".into());
                 };
-                let command = &self.how.other_resolver;
-                let command: Vec<String> =
-                    command.iter().map(|word| word.replace("{resolver}", &resolver.to_string())).collect();
+                let command = with_resolver(&self.how.other_resolver, resolver);
                 return configured("other_resolver", &command, &self.device, limit).await;
             }
             Rung::RestartNetwork => timeout(limit, self.restart_network()).await,
@@ -116,7 +111,7 @@ impl OpenWrt {
             let name = self.interface().await?;
             let status = self.netifd.status(&name).await?;
             let proto = netifd::text(&status, "proto").to_owned();
-            match netifd::read(&status) {
+            match netifd::interface_state(&status) {
                 Interface::Up | Interface::Pending => {}
                 other => return Err(format!("{name} {}: there is nothing to renew", other.words())),
             }
@@ -135,7 +130,7 @@ impl OpenWrt {
     async fn restart(&self, limit: Duration) -> (RemedyResult, String) {
         let began = async {
             let name = self.interface().await?;
-            match netifd::read(&self.netifd.status(&name).await?) {
+            match netifd::interface_state(&self.netifd.status(&name).await?) {
                 // Whoever did that knows why. What we ourselves took down, [`OpenWrt::make_safe`] takes up.
                 state @ Interface::TakenDown => Err(format!("{name} {}: it is left so", state.words())),
                 state @ (Interface::NoDevice | Interface::NoProtocol | Interface::Refused(_)) => {
@@ -194,7 +189,7 @@ impl OpenWrt {
 
     /// Never while firmware or packages are being written: that would make a brick of a slow line.
     async fn reboot(&self) -> (RemedyResult, String) {
-        if let Some((id, name)) = self.writer() {
+        if let Some((id, name)) = running_writer(&self.proc) {
             return (RemedyResult::Failed, format!("{name} is at work (process {id}): not rebooted"));
         }
         let ran = self.netifd.call(&["system", "reboot"]).await;
@@ -203,21 +198,6 @@ impl OpenWrt {
         } else {
             (RemedyResult::Failed, format!("asking procd to reboot: {}", trouble(&ran, CALL_WITHIN)))
         }
-    }
-
-    /// A program at work that writes firmware or packages.
-    fn writer(&self) -> Option<(String, &'static str)> {
-        let entries = fs::read_dir(&self.proc).ok()?;
-        entries.flatten().find_map(|entry| {
-            let id = entry.file_name().into_string().ok()?;
-            id.bytes().all(|b| b.is_ascii_digit()).then_some(())?;
-            let line = fs::read(entry.path().join("cmdline")).ok()?;
-            // The program itself, or the script that a shell runs.
-            let mut words = line.split(|b| *b == 0).take(2).map(String::from_utf8_lossy);
-            let name = words
-                .find_map(|word| WRITERS.into_iter().find(|name| word.rsplit('/').next() == Some(name)))?;
-            Some((id, name))
-        })
     }
 
     async fn interface(&self) -> Result<String, Words> {
@@ -236,13 +216,13 @@ impl OpenWrt {
     /// `up`, and how netifd then sees it. It is up, or on its way: nobody's `down` holds it any more.
     async fn up(&self, name: &str) -> Result<Interface, Words> {
         self.call(name, "up").await?;
-        match netifd::read(&self.netifd.status(name).await?) {
+        match netifd::interface_state(&self.netifd.status(name).await?) {
             Interface::TakenDown => Err(format!("{name} is still taken down after `up`")),
             state => Ok(state),
         }
     }
 
-    async fn down_and_up(&self, name: &str, limit: Duration) -> Ran {
+    async fn down_and_up(&self, name: &str, limit: Duration) -> RunResult {
         let argv: [OsString; 6] = [
             "/bin/sh".into(),
             "-c".into(),

@@ -6,7 +6,7 @@
 //! other that it was not, and the last line it printed says why. At its limit it is killed with all its process group.
 //! What it starts in the background should redirect its output.
 
-use crate::program::{End, run};
+use crate::program::{Termination, run};
 use linekeeper_contract::json;
 use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::action::Repair;
@@ -55,10 +55,10 @@ impl Script {
             return (RemedyResult::Done, format!("{name} {rung}: {said}"));
         }
         let why = ran.failure(limit);
-        match ran.end {
-            End::NotStarted(_) => (RemedyResult::Failed, why),
-            End::Overran => (RemedyResult::Overran, format!("{name} {rung} {why}")),
-            End::Exited(_) => (RemedyResult::Failed, format!("{name} {rung} {why}")),
+        match ran.termination {
+            Termination::NotStarted(_) => (RemedyResult::Failed, why),
+            Termination::TimedOut => (RemedyResult::Overran, format!("{name} {rung} {why}")),
+            Termination::Exited(_) => (RemedyResult::Failed, format!("{name} {rung} {why}")),
         }
     }
 

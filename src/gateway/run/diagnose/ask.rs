@@ -3,11 +3,11 @@
 use super::facts::{Echo, Facts};
 use crate::netifd::{self, Netifd};
 use crate::sense::access::Gates;
-use crate::sense::check::carry_out;
+use crate::sense::check::run_check;
 use crate::sense::device::{self, Reader, Roots};
 use crate::sense::interface::{self, Named};
 use crate::sense::link::LinkFacts;
-use crate::sense::throughput::Device;
+use crate::sense::throughput::WanDevice;
 use crate::sense::{echo, link};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Ask, CheckId, CheckOrder};
@@ -51,7 +51,7 @@ async fn netifd(config: &Config) -> Option<(Result<(String, Interface), String>,
     Some(match seen.await {
         Ok((name, status)) => {
             let named = interface::devices(&name, &status, &Named::default());
-            (Ok((name, netifd::read(&status))), named)
+            (Ok((name, netifd::interface_state(&status))), named)
         }
         Err(why) => (Err(why), Named::default()),
     })
@@ -68,14 +68,14 @@ pub(super) async fn ask(config: &Config) -> Facts {
     let waited = tokio::time::timeout(DEVICE_LIMIT, watched.wait_for(|facts| facts.index != 0)).await;
     drop(waited);
     let facts = watched.borrow().clone();
-    let wan = Device { name: facts.name.clone(), index: facts.index };
+    let wan = WanDevice { name: facts.name.clone(), index: facts.index };
     let gates = Arc::new(Gates::default());
     let mut checks = JoinSet::new();
     let asks = Ask::ALL.into_iter().filter(|ask| ask.is_of(config.line.protocol));
     for (number, ask) in asks.enumerate() {
         let order = CheckOrder { check: CheckId(number as u64), ask, limit: CHECK_LIMIT };
         let (wan, facts, config, gates) = (wan.clone(), facts.clone(), config.clone(), Arc::clone(&gates));
-        checks.spawn(async move { carry_out(&order, &wan, &facts, &config, &gates).await });
+        checks.spawn(async move { run_check(&order, &wan, &facts, &config, &gates).await });
     }
     let checking = async {
         let mut ended = Vec::new();
@@ -89,7 +89,7 @@ pub(super) async fn ask(config: &Config) -> Facts {
         let mut reader = Reader::new(Roots::default(), config.store.directory.clone());
         reader.read();
         tokio::time::sleep(READINGS).await;
-        (reader.read(), device::hands_off().await)
+        (reader.read(), device::hands_off_reason().await)
     };
     let (checks, echoes, (seen, hands_off)) = tokio::join!(checking, echoes(config, watched), reading);
     let echo = |target| echoes.get(&target).copied().unwrap_or(Echo::Silent);

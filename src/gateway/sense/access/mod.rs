@@ -23,16 +23,16 @@ mod station;
 mod udhcpc;
 pub mod wire;
 
-pub use dhcp::dhcp;
+pub use dhcp::check_dhcp;
 pub use gate::{BURST, Gate, Gates, HOURLY, REFILL, SPACING};
-pub use neighbour::neighbour;
-pub use pppoe::pppoe;
+pub use neighbour::check_neighbour;
+pub use pppoe::check_pppoe;
 
 /// Runs the parsers of the DHCP client's command line and of the device's description on `bytes` and discards the
 /// results: for tests with hostile input.
-pub(super) fn swallow(bytes: &[u8]) {
-    udhcpc::swallow(bytes);
-    station::swallow(bytes);
+pub(super) fn parse_and_discard(bytes: &[u8]) {
+    udhcpc::parse_and_discard(bytes);
+    station::parse_and_discard(bytes);
 }
 
 #[cfg(test)]
@@ -44,10 +44,10 @@ mod tests {
     #[test]
     fn checks_can_go_to_another_thread() {
         fn send<T: Send>(_: &T) {}
-        let device = crate::sense::wan::Device { name: "wan".into(), index: 2 };
+        let device = crate::sense::wan::WanDevice { name: "wan".into(), index: 2 };
         let gate = Gate::default();
-        send(&neighbour(&device, None, Span::ZERO));
-        send(&dhcp(&device, Span::ZERO, &gate));
-        send(&pppoe(&device, Span::ZERO, &gate));
+        send(&check_neighbour(&device, None, Span::ZERO));
+        send(&check_dhcp(&device, Span::ZERO, &gate));
+        send(&check_pppoe(&device, Span::ZERO, &gate));
     }
 }

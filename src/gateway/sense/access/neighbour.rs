@@ -8,7 +8,7 @@ use crate::sense::access::replies::{
 use crate::sense::access::station::{Station, station};
 use crate::sense::access::wire::filter::{byte, drop, must_be, pass};
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::wan::Device;
+use crate::sense::wan::WanDevice;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;
@@ -49,7 +49,7 @@ const HOP_LIMIT: u8 = 255;
 /// Returns one reply: [`Said::Answered`], with the link-layer address as detail and the time since the last question;
 /// [`Said::Silent`]; or [`Said::NotChecked`] without a gateway address, an Ethernet link that is up, or the permission to
 /// send.
-pub async fn neighbour(device: &Device, gateway: Option<IpAddr>, limit: Span) -> Vec<Reply> {
+pub async fn check_neighbour(device: &WanDevice, gateway: Option<IpAddr>, limit: Span) -> Vec<Reply> {
     let Some(gateway) = gateway.filter(can_be_asked) else {
         let why = match gateway {
             None => "no gateway address is known".to_owned(),
@@ -70,7 +70,7 @@ fn can_be_asked(gateway: &IpAddr) -> bool {
         && *gateway != IpAddr::V4(Ipv4Addr::BROADCAST)
 }
 
-async fn ask(device: &Device, gateway: IpAddr, limit: Span) -> Result<Vec<Reply>, String> {
+async fn ask(device: &WanDevice, gateway: IpAddr, limit: Span) -> Result<Vec<Reply>, String> {
     let us = station(device)?;
     let question = Question::new(&us, gateway)?;
     let broken = |error| wire::trouble(&error, &us.name);

@@ -9,7 +9,7 @@ use crate::sense::access::replies::{
 };
 use crate::sense::access::station::station;
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::wan::Device;
+use crate::sense::wan::WanDevice;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use pnet::packet::Packet as _;
@@ -60,11 +60,11 @@ const GENERIC_ERROR: u16 = 0x0203;
 /// and services as detail and the time since the last question, or [`Said::Refused`] for an error tag. If nobody answers
 /// within `limit` (asked twice if `gate` allows), one reply with [`Said::Silent`]. [`Said::NotChecked`] if `gate` refuses,
 /// or without an Ethernet link that is up, or without the permission to send.
-pub async fn pppoe(device: &Device, limit: Span, gate: &Gate) -> Vec<Reply> {
+pub async fn check_pppoe(device: &WanDevice, limit: Span, gate: &Gate) -> Vec<Reply> {
     ask(device, limit, gate).await.unwrap_or_else(|why| not_checked(ANYBODY, why))
 }
 
-async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, String> {
+async fn ask(device: &WanDevice, limit: Span, gate: &Gate) -> Result<Vec<Reply>, String> {
     let us = station(device)?;
     let broken = |error| wire::trouble(&error, &us.name);
     let mut wire = Wire::open(us.index, DISCOVERY, &[]).map_err(broken)?;

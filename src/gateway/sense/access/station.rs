@@ -2,7 +2,7 @@
 
 use crate::sense::access::wire;
 use crate::sense::netlink::{Kernel, Question, RTM_NEWADDR, RTM_NEWLINK, attributes, u32_at};
-use crate::sense::wan::Device;
+use crate::sense::wan::WanDevice;
 use pnet::util::MacAddr;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -35,7 +35,7 @@ pub(super) struct Station {
 ///
 /// # Errors
 /// Why it cannot carry Ethernet frames.
-pub(super) fn station(device: &Device) -> Result<Station, String> {
+pub(super) fn station(device: &WanDevice) -> Result<Station, String> {
     let name = &device.name;
     if device.index == 0 || name.is_empty() {
         return Err("there is no WAN device".into());
@@ -77,7 +77,7 @@ struct Seen {
 }
 
 /// Parses a link message and discards the result: for tests with hostile input.
-pub(super) fn swallow(link: &[u8]) {
+pub(super) fn parse_and_discard(link: &[u8]) {
     read(link);
 }
 

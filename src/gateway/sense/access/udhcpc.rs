@@ -106,7 +106,7 @@ fn parse_command_line(command: &[u8], device: &str, mac: MacAddr) -> Option<Iden
 }
 
 /// Parses a command line and discards the result: for tests with hostile input.
-pub(super) fn swallow(command: &[u8]) {
+pub(super) fn parse_and_discard(command: &[u8]) {
     parse_command_line(command, "eth1", MacAddr(2, 0, 0, 0, 0, 1));
 }
 

@@ -241,7 +241,7 @@ async fn renamed(naming: &mut Option<watch::Receiver<Named>>) -> Named {
 }
 
 /// Parses `bytes` as netlink messages and discards the results: for tests with hostile input.
-pub fn swallow(mut bytes: &[u8]) {
+pub fn parse_and_discard(mut bytes: &[u8]) {
     let mut tables = Tables::default();
     while let Some((kind, _, _, body)) = next_message(&mut bytes) {
         classify(kind, body, [2, 3], [Some(b"eth1"), None]);

@@ -12,7 +12,7 @@
 pub mod message;
 
 use crate::clock;
-use crate::sense::wan::{Device, connect_tcp};
+use crate::sense::wan::{WanDevice, connect_tcp};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{REPLIES, Reply, Said};
 use linekeeper_judge::config;
@@ -44,7 +44,7 @@ const RANDOM_LETTERS: usize = 12;
 /// for TCP (`192.0.2.53 (TCP)`) if that was tried; at most [`REPLIES`] in total.
 ///
 /// Takes at most `limit`. Nothing is sent if `config.known` is not a valid name.
-pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<Reply> {
+pub async fn check_resolvers(device: &WanDevice, config: &config::Name, limit: Span) -> Vec<Reply> {
     let (resolvers, mut replies) = resolvers(config, device.index);
     let questions = match Questions::new(&config.known) {
         Ok(questions) => questions,
@@ -75,7 +75,7 @@ pub async fn names(device: &Device, config: &config::Name, limit: Span) -> Vec<R
 /// # Errors
 /// Why no resolver returned an address within the limit.
 pub async fn lookup(
-    device: &Device,
+    device: &WanDevice,
     config: &config::Name,
     host: &str,
     limit: Span,

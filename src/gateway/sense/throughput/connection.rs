@@ -1,7 +1,7 @@
 //! One connection to the test server: opens it over the WAN device, sends the request, validates the answer.
 
 use super::plan::{End, Plan, Trouble};
-use crate::sense::http::{HEAD_MOST, Response, Url, response};
+use crate::sense::http::{HEAD_MOST, Response, Url, parse_response_head};
 use crate::sense::wan::{CONNECT_LIMIT, connect_tcp};
 use linekeeper_contract::vocabulary::SpeedFailure;
 use rustix::net::sockopt;
@@ -68,7 +68,7 @@ pub(super) fn trust(ca: Option<&Path>) -> Result<Arc<ClientConfig>, Trouble> {
     let local = |why: String| Trouble::new(SpeedFailure::Local, why);
     let file = match ca {
         Some(file) => file,
-        None => crate::trust::authorities().ok_or_else(|| {
+        None => crate::trust::ca_file().ok_or_else(|| {
             local("no certificates of authorities are installed (ca-bundle, ca-certificates): install them, or measure by http".into())
         })?,
     };
@@ -145,11 +145,11 @@ pub(super) async fn answer(stream: &mut Stream, url: &Url, room: &mut Vec<u8>) -
     let reading = async {
         let mut part = [0; 2048];
         loop {
-            match response(room) {
+            match parse_response_head(room) {
                 Err(why) => return Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url}: {why}"))),
                 // An interim response such as 100 Continue is followed by another head.
                 Ok(Some(head)) if head.status < 200 => {
-                    room.drain(..head.head);
+                    room.drain(..head.length_bytes);
                     continue;
                 }
                 Ok(Some(head)) => return Ok(head),
@@ -225,7 +225,7 @@ pub(super) async fn knock(plan: &Arc<Plan>, upload: bool) -> Result<First, Troub
     if upload {
         return fit(url, &ask(url.post(0)).await?);
     }
-    match ask(url.head()).await? {
+    match ask(url.head_request()).await? {
         // The server does not support HEAD: the part of the body that arrives until we close is wasted.
         head if matches!(head.status, 405 | 501) => fit_download(url, &ask(url.get()).await?),
         head => fit_download(url, &head),

@@ -35,7 +35,7 @@ pub(super) fn read() -> CpuNow {
 }
 
 /// Runs both parsers on `text` and discards the results: for tests with hostile input.
-pub(in crate::sense) fn swallow(text: &str) {
+pub(in crate::sense) fn parse_and_discard(text: &str) {
     cores(text);
     all_cores(text);
     thread(text);

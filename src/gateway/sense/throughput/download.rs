@@ -45,7 +45,7 @@ pub(super) async fn download(plan: Arc<Plan>) -> Result<(), Trouble> {
             if let First::Redirect(to) = fit_download(url, &head)? {
                 return Err(Trouble::new(SpeedFailure::ServerAnswer, format!("{url} now leads to {to:?}")));
             }
-            let early = room.len().saturating_sub(head.head);
+            let early = room.len().saturating_sub(head.length_bytes);
             plan.add_payload(early);
             let mut left = head.length.map(|l| l.saturating_sub(early as u64));
             let mut came = early as u64;

@@ -2,7 +2,7 @@
 
 use super::tcp::Diag;
 use crate::clock;
-use crate::sense::wan::{Device, connect_tcp};
+use crate::sense::wan::{WanDevice, connect_tcp};
 use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -12,7 +12,7 @@ use tokio::time::MissedTickBehavior;
 const LOADED_EVERY: Duration = Duration::from_millis(250);
 
 /// The duration of one TCP handshake, microseconds: the kernel's own measurement if available. `None` if it failed.
-pub(super) async fn round_trip(diag: &mut Option<Diag>, to: SocketAddr, device: &Device) -> Option<u32> {
+pub(super) async fn round_trip(diag: &mut Option<Diag>, to: SocketAddr, device: &WanDevice) -> Option<u32> {
     let before = clock::since_boot();
     let stream = connect_tcp(to, &device.name).await.ok()?;
     let took = clock::since_boot().saturating_sub(before);
@@ -25,7 +25,7 @@ pub(super) async fn round_trip(diag: &mut Option<Diag>, to: SocketAddr, device: 
 }
 
 /// Measures the round-trip time every [`LOADED_EVERY`] until the receiver is gone.
-pub(super) async fn ping_on(to: SocketAddr, device: Device, told: mpsc::Sender<u32>) {
+pub(super) async fn ping_on(to: SocketAddr, device: WanDevice, told: mpsc::Sender<u32>) {
     let mut diag = Diag::connect().ok();
     let mut tick = tokio::time::interval(LOADED_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

@@ -10,7 +10,7 @@ use super::rates::{self, Aside, Rates, Sample, Setting};
 use super::upload::upload;
 use crate::clock;
 use crate::sense::http::Url;
-use crate::sense::wan::{Device, connect_tcp};
+use crate::sense::wan::{WanDevice, connect_tcp};
 use linekeeper_contract::units::{Bytes, Rate, Span};
 use linekeeper_contract::vocabulary::{Direction, SpeedFailure};
 use linekeeper_judge::speed::{Figures, SpeedEnded, SpeedOrder, SpeedOutcome};
@@ -118,7 +118,7 @@ impl Stop {
 pub async fn measure(
     order: &SpeedOrder,
     server: &Server,
-    device: &Device,
+    device: &WanDevice,
     progress: mpsc::Sender<Progress>,
     stop: watch::Receiver<Stop>,
 ) -> SpeedEnded {
@@ -176,7 +176,7 @@ async fn stop_requested(stop: &mut watch::Receiver<Stop>) -> Trouble {
 
 struct Test<'a> {
     order: &'a SpeedOrder,
-    device: &'a Device,
+    device: &'a WanDevice,
     began: Duration,
     progress: mpsc::Sender<Progress>,
     gauge: Gauge,

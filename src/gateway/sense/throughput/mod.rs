@@ -42,7 +42,6 @@ mod rates;
 mod tcp;
 mod upload;
 
-pub use crate::sense::http as head;
 pub use crate::sense::http::Url;
-pub use crate::sense::wan::Device;
+pub use crate::sense::wan::WanDevice;
 pub use measure::{CONNECTIONS_MOST, Progress, Server, Stop, measure};

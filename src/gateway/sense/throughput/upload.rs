@@ -2,7 +2,7 @@
 
 use super::connection::{First, OBJECT_LEAST, Stream, answer, fit, open};
 use super::plan::{BODY, Plan, TURN, Trouble};
-use crate::sense::http::{Response, response};
+use crate::sense::http::{Response, parse_response_head};
 use linekeeper_contract::vocabulary::SpeedFailure;
 use rustix::fs::sendfile;
 use std::io::{self, ErrorKind};
@@ -116,8 +116,8 @@ async fn send(plan: &Plan, stream: &mut Stream, sent: &mut u64) -> Result<Option
             Some(Err(e)) => return Err(broke(e, *sent)),
             Some(Ok(n)) if answered.is_none() => {
                 early.extend_from_slice(&part[..n]);
-                match response(&early) {
-                    Ok(Some(head)) if head.status < 200 => drop(early.drain(..head.head)),
+                match parse_response_head(&early) {
+                    Ok(Some(head)) if head.status < 200 => drop(early.drain(..head.length_bytes)),
                     Ok(Some(head)) => {
                         if let First::Redirect(to) = fit(url, &head)? {
                             return Err(Trouble::new(

@@ -20,7 +20,7 @@ use crate::sense::access::wire::filter::{
     byte, drop, half, half_behind, header_length, must_be, must_lack, pass, word_behind,
 };
 use crate::sense::access::wire::{self, Next, Wire};
-use crate::sense::wan::Device;
+use crate::sense::wan::WanDevice;
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Reply, Said};
 use message::{CLIENT, ETHERNET, FOR_EVER, UDP, discover};
@@ -46,11 +46,11 @@ const ANYBODY: &str = "any DHCP server";
 /// since the last question, or [`Said::Refused`] for a NAK. If nobody answers within `limit` (asked twice if `gate` allows),
 /// one reply with [`Said::Silent`]. [`Said::NotChecked`] if `gate` refuses, or without an Ethernet link that is up, or
 /// without the permission to send.
-pub async fn dhcp(device: &Device, limit: Span, gate: &Gate) -> Vec<Reply> {
+pub async fn check_dhcp(device: &WanDevice, limit: Span, gate: &Gate) -> Vec<Reply> {
     ask(device, limit, gate).await.unwrap_or_else(|why| not_checked(ANYBODY, why))
 }
 
-async fn ask(device: &Device, limit: Span, gate: &Gate) -> Result<Vec<Reply>, String> {
+async fn ask(device: &WanDevice, limit: Span, gate: &Gate) -> Result<Vec<Reply>, String> {
     let us = station(device)?;
     let broken = |error| wire::trouble(&error, &us.name);
     let xid = fastrand::u32(..);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::{mpsc, watch};
 
 /// The clock, as this part needs it.
-pub trait Time: Send + Sync {
+pub trait Clock: Send + Sync {
     /// Our monotonic clock.
     fn now(&self) -> Mono;
     /// The current time, as it stands in messages.
@@ -22,7 +22,7 @@ pub trait Time: Send + Sync {
 }
 
 /// What the connection needs from the daemon.
-pub struct Wiring {
+pub struct ConnectionParts {
     /// The configuration of the connection.
     pub mqtt: config::Mqtt,
     /// Part of every topic, and the client id.
@@ -48,5 +48,5 @@ pub struct Wiring {
     /// What may leave the gateway.
     pub privacy: Privacy,
     /// The clock.
-    pub time: Arc<dyn Time>,
+    pub clock: Arc<dyn Clock>,
 }
