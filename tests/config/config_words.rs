@@ -80,10 +80,10 @@ key = "/etc/linekeeper/device.key"
     assert_eq!(
         faults.to_string(),
         r#"configuration rejected:
-  - promise.download.normal must be 64 kbit/s to 100 Gbit/s, is "0 Mbit/s" (line 5)
   - probe.targets[1].role must be anchor or world, is "isp" (line 12)
   - probe.timeout must be 100 ms to 10 s, is 1000: name the unit, as in "500 ms" (line 9)
   - probe.intervall is not a key here; did you mean probe.interval? (line 8)
+  - promise.download.normal must be 64 kbit/s to 100 Gbit/s, is "0 Mbit/s" (line 5)
   - mqtt.certificate is missing: mqtt.key needs it (line 15)"#
     );
 }
