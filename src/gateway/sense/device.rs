@@ -3,7 +3,7 @@
 //! Memory comes from sysinfo: what is available without swapping takes several files and an estimate on older kernels. The
 //! rest is a dozen short files below `/proc` and `/sys`, read here. sysinfo's features for sensors, disks and processes list
 //! far more than is needed (every mount, every process with its files) and cannot read from another root in a test; those
-//! for processor and load take 26 KiB on a router, most of it to parse fractions and clock rates, and panic on a load that is
+//! for processor and load take 42 KiB on a router, most of it to parse fractions and clock rates, and panic on a load that is
 //! no number.
 
 use super::throughput::cpu::{Core, all_cores};
