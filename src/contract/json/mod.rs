@@ -73,14 +73,14 @@ pub fn write_to<T: Serialize + ?Sized>(text: &mut Vec<u8>, what: &T) -> Result<(
 /// As [`write`].
 pub fn to_tree<T: Serialize + ?Sized>(what: &T) -> Result<Value, String> {
     let mut text = Vec::with_capacity(256);
-    let written = what.serialize(&mut serde_json::Serializer::new(&mut text));
+    let written = write_to(&mut text, what);
     parse_written(written, &text)
 }
 
 /// The part of [`to_tree`] that does not depend on the type, so that it is compiled once.
 #[inline(never)]
-fn parse_written(written: serde_json::Result<()>, text: &[u8]) -> Result<Value, String> {
-    written.map_err(|e| e.to_string())?;
+fn parse_written(written: Result<(), String>, text: &[u8]) -> Result<Value, String> {
+    written?;
     parse(text).map_err(|e| e.to_string())
 }
 
@@ -171,6 +171,18 @@ mod tests {
             let error = read::<Adjacent>(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains(words), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn absent_tree_is_an_error() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Holder {
+            #[allow(dead_code)]
+            tree: Value,
+        }
+        let error = read::<Holder>(b"{}").unwrap_err().to_string();
+        assert!(error.starts_with("missing field `tree`"), "{error}");
+        assert!(read::<Holder>(br#"{"tree":null}"#).is_ok());
     }
 
     #[test]

@@ -104,9 +104,11 @@ impl<'de> Deserializer<'de> for Tree<'de> {
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         match self.0 {
-            // An absent entry reads as null where null would do: the content of a variant that has none, written beside
-            // its tag (serde's `tag` and `content`), is absent.
-            None | Some(Value::Null) => visitor.visit_unit(),
+            // serde asks this way for the content of a variant that has none, named beside its tag (`tag` and `content`): the
+            // visitor's value is then `()`. A `Value` is asked for in the same way, and an absent one is an error.
+            None if size_of::<V::Value>() == 0 => visitor.visit_unit(),
+            None => Err(type_error(None, &visitor)),
+            Some(Value::Null) => visitor.visit_unit(),
             Some(Value::Bool(b)) => visitor.visit_bool(*b),
             Some(Value::Number(_)) => self.number(visitor),
             Some(Value::String(_)) => self.text(visitor),
