@@ -306,6 +306,9 @@ mod tests {
         assert_eq!(read_with("cpu  130 5 5 920 20 10 5 5 0 0\n"), None, "no tick passed");
         assert_eq!(read_with("intr 5\n"), None);
         assert_eq!(read_with("cpu  131 5 5 920 20 10 5 5 0 0\n"), Some(1_000));
+        // The kernel may take back time that it counted as waiting for a disk.
+        assert_eq!(read_with("cpu  132 5 5 930 0 10 5 5 0 0\n"), None);
+        assert_eq!(read_with("cpu  133 5 5 939 0 10 5 5 0 0\n"), Some(100));
     }
 
     #[test]
