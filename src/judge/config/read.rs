@@ -29,12 +29,33 @@ use super::{host, mqtt, remedies};
 use serde_json::Value;
 use std::path::PathBuf;
 
-/// Declares the sections: the field of [`Config`], the table that declares the section's keys, and how it is read.
+/// The type that declares a section's keys: that of the field, where no other is named.
+macro_rules! declares {
+    ($type:ty) => {
+        $type
+    };
+    ($type:ty, $section:ty) => {
+        $section
+    };
+}
+
+/// The field's value: its section, where it is not said how it comes of one.
+macro_rules! value {
+    ($reader:expr, $root:expr) => {
+        section($reader, $root)
+    };
+    ($reader:expr, $root:expr, $read:expr) => {
+        $read
+    };
+}
+
+/// Declares the sections: the field of [`Config`], and where they differ from it, the type that declares the section's keys
+/// and how the field is read.
 macro_rules! sections {
     (
         |$reader:ident, $root:ident|
-        $($(#[$doc:meta])* $field:ident: $type:ty as $section:ty = $read:expr,)*;
-        finally $finally:block
+        $($(#[$doc:meta])* $field:ident: $type:ty $(, of $section:ty = $read:expr)?;)*
+        => $finally:block
     ) => {
         /// The complete, checked configuration.
         #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,24 +64,27 @@ macro_rules! sections {
         }
 
         /// Each section with its keys.
-        pub const KEYS: &[(&str, &[&str])] = &[$((<$section>::SECTION, <$section>::KEYS)),*];
+        pub const KEYS: &[(&str, &[&str])] = &[$((
+            <declares!($type $(, $section)?)>::SECTION,
+            <declares!($type $(, $section)?)>::KEYS,
+        )),*];
 
         /// Whether the platform may set the keys, in the order of [`KEYS`].
-        pub(super) const RIGHTS: &[&[Right]] = &[$(<$section>::RIGHTS),*];
+        pub(super) const RIGHTS: &[&[Right]] = &[$(<declares!($type $(, $section)?)>::RIGHTS),*];
 
         /// The table of options.
         pub fn options() -> Vec<Heading> {
-            vec![$(<$section>::heading()),*]
+            vec![$(<declares!($type $(, $section)?)>::heading()),*]
         }
 
         /// The notes of the table, in the same order. A gateway does not need them.
         pub fn notes() -> Vec<HeadingNote> {
-            vec![$(<$section>::heading_note()),*]
+            vec![$(<declares!($type $(, $section)?)>::heading_note()),*]
         }
 
-        #[allow(unused_mut, reason = "only some are changed by `finally`")]
+        #[allow(unused_mut, reason = "only some are changed at the end")]
         fn config($reader: &mut Reader<'_>, $root: &Section<'_>) -> Config {
-            $(let mut $field: $type = $read;)*
+            $(let mut $field: $type = value!($reader, $root $(, $read)?);)*
             $finally
             Config { $($field),* }
         }
@@ -71,49 +95,49 @@ macro_rules! sections {
 sections! {
     |reader, root|
     /// The gateway's identity.
-    device: Device as Device = section(reader, root),
+    device: Device;
     /// Which line is watched.
-    line: Line as Line = section(reader, root),
+    line: Line;
     /// How it is watched.
-    probe: Probe as Probe = section(reader, root),
+    probe: Probe;
     /// What the contract promises.
-    promise: Promise as Promise = section(reader, root),
+    promise: Promise;
     /// How its speed is tested.
-    speed: Speed as Speed = section(reader, root),
+    speed: Speed;
     /// Which DNS servers are queried, and for what.
-    name: Name as Name = section(reader, root),
+    name: Name;
     /// Which web page is fetched to detect a login page.
-    web: Web as Web = section(reader, root),
+    web: Web;
     /// When the gateway itself is in trouble.
-    health: Health as Health = section(reader, root),
+    health: Health;
     /// When the traffic is unusual.
-    usage: Usage as Usage = section(reader, root),
+    usage: Usage;
     /// When silence counts as an outage, and which breaks form one incident.
-    outage: Outage as Outage = section(reader, root),
+    outage: Outage;
     /// What may be done about it.
-    remedies: Remedies as remedies::Written =
-        section::<remedies::Written>(reader, root).remedies(reader, root, line.interface.as_ref()),
+    remedies: Remedies, of remedies::Written =
+        section::<remedies::Written>(reader, root).remedies(reader, root, line.interface.as_ref());
     /// When the operator is asked to call the customer.
-    callback: Callback as Callback = section(reader, root),
+    callback: Callback;
     /// The follow-up calls of a new installation.
-    programme: Programme as Programme = section(reader, root),
+    programme: Programme;
     /// The periodic summaries.
-    telemetry: Telemetry as Telemetry = section(reader, root),
+    telemetry: Telemetry;
     /// What may leave the gateway.
-    privacy: Privacy as Privacy = section(reader, root),
+    privacy: Privacy;
     /// Which commands the platform may give.
-    commands: Commands as Commands = section(reader, root),
+    commands: Commands;
     /// What the platform may configure.
-    desired: Desired as Desired = section(reader, root),
+    desired: Desired;
     /// How to reach the platform. `None`: nothing is reported (a gateway that only repairs).
-    mqtt: Option<Mqtt> as mqtt::Written = section_if_written(reader, root).map(mqtt::Written::mqtt),
+    mqtt: Option<Mqtt>, of mqtt::Written = section_if_written(reader, root).map(mqtt::Written::mqtt);
     /// Which program runs when something changes. `None`: none.
-    hooks: Option<Hooks> as Hooks = section_if_written(reader, root),
+    hooks: Option<Hooks>, of Hooks = section_if_written(reader, root);
     /// What is kept on flash.
-    store: Store as Store = section(reader, root),
+    store: Store;
     /// The status socket.
-    socket: PathBuf as Status = section::<Status>(reader, root).socket,;
-    finally {
+    socket: PathBuf, of Status = section::<Status>(reader, root).socket;
+    => {
         speed.affordable(reader, root, &promise);
         if name.known.is_empty() {
             name.known = known_name(&speed, mqtt.as_ref(), &probe);
