@@ -19,7 +19,7 @@ impl<T> Bounds<T> {
 }
 
 /// From `least` to `most`, both allowed.
-pub(super) const fn within<T>(least: T, most: T) -> Bounds<T> {
+pub(crate) const fn within<T>(least: T, most: T) -> Bounds<T> {
     Bounds::new(least, most)
 }
 

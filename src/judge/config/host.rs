@@ -1,7 +1,6 @@
 //! Checks the hosts and URLs of a configuration: targets, DNS servers, brokers and test servers.
 
 use super::bounds::LONGEST_URL;
-use super::mqtt::Broker;
 use std::net::IpAddr;
 
 /// The default port of MQTT, registered with IANA.
@@ -90,6 +89,17 @@ fn check_address(address: IpAddr, own: bool) -> Result<(), &'static str> {
         return Err("an address that is valid beyond one link");
     }
     Ok(())
+}
+
+/// The address of a broker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broker {
+    /// Name or address.
+    pub host: String,
+    /// 1883 or 8883 if the URL names none.
+    pub port: u16,
+    /// `mqtts`.
+    pub tls: bool,
 }
 
 /// Reads `mqtts://host:8883`; says what it must be where it is not.

@@ -10,7 +10,7 @@ use std::marker::PhantomData;
 use std::path::PathBuf;
 
 /// True or false.
-pub(super) struct Flag(pub bool);
+pub(crate) struct Flag(pub bool);
 
 impl Kind for Flag {
     type Value = bool;
@@ -29,12 +29,12 @@ impl Kind for Flag {
 }
 
 /// A whole number.
-pub(super) struct Count {
+pub(crate) struct Count {
     bounds: Bounds<u32>,
     default: u32,
 }
 
-pub(super) const fn count(bounds: Bounds<u32>, default: u32) -> Count {
+pub(crate) const fn count(bounds: Bounds<u32>, default: u32) -> Count {
     Count { bounds, default }
 }
 
@@ -55,14 +55,14 @@ impl Kind for Count {
 }
 
 /// A quantity that has a default.
-pub(super) struct Within<Q> {
+pub(crate) struct Within<Q> {
     bounds: Bounds<Q>,
     default: Q,
     /// The default in the unit that its form should show, where that is not the usual one: `60 s` and not `1 min`.
     written: Option<&'static str>,
 }
 
-pub(super) const fn quantity<Q: Copy>(bounds: Bounds<Q>, default: Q) -> Within<Q> {
+pub(crate) const fn quantity<Q: Copy>(bounds: Bounds<Q>, default: Q) -> Within<Q> {
     Within { bounds, default, written: None }
 }
 
@@ -92,12 +92,12 @@ impl<Q: Quantity> Kind for Within<Q> {
     }
 }
 
-pub(super) fn quantity_form<Q: Quantity>(bounds: Bounds<Q>) -> Form {
+pub(crate) fn quantity_form<Q: Quantity>(bounds: Bounds<Q>) -> Form {
     Form::Quantity { pattern: Q::PATTERN, least: bounds.least.to_string(), most: bounds.most.to_string() }
 }
 
 /// A quantity that may be absent.
-pub(super) struct Maybe<Q>(pub Bounds<Q>);
+pub(crate) struct Maybe<Q>(pub Bounds<Q>);
 
 impl<Q: Quantity> Kind for Maybe<Q> {
     type Value = Option<Q>;
@@ -113,7 +113,7 @@ impl<Q: Quantity> Kind for Maybe<Q> {
 }
 
 /// Another kind whose value may be taken away by what stands elsewhere.
-pub(super) struct Perhaps<K>(pub K);
+pub(crate) struct Perhaps<K>(pub K);
 
 impl<K: Kind> Kind for Perhaps<K> {
     type Value = Option<K::Value>;
@@ -132,7 +132,7 @@ impl<K: Kind> Kind for Perhaps<K> {
 }
 
 /// One of a few words.
-pub(super) struct Choice<T: 'static>(pub &'static [(&'static str, T)]);
+pub(crate) struct Choice<T: 'static>(pub &'static [(&'static str, T)]);
 
 impl<T: Copy + Default + PartialEq> Kind for Choice<T> {
     type Value = T;
@@ -152,7 +152,7 @@ impl<T: Copy + Default + PartialEq> Kind for Choice<T> {
 }
 
 /// A list of some of a few words, each once.
-pub(super) struct Words<T: 'static> {
+pub(crate) struct Words<T: 'static> {
     /// All there are.
     pub all: &'static [T],
     pub name: fn(T) -> &'static str,
@@ -202,22 +202,22 @@ impl<T: Copy> Words<T> {
 }
 
 /// A text, and what it says. `parse` says what it must be where it is not.
-pub(super) struct Text<T> {
+pub(crate) struct Text<T> {
     pattern: Pattern,
     show: Show,
     parse: fn(&str) -> Result<T, String>,
 }
 
-pub(super) const fn text<T>(pattern: Pattern, show: Show, parse: fn(&str) -> Result<T, String>) -> Text<T> {
+pub(crate) const fn text<T>(pattern: Pattern, show: Show, parse: fn(&str) -> Result<T, String>) -> Text<T> {
     Text { pattern, show, parse }
 }
 
 /// A path in the file system.
-pub(super) const fn file(show: Show) -> Text<PathBuf> {
+pub(crate) const fn file(show: Show) -> Text<PathBuf> {
     text(Pattern::Path, show, |text| path(text, bounds::LONGEST_PATH))
 }
 
-pub(super) fn path(text: &str, longest: usize) -> Result<PathBuf, String> {
+pub(crate) fn path(text: &str, longest: usize) -> Result<PathBuf, String> {
     if !text.starts_with('/') || text.contains('\0') {
         return Err("an absolute path".to_owned());
     }
@@ -260,7 +260,7 @@ impl<T> Kind for Text<T> {
 }
 
 /// A text that something stands in for.
-pub(super) struct TextOr<T> {
+pub(crate) struct TextOr<T> {
     text: Text<T>,
     absent: fn() -> T,
     written: Option<&'static str>,
@@ -287,7 +287,7 @@ impl<T> Kind for TextOr<T> {
 }
 
 /// A command, one word each. The words may hold secrets (`curl` to a power socket), so they are not repeated.
-pub(super) struct Command(pub &'static [&'static str]);
+pub(crate) struct Command(pub &'static [&'static str]);
 
 impl Kind for Command {
     type Value = Vec<String>;
@@ -323,9 +323,9 @@ impl Kind for Command {
 }
 
 /// A table inside a section.
-pub(super) struct Table<T>(PhantomData<T>);
+pub(crate) struct Table<T>(PhantomData<T>);
 
-pub(super) const fn table<T>() -> Table<T> {
+pub(crate) const fn table<T>() -> Table<T> {
     Table(PhantomData)
 }
 
@@ -349,7 +349,7 @@ impl<T: Declared> Kind for Table<T> {
 }
 
 /// The row of a key in a table whose keys are not declared one by one.
-pub(super) fn row(key: &'static str, form: Form, default: Value, title: &'static str) -> Entry {
+pub(crate) fn row(key: &'static str, form: Form, default: Value, title: &'static str) -> Entry {
     let right = super::options::Right::Remote;
     Entry { key, form, default: Some(default), right, title, help: "" }
 }

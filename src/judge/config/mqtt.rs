@@ -1,7 +1,7 @@
 //! `[mqtt]`: how to reach the platform.
 
 use super::bounds::{Bounds, LONGEST_USERNAME, within};
-use super::host;
+use super::host::{self, Broker};
 use super::kinds::{Choice, file, quantity, text};
 use super::options::{Form, Kind, Pattern, Right, Uci, options};
 use super::reader::{Reader, Section, Show};
@@ -38,17 +38,6 @@ pub enum TlsVersion {
     /// `1.3` (RFC 8446).
     #[default]
     V13,
-}
-
-/// The address of a broker.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broker {
-    /// Name or address.
-    pub host: String,
-    /// 1883 or 8883 if the URL names none.
-    pub port: u16,
-    /// `mqtts`.
-    pub tls: bool,
 }
 
 const PROVES: Right = Right::Local("only the gateway's own configuration sets its credentials");

@@ -9,6 +9,7 @@
 //! What a gateway does not need (Chinese, arguments, examples) is in [`Note`] and is built by a separate function. A program
 //! that does not call that function does not contain these texts.
 
+pub use super::pattern::Pattern;
 use super::reader::{Reader, Section};
 use serde_json::Value;
 
@@ -100,52 +101,6 @@ pub enum Form {
     Table(Vec<Entry>),
 }
 
-/// What a text looks like; a form in a browser checks as much.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it, and the kinds of text are described where they are read")]
-pub enum Pattern {
-    Plain,
-    Time,
-    Rate,
-    Size,
-    Temperature,
-    Share,
-    Id,
-    Area,
-    Date,
-    Digits,
-    Path,
-    Broker,
-    Server,
-    Page,
-    Address,
-    HostName,
-}
-
-impl Pattern {
-    /// As the generated files name it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Pattern::Plain => "plain",
-            Pattern::Time => "time",
-            Pattern::Rate => "rate",
-            Pattern::Size => "size",
-            Pattern::Temperature => "temperature",
-            Pattern::Share => "share",
-            Pattern::Id => "id",
-            Pattern::Area => "area",
-            Pattern::Date => "date",
-            Pattern::Digits => "digits",
-            Pattern::Path => "path",
-            Pattern::Broker => "broker",
-            Pattern::Server => "server",
-            Pattern::Page => "page",
-            Pattern::Address => "address",
-            Pattern::HostName => "hostname",
-        }
-    }
-}
-
 /// A section, as far as a gateway does not need it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct HeadingNote {
@@ -196,7 +151,7 @@ pub enum Uci {
 }
 
 /// A kind of option: how it is read, and how it is described.
-pub(super) trait Kind {
+pub(crate) trait Kind {
     /// The type of the value.
     type Value;
 
@@ -221,7 +176,7 @@ pub(super) trait Kind {
 }
 
 /// A table of keys that was declared by [`options!`].
-pub(super) trait Declared: Sized {
+pub(crate) trait Declared: Sized {
     /// The names of its keys.
     const KEYS: &'static [&'static str];
     /// Whether the platform may set them, in the same order.
@@ -236,7 +191,7 @@ pub(super) trait Declared: Sized {
 }
 
 /// A declared table that is a section.
-pub(super) trait Headed: Declared {
+pub(crate) trait Headed: Declared {
     const SECTION: &'static str;
 
     /// Checks for contradictions between the values, and derives those that depend on others.
@@ -246,13 +201,13 @@ pub(super) trait Headed: Declared {
 }
 
 /// Reads the section of this type and checks for contradictions and unknown keys.
-pub(super) fn section<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> S {
+pub(crate) fn section<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> S {
     let section = reader.section(root, S::SECTION);
     in_section(reader, &section)
 }
 
 /// The same; `None` if the section is absent.
-pub(super) fn section_if_written<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<S> {
+pub(crate) fn section_if_written<S: Headed>(reader: &mut Reader<'_>, root: &Section<'_>) -> Option<S> {
     let section = reader.section(root, S::SECTION);
     section.map?;
     Some(in_section(reader, &section))
@@ -385,4 +340,4 @@ macro_rules! options {
     (@key $field:ident) => { stringify!($field) };
     (@key $field:ident $key:literal) => { $key };
 }
-pub(super) use options;
+pub(crate) use options;

@@ -1,6 +1,6 @@
 //! Quantities as people write them: a decimal number and its unit, `"100 Mbit/s"`, `"5 s"`, `"0.5 %"`.
 
-use super::options::Pattern;
+use super::pattern::Pattern;
 use linekeeper_contract::units::{Bytes, Millicelsius, Permille, Rate, Span};
 use std::fmt;
 
