@@ -61,7 +61,8 @@ pub struct Status {
     /// The follow-up callbacks of the installation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub programme: Vec<DueStatus>,
-    /// What the gateway itself does badly.
+    /// What is not as it should be, apart from the line's own state: the gateway's readings, and findings without a part of
+    /// their own here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<Warning>,
     /// How the traffic goes with the hour; absent where that is not looked at.
@@ -181,10 +182,10 @@ pub struct DueStatus {
     pub done: bool,
 }
 
-/// A warning of the gateway that holds, in [`Status`].
+/// A warning that holds, in [`Status`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Warning {
-    /// `cpu`, `memory`, `flash`, `temperature`, `conntrack`, `port_errors`, `port_speed`, `restarts`, `port_duplex`.
+    /// The reading, as `cpu` or `memory`, or the finding.
     pub name: String,
     /// For people, with the last reading.
     pub text: String,

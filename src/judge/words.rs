@@ -33,8 +33,6 @@ pub fn description(
             "The line is down: the fault lies in the operator's network beyond the access",
             "宽带中断：故障位于运营商接入之后的网络",
         ),
-        // Told by [`short_rate`] and [`short_port`], with their figures.
-        (Finding::ShortRate, _) => ("The line is slower than was agreed", "宽带速率低于签约速率"),
         (Finding::NoNames, _) => {
             ("The line works, but internet names are not resolved properly", "线路正常，但域名解析异常")
         }
@@ -42,15 +40,11 @@ pub fn description(
             "The line works, but a login page stands in the way of the internet",
             "线路正常，但上网被认证页面拦截",
         ),
-        // Told by [`quality`], with their figures.
-        (Finding::HighLatency, _) => ("The line answers too slowly", "宽带网络延迟偏高"),
-        (Finding::Loss, _) => ("The line loses data", "宽带网络丢包偏高"),
-        // Told by [`warning`] and [`usage`], with their figures.
-        (Finding::Device, _) => ("The gateway itself warns", "网关设备告警"),
-        (Finding::Usage, _) => ("The traffic is unusual for this hour", "该时段流量异常"),
-        (Finding::Outage, Domain::Lan | Domain::Server | Domain::Unknown | Domain::Name | Domain::Portal) => {
+        (Finding::Outage, _) => {
             ("The line is down: nothing on the internet answers", "宽带中断：互联网无应答")
         }
+        // The other findings bring a sentence of their own, with their figures.
+        _ => ("The line is not as it should be", "线路异常"),
     };
     let mut text = match language {
         Language::En => en.to_string(),
