@@ -9,7 +9,7 @@ use std::process::Command;
 fn dependencies(package: &str) -> BTreeSet<String> {
     let cargo = std::env::var("CARGO").unwrap_or("cargo".into());
     let mut tree = Command::new(cargo);
-    tree.args(["tree", "--locked", "--offline", "--edges", "normal", "--depth", "1", "--prefix", "none"]);
+    tree.args(["tree", "--locked", "--edges", "normal", "--depth", "1", "--prefix", "none"]);
     tree.args(["--format", "{p}", "--all-features", "--target", "all", "--package", package]);
     let out = tree.current_dir(crate::common::repository_path("")).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
