@@ -84,6 +84,7 @@ pub struct Test {
     needs: Vec<&'static str>,
     prefers: Vec<&'static str>,
     alone: bool,
+    early: bool,
     timeout: Duration,
     run: Box<dyn FnOnce() -> Outcome + Send>,
 }
@@ -97,7 +98,7 @@ impl Test {
     ) -> Test {
         let run = Box::new(|| run().into_outcome());
         let (needs, prefers) = (needs.to_vec(), Vec::new());
-        Test { name: name.into(), place, needs, prefers, alone: false, timeout: TIMEOUT, run }
+        Test { name: name.into(), place, needs, prefers, alone: false, early: false, timeout: TIMEOUT, run }
     }
 
     /// A test in this process.
@@ -138,6 +139,12 @@ impl Test {
     /// Runs it alone, because it measures times or rates.
     pub fn alone(mut self) -> Test {
         self.alone = true;
+        self
+    }
+
+    /// Starts it before others, because it takes more than half a minute and all others would wait for its end.
+    pub fn early(mut self) -> Test {
+        self.early = true;
         self
     }
 
@@ -232,7 +239,7 @@ impl Program {
         }
         let mut all: Vec<Test> = all.collect();
         // Tests that run alone come last, so that they block no others.
-        all.sort_by_key(|test| test.alone);
+        all.sort_by_key(|test| (test.alone, !test.early));
         let mut arguments = Arguments::from_args();
         arguments.test_threads.get_or_insert(self.parallel_tests);
         let refused = [Place::Here, Place::Private, Place::Lab].map(|place| {

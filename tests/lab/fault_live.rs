@@ -27,9 +27,9 @@ const DNSMASQ: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub", "dnsma
 
 pub fn tests() -> Vec<Test> {
     vec![
-        // First, because it takes longest.
         Test::lab("dhcp_server_gets_few_requests_during_an_outage", DNSMASQ, dnsmasq)
-            .longer(field::outage_duration()),
+            .longer(field::outage_duration())
+            .early(),
         Test::lab("cable_out", NEEDS, cable_out),
         Test::lab("port_at_100_below_the_promise", NEEDS, || port("100", "100 Mbit/s")),
         Test::lab("port_at_10_below_the_promise", NEEDS, || port("10", "10 Mbit/s")),
@@ -45,11 +45,11 @@ pub fn tests() -> Vec<Test> {
         Test::lab("gateway_filters_echoes", FILTERS, gateway_filters),
         Test::lab("gateway_filters_echoes_and_upstream_dead", FILTERS, filters_and_dead),
         Test::lab("upstream_dead", NEEDS, upstream_dead),
-        Test::lab("names_dead", NEEDS, || names(dns_server::Manner::Dead, true)),
-        Test::lab("names_refused", NEEDS, || names(dns_server::Manner::Refusing, true)),
-        Test::lab("names_hijacked", NEEDS, || names(dns_server::Manner::Hijacking, false)),
-        Test::lab("login_page", NEEDS, || login_page(false)),
-        Test::lab("login_page_for_every_name", NEEDS, || login_page(true)),
+        Test::lab("names_dead", NEEDS, || names(dns_server::Manner::Dead, true)).early(),
+        Test::lab("names_refused", NEEDS, || names(dns_server::Manner::Refusing, true)).early(),
+        Test::lab("names_hijacked", NEEDS, || names(dns_server::Manner::Hijacking, false)).early(),
+        Test::lab("login_page", NEEDS, || login_page(false)).early(),
+        Test::lab("login_page_for_every_name", NEEDS, || login_page(true)).early(),
         Test::lab("one_independent_target_dead", NEEDS, target_dead),
         Test::lab("test_server_dead", NEEDS, test_server_dead),
         Test::lab("only_the_broker_dead", NEEDS, broker_dead),

@@ -27,7 +27,7 @@ pub fn tests() -> Vec<Test> {
         Test::lab("unsent_telemetry_survives_a_reload", MQTT, summary),
         Test::lab("reload_of_an_invalid_configuration_lists_every_error_and_keeps_the_old_one", &[], refused),
         Test::lab("watchdog_ends_a_hanging_loop_and_the_incident_continues_after_the_restart", MQTT, wedged),
-        Test::lab("outage_on_openwrt_from_start_to_end", MQTT, openwrt),
+        Test::lab("outage_on_openwrt_from_start_to_end", MQTT, openwrt).early(),
         Test::lab("interface_taken_down_by_hand_stays_down", MQTT, by_hand),
     ]
 }

@@ -26,7 +26,7 @@ pub fn tests() -> Vec<Test> {
         Test::lab("resolvers_are_queried_over_the_wan_device_only", &[], over_the_line),
         Test::lab("resolvers_over_ipv6", &[], by_ipv6),
         Test::lab("web_check_recognizes_every_behaviour", &[], pages),
-        Test::lab("diagnose_locates_the_fault", &[], diagnosed),
+        Test::lab("diagnose_locates_the_fault", &[], diagnosed).early(),
         Test::lab("diagnose_shows_the_running_daemon", &[], beside_the_daemon),
     ]
 }

@@ -28,7 +28,7 @@ pub fn tests() -> Vec<Test> {
         Test::lab("every_command_behaves_as_specified", NEEDS, commands),
         Test::lab("commands_during_an_outage_and_across_a_reboot", NEEDS, outage_and_reboot),
         Test::lab("desired_configuration_is_applied_in_part", NEEDS, in_part),
-        Test::lab("configuration_that_cuts_the_gateway_off_is_rolled_back", NEEDS, cut_off),
+        Test::lab("configuration_that_cuts_the_gateway_off_is_rolled_back", NEEDS, cut_off).early(),
         Test::lab("crash_during_the_trial_rolls_the_configuration_back", NEEDS, death),
     ]
 }

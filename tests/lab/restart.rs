@@ -5,7 +5,7 @@
 use crate::common::field::{
     Mosquitto, Outcome, PATIENCE, Plan, Subscriber, Test, build, must, print_duration, wan_is_up,
 };
-use crate::common::{agent_binary, field};
+use crate::common::{agent_binary, field, proof};
 use linekeeper_lab::clock;
 use linekeeper_lab::world::World;
 use rustix::process::Signal;
@@ -17,7 +17,8 @@ const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
 
 pub fn tests() -> Vec<Test> {
     vec![
-        Test::lab("after_a_kill_during_an_interface_restart_the_next_process_brings_it_up", NEEDS, killed),
+        Test::lab("after_a_kill_during_an_interface_restart_the_next_process_brings_it_up", NEEDS, killed)
+            .early(),
         Test::lab("sigterm_during_a_repair_leaves_the_interface_up", NEEDS, asked),
         Test::lab("incident_survives_a_restart_of_the_process", NEEDS, outlives),
         Test::lab("hanging_hook_delays_nothing", NEEDS, hooked),
@@ -55,9 +56,9 @@ fn killed() -> Outcome {
     let plan = plan(&world)?;
     let mut found_down = 0;
     let mut interrupted = 0;
-    let points = [0, 100, 170, 240, 310, 380, 450, 600];
+    let points: &[u64] = proof(&[0, 170, 310], &[0, 100, 170, 240, 310, 380, 450, 600]);
     let mut agent = plan.start(&world)?;
-    for (n, after) in points.into_iter().enumerate() {
+    for (n, after) in points.iter().copied().enumerate() {
         plan.expect_incident_end()?;
         let place = subscriber.place();
         let begun = plan.log().matches(BEGUN).count();
@@ -102,7 +103,7 @@ fn killed() -> Outcome {
         points.len()
     );
     must(found_down >= 1, || "no death fell between down and up".into())?;
-    must(interrupted >= 5, || format!("only {interrupted} repairs were reported as interrupted"))
+    must(interrupted >= proof(2, 5), || format!("only {interrupted} repairs were reported as interrupted"))
 }
 
 fn asked() -> Outcome {

@@ -32,7 +32,7 @@ pub fn tests() -> Vec<Test> {
         measured("without_inet_diag_the_device_counters_are_used", &["tc"], without_diag).prefers(NGINX),
         measured("download_repeats_the_request_until_time_is_up", &["tc"], asked_again),
         measured("limits_of_bytes_and_seconds_hold", &["tc"], limits_hold).prefers(NGINX),
-        reported("bad_servers_are_distinguished", &[], bad_servers),
+        reported("bad_servers_are_distinguished", &[], bad_servers).early(),
         reported("missing_servers_are_distinguished", &[], nothing_there),
         measured("certificates", &["nginx", "openssl"], certificates),
         measured("ipv6", &["nginx"], ipv6),
@@ -93,9 +93,7 @@ fn percent(got: f64, wanted: f64) -> f64 {
 fn shaped_lines() -> Outcome {
     let mut line = Line::new();
     line.serve();
-    for (down, up) in
-        proof(&[(10, 2), (100, 20)][..], &[(10, 2), (50, 10), (100, 20), (500, 100)]).iter().copied()
-    {
+    for (down, up) in proof(&[(100, 20)][..], &[(10, 2), (50, 10), (100, 20), (500, 100)]).iter().copied() {
         line.world.shape(mbit(down), mbit(up))?;
         for (direction, rate) in [(Direction::Download, mbit(down)), (Direction::Upload, mbit(up))] {
             one_of_three(&format!("{down}/{up} {direction:?}"), || {
@@ -143,9 +141,9 @@ fn busy_lines() -> Outcome {
     let down = [5, 20, 40].map(|n| (Direction::Download, n, 50));
     let up = [2, 5].map(|n| (Direction::Upload, n, 10));
     let all = down.into_iter().chain(up).flat_map(|line| [(line, Kind::Udp), (line, Kind::Tcp)]);
-    // Of the ten: 20 of 50 downward by both, 5 of 10 upward by TCP.
+    // Of the ten: 20 of 50 downward, 5 of 10 upward, by TCP.
     for (n, ((direction, customer, rate), kind)) in all.enumerate() {
-        if proof([2, 3, 9].contains(&n), true) {
+        if proof([3, 9].contains(&n), true) {
             one_of_three(&format!("{direction:?} beside {customer} Mbit/s of {kind:?}"), || {
                 let traffic = Customer::start(&line.world, kind, direction, mbit(customer));
                 std::thread::sleep(Duration::from_millis(500));
