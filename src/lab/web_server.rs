@@ -16,6 +16,10 @@ pub enum Manner {
     Portal,
     /// A captive portal: its login page itself.
     Page,
+    /// A broken server: 404 with a page that says so.
+    Missing,
+    /// A server that its operator moved: 301 to https on the same host.
+    Moved,
     /// 503.
     Busy,
     /// Accepts the connection and does not answer.
@@ -26,11 +30,13 @@ pub enum Manner {
 
 impl Manner {
     /// All of them.
-    pub const ALL: [(&'static str, Manner); 7] = [
+    pub const ALL: [(&'static str, Manner); 9] = [
         ("good", Manner::Good),
         ("success", Manner::Success),
         ("portal", Manner::Portal),
         ("page", Manner::Page),
+        ("missing", Manner::Missing),
+        ("moved", Manner::Moved),
         ("busy", Manner::Busy),
         ("dead", Manner::Dead),
         ("hangup", Manner::Hangup),
@@ -57,6 +63,12 @@ impl Manner {
             }
             Manner::Page => {
                 "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<html><head><title>Please log in</title>"
+            }
+            Manner::Missing => {
+                "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\n\r\n<html><title>404 Not Found</title>"
+            }
+            Manner::Moved => {
+                "HTTP/1.1 301 Moved Permanently\r\nLocation: https://check.isp.example/204\r\nContent-Length: 0\r\n\r\n"
             }
             Manner::Busy => "HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
             Manner::Dead | Manner::Hangup => "",

@@ -216,9 +216,10 @@ fn pages() -> Outcome {
     for (manner, url, body, said, words) in [
         (Manner::Good, by_address.as_str(), None, Answered, "status 204"),
         (Manner::Success, &by_address, Some("success"), Answered, "the right body"),
-        (Manner::Success, &by_address, Some("else"), Forged, "another body"),
+        (Manner::Success, &by_address, Some("else"), Refused, "another body"),
         (Manner::Portal, &by_address, None, Forged, "it leads to http://login.hotel.example/, another host"),
         (Manner::Page, &by_address, None, Forged, "a page \"Please log in\""),
+        (Manner::Missing, &by_address, None, Refused, "status 404 instead of 204"),
         (Manner::Busy, &by_address, None, Refused, "503"),
         (Manner::Hangup, &by_address, None, Refused, "hung up"),
         (Manner::Dead, &by_address, None, Silent, "no answer"),
@@ -235,12 +236,16 @@ fn pages() -> Outcome {
     let reply = page(&by_address, None, LIMIT)?;
     must(reply.said == Refused, || format!("no server: {reply:?}"))?;
     // By name: without a resolver, with one, and with one that forges answers.
-    let _server = web_server(&world, Host::World, WORLD.into(), Manner::Good)?;
+    let server = web_server(&world, Host::World, WORLD.into(), Manner::Good)?;
     let reply = page(by_name, None, LIMIT)?;
     must(reply.said == NotChecked && reply.detail.contains("looking up"), || format!("{reply:?}"))?;
     let _resolver = resolver(&world, Host::Anchor, ANCHOR.into(), dns_server::Manner::Alive)?;
     let reply = page(by_name, None, LIMIT)?;
-    must(reply.said == Answered, || format!("{reply:?}"))
+    must(reply.said == Answered, || format!("{reply:?}"))?;
+    drop(server);
+    let _server = web_server(&world, Host::World, WORLD.into(), Manner::Moved)?;
+    let reply = page(by_name, None, LIMIT)?;
+    must(reply.said == Refused && reply.detail.contains("own server"), || format!("{reply:?}"))
 }
 
 /// Writes the demo's configuration with a resolver and a page to a file.

@@ -1,8 +1,9 @@
 //! Fetches one small web page whose answer is known, to detect captive portals.
 //!
-//! A captive portal answers for every host: with a page of its own, with a redirect to it, or with 511 (RFC 6585, 6).
-//! So every answer other than the known one counts as forged. The exceptions are the answers of a busy or broken server
-//! (429, and 5xx except 511): these count as refused.
+//! A captive portal answers in place of the page's own server. An answer counts as forged only if it shows a third party:
+//! a redirect to another host, a page of HTML where none is expected, or a status that only a network in between sends (511,
+//! RFC 6585, 6; 407, RFC 9110, 15.5.8). Every other wrong answer is the fault of the page's own server or of the
+//! configuration, and counts as refused: otherwise one broken server would look like a login page to all gateways at once.
 
 use crate::clock;
 use crate::sense::http::{HEAD_MOST, Response, Url, parse_response_head};
@@ -90,8 +91,7 @@ fn describe_failure(e: &io::Error, place: SocketAddr, device: &str) -> (Said, Op
             (Said::Refused, None, format!("{ip} broke the connection"))
         }
         ErrorKind::UnexpectedEof => (Said::Refused, None, format!("{ip} hung up without an answer")),
-        // What answered is not a web server, although one is expected there.
-        ErrorKind::InvalidData => (Said::Forged, None, format!("{ip}: {e}")),
+        ErrorKind::InvalidData => (Said::Refused, None, format!("{ip} does not answer as a web server: {e}")),
         ErrorKind::TimedOut | ErrorKind::HostUnreachable => {
             (Said::Silent, None, format!("no answer from {ip}"))
         }
@@ -169,33 +169,66 @@ pub fn unchunked(mut rest: &[u8]) -> Vec<u8> {
 /// Compares the answer with the expected one and describes the result.
 fn judge_answer(url: &Url, web: &config::Web, head: &Response, body: &[u8]) -> (Said, String) {
     let status = head.status;
-    if status != web.status {
-        let words = format!("status {status} instead of {}", web.status);
-        if status == 429 || (500..=599).contains(&status) && status != 511 {
-            return (Said::Refused, format!("{words}: the server cannot answer now"));
-        }
-        let words = match (&head.location, title(body)) {
-            (Some(to), _) => {
-                let to = sanitised(to);
-                match url.redirected(to.as_str()) {
-                    Ok(other) if other.host != url.host => format!("{words}: it leads to {to}, another host"),
-                    Ok(_) | Err(_) => format!("{words}: it leads to {to}"),
-                }
-            }
-            (None, Some(title)) => format!("{words}: a page {title:?}"),
-            (None, None) => words,
-        };
-        return (Said::Forged, words);
+    let is_right_body = web.body.as_ref().is_none_or(|expected| body.trim_ascii() == expected.as_bytes());
+    if status == web.status && is_right_body {
+        let words = if web.body.is_some() { " and the right body" } else { "" };
+        return (Said::Answered, format!("status {status}{words}"));
     }
-    let Some(expected) = &web.body else { return (Said::Answered, format!("status {status}")) };
-    if body.trim_ascii() == expected.as_bytes() {
-        return (Said::Answered, format!("status {status} and the right body"));
-    }
-    let words = match title(body) {
-        Some(title) => format!("status {status}, but another body: a page {title:?}"),
-        None => format!("status {status}, but another body, of {} bytes", body.len()),
+    let words = if status == web.status {
+        format!("status {status}, but another body")
+    } else {
+        format!("status {status} instead of {}", web.status)
     };
-    (Said::Forged, words)
+    match (status, &head.location) {
+        (407 | 511, _) => (Said::Forged, format!("{words}: a network in between wants a login")),
+        (429 | 500..=599, _) => (Said::Refused, format!("{words}: the server cannot answer now")),
+        (300..=399, Some(to)) => {
+            let shown = sanitised(to);
+            if leads_to_another_host(url, to) {
+                (Said::Forged, format!("{words}: it leads to {shown}, another host"))
+            } else {
+                (Said::Refused, format!("{words}: the page's own server leads to {shown}"))
+            }
+        }
+        (200..=299, _) if is_page(head, body) => match title(body) {
+            Some(title) => (Said::Forged, format!("{words}: a page {title:?}")),
+            None => (Said::Forged, format!("{words}: a page of {} bytes", body.len())),
+        },
+        (200..=299, _) => (Said::Refused, format!("{words}, of {} bytes and no page", body.len())),
+        _ => (Said::Refused, format!("{words}: from the page's own server")),
+    }
+}
+
+/// Whether a `Location` leads to a host that does not belong to the page's own: neither the same one nor one above or below
+/// it in the tree of names, as `www.` is.
+fn leads_to_another_host(url: &Url, location: &str) -> bool {
+    let Some((_, rest)) = location.split_once("//").filter(|(scheme, _)| {
+        scheme.is_empty() || scheme.eq_ignore_ascii_case("http:") || scheme.eq_ignore_ascii_case("https:")
+    }) else {
+        // A path of the same host, unless it has a scheme of its own, which only an app of somebody else understands.
+        let scheme = location.split(['/', '?', '#']).next().unwrap_or_default();
+        return scheme.contains(':');
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let (host, own) = (host.trim_end_matches('.').to_ascii_lowercase(), url.host.to_ascii_lowercase());
+    let own = own.trim_end_matches('.');
+    let is_below = |name: &str, above: &str| {
+        above.contains('.') && name.strip_suffix(above).is_some_and(|rest| rest.ends_with('.'))
+    };
+    host != own && !is_below(&host, own) && !is_below(own, &host)
+}
+
+/// Whether the body is a page for people.
+fn is_page(head: &Response, body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body).to_ascii_lowercase();
+    let has_tag = ["<html", "<!doctype", "<head", "<title", "<body", "<script", "<meta", "<form", "<iframe"];
+    !body.trim_ascii().is_empty()
+        && (head.content_type == "text/html" || has_tag.iter().any(|tag| text.contains(tag)))
 }
 
 /// The title of a page, which lets people recognise a login page.
@@ -238,6 +271,7 @@ mod tests {
             (&empty, "HTTP/1.1 503 Busy\r\n\r\n", Refused, "cannot answer now"),
             (&empty, "HTTP/1.1 429 Slow\r\n\r\n", Refused, "cannot answer now"),
             (&empty, "HTTP/1.1 511 Login\r\n\r\n", Forged, "status 511 instead of 204"),
+            (&empty, "HTTP/1.1 407 Proxy\r\n\r\n", Forged, "wants a login"),
             (
                 &empty,
                 "HTTP/1.1 302 Found\r\nLocation: http://login.hotel.example/\r\n\r\n",
@@ -247,23 +281,72 @@ mod tests {
             (
                 &empty,
                 "HTTP/1.1 302 Found\r\nLocation: /login\u{1b}[2J\r\n\r\n",
-                Forged,
-                "status 302 instead of 204: it leads to /login[2J",
+                Refused,
+                "status 302 instead of 204: the page's own server leads to /login[2J",
             ),
+            (
+                &empty,
+                "HTTP/1.1 301 Moved\r\nLocation: https://web.example/204\r\n\r\n",
+                Refused,
+                "own server",
+            ),
+            (
+                &empty,
+                "HTTP/1.1 301 Moved\r\nLocation: https://www.web.example/\r\n\r\n",
+                Refused,
+                "own server",
+            ),
+            (&empty, "HTTP/1.1 307 Moved\r\n\r\n", Refused, "own server"),
+            (&empty, "HTTP/1.1 404 Gone\r\n\r\n<html><title>Not found</title>", Refused, "status 404"),
+            (&empty, "HTTP/1.1 403 No\r\n\r\n<html><title>Forbidden</title>", Refused, "status 403"),
+            (&empty, "HTTP/1.1 410 Gone\r\n\r\n", Refused, "status 410"),
+            (&empty, "HTTP/1.1 401 Who\r\n\r\n", Refused, "status 401"),
+            (&empty, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Refused, "of 0 bytes and no page"),
             (
                 &empty,
                 "HTTP/1.1 200 OK\r\n\r\n<html><TITLE x=1> Please log in </title>",
                 Forged,
                 "status 200 instead of 204: a page \"Please log in\"",
             ),
+            (&empty, "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\nPay", Forged, "a page of 3 bytes"),
             (&success, "HTTP/1.1 200 OK\r\n\r\nsuccess\n", Answered, "the right body"),
-            (&success, "HTTP/1.1 200 OK\r\n\r\nsuccess, please log in", Forged, "another body, of 22 bytes"),
+            (&success, "HTTP/1.1 200 OK\r\n\r\nSuccess!", Refused, "another body, of 8 bytes and no page"),
+            (&success, "HTTP/1.1 204 None\r\n\r\n", Refused, "status 204 instead of 200"),
             (&success, "HTTP/1.1 200 OK\r\n\r\n<title>Log in", Forged, "a page \"Log in\""),
+            (&success, "HTTP/1.1 200 OK\r\n\r\n<script>location='//x'</script>", Forged, "a page of"),
         ] {
             let (got, told) = judged(web, answer);
             assert_eq!(got, said, "{answer}");
             assert!(told.contains(words), "{answer}: {told}");
         }
+    }
+
+    #[test]
+    fn redirects_show_a_third_party_only_if_they_leave_the_host() {
+        let url = Url::parse("http://check.isp.example/204").unwrap();
+        for (to, another) in [
+            ("/login", false),
+            ("login?next=http://a/", false),
+            ("?a=b:c", false),
+            ("https://check.isp.example/204", false),
+            ("HTTPS://CHECK.ISP.EXAMPLE.:8443", false),
+            ("//www.check.isp.example/", false),
+            ("http://isp.example/", false),
+            ("http://login.isp.example/", true),
+            ("http://check.isp.example@portal.example/", true),
+            ("http://192.168.1.1:8080/login?u=http://check.isp.example/", true),
+            ("http://[fe80::1]/", true),
+            ("http://example/", true),
+            ("http:///", true),
+            ("wispr://login", true),
+            ("intent:login", true),
+            ("http://notcheck.isp.example.portal.example", true),
+        ] {
+            assert_eq!(leads_to_another_host(&url, to), another, "{to}");
+        }
+        let by_address = Url::parse("http://192.0.2.1/204").unwrap();
+        assert!(!leads_to_another_host(&by_address, "https://192.0.2.1/"));
+        assert!(leads_to_another_host(&by_address, "http://10.0.0.1/"));
     }
 
     #[test]
