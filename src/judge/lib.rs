@@ -94,8 +94,7 @@ impl Judge {
         judge
     }
 
-    /// The state that must survive a restart, as JSON. It contains the flight recorder only while a reboot that we ordered is
-    /// in progress.
+    /// The state that must survive a restart, as JSON, with the flight recorder only during a reboot that we ordered.
     ///
     /// # Errors
     /// A description, if the state cannot be written as JSON. No state is known for which that happens.
@@ -103,8 +102,7 @@ impl Judge {
         self.to_snapshot(self.core.shared.facts.remedy.is_some_and(|r| r.rung == Rung::Reboot), false)
     }
 
-    /// The snapshot with the flight recorder and the usual traffic: everything that decides later output. A trace begins with
-    /// it.
+    /// The snapshot with the flight recorder and the usual traffic, with which a trace begins.
     ///
     /// # Errors
     /// As [`Judge::snapshot`].
@@ -140,7 +138,7 @@ impl Judge {
         out
     }
 
-    /// [`Judge::step`] into the caller's list, which is cleared first. Callers that make many steps avoid an allocation for each.
+    /// [`Judge::step`] into the caller's list, which is cleared first: no allocation for each step.
     pub fn step_into(&mut self, now: Mono, seen: &Observation, out: &mut Vec<Action>) {
         out.clear();
         std::mem::swap(self.out.actions(), out);
@@ -210,14 +208,12 @@ impl Judge {
     /// that period may be skipped with [`skip`](Judge::skip). `None`: the next observation may matter.
     ///
     /// The line must have been up for a while, with no suspicion, no remedy in progress, no test running or waiting for a
-    /// quiet line, and no customer traffic that proves anything. The period ends where something is due: a test, the end of a
-    /// hold-down, a repetition, a snapshot.
+    /// quiet line, and no customer traffic that proves anything. The period ends where something is due.
     pub fn skippable_until(&self, now: Mono) -> Option<(Mono, Span)> {
         quiet::skippable_until(&self.core, &self.concerns, now)
     }
 
-    /// Skips the time `by` from `from` on, as [`skippable_until`](Judge::skippable_until) allows. (The flight recorder only
-    /// records that nobody watched meanwhile.)
+    /// Skips the time `by` from `from` on, as [`skippable_until`](Judge::skippable_until) allows.
     pub fn skip(&mut self, from: Mono, by: Span) {
         self.quiet = None;
         let Judge { core, concerns, .. } = self;
@@ -230,6 +226,11 @@ impl Judge {
     /// Whether the line is up, as far as is known.
     pub fn line_state(&self) -> LineState {
         self.core.shared.facts.line.state
+    }
+
+    /// Whether the line is down or silent now: the time to count which packets prove something.
+    pub fn is_line_doubted(&self) -> bool {
+        self.concerns.line.is_doubted()
     }
 
     /// How often each rung was taken in the last 24 hours (rungs that were not taken are left out). The caller stores it beside
@@ -253,18 +254,17 @@ impl Judge {
         self.concerns.books.beat(now)
     }
 
-    /// How long the availability ledger has been kept: the sum of all its charges.
+    /// How long the availability ledger has been kept.
     pub fn kept_for(&self, now: Mono) -> Span {
         self.concerns.books.kept_for(now)
     }
 
-    /// The usual traffic of this line by hour of the week. It changes once a day and is stored apart from the snapshot.
+    /// The usual traffic by hour of the week. It changes once a day and is stored apart from the snapshot.
     pub fn usual(&self) -> &Usual {
         self.concerns.usage.usual()
     }
 
-    /// Restores the usual traffic that an earlier life learnt, before this life starts. The snapshot on flash does not
-    /// contain it.
+    /// Restores the usual traffic that an earlier life learnt, before this life starts.
     pub fn restore_usual(&mut self, usual: Usual) {
         self.concerns.usage.know(usual);
     }

@@ -299,6 +299,10 @@ pub struct Counted {
     pub tx_bytes: u64,
     /// Packets received, without multicast and broadcast if the driver counts them separately.
     pub rx_unicast: u64,
+    /// Received IP packets that prove that the line carries data: unicast for this gateway or through it, without ICMP and
+    /// without what the first hop itself sends. A lower bound. `None`: not counted during the whole interval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rx_proof: Option<u64>,
     /// Packets sent.
     pub tx_packets: u64,
     /// Receive errors.

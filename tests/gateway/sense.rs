@@ -59,6 +59,11 @@ pub fn tests() -> Vec<Test> {
         Test::private("echo: without permission for raw sockets", &[], echo_without_raw_sockets),
         Test::private("counters: match the kernel's", &[], counters_match_the_kernel),
         Test::private(
+            "counters: only packets from beyond the first hop prove the line",
+            &["ping"],
+            only_packets_from_beyond_the_first_hop_prove_the_line,
+        ),
+        Test::private(
             "counters: a recreated device counts as no traffic",
             &[],
             recreated_device_counts_as_no_traffic,
@@ -729,6 +734,10 @@ fn counted(told: &Observation) -> Option<Counted> {
     }
 }
 
+fn no_doubt() -> tokio::sync::watch::Receiver<bool> {
+    tokio::sync::watch::channel(false).1
+}
+
 fn counters_match_the_kernel() {
     let line = Line::lay("count");
     line.at_home(|line| async move {
@@ -737,7 +746,7 @@ fn counters_match_the_kernel() {
         let facts = link::spawn(Some("wan".into()), link_report);
         let (report, mut told) = ear();
         let before = kernel_totals(&line.home);
-        counters::spawn(facts, report, Clock::start(None));
+        counters::spawn(facts, no_doubt(), report, Clock::start(None));
         // Two readings have been taken, and the line is quiet: what comes now is ours.
         let first = told.until(counted).await;
         assert!(!first.reset && first.over >= Span::millis(500), "{first:?}");
@@ -778,7 +787,7 @@ fn recreated_device_counts_as_no_traffic() {
         let (link_report, mut link_told) = ear();
         let facts = link::spawn(Some("wan".into()), link_report);
         let (report, mut told) = ear();
-        counters::spawn(facts, report, Clock::start(None));
+        counters::spawn(facts, no_doubt(), report, Clock::start(None));
         assert!(!told.until(counted).await.reset);
         line.home.run("ip link delete wan");
         link_told.link(|link| !link.present).await;
@@ -788,6 +797,75 @@ fn recreated_device_counts_as_no_traffic() {
         assert_eq!(reset, Counted { over: reset.over, reset: true, ..Counted::default() });
         let after = told.until(counted).await;
         assert!(!after.reset && after.rx_bytes < 20 * 74, "{after:?}");
+    });
+}
+
+/// Sends datagrams at twenty a second until it is dropped.
+struct Sending(Arc<std::sync::atomic::AtomicBool>);
+
+impl Sending {
+    fn start(net: &Net, from: &str, to: &str) -> Sending {
+        let over = Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let (ended, from) = (over.clone(), format!("{from}:0"));
+        let to: std::net::SocketAddr = format!("{to}:9").parse().unwrap();
+        net.thread(move || {
+            let socket = std::net::UdpSocket::bind(from).unwrap();
+            socket.set_broadcast(true).unwrap();
+            while !ended.load(std::sync::atomic::Ordering::Relaxed) {
+                // Nobody listens at port 9, which is reported back to this socket.
+                let _ = socket.send_to(b"x", to);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        Sending(over)
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+/// On a shared segment there is always something to receive. Only what comes from beyond the operator's first router shows
+/// that the line carries data.
+fn only_packets_from_beyond_the_first_hop_prove_the_line() {
+    let line = Line::lay("proof");
+    line.home.run("ip address add 203.0.113.1/32 dev lo");
+    line.isp.run("ip route add 203.0.113.1 via 192.0.2.2");
+    line.at_home(|line| async move {
+        let (link_report, mut link_told) = ear();
+        let facts = link::spawn(Some("wan".into()), link_report);
+        link_told.link(|link| link.default_route).await;
+        let (doubt, doubted) = tokio::sync::watch::channel(false);
+        let (report, mut told) = ear();
+        counters::spawn(facts, doubted, report, Clock::start(None));
+        assert_eq!(told.until(counted).await.rx_proof, None, "nothing is counted without a doubt");
+        doubt.send_replace(true);
+        // The second complete reading after a change shows only what came after it.
+        let settled = async |told: &mut Told| {
+            told.until(|told| counted(told).filter(|c| c.rx_proof.is_some())).await;
+            told.until(counted).await;
+            let counted = told.until(counted).await;
+            (counted.rx_proof.expect("it is counted"), counted.rx_bytes)
+        };
+        assert_eq!(settled(&mut told).await.0, 0, "a quiet line");
+        for (what, from, to) in [
+            ("broadcasts of the segment", "192.0.2.1", "192.0.2.255"),
+            ("broadcasts of a foreign sender", FAR, "192.0.2.255"),
+            ("the first hop itself", "192.0.2.1", "192.0.2.2"),
+        ] {
+            let _sending = Sending::start(&line.isp, from, to);
+            let (proof, bytes) = settled(&mut told).await;
+            assert!(proof == 0 && bytes >= 10 * 43, "{what}: {proof} in {bytes} bytes");
+        }
+        line.isp.run(&format!("ping -q -c 20 -i 0.05 -I {FAR} 192.0.2.2"));
+        assert_eq!(told.until(counted).await.rx_proof, Some(0), "echoes");
+        for (what, to) in [("to this gateway", "192.0.2.2"), ("through this gateway", "203.0.113.1")] {
+            let _sending = Sending::start(&line.isp, FAR, to);
+            let (proof, _) = settled(&mut told).await;
+            assert!((10..=25).contains(&proof), "{what}: {proof}");
+        }
     });
 }
 

@@ -185,6 +185,7 @@ impl Gateway {
                     rx_bytes: 300,
                     tx_bytes: 300,
                     rx_unicast: 3,
+                    rx_proof: None,
                     tx_packets: 3,
                     rx_errors: 0,
                     reset: false,

@@ -156,7 +156,7 @@ fn observation() -> impl Strategy<Value = Observation> {
         }),
         6 => link().prop_map(Observation::LinkSeen),
         6 => (number(), number(), number(), any::<bool>()).prop_map(|(a, b, c, reset)| Observation::Counted(Counted {
-            over: Span(a), rx_bytes: b, tx_bytes: c, rx_unicast: a, tx_packets: b, rx_errors: c, reset
+            over: Span(a), rx_bytes: b, tx_bytes: c, rx_unicast: a, rx_proof: (a % 3 > 0).then_some(b), tx_packets: b, rx_errors: c, reset
         })),
         6 => (number(), 0usize..5, said()).prop_map(|(r, result, detail)| Observation::RemedyEnded {
             remedy: RemedyId(r),

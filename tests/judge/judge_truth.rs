@@ -343,6 +343,7 @@ fn live(history: &History, truth: &Truth) -> Heard {
                             rx_bytes: bytes + replies * 60,
                             tx_bytes: bytes / 20 + replies * 60,
                             rx_unicast: packets,
+                            rx_proof: Some(bytes.div_ceil(200)),
                             tx_packets: packets.max(1),
                             rx_errors: 0,
                             reset: false,

@@ -109,6 +109,7 @@ impl World {
             rx_bytes: packets(down) * 1_514,
             tx_bytes: packets(up) * 1_514,
             rx_unicast: packets(down),
+            rx_proof: None,
             tx_packets: packets(up),
             rx_errors: 0,
             reset: false,

@@ -16,9 +16,11 @@ use linekeeper_lab::{clock, dns_server, web_server};
 use rustix::process::Signal;
 use std::cell::RefCell;
 use std::fs;
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 const NEEDS: &[&str] = &["mosquitto", "mosquitto_sub", "mosquitto_pub"];
@@ -45,6 +47,7 @@ pub fn tests() -> Vec<Test> {
         Test::lab("gateway_filters_echoes", FILTERS, gateway_filters),
         Test::lab("gateway_filters_echoes_and_upstream_dead", FILTERS, filters_and_dead),
         Test::lab("upstream_dead", NEEDS, upstream_dead),
+        Test::lab("upstream_dead_on_a_noisy_segment", NEEDS, noisy_segment),
         Test::lab("names_dead", NEEDS, || names(dns_server::Manner::Dead, true)).early(),
         Test::lab("names_refused", NEEDS, || names(dns_server::Manner::Refusing, true)).early(),
         Test::lab("names_hijacked", NEEDS, || names(dns_server::Manner::Hijacking, false)).early(),
@@ -546,6 +549,48 @@ fn upstream_dead() -> Outcome {
     s.expect_fault("access fine, all beyond it dead", |s| Ok(s.world.silence_upstream()?), &wanted)?;
     must(s.asked("dhcp") == 0, || "the DHCP server was checked without need".into())?;
     s.expect_recovery(|s| Ok(s.world.restore_upstream()?))
+}
+
+/// The operator's router asks by ARP for sixty neighbours that do not exist, as on a cable segment: more than twenty
+/// broadcasts a second, which go on while everything beyond the router is dead.
+fn noisy_segment() -> Outcome {
+    let s = scene(|_, plan| plan)?;
+    let over = Arc::new(AtomicBool::new(false));
+    let ended = Arc::clone(&over);
+    s.world.run_in(Host::Isp, move || {
+        std::thread::spawn(move || {
+            let socket = UdpSocket::bind((ISP, 0)).expect("a socket");
+            while !ended.load(Ordering::Relaxed) {
+                let [a, b, c, _] = ISP.octets();
+                for host in 100..160 {
+                    let _ = socket.send_to(b"x", (Ipv4Addr::new(a, b, c, host), 9));
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+    })?;
+    let received = || -> Result<u64, Failed> {
+        let out = s.world.exec_in(Host::Gateway, Command::new("cat").arg("/proc/net/dev"))?;
+        let text = String::from_utf8_lossy(&out.stdout);
+        let counters = text.lines().find_map(|line| line.trim().strip_prefix(WAN)?.strip_prefix(':'));
+        Ok(counters.and_then(|line| line.split_whitespace().nth(1)?.parse().ok()).unwrap_or(0))
+    };
+    let (at, before) = (clock::uptime(), received()?);
+    clock::wait_until(PATIENCE, || received().is_ok_and(|now| now >= before + 200));
+    let rate = (received()? - before) as f64 / clock::since(at).as_secs_f64();
+    must(rate >= 21.0, || format!("only {rate:.0} packets a second"))?;
+    println!("{rate:.0} broadcasts a second");
+    let wanted = outage("upstream", &["the gateway answers echoes"], &[]);
+    s.expect_fault("all beyond the access dead, noise", |s| Ok(s.world.silence_upstream()?), &wanted)?;
+    let place = s.subscriber.place();
+    std::thread::sleep(calm());
+    let heard = s.subscriber.critical(place);
+    let ended = heard.iter().any(|h| h.is_event("incident_closed") || h.is_callback("withdrawn"));
+    must(!ended, || format!("by noise: {:?}", heard.iter().map(field::brief).collect::<Vec<_>>()))?;
+    s.plan.expect_line("down")?;
+    s.expect_recovery(|s| Ok(s.world.restore_upstream()?))?;
+    over.store(true, Ordering::Relaxed);
+    Ok(())
 }
 
 // ---- the service

@@ -85,6 +85,8 @@ pub(super) struct Daemon {
     pub(super) outbox_trouble: Option<String>,
     pub(super) link: watch::Receiver<LinkFacts>,
     pub(super) probes: mpsc::Sender<(ProbeId, TargetId)>,
+    /// Whether the line is in doubt, for the counters.
+    pub(super) doubt: watch::Sender<bool>,
     pub(super) report: mpsc::Sender<Observation>,
     pub(super) reports: mpsc::Receiver<Observation>,
     /// What we ourselves saw while acting, judged before anything else.
@@ -309,6 +311,8 @@ impl Daemon {
         let clock_set = matches!(observation, Observation::ClockSet { synced: true, .. });
         let told = actions.iter().any(|a| !matches!(a, Action::Probe { .. }));
         self.perform(now, actions);
+        let doubted = self.judge.is_line_doubted();
+        self.doubt.send_if_modified(|old| std::mem::replace(old, doubted) != doubted);
         let line = self.judge.line_state();
         let returned = self.line != LineState::Up && line == LineState::Up;
         if told || line != self.line {

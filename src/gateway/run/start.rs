@@ -119,7 +119,8 @@ impl Daemon {
             link::spawn_over(port, device, report.clone())
         };
         let probes = echo::spawn(config.probe.targets.clone(), link.clone(), report.clone());
-        counters::spawn(link.clone(), report.clone(), clock.clone());
+        let (doubt, doubted) = watch::channel(false);
+        counters::spawn(link.clone(), doubted, report.clone(), clock.clone());
         let roots = device::Roots::default();
         device::spawn(config.health.every, config.store.directory.clone(), roots, report.clone());
         tokio::spawn(clock::watch(clock.clone(), report.clone()));
@@ -149,6 +150,7 @@ impl Daemon {
             outbox_trouble: None,
             link,
             probes,
+            doubt,
             report,
             reports,
             own: VecDeque::new(),

@@ -1,11 +1,14 @@
-//! Traffic of the WAN device: its packet and byte counters, read once a second over rtnetlink.
+//! Traffic of the WAN device: its packet and byte counters, read once a second over rtnetlink. While the line is in doubt,
+//! the packets that prove something are counted beside them ([`unicast`](super::unicast)).
 
 use crate::clock::Clock;
 use crate::sense::link::LinkFacts;
 use crate::sense::netlink::{Kernel, Question, RTM_NEWLINK, attributes, u64_at};
-use linekeeper_contract::units::Mono;
+use crate::sense::unicast::Unicast;
+use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::observation::{Counted, Observation, Part};
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
@@ -40,13 +43,50 @@ struct Reading {
     totals: Totals,
 }
 
+/// How long packets are counted after the line was last in doubt.
+///
+/// 60 s: a line that is doubted once is doubted again soon, and only whole readings count.
+const LINGER: Span = Span::seconds(60);
+
 /// Starts reading the counters of the device in `link`. Reports nothing while there is none. Ends when the receiver of
-/// `report` is gone.
-pub fn spawn(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
-    tokio::spawn(run(link, report, clock));
+/// `report` is gone. `doubt`: whether the line is in doubt.
+pub fn spawn(
+    link: watch::Receiver<LinkFacts>,
+    doubt: watch::Receiver<bool>,
+    report: mpsc::Sender<Observation>,
+    clock: Clock,
+) {
+    tokio::spawn(run(link, doubt, report, clock));
 }
 
-async fn run(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>, clock: Clock) {
+/// The count of what proves something, on one device.
+struct Proof {
+    device: (u32, Option<IpAddr>),
+    since: Mono,
+    unicast: Unicast,
+}
+
+/// Starts or ends the count as the doubt wants it. Without permission there is none: the counters alone must do.
+fn adjust(proof: &mut Option<Proof>, link: &LinkFacts, wanted: bool, now: Mono) {
+    let device = (link.index, link.link.gateway);
+    proof.take_if(|proof| !wanted || proof.device != device);
+    if wanted && proof.is_none() && link.index != 0 {
+        *proof = Unicast::start(link.index, link.link.gateway).ok().map(|unicast| Proof {
+            device,
+            since: now,
+            unicast,
+        });
+    }
+}
+
+async fn run(
+    link: watch::Receiver<LinkFacts>,
+    mut doubt: watch::Receiver<bool>,
+    report: mpsc::Sender<Observation>,
+    clock: Clock,
+) {
+    let mut proof: Option<Proof> = None;
+    let mut doubted: Option<Mono> = None;
     let mut kernel = None;
     let mut last: Option<Reading> = None;
     let mut in_trouble = false;
@@ -56,8 +96,23 @@ async fn run(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>
         tokio::select! {
             _ = tick.tick() => {}
             () = clock.advanced() => {}
+            Ok(()) = doubt.changed() => {
+                if *doubt.borrow_and_update() {
+                    let now = clock.now();
+                    doubted = Some(now);
+                    adjust(&mut proof, &link.borrow(), true, now);
+                }
+                continue;
+            }
             () = report.closed() => return,
         }
+        let now = clock.now();
+        if *doubt.borrow() {
+            doubted = Some(now);
+        }
+        let wanted = doubted.is_some_and(|last| now.since(last) < LINGER);
+        let proven = proof.as_ref().map(|proof| (proof.since, proof.unicast.take()));
+        adjust(&mut proof, &link.borrow(), wanted, now);
         let index = link.borrow().index;
         if index == 0 {
             continue;
@@ -84,10 +139,12 @@ async fn run(link: watch::Receiver<LinkFacts>, report: mpsc::Sender<Observation>
                 return;
             }
         }
-        let before = last.replace(now);
-        if let Some(before) = before
-            && report.send(Observation::Counted(difference(before, now))).await.is_err()
-        {
+        let Some(before) = last.replace(now) else { continue };
+        let mut counted = difference(before, now);
+        if !counted.reset {
+            counted.rx_proof = proven.filter(|(since, _)| *since <= before.at).map(|(_, packets)| packets);
+        }
+        if report.send(Observation::Counted(counted)).await.is_err() {
             return;
         }
     }
@@ -143,6 +200,7 @@ fn difference(before: Reading, now: Reading) -> Counted {
             tx_bytes: more(a.tx_bytes, b.tx_bytes)?,
             // Some drivers count a multicast frame before or after the frame itself, so the difference may be negative.
             rx_unicast: more(a.rx_packets, b.rx_packets)?.saturating_sub(multicast),
+            rx_proof: None,
             tx_packets: more(a.tx_packets, b.tx_packets)?,
             rx_errors: more(a.rx_errors, b.rx_errors)?,
             reset: false,
@@ -154,7 +212,6 @@ fn difference(before: Reading, now: Reading) -> Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use linekeeper_contract::units::Span;
 
     fn reading(index: u32, at: u64, n: u64) -> Reading {
         let totals = Totals {
@@ -176,6 +233,7 @@ mod tests {
             rx_bytes: 3_000,
             tx_bytes: 2_700,
             rx_unicast: 21,
+            rx_proof: None,
             tx_packets: 27,
             rx_errors: 3,
             reset: false,

@@ -18,6 +18,7 @@ pub mod name;
 mod netlink;
 mod port;
 pub mod throughput;
+pub mod unicast;
 mod wan;
 pub mod web;
 

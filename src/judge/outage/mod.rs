@@ -8,7 +8,9 @@
 //!   the other, not in one breath: losses come in bursts, and what is sent together is lost together. A single answer to anything sent since the first silent echo ends it: an answer is proof of life, silence is only evidence.
 //! * Incoming traffic that is not our own echoes, at `outage.veto` or more in a window that began after the first
 //!   silence, ends it too: echoes may be filtered or drowned, but the line carries data. While counters come, such a
-//!   window is waited for, however short the patience.
+//!   window is waited for, however short the patience. Only packets that prove something count, where they can be told
+//!   apart ([`Counted::rx_proof`](crate::observation::Counted::rx_proof)): ARP and other broadcasts of a shared segment go on
+//!   when everything beyond it is dead. Where only the counters are known, traffic can delay an outage but never end one.
 //! * The line is *down* when nothing ended the suspicion for `outage.patience` **and** a whole round that was sent
 //!   after that is silent as well. The patience counts from when the first silent echo should have been back: it may
 //!   have been lost on its last metre. A break shorter than the patience therefore can never be an outage: an echo
@@ -251,6 +253,11 @@ impl Outage {
     /// The time is not quiet any more: the others may ask for all of the line.
     pub(super) fn end_quiet_period(&mut self) {
         self.stale = self.stale.max(Stale::Echoes);
+    }
+
+    /// Whether the line is not up, or is suspected of not being up.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.watch.is_doubted()
     }
 
     /// When something is to be asked or judged at the latest.

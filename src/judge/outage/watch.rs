@@ -55,7 +55,7 @@ pub(super) const FLIGHTS: usize = 256;
 pub(super) const ROTATION_MOST: Span = Span::minutes(10);
 /// Without a reading for so long the counters are not waited for: they come every second.
 pub(super) const COUNTERS_LATE: Span = Span::millis(2_500);
-/// Packets per second, beside our own answers, below which incoming bytes are not traffic: ARP and stray scans.
+/// Packets per second, beside our own answers, below which incoming bytes are not traffic: stray scans.
 pub(super) const VETO_PACKETS: u64 = 5;
 /// Windows of traffic in a row that show a line up whose echoes are all silent (an ISP that begins to filter them).
 pub(super) const TRAFFIC_RETURN: u8 = 5;
@@ -423,6 +423,11 @@ impl Watch {
         }
     }
 
+    /// Whether the line is not up, or echoes are silent.
+    pub fn is_doubted(&self) -> bool {
+        self.line != LineState::Up || self.suspicion.is_some()
+    }
+
     /// The counters moved.
     pub fn counted(&mut self, now: Mono, counted: &Counted, config: &Config, turns: &mut Vec<Turn>) {
         let own = std::mem::take(&mut self.own_answers);
@@ -435,9 +440,10 @@ impl Watch {
             |n: u64| (u128::from(n) * 1_000 / u128::from(counted.over.0)).min(u128::from(u64::MAX)) as u64;
         let bits = per_second(counted.rx_bytes.saturating_sub(own * ECHO_BYTES).saturating_mul(8));
         self.traffic = Some((bits, per_second(counted.tx_bytes.saturating_mul(8))));
-        let busy = bits >= config.outage.veto.0
-            && per_second(counted.rx_unicast.saturating_sub(own)) >= VETO_PACKETS
-            && counted.tx_packets > 0;
+        // Counters also count ARP and other broadcasts of a shared segment, which go on when all beyond it is dead.
+        let packets = counted.rx_proof.unwrap_or_else(|| counted.rx_unicast.saturating_sub(own));
+        let busy =
+            bits >= config.outage.veto.0 && per_second(packets) >= VETO_PACKETS && counted.tx_packets > 0;
         if !busy {
             self.busy_windows = 0;
             self.vetoing = false;
@@ -459,7 +465,8 @@ impl Watch {
                     self.suspicion = None;
                     self.carried = Some(now);
                 }
-                if began >= self.since && self.link_fault().is_none() {
+                // Only what was proven ends an outage.
+                if began >= self.since && self.link_fault().is_none() && counted.rx_proof.is_some() {
                     self.busy_windows = self.busy_windows.saturating_add(1);
                     if self.busy_windows >= TRAFFIC_RETURN {
                         self.up(now, began, turns);

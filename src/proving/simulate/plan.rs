@@ -30,6 +30,7 @@ const LINE: &[&str] = &[
     "gateway_round_trip",
     "jitter",
     "stray",
+    "noise",
     "port",
     "counters",
     "backup",
@@ -272,6 +273,7 @@ fn base(reader: &mut Reader<'_>, root: &Section<'_>) -> World {
     read(reader, "download", &mut world.rates.0);
     read(reader, "upload", &mut world.rates.1);
     read(reader, "stray", &mut world.stray);
+    read(reader, "noise", &mut world.noise);
     world.port = reader.quantity(&line, "port", RATE);
     if let Some(trip) = reader.quantity(&line, "round_trip", TRIP) {
         world.rtt_us = vec![micro(trip)];

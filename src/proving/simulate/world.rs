@@ -23,6 +23,8 @@ pub struct World {
     pub late: Span,
     /// Stray traffic received when nobody uses the line, in packets of 100 bytes.
     pub stray: Rate,
+    /// Broadcasts of a shared segment, such as ARP, which arrive also while everything beyond it is dead.
+    pub noise: Rate,
     /// Whether the counters are read.
     pub counters: bool,
     /// Download and upload rate of the line, at the IP layer.
@@ -202,6 +204,7 @@ impl World {
             jitter_us: 2_000,
             late: Span::millis(2),
             stray: Rate(2_000),
+            noise: Rate(0),
             counters: true,
             rates: (Rate(100_000_000), Rate(20_000_000)),
             port: None,

@@ -119,7 +119,7 @@ pub enum Next {
 }
 
 /// The address of all frames of one protocol on one device (`sockaddr_ll`).
-fn address(index: u32, protocol: u16) -> io::Result<SockAddr> {
+pub fn address(index: u32, protocol: u16) -> io::Result<SockAddr> {
     let index = i32::try_from(index).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
     #[expect(unsafe_code, reason = "neither std nor socket2 nor rustix know addresses of AF_PACKET")]
     // SAFETY: `sockaddr_ll` is a C struct of integers, one of this system's `sockaddr_*` types and not longer than

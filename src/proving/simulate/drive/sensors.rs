@@ -12,6 +12,8 @@ const GIVEN_UP: u64 = 5_000;
 const REPLY_BYTES: u64 = 74;
 /// Bytes of a stray packet.
 const STRAY_BYTES: u64 = 100;
+/// Bytes of a broadcast: the shortest frame.
+const NOISE_BYTES: u64 = 60;
 
 impl Simulation {
     pub(super) fn send_echo(&mut self, probe: ProbeId, target: TargetId) {
@@ -60,11 +62,13 @@ impl Simulation {
         let stray = if self.line.reaches_internet() { self.world.stray.0 * over / 8_000 } else { 0 };
         let packets =
             replies + customer / 1_400 + stray / STRAY_BYTES + (test_rx.max(test_tx)).div_ceil(1_514);
+        let noise = self.world.noise.0 * over / 8_000;
         let counted = Counted {
             over: Span(over),
-            rx_bytes: replies * REPLY_BYTES + customer + stray + test_rx,
+            rx_bytes: replies * REPLY_BYTES + customer + stray + test_rx + noise,
             tx_bytes: replies * REPLY_BYTES + customer / 20 + test_tx,
-            rx_unicast: packets,
+            rx_unicast: packets + noise / NOISE_BYTES,
+            rx_proof: Some(packets - replies),
             tx_packets: packets.max(1),
             rx_errors: 0,
             reset: false,
