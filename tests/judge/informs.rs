@@ -116,8 +116,8 @@ fn warning_is_published_once_and_requests_no_callback_by_default() {
 fn configured_warning_requests_one_callback_and_withdraws_it_when_over() {
     use CallbackState::{Received, Requested, Withdrawn};
     for (language, words) in [
-        ("en", "The gateway's storage is nearly full: 4 % of it are free."),
-        ("zh-CN", "网关存储空间将满：剩余4 %。"),
+        ("en", "The gateway's storage is nearly full: only 4 % is free."),
+        ("zh-CN", "网关存储空间快满了：只剩 4 %。"),
     ] {
         let device = json!({ "id": "gw-0001", "customer": "CUST1001", "language": language });
         let mut gateway = Gateway::new(json!({ "device": device, "callback": { "warnings": ["flash"] } }));

@@ -741,6 +741,23 @@ fn callback_messages(report: &Report) -> Vec<(CallbackState, &str, Span)> {
         .collect()
 }
 
+/// On a cable segment broadcasts go on while everything beyond it is dead.
+#[test]
+fn broadcasts_of_the_segment_neither_hide_nor_end_an_outage() {
+    let mut world = outage_with_a_way_out();
+    // 120 frames a second.
+    world.noise = Rate(57_600);
+    let (report, _) = refereed(&config(json!({})), &world, 39, Span::hours(2));
+    let detection = report.breaks[0].detection().unwrap();
+    assert!(detection <= Span::seconds(4), "{detection}");
+    assert_eq!((report.breaks.len(), report.false_breaks.len()), (1, 0));
+    let closed: Vec<_> =
+        events(&report).into_iter().filter(|e| e.event == EventName::IncidentClosed).collect();
+    assert_eq!(closed.len(), 1, "noise does not end it");
+    assert!(closed[0].incident.down_ms >= Span::minutes(39).0, "{:?}", closed[0].incident);
+    assert_eq!(report.callbacks.len(), 1);
+}
+
 /// The line is silent upstream and the broker is reached all the same: by the failover of the world.
 fn outage_with_a_way_out() -> World {
     let mut world = World::quiet().with_trouble(Span::minutes(5), Span::minutes(40), Trouble::Upstream);
@@ -903,7 +920,13 @@ fn customer_text_follows_the_fault() {
             Message::Event(_) | Message::CommandResult(_) => None,
         })
         .collect();
-    assert!(texts.iter().any(|t| t.contains("restarted the interface once without effect")), "{texts:?}");
+    assert!(
+        texts
+            .iter()
+            .any(|t| t
+                .contains("; tried without success: renewed the address once, restarted the interface once")),
+        "{texts:?}"
+    );
 }
 
 #[test]

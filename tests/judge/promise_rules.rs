@@ -316,6 +316,38 @@ fn bnetza_rule_at_its_boundaries() {
 }
 
 #[test]
+fn bnetza_rule_reports_the_rate_of_the_clause_that_is_broken() {
+    let judge = |each: [u64; 10]| {
+        let samples: Vec<Sample> = [0, 2, 4].iter().flat_map(|d| day(*d, each)).collect();
+        let judged = bnetza::judge(&samples, &rates(50, 80, 100));
+        assert_eq!(judged.verdict, Verdict::Broken);
+        let required = judged.required.unwrap();
+        assert!(judged.carried.iter().any(|at| samples[*at].line < required), "{}", judged.words);
+        required
+    };
+    // Always the normal rate, never 90 % of the maximum.
+    assert_eq!(judge(lines(820, [])), Rate(90 * MBIT));
+    // The normal rate is not reached either.
+    assert_eq!(judge(lines(700, [])), Rate(80 * MBIT));
+    assert_eq!(judge(lines(820, [900, 450])), Rate(50 * MBIT));
+}
+
+#[test]
+fn ctu_rule_reports_the_rate_of_the_clause_that_is_broken() {
+    let judge = |tests: &[(u64, u64)]| {
+        let samples: Vec<Sample> = tests.iter().map(|(s, line)| at(*s, line * MBIT)).collect();
+        let judged = ctu::judge(&samples, &rates(30, 60, 100), now(tests.last().unwrap().0));
+        assert_eq!(judged.verdict, Verdict::Broken, "{}", judged.words);
+        let required = judged.required.unwrap();
+        assert!(judged.carried.iter().all(|at| samples[*at].line < required), "{}", judged.words);
+        required
+    };
+    assert_eq!(judge(&[(0, 20), (600, 20)]), Rate(30 * MBIT));
+    let lasting: Vec<(u64, u64)> = (0..9).map(|n| (n * 600, 50)).collect();
+    assert_eq!(judge(&lasting), Rate(60 * MBIT));
+}
+
+#[test]
 fn bnetza_day_needs_ten_tests_and_pauses() {
     let sold = rates(50, 80, 100);
     let others: Vec<Sample> = [2, 4].iter().flat_map(|d| day(*d, [100; 10])).collect();
@@ -495,6 +527,7 @@ fn count(guard: &mut Guard, second: u64, down: u64, up: u64) {
         rx_bytes: packets(down) * 1_514,
         tx_bytes: packets(up) * 1_514,
         rx_unicast: packets(down),
+        rx_proof: None,
         tx_packets: packets(up),
         rx_errors: 0,
         reset: false,

@@ -32,14 +32,14 @@ fn story_plays_its_seven_acts_in_order() {
     contains(3, Voice::Platform, "incident closed");
     contains(4, Voice::Gateway, "counted, not acted on");
     contains(5, Voice::Gateway, "nothing on this side can mend it");
-    contains(5, Voice::Platform, "requested: The line is down: the fault lies in the operator's network");
+    contains(5, Voice::Platform, "requested: The line is down: the fault is further up in our network");
     contains(5, Voice::Platform, "received");
     contains(5, Voice::Platform, "withdrawn");
     contains(6, Voice::Gateway, "no remedy is left for now");
     contains(6, Voice::Platform, "late");
     contains(6, Voice::Platform, "withdrawn");
     contains(7, Voice::Gateway, "short: 72 Mbit/s is to be shown");
-    contains(7, Voice::Platform, "requested: Download is slower than was agreed");
+    contains(7, Voice::Platform, "requested: Download is slower than agreed");
     contains(7, Voice::Platform, "withdrawn");
     for act in [3, 4, 5, 7] {
         let remedy = items.iter().any(|i| i.act == act && i.text.contains("remedy begun"));

@@ -15,7 +15,7 @@
 
 use super::rule::{Judged, Reason, Sample, Verdict, part};
 use crate::config::Rates;
-use linekeeper_contract::units::{Mono, Permille, Span};
+use linekeeper_contract::units::{Mono, Permille, Rate, Span};
 
 /// What has to be reached now and then, of the maximum.
 pub const OF_MAXIMUM: Permille = Permille(900);
@@ -98,7 +98,7 @@ pub fn judge(samples: &[Sample], rates: &Rates) -> Judged {
             let words = format!("{} of {DAYS} measuring days are complete", days.len());
             (Verdict::Inconclusive(Reason::TooFew), words)
         };
-        return Judged { verdict, carried: Vec::new(), words };
+        return Judged { verdict, carried: Vec::new(), required: None, words };
     }
     let mut places: Vec<usize> = days.iter().flat_map(|(_, tests)| tests.iter().copied()).collect();
     places.sort_unstable();
@@ -107,8 +107,11 @@ pub fn judge(samples: &[Sample], rates: &Rates) -> Judged {
     };
     let mut faults = Vec::new();
     let mut carried = Vec::new();
-    let mut below = |faulty: &dyn Fn(&Sample) -> bool| {
-        carried.extend(places.iter().copied().filter(|&at| faulty(&samples[at])));
+    // The lowest of the rates that were not reached says most about the line.
+    let mut required: Option<Rate> = None;
+    let mut below = |rate: Rate| {
+        required = Some(required.map_or(rate, |lowest| lowest.min(rate)));
+        carried.extend(places.iter().copied().filter(|&at| samples[at].line < rate));
     };
     if let Some(maximum) = rates.maximum {
         let bar = part(maximum, OF_MAXIMUM);
@@ -117,28 +120,28 @@ pub fn judge(samples: &[Sample], rates: &Rates) -> Judged {
             faults.push(format!(
                 "{OF_MAXIMUM} of the maximum, {bar}, were reached on {reached} of {DAYS} days"
             ));
-            below(&|s| s.line < bar);
+            below(bar);
         }
     }
     if let Some(normal) = rates.normal {
         let reached = places.iter().filter(|&&at| samples[at].line >= normal).count();
         if reached * 1_000 < places.len() * usize::from(OF_TESTS.0) {
             faults.push(format!("the normal {normal} was reached in {reached} of {} tests", places.len()));
-            below(&|s| s.line < normal);
+            below(normal);
         }
     }
     if let Some(minimum) = rates.minimum {
         let fell = days_with(&|s| s.line < minimum);
         if fell >= 2 {
             faults.push(format!("the line fell below the minimum {minimum} on {fell} of {DAYS} days"));
-            below(&|s| s.line < minimum);
+            below(minimum);
         }
     }
     if faults.is_empty() {
         let words = format!("{} tests on {DAYS} days reach what was sold", places.len());
-        return Judged { verdict: Verdict::Kept, carried: places, words };
+        return Judged { verdict: Verdict::Kept, carried: places, required: None, words };
     }
     carried.sort_unstable();
     carried.dedup();
-    Judged { verdict: Verdict::Broken, carried, words: faults.join("; ") }
+    Judged { verdict: Verdict::Broken, carried, required, words: faults.join("; ") }
 }

@@ -64,6 +64,7 @@ pub fn judge(samples: &[Sample], rates: &Rates, now: Mono) -> Judged {
     let nothing = Judged {
         verdict: Verdict::Inconclusive(Reason::TooFew),
         carried: Vec::new(),
+        required: None,
         words: "no deviation is shown yet".into(),
     };
     let Some(normal) = normal(rates) else { return nothing };
@@ -78,13 +79,14 @@ pub fn judge(samples: &[Sample], rates: &Rates, now: Mono) -> Judged {
     if clean {
         let words = format!("no test of the last {WITHIN} is below the normal {normal}");
         let carried = (from..samples.len()).filter(|&at| clean_since.is_none_or(|low| samples[at].at > low));
-        return Judged { verdict: Verdict::Kept, carried: carried.collect(), words };
+        return Judged { verdict: Verdict::Kept, carried: carried.collect(), required: None, words };
     }
-    let broken = |first: usize, last: usize, words: String| {
-        let low = |at: &usize| samples[*at].line < normal;
+    let broken = |first: usize, last: usize, required: Rate, words: String| {
+        let low = |at: &usize| samples[*at].line < required;
         Judged {
             verdict: Verdict::Broken,
             carried: (from + first..=from + last).filter(low).collect(),
+            required: Some(required),
             words,
         }
     };
@@ -94,6 +96,7 @@ pub fn judge(samples: &[Sample], rates: &Rates, now: Mono) -> Judged {
             return broken(
                 at,
                 at + 1,
+                minimum,
                 format!("two tests in a row are below the minimum {minimum}: an outage"),
             );
         }
@@ -102,7 +105,7 @@ pub fn judge(samples: &[Sample], rates: &Rates, now: Mono) -> Judged {
     let length = |&(first, last): &(usize, usize)| recent[last].at.since(recent[first].at);
     if let Some(drop) = drops.iter().rfind(|drop| length(drop) > LASTING) {
         let words = format!("a lasting deviation: below the normal {normal} for {}", length(drop));
-        return broken(drop.0, drop.1, words);
+        return broken(drop.0, drop.1, normal, words);
     }
     let long: Vec<(usize, usize)> = drops.into_iter().filter(|drop| length(drop) >= DROP).collect();
     let near = |drops: &[(usize, usize)]| match (drops.first(), drops.last()) {
@@ -111,7 +114,7 @@ pub fn judge(samples: &[Sample], rates: &Rates, now: Mono) -> Judged {
     };
     if let Some(three) = long.windows(DROPS).rfind(|three| near(three)) {
         let words = format!("a recurring deviation: {DROPS} drops below the normal {normal} within {WITHIN}");
-        return broken(three[0].0, three[DROPS - 1].1, words);
+        return broken(three[0].0, three[DROPS - 1].1, normal, words);
     }
     nothing
 }

@@ -65,7 +65,7 @@ pub fn judge(samples: &[Sample], sold: Rate, now: Mono) -> Judged {
         taken.len()
     );
     let carried = if verdict == Verdict::Kept { taken.to_vec() } else { short };
-    Judged { verdict, carried, words }
+    Judged { verdict, carried, required: None, words }
 }
 
 /// Round trips of a week's evenings.

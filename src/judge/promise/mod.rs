@@ -224,7 +224,7 @@ fn public_shortfall(cx: &Context<'_>, shortfall: &Shortfall) -> message::Inciden
 }
 
 /// One result, as evidence.
-fn sample(cx: &Context<'_>, direction: Direction, sample: &Sample, usual: Rate) -> Value {
+fn sample(cx: &Context<'_>, direction: Direction, sample: &Sample, agreed: Rate, short: bool) -> Value {
     let offset_minutes = cx.offset();
     let at = sample.local.map(|local| {
         let wall = Wall((local - i64::from(offset_minutes) * 60) * 1_000);
@@ -238,9 +238,9 @@ fn sample(cx: &Context<'_>, direction: Direction, sample: &Sample, usual: Rate) 
         "direction": direction,
         "at": at,
         "line_bps": sample.line,
-        "share_permille": rule::share(sample.line, usual),
+        "share_permille": rule::share(sample.line, agreed),
         "server": server,
-        "short": sample.short,
+        "short": short,
     })
 }
 
@@ -438,17 +438,19 @@ impl SpeedPromise {
             };
             let Some(judged) = promise.verdict(cx.now, &cx.config, direction) else { continue };
             let side = promise.side(direction);
-            // Those that are short carry it; should a port hide them, the last ones do.
+            // Those below the rate of the clause that is broken carry it; should a port hide them, the last ones do.
+            let is_below = |sample: &Sample| judged.required.map_or(sample.short, |rate| sample.line < rate);
             let carried: Vec<usize> =
-                judged.carried.iter().copied().filter(|&at| side.samples[at].short).collect();
+                judged.carried.iter().copied().filter(|&at| is_below(&side.samples[at])).collect();
             let median = side.median(&carried).unwrap_or_default();
-            let usual = reference(rates(&cx.config, direction)).unwrap_or_default();
-            let share = rule::share(median, usual);
+            let agreed =
+                judged.required.or_else(|| reference(rates(&cx.config, direction))).unwrap_or_default();
+            let share = rule::share(median, agreed);
             let name = direction.as_str();
             let detail = format!(
-                "the middle one of {} short results is {median}: {share} of the normal {usual}; {} had to be shown",
+                "the median of {} short results is {median}: {share} of the agreed {agreed}; required were {}",
                 carried.len(),
-                side.bar().unwrap_or_default()
+                judged.required.or(side.bar()).unwrap_or_default()
             );
             fact("speed.share", name, detail);
             let ((busy_short, busy), (other_short, other)) = side.by_hours();
@@ -463,7 +465,8 @@ impl SpeedPromise {
                 }
             }
             for &at in &carried[carried.len().saturating_sub(SHOWN)..] {
-                samples.push(sample(cx, direction, &side.samples[at], usual));
+                let shown = &side.samples[at];
+                samples.push(sample(cx, direction, shown, agreed, is_below(shown)));
             }
             let rule = cx.config.promise.rule;
             let how = match rule {
@@ -475,7 +478,7 @@ impl SpeedPromise {
                 Rule::Bnetza2021 | Rule::Ctu2021 | Rule::Fcc8080 | Rule::Share { .. } => String::new(),
             };
             rules.push(format!("{} ({name}): {how}{}", rule.name(), judged.words));
-            let description = words::short_rate(language, direction, median, usual, share);
+            let description = words::short_rate(language, direction, median, agreed, share);
             issues.push(Issue { kind: "speed".into(), code, description });
         }
         let evidence = Evidence {

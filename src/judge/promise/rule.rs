@@ -162,6 +162,9 @@ pub struct Judged {
     pub verdict: Verdict,
     /// Which of the samples carry it, by their place.
     pub carried: Vec<usize>,
+    /// Of a broken promise: the rate that the rule's own clause asks for, and that the samples which carry it are below.
+    /// `None`: the rule has no clauses; the samples are those that are [`Sample::short`] of the normal rate.
+    pub required: Option<Rate>,
     /// How it came about, in English, for engineers.
     pub words: String,
 }

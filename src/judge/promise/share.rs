@@ -21,6 +21,7 @@ pub fn judge(samples: &[Sample], short: u32, of: u32) -> Judged {
     Judged {
         verdict,
         carried,
+        required: None,
         words: format!("{low} of the last {n} tests are short; {short} of {of} break the promise"),
     }
 }

@@ -225,7 +225,7 @@ impl Side {
         };
         let short = verdict != Verdict::Kept;
         let carried = (0..self.samples.len()).filter(|&at| self.samples[at].short == short).collect();
-        Judged { verdict, carried, words }
+        Judged { verdict, carried, required: None, words }
     }
 
     /// The verdict as it stands, with what carries it.
