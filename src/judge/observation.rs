@@ -437,6 +437,8 @@ pub enum Part {
     Device,
     /// The operator's hook programs that run on changes.
     Hook,
+    /// The session at the platform's broker.
+    Broker,
 }
 
 /// One line of a trace: an observation and the moment it entered the judge.

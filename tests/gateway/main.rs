@@ -8,6 +8,7 @@ mod common;
 mod flash;
 mod hooks;
 mod hostile;
+mod manners;
 mod outbox;
 mod remedy;
 mod sense;
@@ -21,6 +22,7 @@ fn main() -> ExitCode {
         .module("access", access::tests)
         .module("sense", sense::tests)
         .module("broker", broker::tests)
+        .module("manners", manners::tests)
         .module("hooks", hooks::tests)
         .module("hostile", hostile::tests)
         .module("outbox", outbox::tests)

@@ -5,6 +5,7 @@ use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::config::Broker;
 use rumqttc::v5::{AsyncClient, ConnectionError, Event, EventLoop};
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -38,11 +39,91 @@ pub(super) const LARGEST_OUTGOING: usize = 1 << 20;
 /// and 7 s.
 pub(super) const CONNECT_LIMIT: Span = Span::seconds(10);
 
-/// How long an acknowledgement may take, counted from the last progress, before we reconnect.
+/// How long an acknowledgement may take, counted from the last progress, before we reconnect. [`AckPatience`] extends it for
+/// brokers and lines that are slower.
 ///
 /// 4 s: a loaded land line answers within 2 s, a satellite within 1 s. After a failover to another uplink this is what is
 /// left of the 5 s promised for critical messages; TCP alone would retransmit for 15 min.
 pub const ACK_LIMIT: Span = Span::seconds(4);
+
+/// The longest wait for an acknowledgement: twice the slowest broker that was reported (a minute).
+pub(super) const ACK_LONGEST: Span = Span::minutes(2);
+
+/// How many times the measured time an acknowledgement may take.
+const ACK_FACTOR: u64 = 4;
+
+/// How long to wait for acknowledgements, and how many messages to send at once. It outlives a connection: a broker that
+/// takes 20 s is one that takes 20 s also on the next connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct AckPatience {
+    /// The time that acknowledgements take: the longest lately, an eighth less with each quicker one.
+    took: Span,
+    /// The limit after connections that ended without an acknowledgement: it doubles with each, until one comes.
+    failed: Span,
+    /// Messages at once: a quarter after such a connection, one more with each acknowledgement. Where only small segments
+    /// pass, a few messages get through and many do not.
+    pub(super) window: usize,
+}
+
+impl AckPatience {
+    pub(super) const fn new() -> AckPatience {
+        AckPatience { took: Span::ZERO, failed: Span::ZERO, window: WINDOW }
+    }
+
+    /// How long an acknowledgement may take now.
+    pub(super) fn limit(&self) -> Span {
+        self.took.times(ACK_FACTOR).max(self.failed).clamp(ACK_LIMIT, ACK_LONGEST)
+    }
+
+    /// An acknowledgement came after this time.
+    pub(super) fn acknowledged(&mut self, after: Span) {
+        self.took = after.max(Span(self.took.0 - self.took.0 / 8));
+        self.failed = Span::ZERO;
+        self.window = (self.window + 1).min(WINDOW);
+    }
+
+    /// None came within the limit.
+    pub(super) fn missed(&mut self) {
+        self.failed = self.limit().times(2).min(ACK_LONGEST);
+        self.window = (self.window / 4).max(1);
+    }
+}
+
+/// What one broker takes, as far as its answers have shown it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manners {
+    /// It keeps retained messages.
+    pub(super) retain: bool,
+    /// Topic filters in one SUBSCRIBE. AWS IoT takes eight; one that ends the connection is asked with half as many.
+    pub(super) filters: usize,
+    /// How much of the will goes into CONNECT. Its limit on packets is not known before CONNACK.
+    pub(super) will: Will,
+    /// Connections in a row that it closed without an answer to CONNECT.
+    pub(super) closed: u32,
+}
+
+impl Default for Manners {
+    fn default() -> Manners {
+        Manners { retain: true, filters: 8, will: Will::Complete, closed: 0 }
+    }
+}
+
+/// See [`Manners::will`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Will {
+    Complete,
+    /// That the gateway is gone, and no more.
+    Short,
+    Without,
+}
+
+/// A SUBSCRIBE that is not acknowledged yet.
+pub(super) struct Subscribing {
+    pub(super) topics: Vec<String>,
+    pub(super) at: Mono,
+    /// Messages given to the client after it.
+    pub(super) published: usize,
+}
 
 /// One connection.
 pub(super) struct Connection {
@@ -58,7 +139,13 @@ pub(super) struct Connection {
     pub(super) progress: Mono,
     pub(super) acknowledged: bool,
     pub(super) window: usize,
+    pub(super) ack_limit: Span,
     pub(super) largest: usize,
+    /// How many packet ids rumqttc uses in turn. SUBSCRIBE takes them from the same row, without looking which are in use.
+    pub(super) packet_ids: usize,
+    /// Topics that are still to be subscribed to.
+    pub(super) to_subscribe: VecDeque<String>,
+    pub(super) subscribing: Option<Subscribing>,
     /// The broker keeps retained messages.
     pub(super) retain: bool,
     pub(super) cursor: Option<Place>,
@@ -113,9 +200,18 @@ impl Connection {
     /// When the oldest acknowledgement is overdue.
     pub(super) fn ack_deadline(&self) -> Option<Mono> {
         let oldest = self.under_way().map(|s| s.at).min()?;
-        Some(oldest.max(self.progress) + ACK_LIMIT)
+        Some(oldest.max(self.progress) + self.ack_limit)
+    }
+
+    /// Whether a message might get the packet id of the SUBSCRIBE that is not acknowledged yet (MQTT 5, 2.2.1). Between two
+    /// calls at most three messages beside the critical ones are sent.
+    pub(super) fn is_short_of_ids(&self) -> bool {
+        self.subscribing.as_ref().is_some_and(|sent| sent.published + 4 >= self.packet_ids)
     }
 }
+
+/// Longer than any connection lasts: a year.
+const NO_PINGS: Duration = Duration::from_secs(365 * 86_400);
 
 /// The polling task. It is separate because rumqttc's `poll` must not be cancelled while it connects.
 pub(super) struct Polling(pub(super) JoinHandle<()>);
@@ -129,6 +225,10 @@ impl Drop for Polling {
 pub(super) async fn poll(mut event_loop: EventLoop, into: mpsc::Sender<Result<Event, ConnectionError>>) {
     loop {
         let event = event_loop.poll().await;
+        // A Server Keep Alive of 0 asks for no pings (MQTT 5, 3.2.2.3.14). rumqttc would send them without a pause.
+        if event_loop.options.keep_alive().is_zero() {
+            event_loop.options.set_keep_alive(NO_PINGS);
+        }
         let over = event.is_err();
         if over {
             // What was read together with the end still counts: mosquitto 2.0.11 says why it refuses a message and closes
@@ -148,4 +248,30 @@ pub(super) async fn poll(mut event_loop: EventLoop, into: mpsc::Sender<Result<Ev
 pub(super) fn name(broker: &Broker) -> String {
     let scheme = if broker.tls { "mqtts" } else { "mqtt" };
     format!("{scheme}://{}:{}", broker.host, broker.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patience_grows_until_an_acknowledgement_comes_and_follows_its_time() {
+        let mut patience = AckPatience::new();
+        assert_eq!((patience.limit(), patience.window), (ACK_LIMIT, 16));
+        let mut waited = Span::ZERO;
+        while patience.limit() <= Span::seconds(60) {
+            waited = waited + patience.limit();
+            patience.missed();
+        }
+        assert!(waited <= Span::minutes(2), "{waited} until a broker that takes a minute is understood");
+        assert_eq!(patience.window, 1);
+        patience.missed();
+        assert_eq!(patience.limit(), ACK_LONGEST);
+        patience.acknowledged(Span::seconds(5));
+        assert_eq!((patience.limit(), patience.window), (Span::seconds(20), 2));
+        for _ in 0..100 {
+            patience.acknowledged(Span::millis(50));
+        }
+        assert_eq!((patience.limit(), patience.window), (ACK_LIMIT, 16));
+    }
 }

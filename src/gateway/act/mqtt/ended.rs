@@ -2,6 +2,7 @@
 
 use super::connection::CONNECT_LIMIT;
 use super::tls;
+use rumqttc::v5::mqttbytes::v5::Packet;
 use rumqttc::v5::mqttbytes::v5::{ConnectReturnCode, DisconnectReasonCode, PubAckReason};
 use rumqttc::v5::{ConnectionError, StateError, mqttbytes};
 
@@ -23,8 +24,38 @@ pub(super) enum Fault {
     /// The broker closed the connection without a reason that reached us: a message is possible. (rumqttc loses the
     /// reason of a DISCONNECT without properties, which is how mosquitto sends it.)
     Closed,
+    /// Another client connected with our device id (0x8E).
+    TakenOver,
     /// The network, the broker's own operation, or this side.
     Other,
+}
+
+/// What a broker that refuses CONNECT does not take in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Unfit {
+    /// A retained will.
+    Retain,
+    /// Its size.
+    Size,
+}
+
+/// Whether the broker refused something that CONNECT can do without.
+pub(super) fn unfit(error: &ConnectionError) -> Option<Unfit> {
+    match error {
+        ConnectionError::ConnectionRefused(ConnectReturnCode::RetainNotSupported) => Some(Unfit::Retain),
+        ConnectionError::ConnectionRefused(ConnectReturnCode::PacketTooLarge)
+        | ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code: DisconnectReasonCode::PacketTooLarge,
+            ..
+        }) => Some(Unfit::Size),
+        ConnectionError::NotConnAck(packet) => match **packet {
+            Packet::Disconnect(ref ended) if ended.reason_code == DisconnectReasonCode::PacketTooLarge => {
+                Some(Unfit::Size)
+            }
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// Whether the broker refused for its own reasons (rights, quota), not because of the message.
@@ -45,6 +76,10 @@ pub(super) fn suspected_cause(error: &ConnectionError) -> Fault {
                 | DisconnectReasonCode::TopicNameInvalid,
             ..
         }) => Fault::Message,
+        ConnectionError::MqttState(StateError::ServerDisconnect {
+            reason_code: DisconnectReasonCode::SessionTakenOver,
+            ..
+        }) => Fault::TakenOver,
         ConnectionError::MqttState(StateError::ConnectionAborted) => Fault::Closed,
         ConnectionError::Io(e)
         | ConnectionError::MqttState(

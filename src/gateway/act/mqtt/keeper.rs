@@ -1,21 +1,21 @@
 //! The task that owns the connection. It connects, serves the connection until it is lost, waits, and tries again.
 
 use super::connection::{
-    ACK_LIMIT, CONNECT_LIMIT, Connection, EVENTS, IN_FLIGHT, LARGEST_INCOMING, LARGEST_OUTGOING, Polling,
-    RECEIVE_MAXIMUM, REQUESTS, WINDOW, What, name, poll,
+    AckPatience, CONNECT_LIMIT, Connection, EVENTS, IN_FLIGHT, LARGEST_INCOMING, LARGEST_OUTGOING, Manners,
+    Polling, RECEIVE_MAXIMUM, REQUESTS, WINDOW, What, Will, name, poll,
 };
-use super::ended::{Fault, Lost, describe_error, suspected_cause};
+use super::ended::{Fault, Lost, Unfit, describe_error, suspected_cause, unfit};
 use super::notice::Notices;
 use super::parts::ConnectionParts;
-use super::refusals::Trial;
+use super::refusals::{SUSPICIOUS, Trial};
 use super::tls;
 use crate::act::outbox::{Dropped, Place, lock};
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::config::Broker;
-use linekeeper_judge::observation::Observation;
+use linekeeper_judge::observation::{Observation, Part};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::{LastWill, LastWillProperties};
-use rumqttc::v5::{AsyncClient, Event, Incoming, MqttOptions};
+use rumqttc::v5::{AsyncClient, ConnectionError, Event, Incoming, MqttOptions};
 use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
@@ -26,7 +26,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
-/// A connection that lasted this long resets the waits. Longer than [`ACK_LIMIT`], so that a whole fleet does not
+/// A connection that lasted this long resets the waits. Longer than the wait for
+/// an acknowledgement, so that a whole fleet does not
 /// reconnect every ten seconds to a broker that accepts connections and never acknowledges.
 const GOOD_CONNECTION: Span = Span::seconds(15);
 
@@ -44,6 +45,16 @@ const URGENT_WAIT: Span = Span::seconds(4);
 /// When the line came back: the cap of the wait, and the age from which an unanswered message shows that the connection
 /// died with the line.
 const NUDGED: Span = Span::seconds(1);
+
+/// The first wait after another client took the session over. It doubles with each time, up to [`TAKEN_LONGEST`]: two gateways
+/// with one id would otherwise take it from each other several times a minute.
+const TAKEN_WAIT: Span = Span::seconds(15);
+
+/// Rare enough that each of the two gets its messages through in between.
+const TAKEN_LONGEST: Span = Span::minutes(10);
+
+/// A connection that lasted this long shows that nobody else wants the session any more: longer than [`TAKEN_LONGEST`].
+const UNDISPUTED: Span = Span::minutes(20);
 
 /// How often writing is retried after the disk failed.
 const DISK_AGAIN: Span = Span::minutes(1);
@@ -72,6 +83,11 @@ pub(super) struct Keeper {
     pub(super) trials: BTreeMap<Place, Trial>,
     /// Connections in a row lost with messages under way and none acknowledged.
     pub(super) fruitless_connections: u32,
+    pub(super) patience: AckPatience,
+    /// How often another client took the session over, since it was last undisputed.
+    pub(super) takeovers: u32,
+    /// What the brokers take, by their place in the configuration.
+    pub(super) manners: BTreeMap<usize, Manners>,
     /// While above zero, messages are sent one at a time; each acknowledgement lowers it.
     pub(super) single_sends_left: usize,
     /// Numbers of given-up messages that are not reported to the judge yet. At most as many as the outbox held.
@@ -99,6 +115,7 @@ impl Keeper {
                 Ok(mut connection) => {
                     let lost = self.serve_connection(&broker, &mut connection).await;
                     self.suspect_messages(&connection, &lost);
+                    self.learn_from_end(&connection, &lost);
                     self.report_given_up().await;
                     (lost, connection.up)
                 }
@@ -110,6 +127,7 @@ impl Keeper {
                 self.report(Observation::BrokerSeen { connected: false }).await;
             }
             self.retry_disk();
+            let is_taken = matches!(lost, Lost::Broken(_, Fault::TakenOver));
             let wait = match lost {
                 Lost::Stopped => return,
                 Lost::Nudged => {
@@ -117,18 +135,21 @@ impl Keeper {
                     debug!("the line came back: the connection to {} is made anew", name(&broker));
                     jitter(NUDGED)
                 }
-                Lost::Broken(why, _) => {
+                Lost::Broken(why, fault) => {
                     if up.is_some_and(|up| now.since(up) >= GOOD_CONNECTION) {
                         self.failures = 0;
                     }
                     self.reached_before |= up.is_some();
-                    let wait = jitter(self.longest_wait());
+                    let mut wait = jitter(self.longest_wait());
+                    if fault == Fault::TakenOver {
+                        wait = wait.max(self.wait_after_takeover().await);
+                    }
                     self.log_failure(&broker, up.is_some(), &why, wait);
                     self.select_next_broker(up.is_some());
                     wait
                 }
             };
-            if !self.wait(wait).await {
+            if !self.wait(wait, is_taken).await {
                 return;
             }
         }
@@ -152,6 +173,26 @@ impl Keeper {
         }
     }
 
+    /// Tells the judge, and so the platform, that two gateways use one id, and returns how long to leave the session to the
+    /// other one.
+    async fn wait_after_takeover(&mut self) -> Span {
+        self.takeovers = self.takeovers.saturating_add(1);
+        let trouble = format!(
+            "another client takes the session of {} over, {} times so far: a second gateway probably has the same device.id",
+            self.parts.device_id, self.takeovers
+        );
+        self.report(Observation::PartSeen { part: Part::Broker, trouble: Some(trouble) }).await;
+        TAKEN_WAIT.times(1 << (self.takeovers - 1).min(20)).min(TAKEN_LONGEST)
+    }
+
+    /// Nobody else wants the session any more.
+    async fn end_dispute(&mut self, connection: &Connection, now: Mono) {
+        if self.takeovers > 0 && connection.up.is_some_and(|up| now.since(up) >= UNDISPUTED) {
+            self.takeovers = 0;
+            self.report(Observation::PartSeen { part: Part::Broker, trouble: None }).await;
+        }
+    }
+
     /// Logs a new failure at `info`, a repeated one at `debug`.
     pub(super) fn log_failure(&mut self, broker: &Broker, was_up: bool, why: &str, wait: Span) {
         let what = if was_up { "lost the broker" } else { "cannot connect to the broker" };
@@ -164,14 +205,15 @@ impl Keeper {
         self.last_failure = Some(text);
     }
 
-    /// Waits before the next attempt. Returns `false` when the task must end.
-    pub(super) async fn wait(&mut self, wait: Span) -> bool {
+    /// Waits before the next attempt. A critical message shortens it unless the session was `taken`. Returns `false` when the
+    /// task must end.
+    pub(super) async fn wait(&mut self, wait: Span, taken: bool) -> bool {
         let mut stopped = self.stopped.clone();
         let nudge = Arc::clone(&self.nudge);
         let new = Arc::clone(&self.new);
         let end = self.parts.clock.now() + wait;
         let mut hurried = wait <= NUDGED;
-        let mut urgent = wait <= URGENT_WAIT;
+        let mut urgent = taken || wait <= URGENT_WAIT;
         let mut over = std::pin::pin!(sleep(wait.into()));
         loop {
             tokio::select! {
@@ -198,6 +240,7 @@ impl Keeper {
     pub(super) fn connect(&mut self, broker: &Broker) -> Result<Connection, String> {
         let session = format!("{:016x}", fastrand::u64(..));
         let mut options = self.options(broker)?;
+        let manners = self.manners();
         let topic = format!("{}state", self.root);
         let mut will = self.state(&session, false);
         // We do not know when the broker will publish it; the reader knows when it arrived.
@@ -218,7 +261,13 @@ impl Keeper {
             correlation_data: None,
             user_properties: Vec::new(),
         };
-        options.set_last_will(LastWill::new(topic, will.to_string(), QoS::AtLeastOnce, true, Some(about)));
+        if manners.will == Will::Short {
+            will = shortest_state(&will);
+        }
+        if manners.will != Will::Without {
+            let will = will.to_string();
+            options.set_last_will(LastWill::new(topic, will, QoS::AtLeastOnce, manners.retain, Some(about)));
+        }
         let (client, event_loop) = AsyncClient::new(options, REQUESTS);
         let (into, events) = mpsc::channel(EVENTS);
         let now = self.parts.clock.now();
@@ -233,8 +282,12 @@ impl Keeper {
             progress: now,
             acknowledged: false,
             window: WINDOW,
+            ack_limit: self.patience.limit(),
             largest: LARGEST_OUTGOING,
-            retain: true,
+            packet_ids: IN_FLIGHT.into(),
+            to_subscribe: VecDeque::new(),
+            subscribing: None,
+            retain: manners.retain,
             cursor: None,
             state_due: true,
             reported_due: true,
@@ -242,6 +295,57 @@ impl Keeper {
             dropped: Dropped::default(),
             _polling: Polling(tokio::spawn(poll(event_loop, into))),
         })
+    }
+
+    /// What is known of the broker in use.
+    pub(super) fn manners(&self) -> Manners {
+        self.manners.get(&self.broker_index).copied().unwrap_or_default()
+    }
+
+    /// The broker refused the connection, or ended it before it accepted it: it may not take what is in CONNECT.
+    fn learn_from_refusal(&mut self, broker: &Broker, connection: &Connection, error: &ConnectionError) {
+        if connection.up.is_some() {
+            return;
+        }
+        let mut manners = self.manners();
+        let is_closed = suspected_cause(error) == Fault::Closed;
+        manners.closed = if is_closed { manners.closed.saturating_add(1) } else { 0 };
+        match unfit(error) {
+            Some(Unfit::Retain) if manners.retain => {
+                manners.retain = false;
+                warn!(
+                    "the broker {} keeps no retained messages: it is asked again without. Who subscribes late will not see \
+                     the state before it changes",
+                    name(broker)
+                );
+            }
+            Some(Unfit::Size) => {
+                manners.will = match manners.will {
+                    Will::Complete => Will::Short,
+                    Will::Short | Will::Without => Will::Without,
+                };
+                info!(
+                    "the broker {} does not take our CONNECT: the next one has a shorter will",
+                    name(broker)
+                );
+            }
+            // Some close without a word. A broker that is only away does so too, so it still gets a will.
+            None if manners.closed >= SUSPICIOUS && manners.will == Will::Complete => {
+                manners.will = Will::Short
+            }
+            Some(Unfit::Retain) | None => {}
+        }
+        self.manners.insert(self.broker_index, manners);
+    }
+
+    /// The connection ended while it was to be subscribed: the next SUBSCRIBE has fewer filters.
+    fn learn_from_end(&mut self, connection: &Connection, lost: &Lost) {
+        let Lost::Broken(_, Fault::Closed | Fault::Message) = lost else { return };
+        if connection.up.is_some() && connection.subscribing.is_some() {
+            let mut manners = self.manners();
+            manners.filters = (manners.filters / 2).max(1);
+            self.manners.insert(self.broker_index, manners);
+        }
     }
 
     pub(super) fn options(&self, broker: &Broker) -> Result<MqttOptions, String> {
@@ -302,7 +406,10 @@ impl Keeper {
             tokio::select! {
                 event = connection.events.recv() => match event {
                     None => return Lost::Broken("the connection's task ended".into(), Fault::Other),
-                    Some(Err(error)) => return Lost::Broken(describe_error(&error), suspected_cause(&error)),
+                    Some(Err(error)) => {
+                        self.learn_from_refusal(broker, connection, &error);
+                        return Lost::Broken(describe_error(&error), suspected_cause(&error));
+                    }
                     Some(Ok(event)) => {
                         if let Err(why) = self.handle_event(broker, connection, event).await {
                             return Lost::Broken(why, Fault::Other);
@@ -338,9 +445,12 @@ impl Keeper {
             let now = self.parts.clock.now();
             if connection.ack_deadline().is_some_and(|at| now >= at) {
                 let n = connection.under_way().count();
-                let why = format!("{n} messages were not acknowledged within {ACK_LIMIT}");
+                let why = format!("{n} messages were not acknowledged within {}", connection.ack_limit);
+                self.patience.missed();
                 return Lost::Broken(why, Fault::Other);
             }
+            self.stop_waiting_for_suback(connection, now);
+            self.end_dispute(connection, now).await;
             self.retry_disk();
             self.notices.settle(now);
             self.report_notice().await;
@@ -400,6 +510,13 @@ impl Keeper {
             }
         }
     }
+}
+
+/// The state with nothing but what a reader needs to know who is gone or there.
+pub(super) fn shortest_state(state: &Value) -> Value {
+    let needed = ["schema", "id", "device_id", "online", "time", "line", "reason"];
+    let fields = needed.into_iter().filter_map(|key| Some((key.to_owned(), state.get(key)?.clone())));
+    Value::Object(fields.collect())
 }
 
 /// Waits for the request to end and returns its reason. Also returns when the other side is gone.

@@ -24,6 +24,7 @@ pub use self::connection::ACK_LIMIT;
 pub use self::parts::{Clock, ConnectionParts};
 pub use self::summaries::Routine;
 
+use self::connection::AckPatience;
 use self::keeper::Keeper;
 use self::notice::Notices;
 use self::summaries::routine;
@@ -71,6 +72,9 @@ impl Mqtt {
             last_refusal: None,
             trials: BTreeMap::new(),
             fruitless_connections: 0,
+            patience: AckPatience::new(),
+            takeovers: 0,
+            manners: BTreeMap::new(),
             single_sends_left: 0,
             given_up: Vec::new(),
             summary_under_way: None,

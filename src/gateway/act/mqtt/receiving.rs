@@ -1,12 +1,15 @@
 //! Handles the broker's packets: acknowledgements, and the platform's messages.
 
-use super::connection::{Connection, LARGEST_OUTGOING, WINDOW, What, name};
+use super::connection::{
+    ACK_LONGEST, Connection, LARGEST_OUTGOING, Manners, Subscribing, WINDOW, What, name,
+};
 use super::ended::is_policy_refusal;
 use super::keeper::Keeper;
 use super::refusals::REFUSED_LONGEST;
 use super::summaries::routine;
 use super::{command, receipt};
 use crate::act::outbox::lock;
+use linekeeper_contract::units::Mono;
 use linekeeper_judge::config::Broker;
 use linekeeper_judge::observation::Observation;
 use rumqttc::Outgoing;
@@ -29,7 +32,7 @@ impl Keeper {
             Event::Incoming(Incoming::PubAck(puback)) => self.handle_puback(connection, &puback).await,
             Event::Incoming(Incoming::Publish(publish)) => self.handle_publish(connection, &publish).await,
             Event::Incoming(Incoming::SubAck(suback)) => {
-                let topics = self.subscriptions();
+                let topics = connection.subscribing.take().map(|sent| sent.topics).unwrap_or_default();
                 for (topic, code) in topics.iter().zip(&suback.return_codes) {
                     if !matches!(code, SubscribeReasonCode::Success(_)) {
                         warn!(
@@ -38,7 +41,7 @@ impl Keeper {
                         );
                     }
                 }
-                self.notices.subscribed(self.parts.clock.now());
+                self.subscribe_more(connection)?;
             }
             Event::Outgoing(Outgoing::Publish(packet)) => {
                 if let Some(sent) = connection.given.pop_front() {
@@ -67,11 +70,14 @@ impl Keeper {
             }
             if properties.retain_available == Some(0) && connection.retain {
                 connection.retain = false;
+                let manners = Manners { retain: false, ..self.manners() };
+                self.manners.insert(self.broker_index, manners);
                 warn!("the broker keeps no retained messages: who subscribes late will not see the state");
             }
             if let Some(most) = properties.receive_max {
                 // One place is the state's.
                 connection.window = WINDOW.min(usize::from(most).saturating_sub(1)).max(1);
+                connection.packet_ids = connection.packet_ids.min(usize::from(most));
             }
             if let Some(most) = properties.max_packet_size {
                 connection.largest = LARGEST_OUTGOING.min(usize::try_from(most).unwrap_or(usize::MAX));
@@ -84,16 +90,42 @@ impl Keeper {
             if connack.session_present { "it kept our session" } else { "a new session" }
         );
         self.last_failure = None;
-        let filters = self.subscriptions().into_iter().map(|topic| Filter::new(topic, QoS::AtLeastOnce));
-        connection
-            .client
-            .try_subscribe_many(filters)
-            .map_err(|_| "the client takes no more requests".to_owned())?;
+        connection.to_subscribe = self.subscriptions().into();
+        self.subscribe_more(connection)?;
         self.report(Observation::BrokerSeen { connected: true }).await;
         Ok(())
     }
 
-    /// The topics to subscribe to, in one packet on every connection. The broker's return codes have the same order.
+    /// Subscribes to the next topics, if any are left: one packet after the other, each when its predecessor was acknowledged.
+    fn subscribe_more(&mut self, connection: &mut Connection) -> Result<(), String> {
+        let at = self.parts.clock.now();
+        let count = self.manners().filters.min(connection.to_subscribe.len());
+        let topics: Vec<String> = connection.to_subscribe.drain(..count).collect();
+        if topics.is_empty() {
+            self.notices.subscribed(at);
+            return Ok(());
+        }
+        let filters = topics.iter().map(|topic| Filter::new(topic, QoS::AtLeastOnce));
+        connection
+            .client
+            .try_subscribe_many(filters)
+            .map_err(|_| "the client takes no more requests".to_owned())?;
+        connection.subscribing = Some(Subscribing { topics, at, published: 0 });
+        Ok(())
+    }
+
+    /// A broker that does not acknowledge a SUBSCRIBE must not hold up the messages.
+    pub(super) fn stop_waiting_for_suback(&mut self, connection: &mut Connection, now: Mono) {
+        if connection.subscribing.as_ref().is_some_and(|sent| now >= sent.at + ACK_LONGEST) {
+            connection.subscribing = None;
+            self.warn_once(
+                "the broker does not acknowledge our subscription: what the platform says may not come"
+                    .into(),
+            );
+        }
+    }
+
+    /// The topics to subscribe to on every connection.
     pub(super) fn subscriptions(&self) -> Vec<String> {
         let own = ["callback/receipt", "command", "config/desired"];
         let own = own.into_iter().filter(|t| *t != "config/desired" || self.parts.desired.is_some());
@@ -102,7 +134,10 @@ impl Keeper {
 
     pub(super) async fn handle_puback(&mut self, connection: &mut Connection, puback: &PubAck) {
         let Some(sent) = connection.sent.remove(&puback.pkid) else { return };
-        connection.progress = self.parts.clock.now();
+        let now = self.parts.clock.now();
+        self.patience.acknowledged(now.since(sent.at.max(connection.progress)));
+        connection.progress = now;
+        connection.ack_limit = self.patience.limit();
         if sent.what.place().is_some() {
             connection.acknowledged = true;
             self.fruitless_connections = 0;

@@ -84,7 +84,8 @@ impl Keeper {
     pub(super) fn suspect_messages(&mut self, connection: &Connection, lost: &Lost) {
         let Lost::Broken(why, fault) = lost else { return };
         let under_way: Vec<Place> = connection.messages().collect();
-        if connection.up.is_none() || under_way.is_empty() || *fault == Fault::Other {
+        if connection.up.is_none() || under_way.is_empty() || matches!(fault, Fault::Other | Fault::TakenOver)
+        {
             return;
         }
         if let [place] = under_way[..] {

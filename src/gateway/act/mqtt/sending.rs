@@ -2,7 +2,8 @@
 
 use super::command;
 use super::connection::{Connection, Sent, What};
-use super::keeper::Keeper;
+use super::keeper::{Keeper, shortest_state};
+use super::refusals::REFUSED_LONGEST;
 use super::summaries::routine;
 use crate::act::outbox::{Dropped, Place, lock};
 use linekeeper_contract::json;
@@ -11,7 +12,7 @@ use linekeeper_contract::units::{Mono, Span};
 use rumqttc::v5::mqttbytes::QoS;
 use rumqttc::v5::mqttbytes::v5::PublishProperties;
 use serde_json::{Value, json};
-use tracing::info;
+use tracing::debug;
 
 /// Everything of a PUBLISH packet beside topic and payload: headers, packet id, properties. At most this.
 const OVERHEAD: usize = 64;
@@ -34,6 +35,9 @@ impl Keeper {
         let now = self.parts.clock.now();
         let mut wake = None;
         let mut wake_at = |at: Mono| wake = Some(wake.map_or(at, |w: Mono| w.min(at)));
+        if connection.is_short_of_ids() {
+            return Ok(connection.ack_deadline());
+        }
         let dropped = lock(&self.parts.outbox).dropped();
         connection.state_due |= dropped != connection.dropped;
         if connection.state_due {
@@ -42,7 +46,9 @@ impl Keeper {
             let ready = connection.state_at.map_or(now, |at| at + STATE_PACE);
             if !busy && now >= ready {
                 let state = self.state(&connection.session, true);
-                self.publish(connection, "state", &state, true, What::State)?;
+                if let Some(state) = self.fit_state(connection, state) {
+                    self.publish(connection, "state", &state, true, What::State)?;
+                }
                 connection.state_due = false;
                 connection.state_at = Some(now);
                 connection.dropped = dropped;
@@ -57,12 +63,14 @@ impl Keeper {
             wake_at(self.report_again);
         } else if connection.reported_due && !connection.under_way().any(|s| s.what == What::Report) {
             connection.reported_due = false;
-            if let Some(reported) = self.reported(&connection.session) {
+            if let Some(reported) = self.reported(&connection.session)
+                && self.fits(connection, "config/reported", &reported)
+            {
                 self.publish(connection, "config/reported", &reported, true, What::Report)?;
             }
         }
-        let window = if self.single_sends_left > 0 { 1 } else { connection.window };
-        while connection.messages().count() < window {
+        let window = if self.single_sends_left > 0 { 1 } else { connection.window.min(self.patience.window) };
+        while connection.messages().count() < window && !connection.is_short_of_ids() {
             let Some((place, message)) = self.next_message(connection, now) else { break };
             let mut value = match json::to_tree(&message) {
                 Ok(value) => value,
@@ -76,22 +84,19 @@ impl Keeper {
                 value["late"] = true.into();
             }
             self.prepare_outgoing(message.topic(), &mut value);
-            let around = self.root.len() + message.topic().len() + OVERHEAD;
-            let mut size = value.to_string().len() + around;
-            if size > connection.largest
-                && drop_evidence(&mut value, connection.largest.saturating_sub(around))
-            {
-                info!(
-                    "message {} has {size} bytes, the broker takes {}: it goes without its recording or evidence",
+            let around = self.around(message.topic());
+            let size = value.to_string().len() + around;
+            if size > connection.largest && !shorten(&mut value, connection.largest.saturating_sub(around)) {
+                let left = value.to_string().len() + around;
+                self.wait_for_room(place, left, connection.largest);
+                continue;
+            }
+            if size > connection.largest {
+                debug!(
+                    "message {} has {size} bytes, the broker takes {}: it goes shortened",
                     message.id(),
                     connection.largest
                 );
-                size = value.to_string().len() + around;
-            }
-            if size > connection.largest {
-                let why = format!("it has {size} bytes, the broker takes {}", connection.largest);
-                self.give_up(place, message.id(), &why);
-                continue;
             }
             self.publish(connection, message.topic(), &value, false, What::Critical(place))?;
         }
@@ -111,6 +116,43 @@ impl Keeper {
         Ok(wake)
     }
 
+    /// Bytes of a PUBLISH around the payload, at most.
+    fn around(&self, topic: &str) -> usize {
+        self.root.len() + topic.len() + OVERHEAD
+    }
+
+    /// Whether the broker takes a message of this size. Says so once if not.
+    fn fits(&mut self, connection: &Connection, topic: &str, payload: &Value) -> bool {
+        let size = payload.to_string().len() + self.around(topic);
+        let fits = size <= connection.largest;
+        if !fits {
+            self.warn_once(format!(
+                "{}{topic} has {size} bytes and the broker takes {}: it is not sent; raise the broker's limit on packets",
+                self.root, connection.largest
+            ));
+        }
+        fits
+    }
+
+    /// The state, or what is needed of it where the broker takes no more.
+    fn fit_state(&mut self, connection: &Connection, state: Value) -> Option<Value> {
+        if state.to_string().len() + self.around("state") <= connection.largest {
+            return Some(state);
+        }
+        let state = shortest_state(&state);
+        self.fits(connection, "state", &state).then_some(state)
+    }
+
+    /// A message that does not fit however short stays in the outbox: the broker's limit may be raised.
+    fn wait_for_room(&mut self, place: Place, size: usize, most: usize) {
+        let not_before = self.parts.clock.now() + REFUSED_LONGEST;
+        self.trials.entry(place).or_default().not_before = not_before;
+        self.warn_once(format!(
+            "the broker takes packets of {most} bytes, and the shortest form of a message has {size}: messages wait until the \
+             broker's limit is raised; asked again every {REFUSED_LONGEST}"
+        ));
+    }
+
     /// Sends one routine summary at a time, and only while no critical message is in flight.
     pub(super) fn send_routine(&mut self, connection: &mut Connection) -> Result<(), String> {
         if connection.under_way().any(|s| s.what != What::State) {
@@ -125,6 +167,12 @@ impl Keeper {
         self.prepare_outgoing("telemetry", &mut value);
         if late {
             value["late"] = true.into();
+        }
+        if !self.fits(connection, "telemetry", &value) {
+            let mut summaries = routine(&self.parts.routine);
+            summaries.waiting.pop_front();
+            summaries.dropped += 1;
+            return Ok(());
         }
         self.summary_under_way = value["id"].as_str().map(str::to_owned);
         self.publish(connection, "telemetry", &value, false, What::Routine)
@@ -187,6 +235,9 @@ impl Keeper {
             )
             .map_err(|_| "the client takes no more requests".to_owned())?;
         connection.given.push_back(Sent { what, at: self.parts.clock.now() });
+        if let Some(sent) = &mut connection.subscribing {
+            sent.published += 1;
+        }
         Ok(())
     }
 
@@ -237,12 +288,39 @@ impl Keeper {
     }
 }
 
-/// Removes the largest pieces of evidence from a message until it has at most `most` bytes. Returns whether it fits.
-fn drop_evidence(value: &mut Value, most: usize) -> bool {
-    let pieces = ["/evidence/recorder", "/recorder", "/evidence/samples", "/evidence/facts"];
+/// Removes from a message what can be missed most, piece by piece, until it has at most `most` bytes: first the evidence, then
+/// what was tried, then the details of the words. Returns whether it fits.
+fn shorten(value: &mut Value, most: usize) -> bool {
+    /// Letters that are left of a text: enough to say what is wrong.
+    const LEFT: usize = 60;
+    let pieces = [
+        "/evidence/recorder",
+        "/recorder",
+        "/evidence/samples",
+        "/evidence/facts",
+        "/result",
+        "/remedies",
+        "/evidence/rule",
+        "/remedy/detail",
+        "/why",
+        "/issues/1",
+        "/issues/0/description",
+    ];
     for piece in pieces {
         match value.pointer_mut(piece) {
             Some(Value::Array(entries)) => entries.clear(),
+            Some(Value::String(text)) => {
+                if let Some((at, _)) = text.char_indices().nth(LEFT) {
+                    text.truncate(at);
+                    text.push('…');
+                }
+            }
+            // The first issue says what the call is about.
+            Some(Value::Object(_)) if piece == "/issues/1" => {
+                if let Some(Value::Array(issues)) = value.pointer_mut("/issues") {
+                    issues.truncate(1);
+                }
+            }
             Some(other) => *other = Value::Null,
             None => continue,
         }
@@ -250,7 +328,45 @@ fn drop_evidence(value: &mut Value, most: usize) -> bool {
             return true;
         }
     }
-    false
+    keep_essentials(value);
+    value.to_string().len() <= most
+}
+
+/// What is left of a message for a broker of the smallest packets: who, what and when. It says that it is `shortened`, because
+/// the other fields of its schema are missing.
+fn keep_essentials(value: &mut Value) {
+    const MESSAGE: &[&str] = &[
+        "schema",
+        "id",
+        "device_id",
+        "time",
+        "late",
+        "callback_id",
+        "customer_id",
+        "state",
+        "severity",
+        "trigger",
+        "issues",
+        "event",
+        "command_id",
+        "command",
+        "outcome",
+        "correlation",
+    ];
+    let incident = value.get("incident").cloned();
+    if let Value::Object(fields) = value {
+        fields.retain(|key, _| MESSAGE.contains(&key.as_str()));
+    }
+    // Of the incident only what tells one from the other.
+    for (key, field) in [("incident_id", "id"), ("finding", "finding"), ("fault_domain", "fault_domain")] {
+        if let Some(known) = incident.as_ref().and_then(|incident| incident.get(field)) {
+            value[key] = known.clone();
+        }
+    }
+    if let Some(description) = value.pointer_mut("/issues/0/description") {
+        *description = "".into();
+    }
+    value["shortened"] = true.into();
 }
 
 /// How long ago `then` was; `None` when that was in another boot.
