@@ -10,7 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 pub(super) fn run(words: &[String]) -> ExitCode {
-    let words = match Args::read(words, RUN_HELP, &["--dry-run", "--verbose"], &["--config", "--record"], 0) {
+    let words = match Args::read(
+        words,
+        RUN_HELP,
+        &["--dry-run", "--verbose", "--syslog"],
+        &["--config", "--record"],
+        0,
+    ) {
         Ok(words) => words,
         Err(code) => return code,
     };
@@ -19,7 +25,7 @@ pub(super) fn run(words: &[String]) -> ExitCode {
         Ok(loaded) => loaded,
         Err(code) => return code,
     };
-    crate::run::log::begin(words.has("--verbose"));
+    crate::run::log::begin(words.has("--verbose"), words.has("--syslog"));
     let options = crate::run::Options {
         config: file.to_path_buf(),
         dry_run: words.has("--dry-run"),

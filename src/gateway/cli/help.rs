@@ -22,13 +22,14 @@ Usage: linekeeper VERB [OPTIONS]
 pub(super) const RUN_HELP: &str = "\
 Watches the line until it is told to end.
 
-Usage: linekeeper run [--config FILE] [--dry-run] [--record DIR] [--verbose]
+Usage: linekeeper run [--config FILE] [--dry-run] [--record DIR] [--verbose] [--syslog]
 
   --config FILE  the configuration, TOML or JSON (default /etc/linekeeper.toml, or what
                  OpenWrt's init script made of UCI)
   --dry-run      watch and say what would be done: no remedy, no message, nothing on flash
   --record DIR   keep what is seen and decided in DIR (trace.jsonl, actions.jsonl; at most 160 MiB)
   --verbose      log each detail
+  --syslog       log to the system's log and not to standard error
 
 On SIGHUP the configuration is read again: a wrong one is refused, every fault in the log; a right one is put in force
 and nothing that is known is lost. store.directory and status.socket are taken at a start only.
