@@ -6,7 +6,9 @@
 
 use linekeeper_contract::units::{Mono, Span, Wall};
 use linekeeper_judge::observation::Observation;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -21,6 +23,10 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// 1 s: NTP slews by at most 500 ppm, so a slew goes unreported for at least half an hour, and no label is ever wrong by
 /// more than 1 s.
 const MOVED_AT_LEAST_MS: u64 = 1_000;
+
+/// Where the hotplug script of OpenWrt's ntpd leaves its mark: an environment variable, and the path without it. The folder is
+/// on a file system in memory, so that the mark is of this boot.
+const NTP_SEEN: (&str, &str) = ("LINEKEEPER_NTP_SEEN", "/var/run/linekeeper-clock/set");
 
 /// The part of the clock that a snapshot stores.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +44,10 @@ pub struct ClockSnapshot {
 pub struct Clock {
     base: Mono,
     boot_id: Arc<str>,
+    /// The clock was seen to be set in this boot.
+    was_set: Arc<AtomicBool>,
+    /// Exists once NTP has set the clock or found it right.
+    ntp_seen: Arc<Path>,
     /// How far the lab has advanced the clock, milliseconds, and who waits for that.
     #[cfg(feature = "lab")]
     advance: Arc<(std::sync::atomic::AtomicUsize, tokio::sync::Notify)>,
@@ -55,6 +65,8 @@ impl Clock {
         Clock {
             base: base_for_boot(snapshot, boot_id, boottime_span()),
             boot_id: boot_id.into(),
+            was_set: Arc::default(),
+            ntp_seen: std::env::var_os(NTP_SEEN.0).map_or(NTP_SEEN.1.into(), PathBuf::from).into(),
             #[cfg(feature = "lab")]
             advance: Arc::default(),
         }
@@ -126,15 +138,23 @@ impl Clock {
         Wall(wall.saturating_add_unsigned(self.advance_total().0))
     }
 
-    /// Whether the kernel reports its clock as synchronised (`STA_UNSYNC` is cleared).
+    /// Whether wall time is set: NTP said so in this boot, or the kernel has reported its clock as synchronised
+    /// (`STA_UNSYNC` cleared) since this process began.
     ///
-    /// False if the kernel does not answer.
+    /// Either is remembered. busybox's ntpd clears the flag for 0.7 s every 32 s only, and a clock that was set once stays right
+    /// to seconds for weeks without NTP. False if the kernel does not answer and no NTP reported.
     pub fn synced(&self) -> bool {
         #[cfg(feature = "lab")]
         if lab_wall_ahead().is_some() {
             return true;
         }
-        kernel_clock_status().is_some_and(|status| status & libc::STA_UNSYNC == 0)
+        if !self.was_set.load(Ordering::Relaxed)
+            && (kernel_clock_status().is_some_and(|status| status & libc::STA_UNSYNC == 0)
+                || self.ntp_seen.exists())
+        {
+            self.was_set.store(true, Ordering::Relaxed);
+        }
+        self.was_set.load(Ordering::Relaxed)
     }
 
     /// Returns at `moment`: at once if it has passed, never early.
@@ -274,6 +294,19 @@ mod tests {
         assert!(second.now() >= snapshot.saved_at);
         let other = Clock::start(Some(ClockSnapshot { boot_id: "another".into(), ..snapshot.clone() }));
         assert!(other.now() >= snapshot.saved_at + other.uptime().min(Span::seconds(1)));
+    }
+
+    #[test]
+    fn clock_counts_as_set_once_ntp_has_said_so() {
+        let room = tempfile::tempdir().unwrap();
+        let mark = room.path().join("set");
+        let clock = Clock { ntp_seen: mark.as_path().into(), ..Clock::start(None) };
+        let by_kernel = kernel_clock_status().is_some_and(|status| status & libc::STA_UNSYNC == 0);
+        assert_eq!(clock.synced(), by_kernel);
+        std::fs::write(&mark, "").unwrap();
+        assert!(clock.synced());
+        std::fs::remove_file(&mark).unwrap();
+        assert!(clock.clone().synced(), "it is remembered");
     }
 
     #[tokio::test]

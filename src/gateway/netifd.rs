@@ -27,21 +27,37 @@ const EVENTS: [&str; 3] = ["network.interface", "ubus.object.add", "ubus.object.
 pub type Words = String;
 
 /// The state of an interface, from the answer to `ubus call network.interface.X status`.
+///
+/// `errors` holds the last error of whoever set one: it stays while a protocol handler dials again, and after `ifdown`. Only
+/// netifd's own refusals tell a wrong setting, and only while it does not try: subsystem `proto`, or `interface` for a missing
+/// device. A handler's error (`pppoe`: CONNECT_FAILED, PEER_DEAD; USER_REQUEST only says that pppd was terminated, which a
+/// lost carrier does too) is an ordinary fault of the access. What somebody wants is `autostart`.
 pub fn interface_state(status: &Value) -> Interface {
     let flag = |key: &str| status.get(key).and_then(Value::as_bool).unwrap_or(false);
-    let errors = status.get("errors").and_then(Value::as_array).into_iter().flatten();
-    let code = errors.filter_map(|e| e.get("code")?.as_str()).next();
-    match (flag("up"), flag("pending"), code) {
-        (false, _, Some("NO_DEVICE")) => Interface::NoDevice,
-        (false, _, Some(code)) => Interface::Refused(
-            code.chars().filter(|c| c.is_ascii_graphic()).take(MAX_ERROR_CODE_LENGTH).collect(),
-        ),
-        (true, ..) if status.get("proto").and_then(Value::as_str) == Some("none") => Interface::NoProtocol,
-        (true, ..) => Interface::Up,
-        (false, true, None) => Interface::Pending,
-        (false, false, None) if !flag("autostart") => Interface::TakenDown,
-        (false, false, None) if !flag("available") => Interface::NoDevice,
-        (false, false, None) => Interface::Waiting,
+    let errors = || {
+        let errors = status.get("errors").and_then(Value::as_array).into_iter().flatten();
+        errors.filter_map(|e| Some((text(e, "subsystem"), e.get("code")?.as_str()?)))
+    };
+    let short =
+        |code: &str| code.chars().filter(|c| c.is_ascii_graphic()).take(MAX_ERROR_CODE_LENGTH).collect();
+    if flag("up") {
+        let nothing = text(status, "proto") == "none";
+        return if nothing { Interface::NoProtocol } else { Interface::Up };
+    }
+    if flag("pending") {
+        return Interface::Pending;
+    }
+    if !flag("autostart") {
+        // With `option authfail 1` the handler gives up after a refused login; nobody took the interface down.
+        let login = errors().map(|(_, code)| code).find(|code| code.starts_with("AUTH"));
+        return login.map_or(Interface::TakenDown, |code| Interface::Refused(short(code)));
+    }
+    let refused = errors().find(|(subsystem, _)| matches!(*subsystem, "proto" | "interface"));
+    match refused {
+        Some(("interface", "NO_DEVICE")) => Interface::NoDevice,
+        Some((_, code)) => Interface::Refused(short(code)),
+        None if !flag("available") => Interface::NoDevice,
+        None => Interface::Waiting,
     }
 }
 
@@ -188,5 +204,85 @@ pub fn trouble(ran: &RunResult, limit: Duration) -> String {
         Some(252) => "ubus' ACL does not allow it".into(),
         Some(253) => "it has no such method".into(),
         _ => ran.failure(limit),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn states_of_netifd_are_read_as_it_means_them() {
+        use Interface::{NoDevice, NoProtocol, Pending, Refused, TakenDown, Up, Waiting};
+        let refused = |code: &str| Refused(code.into());
+        // up, pending, available, autostart, protocol, error: as netifd of 25.12 says them.
+        let cases = [
+            ("up", (true, false, true, true), "pppoe", None, Up),
+            ("without a protocol", (true, false, true, true), "none", None, NoProtocol),
+            ("dialling for the first time", (false, true, true, true), "pppoe", None, Pending),
+            ("in vain", (false, true, true, true), "pppoe", Some(("pppoe", "CONNECT_FAILED")), Pending),
+            ("session lost", (false, true, true, true), "pppoe", Some(("pppoe", "PEER_DEAD")), Pending),
+            (
+                "wrong password",
+                (false, true, true, true),
+                "pppoe",
+                Some(("pppoe", "AUTH_TOPEER_FAILED")),
+                Pending,
+            ),
+            (
+                "wrong password, authfail 1",
+                (false, false, true, false),
+                "pppoe",
+                Some(("pppoe", "AUTH_TOPEER_FAILED")),
+                refused("AUTH_TOPEER_FAILED"),
+            ),
+            (
+                "after ifdown",
+                (false, false, true, false),
+                "pppoe",
+                Some(("pppoe", "USER_REQUEST")),
+                TakenDown,
+            ),
+            ("just after ifdown", (false, false, true, false), "pppoe", None, TakenDown),
+            (
+                "just after our up",
+                (false, false, true, true),
+                "pppoe",
+                Some(("pppoe", "USER_REQUEST")),
+                Waiting,
+            ),
+            ("no carrier", (false, false, true, true), "pppoe", Some(("pppoe", "USER_REQUEST")), Waiting),
+            ("a modem without a SIM", (false, true, true, true), "qmi", Some(("qmi", "PIN_FAILED")), Pending),
+            ("DHCP without a server", (false, true, true, true), "dhcp", None, Pending),
+            ("taken down", (false, false, true, false), "dhcp", None, TakenDown),
+            ("no device", (false, false, false, true), "dhcp", Some(("interface", "NO_DEVICE")), NoDevice),
+            (
+                "a wrong address",
+                (false, false, true, true),
+                "static",
+                Some(("proto", "INVALID_ADDRESS")),
+                refused("INVALID_ADDRESS"),
+            ),
+            // Somebody took it down in spite of what else is wrong.
+            (
+                "a wrong address, down",
+                (false, false, true, false),
+                "static",
+                Some(("proto", "INVALID_GATEWAY")),
+                TakenDown,
+            ),
+        ];
+        for (what, (up, pending, available, autostart), proto, error, expected) in cases {
+            let mut status = json!({ "up": up, "pending": pending, "available": available,
+                "autostart": autostart, "proto": proto });
+            if let Some((subsystem, code)) = error {
+                status["errors"] = json!([{ "subsystem": subsystem, "code": code }]);
+            }
+            assert_eq!(interface_state(&status), expected, "{what}");
+        }
+        for broken in [json!(null), json!([]), json!({ "errors": [3, {}, { "code": 1 }] })] {
+            assert_eq!(interface_state(&broken), TakenDown, "{broken}");
+        }
     }
 }

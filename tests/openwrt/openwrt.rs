@@ -42,6 +42,7 @@ pub fn tests() -> Vec<Test> {
         "documented_commands_configure_a_working_gateway": documented_commands,
         "first_boot_sets_the_device_id_from_the_board": first_boot,
         "holding_the_button_requests_a_callback": button,
+        "event_of_ntpd_marks_the_clock_as_set": ntp,
         "gpio_switch_cuts_and_returns_modem_power": modem_power,
         "interrupted_power_cut_returns_modem_power": modem_power_comes_back,
         "unswitchable_modem_is_reported_and_keeps_power": modem_power_faults,
@@ -127,6 +128,7 @@ impl Gateway {
             .env("LINEKEEPER_STORE", path("store"))
             .env("LINEKEEPER_SYS", path("sys"))
             .env("LINEKEEPER_BUTTONS", path("buttons"))
+            .env("LINEKEEPER_CLOCK", path("clock"))
             .env("LINEKEEPER_UJAIL", path("ujail"))
             .env("LINEKEEPER_PROGRAM", agent_binary())
             .env("LINEKEEPER_JSHN", format!("{stub}/jshn.sh"))
@@ -211,7 +213,7 @@ fn start_makes_one_instance() {
     let program = agent_binary();
     let wanted = format!(
         "open_instance\n\
-         set_param|command|{program}|run|--config|/run/linekeeper/config.json\n\
+         set_param|command|{program}|run|--config|/run/linekeeper/config.json|--syslog\n\
          set_param|env|LINEKEEPER_PLACES=/store /run/linekeeper/socket\n\
          set_param|respawn|3600|10|0\n\
          set_param|stderr|1\n\
@@ -497,6 +499,7 @@ fn options_of_the_service() {
     for line in [
         "set_param|file|/run/linekeeper/config.json\n",
         "add_jail|linekeeper|log|procfs|ronly\n",
+        "add_jail_mount|/clock\n",
         "add_jail_mount_rw|/run/linekeeper|/store\n",
         "set_param|user|linekeeper\n",
         "set_param|capabilities|/etc/capabilities/linekeeper.json\n",
@@ -770,6 +773,24 @@ fn first_boot() {
     fs::remove_file(gateway.at("out/uci")).unwrap();
     assert!(gateway.script("linekeeper.defaults", &[], "").status.success());
     assert!(!gateway.text("out/uci").contains("device.id="));
+}
+
+fn ntp() {
+    let mut gateway = Gateway::new(LEAST);
+    fn event(gateway: &mut Gateway, action: &str) -> bool {
+        gateway.variables.insert("ACTION".into(), action.into());
+        let o = gateway.script("linekeeper.ntp", &[], "");
+        let said = String::from_utf8_lossy(&o.stderr).into_owned();
+        assert!(o.status.success() && said.is_empty(), "{action}: {said}");
+        gateway.at("clock/set").exists()
+    }
+    assert!(!event(&mut gateway, "unsync"), "no server answered yet");
+    assert!(event(&mut gateway, "step"));
+    fs::remove_file(gateway.at("clock/set")).unwrap();
+    // The clock was right from the start. Later silence of the servers does not make it wrong.
+    for action in ["stratum", "periodic", "unsync"] {
+        assert!(event(&mut gateway, action), "{action}");
+    }
 }
 
 fn button() {
@@ -1355,6 +1376,7 @@ fn makefile_installs() {
     let wanted = [
         ("etc/capabilities/linekeeper.json", "644"),
         ("etc/config/linekeeper", "600"),
+        ("etc/hotplug.d/ntp/80-linekeeper", "755"),
         ("etc/init.d/linekeeper", "755"),
         ("etc/rc.button/linekeeper", "755"),
         ("etc/uci-defaults/80-linekeeper", "755"),

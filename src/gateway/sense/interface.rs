@@ -3,6 +3,7 @@
 //! netifd knows what the kernel does not show: that somebody took the interface down by hand, that it waits for an answer
 //! without end, that no protocol handler runs, and which device the interface uses.
 
+use crate::clock;
 use crate::netifd::{Netifd, interface_state, text};
 use linekeeper_judge::observation::{Interface, Observation, Part};
 use serde_json::Value;
@@ -58,12 +59,18 @@ pub fn spawn(
         last_reported: None,
         troubled: false,
         failures: 0,
+        unsettled: None,
         named,
         report,
     };
     tokio::spawn(watch.run());
     watcher
 }
+
+/// How long an interface must wait for its carrier before that is believed.
+///
+/// 500 ms: after `down` and `up` netifd says for 10 to 60 ms that the interface is neither up nor on its way.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// The receiver of the observations is gone.
 struct ReceiverGone;
@@ -77,6 +84,8 @@ struct Watch {
     last_reported: Option<(String, Interface)>,
     troubled: bool,
     failures: u32,
+    /// Since when it is neither up nor on its way, if that is not reported yet.
+    unsettled: Option<Duration>,
     named: watch::Sender<Named>,
     report: mpsc::Sender<Observation>,
 }
@@ -91,7 +100,7 @@ impl Watch {
             }
             let up = self.last_reported.as_ref().is_some_and(|(_, is)| *is == Interface::Up);
             let again = if up && listener.is_running() { AGAIN.0 } else { AGAIN.1 };
-            let wait = soon.min(again);
+            let wait = if self.unsettled.is_some() { SETTLE } else { soon.min(again) };
             soon = again.min(soon * 2);
             tokio::select! {
                 () = sleep(wait) => {}
@@ -140,8 +149,16 @@ impl Watch {
     async fn report_state(&mut self, name: String, is: Interface) -> Result<(), ReceiverGone> {
         let told = Some((name, is));
         if self.last_reported == told {
+            self.unsettled = None;
             return Ok(());
         }
+        if told.as_ref().is_some_and(|(_, is)| *is == Interface::Waiting) {
+            let now = clock::since_boot();
+            if now.saturating_sub(*self.unsettled.get_or_insert(now)) < SETTLE {
+                return Ok(());
+            }
+        }
+        self.unsettled = None;
         self.last_reported = told;
         let Some((name, is)) = self.last_reported.clone() else { return Ok(()) };
         self.report.send(Observation::InterfaceSeen { name, is }).await.map_err(|_| ReceiverGone)
