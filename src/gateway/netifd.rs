@@ -87,8 +87,8 @@ impl Netifd {
         &self.ubus
     }
 
-    /// OpenWrt's name of the WAN: the configured one if netifd has it, else the one with `device`, the one with the default
-    /// route, or `wan`.
+    /// OpenWrt's name of the WAN: the configured one if netifd has it, else the one with `device`, else the main uplink
+    /// ([`main_uplink`]), or `wan`.
     ///
     /// # Errors
     /// When netifd does not answer or has no such interface.
@@ -102,20 +102,17 @@ impl Netifd {
         if let Some(name) = configured.filter(|name| names.contains(name)) {
             return Ok(name.to_owned());
         }
-        let (mut ours, mut routed) = (None, None);
+        let mut known = Vec::new();
         for name in names.iter().take(MAX_INTERFACES).filter(|name| **name != "loopback") {
             let Ok(status) = self.status(name).await else { continue };
-            let (is_ours, default) = match_device(device, &status);
-            if is_ours && ours.is_none() {
-                ours = Some(*name);
+            if is_on_device(device, &status) {
+                return Ok((*name).to_owned());
             }
-            if default && routed.is_none() {
-                routed = Some(*name);
-            }
+            known.push((*name, status));
         }
         // OpenWrt's default name.
         let usual = names.iter().copied().find(|name| *name == "wan");
-        ours.or(routed).or(usual).map(str::to_owned).ok_or_else(|| {
+        main_uplink(&known).or(usual).map(str::to_owned).ok_or_else(|| {
             let wanted = configured.map_or(String::new(), |name| format!("has no interface {name}, "));
             format!(
                 "netifd {wanted}knows none with the device {device}, none with a default route and no wan; name it in \
@@ -164,21 +161,78 @@ impl Netifd {
     }
 }
 
-/// Whether this is the status of the interface on `device`, and whether that interface has the default route.
-fn match_device(device: &str, status: &Value) -> (bool, bool) {
+/// Whether this is the status of the interface on `device`.
+fn is_on_device(device: &str, status: &Value) -> bool {
     // Of two interfaces on one device, the IPv4 one counts: restarting it brings up IPv6 too, not the other way round.
-    let is_ours = !device.is_empty()
+    !device.is_empty()
         && [text(status, "l3_device"), text(status, "device")].contains(&device)
-        && text(status, "proto") != "dhcpv6";
-    let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
-    (is_ours, routes.any(|r| r["target"] == "0.0.0.0" && r["mask"] == 0))
+        && text(status, "proto") != "dhcpv6"
+}
+
+/// Protocols that carry packets over another uplink. Such an interface may have the best default route and is never the line.
+const TUNNELS: &[&str] = &[
+    "464xlat",
+    "6in4",
+    "6rd",
+    "6to4",
+    "dslite",
+    "gre",
+    "gretap",
+    "grev6",
+    "grev6tap",
+    "ipip",
+    "ipip6",
+    "l2tp",
+    "map",
+    "nebula",
+    "openconnect",
+    "openvpn",
+    "pptp",
+    "sstp",
+    "tailscale",
+    "tinc",
+    "vpnc",
+    "vti",
+    "vti6",
+    "vxlan",
+    "vxlan6",
+    "wireguard",
+    "xfrm",
+    "yggdrasil",
+    "zerotier",
+];
+
+/// The main uplink: of the interfaces with a default route, and of those that wait for one, the one with the lowest metric;
+/// IPv4 before IPv6, and `wan` before its equals. So a backup is not the line even while the main uplink is dead.
+fn main_uplink<'a>(known: &[(&'a str, Value)]) -> Option<&'a str> {
+    let rank = |name: &str, status: &Value| {
+        let flag = |key: &str| status.get(key).and_then(Value::as_bool).unwrap_or(false);
+        let proto = text(status, "proto");
+        let has_default = |target: &str| {
+            let mut routes = status.get("route").and_then(Value::as_array).into_iter().flatten();
+            routes.any(|r| r["target"] == target && r["mask"] == 0)
+        };
+        let (v4, v6) = (has_default("0.0.0.0"), has_default("::"));
+        let waits = !flag("up") && flag("autostart") && !matches!(proto, "static" | "none" | "");
+        let metric = status.get("metric").and_then(Value::as_u64).unwrap_or(0);
+        let is_v6_only = proto == "dhcpv6" || v6 && !v4;
+        (!TUNNELS.contains(&proto) && (v4 || v6 || waits)).then_some((
+            metric,
+            is_v6_only,
+            name != "wan",
+            !(v4 || v6),
+        ))
+    };
+    let ranked = known.iter().filter_map(|(name, status)| Some((rank(name, status)?, *name)));
+    ranked.min().map(|(_, name)| name)
 }
 
 /// Runs every parser of netifd's answers on `bytes` and discards the results: for tests with hostile input.
 pub fn parse_and_discard(bytes: &[u8]) {
     if let Ok(status) = linekeeper_contract::json::parse(bytes) {
-        match_device("wan", &status);
+        is_on_device("wan", &status);
         let _ = interface_state(&status).words();
+        let _ = main_uplink(&[("wan", status)]);
     }
 }
 
@@ -211,6 +265,41 @@ pub fn trouble(ran: &RunResult, limit: Duration) -> String {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn main_uplink_is_neither_a_backup_nor_a_tunnel() {
+        let interface = |name: &'static str, proto: &str, up: bool, metric: u32, default: &str| {
+            let route = match default {
+                "" => json!([]),
+                target => json!([{ "target": target, "mask": 0, "nexthop": "192.0.2.1" }]),
+            };
+            (name, json!({ "proto": proto, "up": up, "autostart": true, "metric": metric, "route": route }))
+        };
+        let lan = || interface("lan", "static", true, 0, "");
+        let wan = |up: bool, metric| interface("wan", "dhcp", up, metric, if up { "0.0.0.0" } else { "" });
+        let lte = |up: bool, metric| interface("lte", "qmi", up, metric, if up { "0.0.0.0" } else { "" });
+        let wan6 = || interface("wan6", "dhcpv6", true, 0, "::");
+        let vpn = || interface("wg0", "wireguard", true, 0, "0.0.0.0");
+        for (what, known, expected) in [
+            ("a backup before it in the list", vec![lan(), lte(true, 20), wan(true, 10)], Some("wan")),
+            ("metrics swapped", vec![lan(), lte(true, 5), wan(true, 10)], Some("lte")),
+            ("a VPN with the best route", vec![vpn(), wan(true, 10)], Some("wan")),
+            ("the main uplink dead", vec![lte(true, 20), vpn(), wan(false, 10)], Some("wan")),
+            ("the backup dead", vec![lte(false, 20), wan(true, 10)], Some("wan")),
+            ("no metrics", vec![lte(true, 0), wan(true, 0)], Some("wan")),
+            ("no metrics, the main uplink dead", vec![lte(true, 0), wan(false, 0)], Some("wan")),
+            (
+                "IPv6 only, IPv4 through 464XLAT",
+                vec![interface("clat", "464xlat", true, 2_048, "0.0.0.0"), wan6()],
+                Some("wan6"),
+            ),
+            ("DS-Lite", vec![interface("wan6_4", "dslite", true, 0, "0.0.0.0"), wan6()], Some("wan6")),
+            ("both families", vec![wan6(), wan(true, 0)], Some("wan")),
+            ("only a tunnel", vec![lan(), vpn()], None),
+        ] {
+            assert_eq!(main_uplink(&known), expected, "{what}");
+        }
+    }
 
     #[test]
     fn states_of_netifd_are_read_as_it_means_them() {

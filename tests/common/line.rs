@@ -99,7 +99,7 @@ impl Line {
     pub fn device(&self) -> WanDevice {
         let said = ip(Host::Gateway, &["-o", "link", "show", "dev", WAN]).expect("the WAN device");
         let index = said.split(':').next().and_then(|n| n.trim().parse().ok()).expect("its index");
-        WanDevice { name: WAN.to_owned(), index }
+        WanDevice { name: WAN.to_owned(), index, interface: None }
     }
 
     pub fn test(&self, test: Test) -> Run {

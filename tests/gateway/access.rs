@@ -130,7 +130,7 @@ fn only(mut replies: Vec<Reply>) -> Reply {
 /// Of the network namespace that this thread is in.
 fn device(name: &str) -> WanDevice {
     let any = socket(AddressFamily::INET, SocketType::DGRAM, None).unwrap();
-    WanDevice { name: name.into(), index: netdevice::name_to_index(&any, name).unwrap() }
+    WanDevice { name: name.into(), index: netdevice::name_to_index(&any, name).unwrap(), interface: None }
 }
 
 fn mac(net: &Net, device: &str) -> String {
@@ -307,12 +307,12 @@ fn unavailable_layers_are_not_checked() {
             );
         }
     };
-    all(|| WanDevice { name: String::new(), index: 0 }, "there is no WAN device");
+    all(|| WanDevice { name: String::new(), index: 0, interface: None }, "there is no WAN device");
     all(|| device("lo"), "lo is the loopback");
     line.home.run("ip tuntap add dev tun0 mode tun");
     line.home.run("ip link set tun0 up");
     all(|| device("tun0"), "tun0 is point-to-point: nobody there has a link-layer address");
-    all(|| WanDevice { name: "old".into(), index: 999 }, "old is gone");
+    all(|| WanDevice { name: "old".into(), index: 999, interface: None }, "old is gone");
     line.isp.run("ip link set customer down");
     all(|| device("wan"), "wan has no carrier");
     line.home.run("ip link set wan down");

@@ -65,7 +65,7 @@ fn wan() -> WanDevice {
     let out = Command::new("ip").args(["-o", "link", "show", "dev", WAN]).output().expect("ip");
     let text = String::from_utf8_lossy(&out.stdout);
     let index = text.split(':').next().and_then(|n| n.trim().parse().ok()).expect("an index");
-    WanDevice { name: WAN.into(), index }
+    WanDevice { name: WAN.into(), index, interface: None }
 }
 
 fn asked(resolvers: &[IpAddr], independent: Option<IpAddr>) -> Name {

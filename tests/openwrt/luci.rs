@@ -144,7 +144,11 @@ const STATES: &[State] = &[
         },
         enabled: true,
         says: [
-            &["CB20261120-001", "Received by the operator", "tried without success: renewed the address once"],
+            &[
+                "CB20261120-001",
+                "Received by the operator",
+                "tried without success: renewed the address once",
+            ],
             &["CB20261120-001", "运营商已收到"],
         ],
         tile: ["Received by the operator", "运营商已收到"],

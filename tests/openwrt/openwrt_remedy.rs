@@ -265,7 +265,8 @@ fn told() {
     watches(&netifd, Some("wan"), async |watched| {
         watched.sees("wan", Interface::Up).await;
         let devices = watched.named.borrow().clone();
-        assert_eq!(devices, Named { device: Some("eth1".into()), port: None });
+        let interface = Some("wan".into());
+        assert_eq!(devices, Named { interface, device: Some("eth1".into()), port: None });
         for (line, state) in [
             ("dhcp-no-server", Interface::Pending),
             ("no-carrier", Interface::Waiting),

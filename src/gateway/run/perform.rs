@@ -151,7 +151,7 @@ impl Daemon {
             return;
         }
         let facts = self.link.borrow().clone();
-        let device = throughput::WanDevice { name: facts.name.clone(), index: facts.index };
+        let device = facts.device();
         let config = self.judge.config().clone();
         let (report, gates) = (self.report.clone(), Arc::clone(&self.gates));
         self.checks.spawn(async move {
@@ -182,7 +182,7 @@ impl Daemon {
             }
         };
         let facts = self.link.borrow();
-        let device = throughput::WanDevice { name: facts.name.clone(), index: facts.index };
+        let device = facts.device();
         drop(facts);
         let (stop, stopped) = watch::channel(Stop::No);
         self.speed = Some((order.test, stop));

@@ -96,7 +96,7 @@ async fn wan(configured: Option<String>) -> Result<WanDevice, String> {
     let mut facts = link::spawn(configured.clone(), report);
     let waited = tokio::time::timeout(DEVICE_LIMIT, facts.wait_for(|f| f.index != 0)).await;
     match waited {
-        Ok(Ok(found)) => Ok(WanDevice { name: found.name.clone(), index: found.index }),
+        Ok(Ok(found)) => Ok(found.device()),
         _ => Err(match configured {
             Some(name) => format!("there is no device {name}; `ip link` names those there are"),
             None => "no device has a default route; name the WAN device with --device".to_owned(),

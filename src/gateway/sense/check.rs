@@ -54,7 +54,7 @@ async fn run_sensor(
         Ask::Dhcp => check_dhcp(device, order.limit, &gates.dhcp).await,
         // The session's own device is point-to-point and vanishes with the session.
         Ask::Pppoe => {
-            let port = facts.port.clone().map(|(name, index)| WanDevice { name, index });
+            let port = facts.port.clone().map(|(name, index)| WanDevice { name, index, interface: None });
             check_pppoe(port.as_ref().unwrap_or(device), order.limit, &gates.pppoe).await
         }
         Ask::Name => name::check_resolvers(device, &config.name, order.limit).await,
@@ -108,7 +108,7 @@ mod tests {
     #[tokio::test]
     async fn layer_that_cannot_be_checked_is_reported_as_not_checked() {
         let config = load_text(include_str!("../../../config/smallest.json"), Format::Json).unwrap();
-        let device = WanDevice { name: "none".into(), index: 9 };
+        let device = WanDevice { name: "none".into(), index: 9, interface: None };
         let bare = Link { present: true, admin_up: true, carrier: true, ..Link::default() };
         let whole = Link { addresses: vec!["192.0.2.2".parse().unwrap()], ..bare.clone() };
         for (link, ask, why) in [
@@ -121,7 +121,7 @@ mod tests {
             (whole.clone(), Ask::Pppoe, "by DHCP"),
         ] {
             let order = CheckOrder { check: CheckId(3), ask, limit: Span::millis(50) };
-            let facts = LinkFacts { name: "none".into(), index: 9, link, port: None };
+            let facts = LinkFacts { name: "none".into(), index: 9, link, port: None, interface: None };
             let checked = run_check(&order, &device, &facts, &config, &Gates::default()).await;
             assert_eq!((checked.check, checked.ask, checked.replies.len()), (CheckId(3), ask, 1));
             assert_eq!(checked.replies[0].said, Said::NotChecked);

@@ -436,7 +436,13 @@ mod tests {
 
     fn facts(addresses: &[&str]) -> LinkFacts {
         let addresses = addresses.iter().map(|a| a.parse().unwrap()).collect();
-        LinkFacts { name: "wan".into(), index: 3, link: Link { addresses, ..Link::default() }, port: None }
+        LinkFacts {
+            name: "wan".into(),
+            index: 3,
+            link: Link { addresses, ..Link::default() },
+            port: None,
+            interface: None,
+        }
     }
 
     #[test]

@@ -34,6 +34,8 @@ const FAILURES: u32 = 3;
 /// The devices of the WAN interface, according to netifd.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Named {
+    /// OpenWrt's name of the interface.
+    pub interface: Option<String>,
     /// The device that carries the addresses.
     pub device: Option<String>,
     /// The Ethernet device below a PPPoE session.
@@ -119,6 +121,7 @@ impl Watch {
             Some(name) => self.netifd.status(name).await.ok(),
             None => None,
         };
+        let known = self.unless_another_is_main(known).await;
         let (name, status) = match (known, self.name.take()) {
             (Some(status), Some(name)) => (name, Ok(status)),
             // The interface is gone, or was never found.
@@ -143,6 +146,25 @@ impl Watch {
                 }
                 self.report_state(name, Interface::Gone).await
             }
+        }
+    }
+
+    /// `known`, or nothing if neither name nor device is configured and another interface is the main uplink now, by a lower
+    /// metric: they were changed, or it was added. What somebody took down stays the line.
+    async fn unless_another_is_main(&mut self, known: Option<Value>) -> Option<Value> {
+        let status = known?;
+        let is_free = self.configured.is_none() && self.device.is_empty();
+        if !is_free || interface_state(&status) == Interface::TakenDown {
+            return Some(status);
+        }
+        let Ok(main) = self.netifd.find(None, "").await else { return Some(status) };
+        if self.name.as_ref() == Some(&main) {
+            return Some(status);
+        }
+        let metric = |status: &Value| status.get("metric").and_then(Value::as_u64).unwrap_or(0);
+        match self.netifd.status(&main).await {
+            Ok(other) if metric(&other) < metric(&status) => None,
+            Ok(_) | Err(_) => Some(status),
         }
     }
 
@@ -193,9 +215,10 @@ pub fn devices(name: &str, status: &Value, last: &Named) -> Named {
             || last.device.clone().filter(|_| last.port.is_some()).unwrap_or(format!("pppoe-{name}"));
         let device = above.unwrap_or_else(session);
         let port = below.filter(|below| *below != device).or_else(|| last.port.clone());
-        return Named { device: Some(device), port };
+        return Named { interface: Some(name.to_owned()), device: Some(device), port };
     }
-    Named { device: above.or(below).or_else(|| last.device.clone()), port: None }
+    let device = above.or(below).or_else(|| last.device.clone());
+    Named { interface: Some(name.to_owned()), device, port: None }
 }
 
 /// The `ubus listen` child; it is started again when it has died.
@@ -244,7 +267,8 @@ mod tests {
     fn ended_session_keeps_its_device_and_port() {
         let up = json!({ "proto": "pppoe", "l3_device": "pppoe-wan", "device": "eth1" });
         let down = json!({ "proto": "pppoe", "device": "eth1" });
-        let wanted = Named { device: Some("pppoe-wan".into()), port: Some("eth1".into()) };
+        let interface = Some("wan".into());
+        let wanted = Named { interface, device: Some("pppoe-wan".into()), port: Some("eth1".into()) };
         let first = devices("wan", &up, &Named::default());
         assert_eq!(first, wanted);
         assert_eq!(devices("wan", &down, &first), wanted);

@@ -28,6 +28,6 @@ pub fn parse_and_discard(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     throughput::cpu::parse_and_discard(&text);
     port::megabits(&text);
-    name::nameservers(&text);
+    name::nameservers(&text, Some("wan"));
     access::parse_and_discard(bytes);
 }

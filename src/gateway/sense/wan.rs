@@ -17,6 +17,8 @@ pub struct WanDevice {
     pub name: String,
     /// Its interface index; 0 while there is none.
     pub index: u32,
+    /// OpenWrt's name of the interface, if netifd named it.
+    pub interface: Option<String>,
 }
 
 /// Opens a TCP connection over the WAN device. Fails after [`CONNECT_LIMIT`].

@@ -7,7 +7,6 @@ use crate::sense::check::run_check;
 use crate::sense::device::{self, Reader, Roots};
 use crate::sense::interface::{self, Named};
 use crate::sense::link::LinkFacts;
-use crate::sense::throughput::WanDevice;
 use crate::sense::{echo, link};
 use linekeeper_contract::units::Span;
 use linekeeper_judge::check::{Ask, CheckId, CheckOrder};
@@ -68,7 +67,7 @@ pub(super) async fn ask(config: &Config) -> Facts {
     let waited = tokio::time::timeout(DEVICE_LIMIT, watched.wait_for(|facts| facts.index != 0)).await;
     drop(waited);
     let facts = watched.borrow().clone();
-    let wan = WanDevice { name: facts.name.clone(), index: facts.index };
+    let wan = facts.device();
     let gates = Arc::new(Gates::default());
     let mut checks = JoinSet::new();
     let asks = Ask::ALL.into_iter().filter(|ask| ask.is_of(config.line.protocol));

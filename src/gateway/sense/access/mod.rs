@@ -44,7 +44,7 @@ mod tests {
     #[test]
     fn checks_can_go_to_another_thread() {
         fn send<T: Send>(_: &T) {}
-        let device = crate::sense::wan::WanDevice { name: "wan".into(), index: 2 };
+        let device = crate::sense::wan::WanDevice { name: "wan".into(), index: 2, interface: None };
         let gate = Gate::default();
         send(&check_neighbour(&device, None, Span::ZERO));
         send(&check_dhcp(&device, Span::ZERO, &gate));

@@ -2,8 +2,9 @@
 //!
 //! A configured device comes first, then the one that netifd names, then the one with the best default route.
 
-use super::tables::{LOWER_UP, Rank, Tables, UP};
+use super::tables::{LOWER_UP, Rank, Route, Tables, UP};
 use crate::sense::interface::Named;
+use crate::sense::wan::WanDevice;
 use linekeeper_judge::observation::Link;
 
 /// The state of the WAN device that other sensors need.
@@ -15,8 +16,17 @@ pub struct LinkFacts {
     pub index: u32,
     /// Its state.
     pub link: Link,
+    /// OpenWrt's name of the interface, if netifd named it.
+    pub interface: Option<String>,
     /// Name and index of the Ethernet device below it, if one is known and exists.
     pub port: Option<(String, u32)>,
+}
+
+impl LinkFacts {
+    /// The device, as the sensors address it.
+    pub fn device(&self) -> WanDevice {
+        WanDevice { name: self.name.clone(), index: self.index, interface: self.interface.clone() }
+    }
 }
 
 /// What prevents watching.
@@ -72,9 +82,12 @@ impl Choice {
         let name = name.to_owned();
         self.seen |= found.is_some();
         let mut facts = match found {
-            Some((&index, device)) => LinkFacts { name, index, link: tables.link(index, device), port: None },
+            Some((&index, device)) => {
+                LinkFacts { name, index, link: tables.link(index, device), ..LinkFacts::default() }
+            }
             None => LinkFacts { name, ..LinkFacts::default() },
         };
+        facts.interface.clone_from(&self.named.interface);
         let below = |port: &String| tables.devices.iter().find(|(_, device)| device.name == *port);
         if let Some((&index, port)) = self.port().and_then(below) {
             let (up, carrier) = (port.flags & UP != 0, port.flags & LOWER_UP != 0);
@@ -90,8 +103,12 @@ impl Choice {
     }
 
     fn follow_default_route(&mut self, tables: &Tables) {
+        // A tunnel is never the line: the device below it is, which has a default route of its own.
+        let is_line =
+            |route: &&Route| tables.devices.get(&route.index).is_some_and(|device| !device.is_tunnel);
         // The first of equal routes: the kernel uses that one too.
-        let Some(best) = tables.routes.iter().min_by_key(|route| route.rank()) else { return };
+        let best = tables.routes.iter().filter(is_line).min_by_key(|route| route.rank());
+        let Some(best) = best else { return };
         let Some(device) = tables.devices.get(&best.index) else { return };
         let other = match &self.followed {
             None => true,
@@ -135,12 +152,15 @@ impl Choice {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tables::{Device, Route};
+    use super::super::tables::Device;
     use super::*;
     use std::collections::BTreeMap;
 
     fn tables(devices: &[(u32, &str)], routes: &[(u32, u32, bool)]) -> Tables {
-        let device = |name: &str| Device { name: name.into(), flags: UP | LOWER_UP };
+        let device = |name: &str| {
+            let is_tunnel = matches!(name, "tunnel" | "clat" | "wg0");
+            Device { name: name.into(), flags: UP | LOWER_UP, is_tunnel }
+        };
         Tables {
             devices: devices.iter().map(|(index, name)| (*index, device(name))).collect(),
             addresses: BTreeMap::new(),
@@ -189,8 +209,28 @@ mod tests {
     #[test]
     fn ipv4_route_comes_before_ipv6_whatever_the_metric() {
         let mut choice = Choice::new(None, None);
-        let devices = [(2, "wan"), (3, "tunnel")];
+        let devices = [(2, "wan"), (3, "other")];
         assert_eq!(choice.facts(&tables(&devices, &[(3, 1, true), (2, 100, false)])).name, "wan");
+    }
+
+    #[test]
+    fn tunnel_is_not_followed_whatever_its_route() {
+        let devices = [(2, "wan"), (3, "wg0"), (4, "clat")];
+        let mut choice = Choice::new(None, None);
+        // A VPN alone says nothing of the line below it.
+        assert_eq!(choice.facts(&tables(&devices, &[(3, 0, false)])).name, "");
+        assert_eq!(choice.facts(&tables(&devices, &[(3, 0, false), (2, 10, false)])).name, "wan");
+        assert_eq!(
+            choice.facts(&tables(&devices, &[(3, 0, false)])).name,
+            "wan",
+            "the line below it is dead"
+        );
+        // IPv6 only, with IPv4 through CLAT.
+        let mut choice = Choice::new(None, None);
+        assert_eq!(choice.facts(&tables(&devices, &[(4, 2_048, false), (2, 512, true)])).name, "wan");
+        // Who wants to watch a tunnel says so.
+        let mut choice = Choice::new(None, Some("wg0".into()));
+        assert_eq!(choice.facts(&tables(&devices, &[(3, 0, false), (2, 10, false)])).name, "wg0");
     }
 
     #[test]

@@ -41,10 +41,16 @@ pub(super) struct Tables {
     pub routes: Vec<Route>,
 }
 
+/// Types of devices (linux/if_arp.h) that are tunnels: IPIP, IPv6 in IPv6, SIT, GRE over either, and those without a link layer
+/// (WireGuard, TUN, CLAT). PPP is none of them: PPPoE sessions and modems are lines.
+const TUNNELS: [u16; 6] = [768, 769, 776, 778, 823, 65_534];
+
 #[derive(Debug)]
 pub(super) struct Device {
     pub name: String,
     pub flags: u32,
+    /// It carries its packets over another device.
+    pub is_tunnel: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,7 +89,8 @@ impl Tables {
     pub(super) fn add_link(&mut self, body: &[u8]) {
         if let (Some(index), Some(flags), Some(name)) = (u32_at(body, 4), u32_at(body, 8), name_in(body)) {
             let name = String::from_utf8_lossy(name).into_owned();
-            self.devices.insert(index, Device { name, flags });
+            let kind = body.get(2..4).map_or(0, |kind| u16::from_ne_bytes([kind[0], kind[1]]));
+            self.devices.insert(index, Device { name, flags, is_tunnel: TUNNELS.contains(&kind) });
         }
     }
 

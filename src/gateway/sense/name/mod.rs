@@ -45,7 +45,7 @@ const RANDOM_LETTERS: usize = 12;
 ///
 /// Takes at most `limit`. Nothing is sent if `config.known` is not a valid name.
 pub async fn check_resolvers(device: &WanDevice, config: &config::Name, limit: Span) -> Vec<Reply> {
-    let (resolvers, mut replies) = resolvers(config, device.index);
+    let (resolvers, mut replies) = resolvers(config, device);
     let questions = match Questions::new(&config.known) {
         Ok(questions) => questions,
         Err(why) => return vec![not_checked("name.exists", why, false)],
@@ -80,7 +80,7 @@ pub async fn lookup(
     host: &str,
     limit: Span,
 ) -> Result<Vec<IpAddr>, String> {
-    let (resolvers, troubles) = resolvers(config, device.index);
+    let (resolvers, troubles) = resolvers(config, device);
     let (v4, v6) = (Question::new(host, Kind::A)?, Question::new(host, Kind::Aaaa)?);
     let mut why = troubles.first().map_or("no resolver is known".to_owned(), |reply| reply.detail.clone());
     let mut asked = JoinSet::new();
@@ -120,7 +120,8 @@ fn not_checked(whom: &str, detail: impl Into<String>, independent: bool) -> Repl
 }
 
 /// The line's resolvers, and replies for those that cannot be asked.
-fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>) {
+fn resolvers(config: &config::Name, device: &WanDevice) -> (Vec<SocketAddr>, Vec<Reply>) {
+    let index = device.index;
     if !config.resolvers.is_empty() {
         return (
             config.resolvers.iter().map(|address| socket_address(*address, index)).collect(),
@@ -132,13 +133,16 @@ fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>)
         let words = "no file names the line's resolvers; set name.resolvers";
         return (Vec::new(), vec![not_checked("resolvers", words, false)]);
     };
-    let mut text = String::new();
-    if let Err(e) = std::fs::File::open(file).and_then(|f| f.take(FILE_MOST).read_to_string(&mut text)) {
+    let mut bytes = Vec::new();
+    if let Err(e) = std::fs::File::open(file).and_then(|f| f.take(FILE_MOST).read_to_end(&mut bytes)) {
         let words = format!("cannot read {}: {e}; set name.resolvers", file.display());
         return (Vec::new(), vec![not_checked("resolvers", words, false)]);
     }
-    let (own, far): (Vec<IpAddr>, Vec<IpAddr>) =
-        nameservers(&text).into_iter().partition(|address| address.is_loopback() || address.is_unspecified());
+    // One wrong byte spoils its own line only.
+    let text = String::from_utf8_lossy(&bytes);
+    let (own, far): (Vec<IpAddr>, Vec<IpAddr>) = nameservers(&text, device.interface.as_deref())
+        .into_iter()
+        .partition(|address| address.is_loopback() || address.is_unspecified());
     let mut replies: Vec<Reply> = own
         .iter()
         .map(|address| {
@@ -153,22 +157,37 @@ fn resolvers(config: &config::Name, index: u32) -> (Vec<SocketAddr>, Vec<Reply>)
 }
 
 /// The addresses in `nameserver` lines (resolv.conf(5)), each once.
-pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
-    let mut found = Vec::new();
+///
+/// In OpenWrt's file they stand below the name of the interface that they came with (`# Interface wan`). Those of `interface`
+/// and of its companions (`wan6`, `wan_6`, `wan6_4`) are taken: another uplink's resolvers do not answer over this line. If there
+/// are none of them, or the interface is not known, all are.
+pub(super) fn nameservers(text: &str, interface: Option<&str>) -> Vec<IpAddr> {
+    let is_ours = |name: &str| {
+        let companion = |rest: &str| rest.chars().all(|c| matches!(c, '_' | 'v' | '4' | '6'));
+        interface.is_some_and(|ours| name.strip_prefix(ours).is_some_and(companion))
+    };
+    let (mut all, mut ours) = (Vec::new(), Vec::new());
+    let mut in_ours = false;
     for line in text.lines() {
         let mut words = line.split_whitespace();
-        if words.next() != Some("nameserver") {
-            continue;
-        }
-        // `fe80::1%eth1`: the zone is dropped, the WAN device's index is used instead.
-        let address = words.next().and_then(|word| word.split('%').next()?.parse().ok());
-        if let Some(address) = address
-            && !found.contains(&address)
-        {
-            found.push(address);
+        match (words.next(), words.next()) {
+            (Some("#"), Some("Interface")) => in_ours = words.next().is_some_and(is_ours),
+            (Some("nameserver"), Some(word)) => {
+                // `fe80::1%eth1`: the zone is dropped, the WAN device's index is used instead.
+                let Some(address) = word.split('%').next().and_then(|word| word.parse().ok()) else {
+                    continue;
+                };
+                if !all.contains(&address) {
+                    all.push(address);
+                }
+                if in_ours && !ours.contains(&address) {
+                    ours.push(address);
+                }
+            }
+            _ => {}
         }
     }
-    found
+    if ours.is_empty() { all } else { ours }
 }
 
 fn socket_address(address: IpAddr, index: u32) -> SocketAddr {
@@ -442,8 +461,47 @@ mod tests {
         let text = "# Interface wan\nnameserver 192.0.2.53\nnameserver 192.0.2.54\nsearch lan\n# Interface wan6\n\
                     nameserver fe80::1%eth1\n nameserver 192.0.2.53\nnameserver\nnameserver x\n";
         let found = ["192.0.2.53", "192.0.2.54", "fe80::1"].map(|a| a.parse::<IpAddr>().unwrap());
-        assert_eq!(nameservers(text), found);
+        assert_eq!(nameservers(text, None), found);
         assert_eq!(socket_address(found[2], 7).to_string(), "[fe80::1%7]:53");
+    }
+
+    fn wan() -> WanDevice {
+        WanDevice { name: "wan".into(), index: 1, interface: Some("wan".into()) }
+    }
+
+    #[test]
+    fn resolvers_of_another_uplink_are_not_the_lines() {
+        let text = "# Interface lte\nnameserver 192.0.2.53\nnameserver 192.0.2.54\nnameserver 192.0.2.55\nsearch lte.test\n\
+                    # Interface wan\nnameserver 203.0.113.1\n# Interface wan6\nnameserver 2001:db8::53\n\
+                    # Interface wan2\nnameserver 192.0.2.2\n";
+        let found =
+            |interface| nameservers(text, interface).iter().map(IpAddr::to_string).collect::<Vec<_>>();
+        assert_eq!(found(Some("wan")), ["203.0.113.1", "2001:db8::53"]);
+        assert_eq!(found(Some("lte")), ["192.0.2.53", "192.0.2.54", "192.0.2.55"]);
+        assert_eq!(found(Some("wan2")), ["192.0.2.2"]);
+        assert_eq!(found(Some("other")).len(), 6, "nothing is known of it");
+        assert_eq!(found(None).len(), 6);
+    }
+
+    #[test]
+    fn wrong_byte_spoils_its_own_line_only() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("resolv.conf");
+        std::fs::write(
+            &file,
+            b"# Interface wan\nsearch caf\xe9.test\nnameserver \xff\nnameserver 192.0.2.53\n",
+        )
+        .unwrap();
+        let config = config::Name {
+            resolvers: Vec::new(),
+            resolv_conf: Some(file),
+            independent: None,
+            known: "a.example".into(),
+            every: Span::minutes(5),
+        };
+        let (found, troubles) = resolvers(&config, &wan());
+        assert_eq!(found, ["192.0.2.53:53".parse().unwrap()]);
+        assert_eq!(troubles, []);
     }
 
     #[test]
@@ -457,15 +515,18 @@ mod tests {
             known: "a.example".into(),
             every: Span::minutes(5),
         };
-        let (places, replies) = resolvers(&config(&[]), 1);
+        let (places, replies) = resolvers(&config(&[]), &wan());
         assert!(places.is_empty() && replies[0].detail.contains("cannot read"), "{replies:?}");
         std::fs::write(&file, "nameserver 127.0.0.53\nnameserver 192.0.2.1\n").unwrap();
-        let (places, replies) = resolvers(&config(&[]), 1);
+        let (places, replies) = resolvers(&config(&[]), &wan());
         assert_eq!(places, ["192.0.2.1:53".parse().unwrap()]);
         assert_eq!((replies[0].said, replies[0].whom.as_str()), (Said::NotChecked, "127.0.0.53"));
         std::fs::write(&file, "search x\n").unwrap();
-        assert!(resolvers(&config(&[]), 1).1[0].detail.ends_with("names none"));
-        assert_eq!(resolvers(&config(&["192.0.2.9"]), 1), (vec!["192.0.2.9:53".parse().unwrap()], vec![]));
+        assert!(resolvers(&config(&[]), &wan()).1[0].detail.ends_with("names none"));
+        assert_eq!(
+            resolvers(&config(&["192.0.2.9"]), &wan()),
+            (vec!["192.0.2.9:53".parse().unwrap()], vec![])
+        );
     }
 
     #[test]
@@ -478,7 +539,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_file_parses_without_panic(text in "(nameserver|search|\\PC{0,9}|[ \t\n%:.0-9a-f])*") {
-            let _ = nameservers(&text);
+            let _ = nameservers(&text, Some("wan"));
         }
     }
 }
