@@ -1,5 +1,6 @@
 //! Files that survive a power cut: written completely or not at all. An unreadable file is set aside, not deleted.
 
+use rustix::fs::{FlockOperation, flock};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -39,6 +40,31 @@ pub fn crc32(content: &[u8]) -> u32 {
         let sum = sum >> 4 ^ TABLE[(sum & 15) as usize];
         sum >> 4 ^ TABLE[(sum & 15) as usize]
     })
+}
+
+/// Takes the lock of a store's directory, which holds until the file is dropped or the process dies, however it dies. `None`: this
+/// file system has no locks, or the directory cannot be written.
+///
+/// # Errors
+/// Another process has it.
+pub fn lock_directory(directory: &Path) -> Result<Option<File>, String> {
+    let path = directory.join("lock");
+    let opened = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(&path);
+    let Ok(file) = opened else { return Ok(None) };
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Err(format!(
+            "another linekeeper uses {}; stop it first, or set store.directory",
+            directory.display()
+        )),
+        Err(_) => Ok(None),
+    }
 }
 
 /// Makes `directory` (readable by us alone) and what is above it, where missing.
@@ -180,6 +206,23 @@ pub fn words(what: &str, path: &Path, error: &io::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn store_is_locked_until_its_holder_ends() {
+        let room = tempfile::tempdir().unwrap();
+        let held = lock_directory(room.path()).unwrap();
+        assert!(held.is_some());
+        let why = lock_directory(room.path()).unwrap_err();
+        assert!(why.starts_with("another linekeeper uses "), "{why}");
+        drop(held);
+        assert!(lock_directory(room.path()).unwrap().is_some());
+        assert!(lock_directory(Path::new("/nowhere")).unwrap().is_none(), "that is told elsewhere");
+        // A link that somebody else laid is not followed.
+        std::fs::remove_file(room.path().join("lock")).unwrap();
+        std::os::unix::fs::symlink(room.path().join("other"), room.path().join("lock")).unwrap();
+        assert!(lock_directory(room.path()).unwrap().is_none());
+        assert!(!room.path().join("other").exists());
+    }
 
     #[test]
     fn the_sum_is_that_of_zip() {

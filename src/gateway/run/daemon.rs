@@ -79,6 +79,8 @@ pub(super) struct Daemon {
     pub(super) file: PathBuf,
     pub(super) record: Option<PathBuf>,
     pub(super) recorder: Option<Recorder>,
+    /// Holds the store's directory against another daemon.
+    pub(super) _lock: Option<std::fs::File>,
     pub(super) store: Option<Store>,
     pub(super) store_trouble: Option<String>,
     pub(super) outbox: Option<Arc<Mutex<Outbox>>>,

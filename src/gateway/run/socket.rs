@@ -3,7 +3,7 @@
 use linekeeper_contract::json;
 use serde_json::{Value, json};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
@@ -63,7 +63,12 @@ pub fn listen(path: &Path) -> Result<mpsc::Receiver<Asked>, Deaf> {
                 let words = format!("another linekeeper listens at {}; stop it first", path.display());
                 return Err(Deaf::Another(words));
             }
-            // Left behind by a life that was killed.
+            // Left behind by a life that was killed. Anything else is not ours to delete.
+            if !std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket()) {
+                let words =
+                    format!("{} is no socket and stays as it is; change status.socket", path.display());
+                return Err(Deaf::Trouble(words));
+            }
             std::fs::remove_file(path)
                 .and_then(|()| UnixListener::bind(path))
                 .map_err(|e| trouble(path, &e))?
@@ -162,5 +167,27 @@ pub fn ask(path: &Path, request: &Request) -> Result<Value, String> {
     match value.get("error").and_then(Value::as_str) {
         Some(why) => Err(why.to_string()),
         None => Ok(value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_socket_that_nobody_listens_at_is_replaced() {
+        let room = tempfile::tempdir().unwrap();
+        let file = room.path().join("precious");
+        std::fs::write(&file, "data").unwrap();
+        assert!(matches!(listen(&file), Err(Deaf::Trouble(why)) if why.contains("is no socket")));
+        let link = room.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(matches!(listen(&link), Err(Deaf::Trouble(_))));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "data");
+        let socket = room.path().join("socket");
+        let ours = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        assert!(matches!(listen(&socket), Err(Deaf::Another(_))));
+        drop(ours);
+        assert!(listen(&socket).is_ok());
     }
 }

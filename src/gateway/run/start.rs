@@ -5,6 +5,7 @@ use super::heartbeat::Heartbeat;
 use super::labels::Labels;
 use super::log;
 use super::socket;
+use crate::act::durable;
 use crate::act::hook::Hook;
 use crate::act::mqtt;
 use crate::act::outbox::lock;
@@ -49,6 +50,14 @@ impl Daemon {
                 warn!("{why}; `linekeeper status` will not work");
                 None
             }
+        };
+        // Another one may have another socket.
+        let held = if options.dry_run {
+            None
+        } else {
+            // Its trouble is told when the store is opened.
+            let _ = durable::make_directory(&config.store.directory);
+            durable::lock_directory(&config.store.directory)?
         };
         let (store, found) = if options.dry_run {
             let found = store::Opened {
@@ -144,6 +153,7 @@ impl Daemon {
             file: options.config.clone(),
             record: options.record.clone(),
             recorder: None,
+            _lock: held,
             store,
             store_trouble: None,
             outbox,
