@@ -7,6 +7,7 @@
 
 use crate::program::{RunResult, Termination, run_for_answer};
 use linekeeper_judge::observation::Interface;
+use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::Value;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -145,12 +146,21 @@ impl Netifd {
         run_for_answer(&argv, CALL_WITHIN).await
     }
 
-    /// Starts listening: each event appears as bytes on the child's standard output. Dropping the child kills it.
+    /// Starts listening: each event appears as bytes on the child's standard output. Dropping the child kills it, and so does
+    /// our own death, however we die: it would listen on for ever. To be called on the main thread, whose end the kernel
+    /// watches.
     ///
     /// # Errors
     /// The error of starting the process.
     pub fn listen(&self) -> std::io::Result<Child> {
-        Command::new(&self.ubus)
+        let mut command = Command::new(&self.ubus);
+        #[expect(unsafe_code, reason = "there is no other way to ask for a signal at the parent's death")]
+        // SAFETY: the closure runs between fork and exec, where only async-signal-safe calls are allowed: it makes one system
+        // call, and neither allocates nor locks.
+        unsafe {
+            command.pre_exec(|| Ok(set_parent_process_death_signal(Some(Signal::KILL))?));
+        }
+        command
             .arg("listen")
             .args(EVENTS)
             .stdin(Stdio::null())

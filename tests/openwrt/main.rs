@@ -18,5 +18,6 @@ fn main() -> ExitCode {
         .module("luci", luci::tests)
         .module("cross", cross::tests)
         .part(openwrt_remedy::VICTIM, openwrt_remedy::repair_until_killed)
+        .part(openwrt_remedy::LISTENING, openwrt_remedy::listen_until_killed)
         .run()
 }

@@ -17,7 +17,7 @@ use linekeeper_contract::vocabulary::Rung;
 use linekeeper_judge::action::Repair;
 use linekeeper_judge::config::OpenWrtDriver;
 use linekeeper_judge::observation::{Interface, Observation, Part, RemedyId, RemedyResult};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -48,7 +48,23 @@ pub fn tests() -> Vec<Test> {
         Test::here("modem_power_is_cut_by_the_configured_command", power_modem),
         Test::here("dropped_restart_leaves_the_wan_up", dropped),
         Test::here("killed_process_never_leaves_the_wan_down", deaths),
+        Test::here("killed_process_leaves_no_listener", no_listener_is_left),
     ]
+}
+
+/// The part of a process that listens to netifd.
+pub const LISTENING: &str = "listening";
+
+/// It.
+pub fn listen_until_killed() -> ExitCode {
+    let Some(folder) = std::env::var_os(NETIFD) else { return ExitCode::FAILURE };
+    let asked = Asked::with_program(&Path::new(&folder).join("ubus"));
+    wait(async {
+        let (report, mut told) = tokio::sync::mpsc::channel(64);
+        let _named = interface::spawn(asked, Some("wan".into()), None, report);
+        while told.recv().await.is_some() {}
+    });
+    ExitCode::SUCCESS
 }
 
 /// The second process.
@@ -528,6 +544,19 @@ fn kill_hard(pid: u32) {
 
 /// SIGKILL at points all over the time between `down` and `up`: alone, where the helper goes on by itself, and together
 /// with the helper (a power cut without netifd's new beginning, the worst there is), where the next life mends it.
+fn no_listener_is_left() {
+    for round in 0..20 {
+        let netifd = Netifd::new("dhcp-up");
+        let mut victim = play(LISTENING).env(NETIFD, netifd.0.path()).spawn().unwrap();
+        until(|| netifd.listener().is_some_and(|pid| test_kill_process(pid).is_ok()));
+        let listener = netifd.listener().unwrap();
+        std::thread::sleep(Duration::from_millis(round * 3));
+        kill_hard(victim.id());
+        victim.wait().unwrap();
+        until(|| test_kill_process(listener).is_err());
+    }
+}
+
 fn deaths() {
     const POINTS: u64 = 24;
     for together in [false, true] {
