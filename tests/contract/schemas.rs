@@ -502,7 +502,7 @@ fn enum_values_are_in_the_schemas() {
         (
             "linekeeper.state.v1",
             "/properties/troubles/propertyNames",
-            all!(Part: Echo, Link, Counters, Store, Outbox, Recorder, Access, Name, Web, Device, Hook, Interface),
+            all!(Part: Echo, Link, Counters, Store, Outbox, Recorder, Access, Name, Web, Device, Hook, Interface, Broker),
         ),
         (
             "linekeeper.state.v1",

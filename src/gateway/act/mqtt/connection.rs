@@ -260,7 +260,7 @@ mod tests {
         assert_eq!((patience.limit(), patience.window), (ACK_LIMIT, 16));
         let mut waited = Span::ZERO;
         while patience.limit() <= Span::seconds(60) {
-            waited = waited + patience.limit();
+            waited += patience.limit();
             patience.missed();
         }
         assert!(waited <= Span::minutes(2), "{waited} until a broker that takes a minute is understood");
