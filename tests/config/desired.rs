@@ -21,7 +21,11 @@ fn own() -> Value {
 }
 
 fn laid(desired: Value) -> Laid {
-    lay(&own(), &desired).unwrap_or_else(|faults| panic!("{faults}"))
+    lay(&own(), &desired, true).unwrap_or_else(|faults| panic!("{faults}"))
+}
+
+fn laid_unsigned(own: &Value, desired: Value) -> Laid {
+    lay(own, &desired, false).unwrap_or_else(|faults| panic!("{faults}"))
 }
 
 fn rejected(laid: &Laid) -> Vec<&str> {
@@ -103,6 +107,71 @@ const LOCAL: &[&str] = &[
     "status.socket",
 ];
 
+/// Every key that the platform may set only in a signed configuration: see [`LOCAL`].
+const SIGNED: &[&str] = &[
+    "line.device",
+    "line.interface",
+    "line.port",
+    "probe.targets",
+    "probe.gateway",
+    "speed.servers",
+    "speed.budget",
+    "speed.per_day",
+    "name.resolvers",
+    "name.independent",
+    "name.exists",
+    "web.url",
+    "remedies.driver",
+    "remedies.ladder",
+    "remedies.again",
+    "remedies.learning",
+    "remedies.limit",
+    "remedies.settle",
+    "remedies.per_day",
+    "remedies.per_incident",
+    "mqtt.broker",
+    "mqtt.brokers",
+];
+
+/// Whoever can write to the broker but has no key.
+#[test]
+fn unsigned_configuration_cannot_do_what_an_unsigned_command_may_not() {
+    let own = json!({
+        "device": { "id": "gw-1" },
+        "probe": { "targets": [{ "host": "192.0.2.1", "role": "anchor" }] },
+        "remedies": { "driver": "openwrt", "ladder": ["renew", "restart-interface"] },
+        "mqtt": { "broker": "mqtts://broker.isp.example", "ca": "/etc/ca.pem" },
+    });
+    let before = laid_unsigned(&own, json!({})).config;
+    for (attack, config) in [
+        ("reboot", json!({ "remedies": { "ladder": ["renew", "reboot"], "per_day": { "reboot": 100 } } })),
+        ("take a remedy", json!({ "remedies": { "driver": "script", "again": "1 min" } })),
+        ("default rungs", json!({ "remedies": { "ladder": null } })),
+        ("all defaults", json!({ "remedies": null, "probe": null, "mqtt": null })),
+        ("another broker", json!({ "mqtt": { "broker": "mqtts://evil.example" } })),
+        (
+            "another broker, in a list",
+            json!({ "mqtt": { "brokers": ["mqtts://evil.example"], "broker": null } }),
+        ),
+        ("silent targets", json!({ "probe": { "targets": [{ "host": "203.0.113.99", "role": "anchor" }] } })),
+        ("another line", json!({ "line": { "device": "lo" } })),
+        ("silent resolvers", json!({ "name": { "resolvers": ["203.0.113.99"] } })),
+        (
+            "the customer's data",
+            json!({ "speed": { "budget": { "day": "100 GB" }, "servers": ["http://victim.example/"] } }),
+        ),
+    ] {
+        let of = laid_unsigned(&own, config);
+        assert_eq!(of.config, before, "{attack}");
+        assert!(!of.rejected.is_empty(), "{attack}");
+    }
+    // Less may be ordered by anybody.
+    let of = laid_unsigned(&own, json!({ "remedies": { "ladder": ["renew"] } }));
+    assert_eq!((of.rejected.len(), of.config.remedies.ladder.len()), (0, 1));
+    let of = laid_unsigned(&own, json!({ "remedies": { "driver": "none", "ladder": [] } }));
+    assert_eq!((of.rejected.len(), of.config.remedies.ladder.len()), (0, 0));
+}
+
 #[test]
 fn the_table_of_options_says_what_the_platform_may_set() {
     let table = options();
@@ -112,21 +181,33 @@ fn the_table_of_options_says_what_the_platform_may_set() {
         };
         heading.entries.iter().map(of).collect::<Vec<_>>()
     });
-    let (local, remote): (Vec<_>, Vec<_>) = rights.partition(|(_, right)| *right != Right::Remote);
+    let (local, others): (Vec<_>, Vec<_>) = rights.partition(|(_, right)| matches!(right, Right::Local(_)));
+    let (signed, remote): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|(_, right)| matches!(right, Right::Signed(_)));
+    assert_eq!(signed.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), SIGNED);
     assert_eq!(local.iter().map(|(key, _)| key.as_str()).collect::<Vec<_>>(), LOCAL);
-    assert!(remote.len() > 50, "{} keys may be set from afar", remote.len());
+    assert!(remote.len() > 30, "{} keys may be set from afar", remote.len());
     // And what the table says is what is done.
-    for (key, right) in local.iter().chain(&remote) {
+    for (key, right) in local.iter().chain(&signed).chain(&remote) {
         let (section, name) = key.split_once('.').unwrap();
         for value in [json!("/tmp/x"), Value::Null, json!(["x"]), json!({ "x": 1 })] {
             let of = laid(json!({ section: { name: value } }));
             let refused = of.rejected.iter().find(|rejected| rejected.key == *key);
+            let unsigned = laid_unsigned(&own(), json!({ section: { name: value } }));
+            let refused_unsigned = unsigned.rejected.iter().find(|rejected| rejected.key == *key);
             match right {
+                Right::Signed(why) => {
+                    let wanted = format!("must be signed with commands.key: {why}");
+                    assert_eq!(refused_unsigned.map(|r| &r.reason), Some(&wanted), "{key}");
+                    assert_eq!(unsigned.config, laid(json!({})).config, "{key}");
+                    assert!(refused.is_none_or(|r| !r.reason.starts_with("must be signed")), "{key}");
+                }
                 Right::Local(why) => {
                     assert_eq!(refused.map(|r| r.reason.as_str()), Some(*why), "{key}");
                     assert_eq!(of.config, laid(json!({})).config, "{key}");
                 }
                 Right::Remote => {
+                    assert_eq!(unsigned, of, "{key}: signed or not");
                     let own = |r: &str| r.starts_with("only the gateway's own configuration sets");
                     assert!(!refused.is_some_and(|r| own(&r.reason)), "{key}: {refused:?}");
                 }
@@ -171,7 +252,7 @@ fn no_key_sets_a_file_or_a_program() {
             }
             for value in [json!("/tmp/theirs"), json!(["/tmp/theirs"])] {
                 let desired = json!({ section: { key: value } });
-                let of = lay(&base, &desired).unwrap_or_else(|faults| panic!("{faults}"));
+                let of = lay(&base, &desired, true).unwrap_or_else(|faults| panic!("{faults}"));
                 assert!(!format!("{:?}", of.config).contains("theirs"), "{section}.{key} with {driver}");
             }
         }
@@ -251,6 +332,11 @@ proptest! {
     /// Whatever is desired, what comes out is right, and is the gateway's own where it must be.
     #[test]
     fn no_desired_configuration_breaks_the_gateway(desired in desired()) {
+        let unsigned = laid_unsigned(&own(), desired.clone()).config;
+        let own = laid(json!({})).config;
+        prop_assert_eq!(&unsigned.probe.targets, &own.probe.targets);
+        prop_assert_eq!(&unsigned.mqtt.as_ref().unwrap().brokers, &own.mqtt.as_ref().unwrap().brokers);
+        prop_assert!(unsigned.remedies.ladder.iter().all(|rung| own.remedies.ladder.contains(rung)));
         let of = laid(desired);
         prop_assert_eq!(&read(&of.tree, &Places::none()).unwrap(), &of.config);
         let before = laid(json!({})).config;

@@ -191,7 +191,8 @@ fn desired(bytes: &[u8]) {
         Err(words) => assert!(!words.is_empty()),
         Ok(Some(desired)) => {
             let own = serde_json::json!({ "device": { "id": "gw-0001" }, "line": { "device": "wan0" } });
-            if let Err(faults) = lay(&own, &desired.config) {
+            let signed = bytes.len() % 2 == 0;
+            if let Err(faults) = lay(&own, &desired.config, signed) {
                 assert!(!faults.to_string().is_empty());
             }
         }

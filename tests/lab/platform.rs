@@ -9,6 +9,7 @@ use crate::common::field::{
 };
 use libtest_mimic::Failed;
 use linekeeper::act::mqtt::command::digits;
+use linekeeper_contract::message::signed_configuration;
 use linekeeper_lab::clock;
 use linekeeper_lab::platform::ROOT;
 use linekeeper_lab::world::{Host, PLATFORM, World};
@@ -243,7 +244,11 @@ fn outage_and_reboot() -> Outcome {
 }
 
 fn desire(world: &World, version: &str, config: Value) -> Outcome {
-    let desired = json!({ "schema": "linekeeper.config-desired.v1", "version": version, "config": config });
+    let text = signed_configuration(DEVICE, version, &config);
+    let signature = digits(pair().sign(text.as_bytes()).as_ref());
+    let desired = json!({
+        "schema": "linekeeper.config-desired.v1", "version": version, "config": config, "signature": signature,
+    });
     publish(world, "config/desired", &desired.to_string(), &["-r"])
 }
 

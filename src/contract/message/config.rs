@@ -21,6 +21,50 @@ pub struct DesiredConfig {
     pub version: String,
     /// Sections and keys as in the configuration file.
     pub config: Value,
+    /// Ed25519 signature over [`signed_configuration`], 128 hexadecimal digits. Some keys are taken only with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+}
+
+/// The text that the signature of a [`DesiredConfig`] covers: schema, device id, version and configuration, each on its own
+/// line, without a line end after the last.
+///
+/// The configuration is written as JSON without spaces, with the keys of each object sorted by their bytes and with characters
+/// beyond ASCII as they are: in Python `json.dumps(config, sort_keys=True, separators=(",", ":"), ensure_ascii=False)`.
+pub fn signed_configuration(device_id: &str, version: &str, config: &Value) -> String {
+    let mut text = format!("{CONFIG_DESIRED_SCHEMA}\n{device_id}\n{version}\n");
+    write_sorted(config, &mut text);
+    text
+}
+
+fn write_sorted(value: &Value, into: &mut String) {
+    match value {
+        Value::Object(fields) => {
+            let mut fields: Vec<_> = fields.iter().collect();
+            fields.sort_by_key(|(key, _)| *key);
+            into.push('{');
+            for (n, (key, value)) in fields.into_iter().enumerate() {
+                if n > 0 {
+                    into.push(',');
+                }
+                into.push_str(&Value::String(key.clone()).to_string());
+                into.push(':');
+                write_sorted(value, into);
+            }
+            into.push('}');
+        }
+        Value::Array(items) => {
+            into.push('[');
+            for (n, item) in items.iter().enumerate() {
+                if n > 0 {
+                    into.push(',');
+                }
+                write_sorted(item, into);
+            }
+            into.push(']');
+        }
+        plain => into.push_str(&plain.to_string()),
+    }
 }
 
 /// The gateway's answer to it, on topic `config/reported` (retained).
@@ -65,4 +109,21 @@ pub struct Rejected {
     pub key: String,
     /// Why it was rejected.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn signed_text_does_not_depend_on_order_and_spaces() {
+        let text = r#"{ "b": [1, {"z": null, "a": true}], "a": {"é\n": "0.5 %"} }"#;
+        let config: Value = serde_json::from_str(text).unwrap_or_default();
+        assert_eq!(
+            signed_configuration("gw-1", "7", &config),
+            "linekeeper.config-desired.v1\ngw-1\n7\n{\"a\":{\"é\\n\":\"0.5 %\"},\"b\":[1,{\"a\":true,\"z\":null}]}"
+        );
+        assert!(signed_configuration("gw-1", "7", &json!({})).ends_with("\n{}"));
+    }
 }

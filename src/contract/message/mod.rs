@@ -26,6 +26,7 @@ pub use command::{
 };
 pub use config::{
     CONFIG_DESIRED_SCHEMA, CONFIG_REPORTED_SCHEMA, ConfigState, DesiredConfig, Rejected, ReportedConfig,
+    signed_configuration,
 };
 pub use event::{EVENT_SCHEMA, Event, EventName};
 pub use incident::{Incident, IncidentState, Outcome, Remedy};

@@ -14,11 +14,14 @@
 
 use crate::act::{durable, frame};
 use linekeeper_contract::json;
-use linekeeper_contract::message::{CONFIG_REPORTED_SCHEMA, ConfigState, Rejected, ReportedConfig};
+use linekeeper_contract::message::{
+    CONFIG_REPORTED_SCHEMA, ConfigState, DesiredConfig, Rejected, ReportedConfig, signed_configuration,
+};
 use linekeeper_contract::units::{Mono, Span};
 use linekeeper_judge::config::desired::{self, Laid, lay};
-use linekeeper_judge::config::{Config, Places};
+use linekeeper_judge::config::{Config, Places, hex};
 use linekeeper_judge::observation::{Observation, TargetId};
+use ring::signature::{ED25519, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::collections::VecDeque;
@@ -55,6 +58,9 @@ struct Version {
     /// `None`: nothing is desired any more.
     version: Option<String>,
     config: Value,
+    /// Its signature was good when it came.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    signed: bool,
 }
 
 /// What became of what was last desired.
@@ -90,6 +96,9 @@ pub struct Desk {
     own: Value,
     accept: bool,
     within: Span,
+    device_id: String,
+    /// By which it may be signed.
+    key: Option<[u8; 32]>,
     path: Option<PathBuf>,
     kept: Kept,
     trial: Option<Trial>,
@@ -102,8 +111,17 @@ impl Desk {
     pub fn open(own: Value, config: &Config, idle: bool) -> Desk {
         let path = (!idle && config.desired.accept).then(|| config.store.directory.join(FILE));
         let (accept, within) = (path.is_some(), config.desired.within);
-        let mut desk =
-            Desk { own, accept, within, path, kept: Kept::default(), trial: None, looks: VecDeque::new() };
+        let mut desk = Desk {
+            own,
+            accept,
+            within,
+            device_id: config.device.id.clone(),
+            key: config.commands.key,
+            path,
+            kept: Kept::default(),
+            trial: None,
+            looks: VecDeque::new(),
+        };
         if let Some(path) = &desk.path {
             durable::clear_temporary(path);
             match durable::read_bounded(path, LARGEST) {
@@ -138,6 +156,7 @@ impl Desk {
         let keeps = (!idle && config.desired.accept).then(|| config.store.directory.join(FILE));
         if keeps == self.path {
             (self.own, self.within) = (own, config.desired.within);
+            (self.device_id, self.key) = (config.device.id.clone(), config.commands.key);
         } else {
             *self = Desk::open(own, config, idle);
         }
@@ -154,8 +173,8 @@ impl Desk {
             (Some(trial), _) => (true, Some(trial)),
             (None, good) => (false, good.as_ref()),
         };
-        let patch = version.map_or_else(|| json!({}), |v| v.config.clone());
-        let laid = lay(&self.own, &patch).map_err(|faults| faults.to_string())?;
+        let (patch, signed) = version.map_or_else(|| (json!({}), false), |v| (v.config.clone(), v.signed));
+        let laid = lay(&self.own, &patch, signed).map_err(|faults| faults.to_string())?;
         if !on_trial {
             if let (Some(last), true) = (&mut self.kept.last, self.kept.good.is_some())
                 && last.state == ConfigState::Applied
@@ -199,11 +218,18 @@ impl Desk {
                 }
                 return Next::Nothing;
             }
-            Ok(None) => Version { version: None, config: json!({}) },
-            Ok(Some(d)) => Version { version: Some(d.version), config: d.config },
+            Ok(None) => Version { version: None, config: json!({}), signed: false },
+            Ok(Some(d)) => match self.is_signed(&d) {
+                Ok(signed) => Version { version: Some(d.version), config: d.config, signed },
+                Err(why) => {
+                    warn!("the desired configuration {} is refused: {why}", d.version);
+                    self.settle(verdict(Some(d.version), ConfigState::Refused, Vec::new(), Some(why.into())));
+                    return Next::Report;
+                }
+            },
         };
         let name = wanted.version.clone().unwrap_or_else(|| "none".into());
-        let laid = match lay(&self.own, &wanted.config) {
+        let laid = match lay(&self.own, &wanted.config, wanted.signed) {
             Ok(laid) => laid,
             // The gateway's own file was right when it was read; it cannot be wrong here.
             Err(faults) => {
@@ -219,7 +245,9 @@ impl Desk {
             self.settle(verdict(wanted.version, ConfigState::Refused, laid.rejected, reason));
             return Next::Report;
         }
-        let now = lay(&self.own, &self.kept.good.as_ref().map_or_else(|| json!({}), |v| v.config.clone()));
+        let (good, signed) =
+            self.kept.good.as_ref().map_or_else(|| (json!({}), false), |v| (v.config.clone(), v.signed));
+        let now = lay(&self.own, &good, signed);
         let same = self.trial.is_none() && now.is_ok_and(|now| now.config == laid.config);
         if same {
             info!("desired configuration {name} changes nothing");
@@ -238,6 +266,19 @@ impl Desk {
             return Next::Report;
         }
         Next::Restart
+    }
+
+    /// Whether it has a good signature. A bad one is refused: somebody meant it to be good.
+    fn is_signed(&self, desired: &DesiredConfig) -> Result<bool, &'static str> {
+        let (Some(key), Some(signature)) = (&self.key, &desired.signature) else { return Ok(false) };
+        let text = signed_configuration(&self.device_id, &desired.version, &desired.config);
+        let is_good = hex::<64>(signature)
+            .is_some_and(|s| UnparsedPublicKey::new(&ED25519, key).verify(text.as_bytes(), &s).is_ok());
+        if is_good {
+            Ok(true)
+        } else {
+            Err("its signature is wrong: it is not by commands.key, or not for this text")
+        }
     }
 
     /// Begins the trial, if one is due; the configuration is in force from now.
@@ -379,6 +420,47 @@ mod tests {
         });
         let config = linekeeper_judge::config::read(&tree, &Places::none()).unwrap();
         (tree, config)
+    }
+
+    #[test]
+    fn only_a_good_signature_opens_the_keys_that_need_one() {
+        use ring::signature::{Ed25519KeyPair, KeyPair};
+        let room = tempfile::tempdir().unwrap();
+        let pair = Ed25519KeyPair::from_seed_unchecked(&[5; 32]).unwrap();
+        let hexadecimal = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let config = json!({ "remedies": { "ladder": ["renew", "reboot"] } });
+        let message = |version: &str, signed_for: &str| {
+            let text = signed_configuration(signed_for, "1", &config);
+            let signature = hexadecimal(pair.sign(text.as_bytes()).as_ref());
+            json!({ "version": version, "config": config, "signature": signature }).to_string()
+        };
+        let unsigned = json!({ "version": "1", "config": config }).to_string();
+        let desk = |with_key: bool| {
+            let (mut tree, _) = own(room.path(), "5 min", true);
+            if with_key {
+                tree["commands"] = json!({ "key": hexadecimal(pair.public_key().as_ref()) });
+            }
+            let config = linekeeper_judge::config::read(&tree, &Places::none()).unwrap();
+            let _ = std::fs::remove_file(room.path().join(FILE));
+            Desk::open(tree, &config, false)
+        };
+        let mut good = desk(true);
+        assert_eq!(good.came(Mono(1), message("1", "gw-1").as_bytes()), Next::Restart);
+        assert!(good.kept.trial.as_ref().is_some_and(|trial| trial.signed));
+        for (what, with_key, payload) in [
+            ("without a signature", true, unsigned),
+            ("for another gateway", true, message("1", "gw-2")),
+            ("under another version", true, message("2", "gw-1")),
+            ("the gateway has no key", false, message("1", "gw-1")),
+        ] {
+            let mut desk = desk(with_key);
+            assert_eq!(desk.came(Mono(1), payload.as_bytes()), Next::Report, "{what}");
+            assert_eq!(desk.kept.last.as_ref().map(|last| last.state), Some(ConfigState::Refused), "{what}");
+            assert!(
+                desk.kept.trial.is_none() && desk.in_force().unwrap().1.remedies.ladder.len() == 2,
+                "{what}"
+            );
+        }
     }
 
     /// A reload of the gateway's own file: what the platform wants stays laid over it, for as long as it is accepted.

@@ -7,6 +7,10 @@
 //! * The gateway's identity, its files, its credentials, the programs it runs, and what the platform may command or
 //!   configure at all are set only by the gateway itself ([`Right::Local`] in the table of options): if
 //!   the platform or the broker is compromised, the operator must not lose the gateways too.
+//! * What decides what is done to the line, who is asked, where the messages go and how much data is spent
+//!   ([`Right::Signed`]) is taken only from a configuration that is signed with `commands.key`, the key by which commands are
+//!   signed: what an unsigned command may not do, an unsigned configuration may not do. Without a signature remedies can only
+//!   be narrowed: none at all, or a part of the gateway's own ladder.
 //! * What remains is checked as `linekeeper check` does. A key with a fault is rejected with the fault, and the
 //!   rest is applied: one typing error does not block the rest. If no desired key causes a fault, all desired keys of its
 //!   section are rejected.
@@ -68,16 +72,18 @@ pub fn message(payload: &[u8]) -> Result<Option<DesiredConfig>, String> {
     Ok(Some(desired))
 }
 
-/// Merges `desired` over `own`, the gateway's own tree, and rejects the keys that cannot be applied.
+/// Merges `desired` over `own`, the gateway's own tree, and rejects the keys that cannot be applied. `signed`: the message had a
+/// good signature.
 ///
 /// # Errors
 /// Only if `own` alone has faults.
-pub fn lay(own: &Value, desired: &Value) -> Result<Laid, Faults> {
+pub fn lay(own: &Value, desired: &Value, signed: bool) -> Result<Laid, Faults> {
+    let base = read(own, &Places::none())?;
     let mut keys = split(desired);
     let mut rejected = Vec::new();
-    keys.retain(|(key, value)| match forbidden(own, key, value) {
+    keys.retain(|(key, value)| match forbidden(own, &base, key, value, signed) {
         Some(why) => {
-            rejected.push(Rejected { key: key.clone(), reason: why.into() });
+            rejected.push(Rejected { key: key.clone(), reason: why });
             false
         }
         None => true,
@@ -132,8 +138,23 @@ pub fn lay(own: &Value, desired: &Value) -> Result<Laid, Faults> {
 }
 
 /// Why the platform may not set a key.
-fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
-    if let Some(why) = local_only(key) {
+fn forbidden(own: &Value, base: &Config, key: &str, value: &Value, signed: bool) -> Option<String> {
+    let rights = rights_of(key);
+    let local = |right: &Right| match right {
+        Right::Local(why) => Some((*why).to_owned()),
+        Right::Signed(_) | Right::Remote => None,
+    };
+    let wants_signature = |right: &Right| match right {
+        Right::Signed(why) => Some(format!("must be signed with commands.key: {why}")),
+        Right::Local(_) | Right::Remote => None,
+    };
+    if let Some(why) = rights.iter().find_map(local) {
+        return Some(why);
+    }
+    if !signed
+        && !narrows(base, key, value)
+        && let Some(why) = rights.iter().find_map(wants_signature)
+    {
         return Some(why);
     }
     let plain = |v: &Value| match v {
@@ -143,31 +164,38 @@ fn forbidden(own: &Value, key: &str, value: &Value) -> Option<&'static str> {
     };
     let ours = ["broker", "brokers"].iter().filter_map(|k| own.get("mqtt")?.get(k)).any(plain);
     if (key == "mqtt.broker" || key == "mqtt.brokers") && plain(value) && !ours {
-        return Some("the gateway's own broker uses mqtts://, so any other must too");
+        return Some("the gateway's own broker uses mqtts://, so any other must too".into());
     }
     None
 }
 
-/// Why only the gateway's own configuration may hold a key, or a section as a whole. `None`: the platform may set it.
-///
-/// A section of which a part is local cannot be taken away or replaced as a whole. In one of which all is local a key that
-/// there is not is local too.
-fn local_only(path: &str) -> Option<&'static str> {
+/// Whether a value allows no more to be done to the line than the gateway's own configuration does.
+fn narrows(base: &Config, key: &str, value: &Value) -> bool {
+    match key {
+        "remedies.driver" => value == "none",
+        "remedies.ladder" => value.as_array().is_some_and(|rungs| {
+            let own = |rung: &Value| base.remedies.ladder.iter().any(|own| rung == own.as_str());
+            rungs.iter().all(own)
+        }),
+        _ => false,
+    }
+}
+
+/// The rights that decide about a path: of its key, or of a section as a whole those of all its keys, because a section of which
+/// a part is local cannot be taken away or replaced. In a section that is local throughout, a key that does not exist is local
+/// too. Nothing: there is no such section or key, which is told when it is read.
+fn rights_of(path: &str) -> Vec<Right> {
     let (section, key) = match path.split_once('.') {
         Some((section, key)) => (section, Some(key)),
         None => (path, None),
     };
-    let (keys, rights) =
-        KEYS.iter().zip(RIGHTS).find_map(|((name, keys), r)| (*name == section).then_some((keys, r)))?;
-    let why = |right: &Right| match right {
-        Right::Local(why) => Some(*why),
-        Right::Remote => None,
-    };
-    let first = rights.iter().find_map(why);
-    let Some(key) = key else { return first };
+    let found = KEYS.iter().zip(RIGHTS).find(|((name, _), _)| *name == section);
+    let Some(((_, keys), rights)) = found else { return Vec::new() };
+    let Some(key) = key else { return rights.to_vec() };
     match keys.iter().position(|name| *name == key) {
-        Some(at) => rights.get(at).and_then(why),
-        None => first.filter(|_| rights.iter().all(|right| why(right).is_some())),
+        Some(at) => rights.get(at).copied().into_iter().collect(),
+        None if rights.iter().all(|right| matches!(right, Right::Local(_))) => rights.to_vec(),
+        None => Vec::new(),
     }
 }
 

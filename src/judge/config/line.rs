@@ -2,7 +2,7 @@
 
 use super::bounds::{LONGEST_DEVICE_NAME, LONGEST_INTERFACE_NAME};
 use super::kinds::{Choice, Flag, text};
-use super::options::{Pattern, Right, options};
+use super::options::{ASKED, Pattern, Right, options};
 use super::reader::{Reader, Section, Show};
 use linekeeper_contract::vocabulary::Protocol;
 
@@ -12,14 +12,14 @@ options! {
     pub struct Line = section "line", "Line" / "线路", "Which line is watched." / "监测哪条线路。",
         check Line::contradictions {
         /// The kernel's name of the WAN device, 1 to 15 bytes. `None`: the one with the default route.
-        device: Option<String> = text(Pattern::Plain, Show::Open, device_name), Right::Remote,
+        device: Option<String> = text(Pattern::Plain, Show::Open, device_name), ASKED,
             "WAN device" / "WAN 设备",
             "The kernel's name of the WAN device, like eth1 or pppoe-wan. If absent: the device with the default route." /
             "WAN 设备在内核中的名称，如 eth1 或 pppoe-wan。留空：默认路由所在的设备。",
             shows "eth1";
         /// OpenWrt's name of the WAN interface. netifd is queried about it, and its driver restarts it. `None`: the interface
         /// with the device, or with the default route.
-        interface: Option<String> = text(Pattern::Plain, Show::Open, interface_name), Right::Remote,
+        interface: Option<String> = text(Pattern::Plain, Show::Open, interface_name), ASKED,
             "Interface" / "接口",
             "OpenWrt's name of the WAN interface, like wan. netifd is queried about its state, and remedies restart it. If \
              absent: the interface with the device, or with the default route." /
@@ -44,7 +44,7 @@ options! {
             labels ["DHCP" / "DHCP", "PPPoE" / "PPPoE", "a fixed one" / "固定地址"];
         /// The Ethernet device below a PPPoE session, over which the concentrator is probed. The session's own device disappears
         /// with the session, and the kernel does not say which port it used. `None`: nothing below the session is checked.
-        port: Option<String> = text(Pattern::Plain, Show::Open, device_name), Right::Remote,
+        port: Option<String> = text(Pattern::Plain, Show::Open, device_name), ASKED,
             "Port below the session" / "会话所在端口",
             "The Ethernet device below the session, like eth1. The concentrator is probed over it. Without it a lost \
              session is noticed, but not its cause." /

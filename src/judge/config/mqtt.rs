@@ -41,6 +41,7 @@ pub enum TlsVersion {
 }
 
 const PROVES: Right = Right::Local("only the gateway's own configuration sets its credentials");
+const MOVES: Right = Right::Signed("another broker gets the gateway's login and its messages");
 const TRUSTS: Right = Right::Local("only the gateway's own configuration sets what it trusts");
 
 options! {
@@ -49,13 +50,13 @@ options! {
         "The platform's MQTT broker. Without a broker nothing is reported." / "运营商平台的位置。未设置消息代理则不上报。",
         check Written::contradictions {
         /// The broker, where there is but one.
-        broker: Vec<Broker> = One, Right::Remote,
+        broker: Vec<Broker> = One, MOVES,
             "Broker" / "消息代理",
             "mqtts:// (port 8883) or mqtt:// (port 1883, not encrypted)." / "",
             shows "mqtts://broker.isp.example:8883", uci [Uci::Absent];
         /// Brokers, tried in order. 1 or 2: a primary and a backup. A longer list only makes each round of attempts
         /// longer.
-        brokers: Vec<Broker> = Several, Right::Remote,
+        brokers: Vec<Broker> = Several, MOVES,
             "Broker" / "消息代理",
             "mqtts:// (port 8883) or mqtt:// (port 1883, not encrypted); a primary and optionally a backup." /
             "mqtts://（端口 8883）或 mqtt://（端口 1883，不加密）；一个主用，一个备用。",

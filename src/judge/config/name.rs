@@ -3,7 +3,7 @@
 use super::bounds::{Bounds, within};
 use super::host;
 use super::kinds::{file, quantity, text};
-use super::options::{Form, Kind, Pattern, Right, options};
+use super::options::{ASKED, Form, Kind, Pattern, Right, options};
 use super::reader::{Reader, Section, Show};
 use linekeeper_contract::units::Span;
 use std::net::IpAddr;
@@ -25,7 +25,7 @@ options! {
         "Which DNS servers are queried: rarely while the line is up, and when a fault must be located." /
         "查询哪些域名服务器：线路正常时很少查询，需要定位故障时才查询。", check Name::contradictions {
         /// The line's resolvers, at most 3. Empty: those that `resolv_conf` names.
-        resolvers: Vec<IpAddr> = Addresses(RESOLVERS), Right::Remote,
+        resolvers: Vec<IpAddr> = Addresses(RESOLVERS), ASKED,
             "The line's DNS servers" / "本线路的域名服务器",
             "The line's DNS servers. If absent: those in resolv_conf, or in the first existing file of \
              /tmp/resolv.conf.d/resolv.conf.auto, /run/systemd/resolve/resolv.conf and /etc/resolv.conf." /
@@ -44,7 +44,7 @@ options! {
         /// Default: none. It is queried whenever the line's own servers are. With a default address every gateway of every
         /// operator would query a server whose owner never agreed to that, and the operator should decide to whom its fleet
         /// becomes visible.
-        independent: Option<IpAddr> = text(Pattern::Address, Show::Open, |text| Ok(host::address(text)?)), Right::Remote,
+        independent: Option<IpAddr> = text(Pattern::Address, Show::Open, |text| Ok(host::address(text)?)), ASKED,
             "Independent DNS server" / "独立的域名服务器",
             "A DNS server that does not belong to the line. If it answers and the line's do not, using another server would help. \
              Its owner should agree to the queries. If absent: none is queried." /
@@ -57,7 +57,7 @@ options! {
         /// 6.5). The question goes to the line's resolver, which knows that one by heart: nobody else is bothered, and a
         /// resolver that only knows what it knows is not found out by it. A name of the operator's own does that too if
         /// its records may be kept for a few seconds only.
-        known as "exists": String = text(Pattern::HostName, Show::Open, existing).or(String::new, None), Right::Remote,
+        known as "exists": String = text(Pattern::HostName, Show::Open, existing).or(String::new, None), ASKED,
             "A name that exists" / "确实存在的域名",
             "A name that exists. If absent: the first name in speed.servers, mqtt and probe.targets, else example.com." /
             "确实存在的域名。留空：依次取测速服务器、消息代理、探测目标中出现的第一个域名，都没有则为 example.com。",

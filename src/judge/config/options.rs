@@ -18,9 +18,16 @@ use serde_json::Value;
 pub enum Right {
     /// The platform may set it.
     Remote,
+    /// The platform may set it in a configuration that is signed with `commands.key`, because it leads to what only a signed
+    /// command may do; the text says to what.
+    Signed(&'static str),
     /// Only the gateway's own configuration may set it; the text says why.
     Local(&'static str),
 }
+
+/// Of keys that name the line or a host.
+pub(crate) const ASKED: Right =
+    Right::Signed("whoever chooses what is watched and who is asked decides when the line counts as dead");
 
 /// A section of the table.
 #[derive(Debug, Clone, PartialEq)]

@@ -4,7 +4,7 @@ use super::bounds::{Bounds, within};
 use super::fault::quoted;
 use super::host;
 use super::kinds::{Flag, quantity};
-use super::options::{Form, Kind, Right, options};
+use super::options::{ASKED, Form, Kind, Right, options};
 use super::reader::{Reader, Section, Show};
 use linekeeper_contract::units::Span;
 use serde_json::Value;
@@ -47,7 +47,7 @@ options! {
         "如何监测线路：轮流向若干主机发送探测（ping）。运营商网内与网外至少各有一个目标，才能定位故障。" {
         /// The hosts to ping, besides the line's default gateway. 1 to 16: they are pinged in rotation, and at the default
         /// interval a round of 16 takes 8 s.
-        targets: Vec<Target> = Targets(within(1, 16)), Right::Remote,
+        targets: Vec<Target> = Targets(within(1, 16)), ASKED,
             "" / "",
             "The hosts to ping, 1 to 16 in all. An anchor is in the operator's network, a world host beyond it and independent of it." /
             "探测对象，1 到 16 个。",
@@ -56,7 +56,7 @@ options! {
         /// Whether the default gateway is pinged too.
         ///
         /// Default true: it costs one more echo a round and tells the operator's first router from what is beyond.
-        gateway: bool = Flag(true), Right::Remote,
+        gateway: bool = Flag(true), ASKED,
             "Ping the default gateway too" / "同时探测默认网关",
             "Whether the line's default gateway is pinged too." / "是否也探测线路的默认网关。";
         /// Time between two echoes while the line works, to all far targets in rotation.

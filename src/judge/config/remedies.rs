@@ -109,6 +109,7 @@ const DRIVERS: &[(&str, DriverName)] = &[
     ("openwrt", DriverName::OpenWrt),
     ("script", DriverName::Script),
 ];
+const REPAIRS: Right = Right::Signed("it decides what is done to the line");
 const PROGRAM: Right = Right::Local("only the gateway's own configuration sets which programs it runs");
 
 options! {
@@ -118,7 +119,7 @@ options! {
         /// Who carries remedies out.
         ///
         /// Default `none`: the operator decides what a gateway may do to a customer's line.
-        driver: Option<DriverName> = DriverKind, Right::Remote,
+        driver: Option<DriverName> = DriverKind, REPAIRS,
             "Carried out by" / "执行方式",
             "Who carries remedies out. \"none\": nobody; the log says what would be done. \"linux\": `ip link` and the DHCP client below. \
              \"openwrt\": netifd, by ubus. \"script\": the program below." /
@@ -135,7 +136,7 @@ options! {
         ladder: Vec<Rung> = Words {
                 all: &Rung::ALL, name: Rung::as_str, least: 0, default: &[Rung::Renew, Rung::RestartInterface],
                 what: "rungs", again: "is listed twice, is {}",
-            }, Right::Remote,
+            }, REPAIRS,
             "Remedies, in order" / "可尝试的步骤（按顺序）",
             "The rungs that may be used, in order: renew (the DHCP lease), other-resolver, restart-interface, restart-network, \
              power-modem, reboot." /
@@ -152,7 +153,7 @@ options! {
         ///
         /// Default 30 min: a server takes frequent renewals for an attack, and what did not help now seldom helps soon. Bounds:
         /// less than a minute is no pause; after a day a person is at it.
-        again: Span = quantity(within(Span::minutes(1), Span::days(1)), Span::minutes(30)), Right::Remote,
+        again: Span = quantity(within(Span::minutes(1), Span::days(1)), Span::minutes(30)), REPAIRS,
             "Next pass after" / "同一事件再次处理间隔",
             "How long to wait before the same incident is worked on again; doubles with each pass up to a day." /
             "同一事件再次处理前等待的时长；每轮加倍，最长一天。";
@@ -160,7 +161,7 @@ options! {
         ///
         /// Default true: most lines fail in one way again and again, and what repaired it last repairs it soonest. The record is
         /// kept in any case.
-        learning: bool = Flag(true), Right::Remote,
+        learning: bool = Flag(true), REPAIRS,
             "Learn from this line" / "从本线路学习",
             "Whether a rung that repaired this line before is tried first, and one that never helped is skipped." /
             "曾经修好过本线路的步骤是否先尝试，从未奏效的是否不再尝试。";
@@ -220,7 +221,7 @@ options! {
         /// a callback.
         limit: [Span; 6] = Times(within(Span::seconds(1), Span::minutes(10)), [
                 Span::seconds(10), Span::seconds(10), Span::seconds(15), Span::seconds(45), Span::minutes(1), Span::minutes(2),
-            ]), Right::Remote,
+            ]), REPAIRS,
             "%s: may take" / "%s：最长耗时",
             "How long each rung may take before it is killed." / "";
         /// How long to wait for the line to come back.
@@ -231,7 +232,7 @@ options! {
         /// and the line. Bounds: half an hour is what a cable modem may take to find its channels again.
         settle: [Span; 6] = Times(within(Span::seconds(1), Span::minutes(30)), [
                 Span::seconds(4), Span::seconds(15), Span::seconds(8), Span::seconds(20), Span::minutes(3), Span::minutes(4),
-            ]), Right::Remote,
+            ]), REPAIRS,
             "%s: the line is back after" / "%s：线路恢复等待时间",
             "How long to wait for the line to come back. Before power-modem and reboot the carrier must also have been lost \
              for this long, because a modem that starts or retrains comes back by itself." / "";
@@ -242,7 +243,7 @@ options! {
         /// restart-network 3: the customer's own network breaks with it, so half as often as the interface alone. Of
         /// power-modem 3: what three attempts did not repair is not the modem. Of reboot 1: a gateway that reboots again and again is the
         /// worst that this program could do. Bounds: 0 switches a rung off; a hundred are one in a quarter of an hour.
-        per_day: [u32; 6] = Counts([100; 6], [24, 6, 6, 3, 3, 1]), Right::Remote,
+        per_day: [u32; 6] = Counts([100; 6], [24, 6, 6, 3, 3, 1]), REPAIRS,
             "%s: times a day" / "%s：每日次数",
             "How often it may run in any 24 hours." / "";
         /// How often it may run in one incident, however long that lasts.
@@ -250,7 +251,7 @@ options! {
         /// Default of renew 12: by then the passes are a day apart. Of other-resolver 3, restart-interface 6, restart-network
         /// 3, power-modem 3: what so many attempts did not repair has another cause. Of reboot 1, which is also the most: what did not help
         /// once does not help the second time, and a loop of reboots is the worst that this program could do.
-        per_incident: [u32; 6] = Counts([100, 100, 100, 100, 100, 1], [12, 3, 6, 3, 3, 1]), Right::Remote,
+        per_incident: [u32; 6] = Counts([100, 100, 100, 100, 100, 1], [12, 3, 6, 3, 3, 1]), REPAIRS,
             "%s: times in an incident" / "%s：每次故障的次数",
             "How often it may run in one incident, however long that lasts." / "";
     }

@@ -3,13 +3,15 @@
 use super::bounds::{Bounds, within};
 use super::host;
 use super::kinds::{count, quantity, table};
-use super::options::{Form, Kind, Pattern, Right, options};
+use super::options::{ASKED, Form, Kind, Pattern, Right, options};
 use super::promise::Promise;
 use super::reader::{Reader, Section, Show, join};
 use linekeeper_contract::units::{Bytes, Permille, Span};
 
 /// After less than 3 s the median error of real wireless tests was 10 %; 30 s tell no more than 10.
 const TEST: Bounds<Span> = within(Span::seconds(3), Span::seconds(30));
+
+const SPENDS: Right = Right::Signed("it decides how much of the customer's data is spent");
 
 options! {
     /// How the line's speed is tested.
@@ -20,7 +22,7 @@ options! {
         /// URLs of test servers, the preferred one first; `SpeedOrder::server` counts them from 0. Empty: no tests
         /// run, and only the customer's own traffic is observed. 1 to 4: the others tell the first one's faults from the
         /// line's; more than four confirm nothing that two do not.
-        servers: Vec<String> = Servers(within(1, 4)), Right::Remote,
+        servers: Vec<String> = Servers(within(1, 4)), ASKED,
             "Servers" / "服务器",
             "Web servers for download and upload, the preferred one first. They should be in the operator's network, near the \
              access; otherwise the test measures the internet. A second server tells a fault of the server from one of the \
@@ -29,7 +31,7 @@ options! {
              http:// 比 https:// 更省网关的处理器。",
             shows ["http://speed.isp.example/", "http://speed2.isp.example/"];
         /// How much data tests may use.
-        budget: Budget = table::<Budget>(), Right::Remote,
+        budget: Budget = table::<Budget>(), SPENDS,
             "" / "", "The most data that tests may use in any 24 hours and in any 31 days." / "";
         /// Duration of a test, unless it ends early.
         ///
@@ -44,7 +46,7 @@ options! {
         /// Default 10: on three real logs so many found 92 to 100 % of the slow episodes, none falsely, half of them
         /// within 2 h. When the budgets do not reach so far, it is as many as two thirds of them pay for. Bounds: once a day is
         /// seldom, and honest; two an hour is what a suspicion gets.
-        per_day: u32 = count(within(1, 48), 10), Right::Remote,
+        per_day: u32 = count(within(1, 48), 10), SPENDS,
             "Rounds a day" / "每日轮数",
             "Rounds of tests on a quiet day, spread over its hours." / "正常的一天内的测速轮数，分布在各个时段。";
         /// When the line is quiet enough for a test.

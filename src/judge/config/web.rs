@@ -4,7 +4,7 @@ use super::bounds::{LONGEST_BODY, within};
 use super::host;
 use super::kinds::{Count, count, quantity, text};
 use super::name::EVERY;
-use super::options::{Form, Kind, Pattern, Right, options};
+use super::options::{ASKED, Form, Kind, Pattern, Right, options};
 use super::reader::{Reader, Section, Show};
 use linekeeper_contract::units::Span;
 use serde_json::Value;
@@ -18,7 +18,7 @@ options! {
         /// `http://…`. A login page cannot intercept https.
         ///
         /// Default: none, because there is no web server that every gateway may use.
-        url: Option<String> = text(Pattern::Page, Show::Secret, url), Right::Remote,
+        url: Option<String> = text(Pattern::Page, Show::Secret, url), ASKED,
             "Address" / "地址",
             "http:// only. Any web server will do, for example nginx's `location = /204 { return 204; }`" /
             "仅限 http://；任何 Web 服务器均可，如 nginx 的 `location = /204 { return 204; }`",

@@ -15,7 +15,7 @@ Quantities carry their unit in the text: `\"500 ms\"`, `\"5 s\"`, `\"2 min\"`, `
 `\"1 Gbit/s\"`; `\"256 kB\"`, `\"1 MB\"`, `\"20 GB\"` (powers of 1000); `\"0.5 %\"`; `\"95 °C\"`.
 
 The platform may set each key over MQTT (`config/desired`) but those marked *local*, which only the gateway's own configuration
-holds.
+holds. Those marked *signed* are taken only from a configuration that is signed with `commands.key`.
 ";
 
 pub fn document() -> String {
@@ -30,7 +30,11 @@ pub fn document() -> String {
         for row in section.options() {
             let default =
                 row.default().map_or("–".to_owned(), |default| format!("`{}`", literal(&default)));
-            let local = if matches!(row.right(), Right::Local(_)) { " *local*" } else { "" };
+            let local = match row.right() {
+                Right::Local(_) => " *local*",
+                Right::Signed(_) => " *signed*",
+                Right::Remote => "",
+            };
             // A table's meaning stands with the first of its keys.
             let of_table = row.table.map_or("", |(table, _)| table.help);
             let of_table = if of_table == said { "" } else { of_table };
