@@ -191,7 +191,7 @@ fn desired(bytes: &[u8]) {
         Err(words) => assert!(!words.is_empty()),
         Ok(Some(desired)) => {
             let own = serde_json::json!({ "device": { "id": "gw-0001" }, "line": { "device": "wan0" } });
-            let signed = bytes.len() % 2 == 0;
+            let signed = bytes.len().is_multiple_of(2);
             if let Err(faults) = lay(&own, &desired.config, signed) {
                 assert!(!faults.to_string().is_empty());
             }
