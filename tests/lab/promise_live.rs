@@ -164,7 +164,7 @@ fn short_and_back() -> Outcome {
     must(rule.starts_with("sequential (download)"), || rule.to_owned())?;
     let facts = facts(&requested);
     for (name, words) in [
-        ("speed.share", "of the normal 100 Mbit/s"),
+        ("speed.share", "of the agreed 100 Mbit/s"),
         ("speed.busy_hours", "18 to 24 h"),
         ("speed.server", "gave short"),
     ] {
