@@ -286,7 +286,7 @@ fn happening() -> impl Strategy<Value = Happening> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: crate::common::proof(80, 300), failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
     fn each_follow_up_comes_once_and_never_early(
         zone in prop_oneof![Just("Z"), Just("+08:00"), Just("-03:30"), Just("+05:45")],
