@@ -182,6 +182,22 @@ fn platform_reports_are_stored_and_republished() {
     assert_eq!(told.resolved, Some(("agent-7".into(), 601)));
 }
 
+/// A platform, or somebody in its place, that sends another survey every two milliseconds.
+#[test]
+fn receipts_change_a_callback_a_limited_number_of_times_an_hour() {
+    let mut asked = Asked::new();
+    asked.receipt(Span::seconds(1), ReceiptState::Received, None, &[], None);
+    for n in 0..2_000u64 {
+        asked.receipt(Span::millis(2), ReceiptState::Closed, Some((n % 5 + 1) as u8), &[], None);
+    }
+    // The request itself, and twelve changes.
+    assert_eq!(asked.last.len(), 13);
+    let before = asked.last.last().unwrap().satisfaction_score;
+    asked.wait(Span::hours(1));
+    asked.receipt(Span::seconds(1), ReceiptState::Closed, before.map(|score| score % 5 + 1), &[], None);
+    assert_eq!(asked.last.len(), 14, "later it is heard again");
+}
+
 #[test]
 fn rejected_request_is_published_again() {
     let mut asked = Asked::new();

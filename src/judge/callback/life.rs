@@ -41,6 +41,40 @@ pub struct Callback {
     pub again: Option<Mono>,
     /// How often it was published again.
     pub repeats: u32,
+    /// The changes that the platform's receipts made lately.
+    #[serde(default, skip_serializing_if = "Receipts::is_empty")]
+    pub receipts: Receipts,
+}
+
+/// The most changes by receipts of one callback in an hour.
+///
+/// 12: received, scheduled and scheduled anew a few times, closed, and a survey are eight at most. Each change is written to flash
+/// and published, so a platform that never ends would wear out the one and push events out of the outbox.
+pub const RECEIPTS_PER_HOUR: u16 = 12;
+
+/// The changes in the hour that began with the first of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipts {
+    /// When that hour began.
+    since: Mono,
+    /// Changes since then, and one for all that were left out.
+    count: u16,
+}
+
+impl Receipts {
+    fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Counts one more. Whether it may be applied, and whether it is the first that may not.
+    pub fn take(&mut self, now: Mono) -> (bool, bool) {
+        if now.since(self.since) >= Span::hours(1) {
+            *self = Receipts { since: now, count: 0 };
+        }
+        let first_beyond = self.count == RECEIPTS_PER_HOUR;
+        self.count = (self.count + 1).min(RECEIPTS_PER_HOUR + 1);
+        (self.count <= RECEIPTS_PER_HOUR, first_beyond)
+    }
 }
 
 impl Callback {

@@ -204,6 +204,7 @@ impl Callbacks {
             changed_at: cx.now,
             again: None,
             repeats: 0,
+            receipts: Receipts::default(),
         });
         self.changed = true;
     }
@@ -325,7 +326,7 @@ impl Callbacks {
 
     fn receipt(&mut self, cx: &Context<'_>, receipt: &Receipt, out: &mut Outbox) {
         let id = &receipt.callback_id;
-        let Some(callback) = self.callbacks.iter().find(|c| c.last.callback_id == *id) else {
+        let Some(callback) = self.callbacks.iter_mut().find(|c| c.last.callback_id == *id) else {
             out.note(Level::Warn, format!("a receipt came for callback {id:?}, which is not known here"));
             return;
         };
@@ -341,6 +342,16 @@ impl Callbacks {
                 return;
             }
         };
+        let (may, first_beyond) = callback.receipts.take(cx.now);
+        if first_beyond {
+            out.note(
+                Level::Warn,
+                format!("callback {id}: more than {RECEIPTS_PER_HOUR} receipts in an hour changed it; the rest are left out"),
+            );
+        }
+        if !may {
+            return;
+        }
         let seconds = cx.now.since(callback.opened_at).whole_seconds();
         if receipt.state == ReceiptState::Refused {
             out.note(Level::Warn, format!("the platform refused callback {id}"));

@@ -12,7 +12,7 @@ use linekeeper_contract::message::NOTICE_SCHEMA;
 use linekeeper_contract::units::{LocalTime, Mono, Span};
 use linekeeper_judge::check::AreaNotice;
 use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// The largest notice that is read, in bytes: two dates and some sentences take less than one kilobyte.
 pub const LARGEST_NOTICE: usize = 4 * 1024;
@@ -20,6 +20,10 @@ pub const LARGEST_NOTICE: usize = 4 * 1024;
 const LONGEST_ID: usize = 128;
 /// The most characters of its text that are kept.
 const TEXT_KEPT: usize = 500;
+/// The most changes that are told in an hour; of more, the latest waits.
+///
+/// 12: a change every five minutes is more than people write. Each is written to flash.
+const TOLD_PER_HOUR: usize = 12;
 /// How long after the broker took the subscription its retained notices have to come. They come at once; after this
 /// what did not come again was taken back while we were away.
 const RETAINED_WITHIN: Span = Span::seconds(5);
@@ -41,6 +45,8 @@ pub struct Notices {
     settles: Option<Mono>,
     /// What was told last; `None`: nothing yet.
     told: Option<Option<AreaNotice>>,
+    /// When changes were told in the last hour.
+    told_at: VecDeque<Mono>,
 }
 
 impl Notices {
@@ -80,9 +86,11 @@ impl Notices {
         self.heard.clear();
     }
 
-    /// When [`Notices::settle`] has something to do.
+    /// When [`Notices::settle`] has something to do, or a change that waits may be told.
     pub fn settles(&self) -> Option<Mono> {
-        self.settles
+        let waits =
+            self.told_at.front().filter(|_| self.told_at.len() >= TOLD_PER_HOUR && self.changed().is_some());
+        [self.settles, waits.map(|first| *first + Span::hours(1))].into_iter().flatten().min()
     }
 
     /// Drops what the broker no longer has.
@@ -111,8 +119,15 @@ impl Notices {
         Ok(())
     }
 
-    /// What holds now, if that was not told yet.
-    pub fn news(&self) -> Option<Option<AreaNotice>> {
+    /// What holds now, if that was not told yet and may be told.
+    pub fn news(&mut self, now: Mono) -> Option<Option<AreaNotice>> {
+        while self.told_at.front().is_some_and(|at| now.since(*at) >= Span::hours(1)) {
+            self.told_at.pop_front();
+        }
+        if self.told_at.len() >= TOLD_PER_HOUR { None } else { self.changed() }
+    }
+
+    fn changed(&self) -> Option<Option<AreaNotice>> {
         let longest = self.held.values().max_by_key(|notice| (notice.expires, notice.issued));
         match &self.told {
             // Nothing is no news.
@@ -123,7 +138,8 @@ impl Notices {
     }
 
     /// It was told.
-    pub fn told(&mut self, notice: Option<AreaNotice>) {
+    pub fn told(&mut self, now: Mono, notice: Option<AreaNotice>) {
+        self.told_at.push_back(now);
         self.told = Some(notice);
     }
 }
@@ -285,26 +301,43 @@ mod tests {
     #[test]
     fn the_one_that_holds_longest_is_told_and_each_change_once() {
         let mut n = Notices::new(Some("n/o"));
-        assert_eq!(n.news(), None);
+        assert_eq!(n.news(Mono(1)), None);
         n.came("n", &notice("n", "wide", 5_000)).unwrap();
         n.came("n/o", &notice("n/o", "near", 9_000)).unwrap();
-        let news = n.news().unwrap();
+        let news = n.news(Mono(1)).unwrap();
         assert_eq!(news.as_ref().map(|n| n.id.as_str()), Some("near"));
-        n.told(news);
-        assert_eq!(n.news(), None);
+        n.told(Mono(1), news);
+        assert_eq!(n.news(Mono(1)), None);
         n.came("n", &notice("n", "wide", 5_500)).unwrap();
-        assert_eq!(n.news(), None, "the other one still holds longer");
+        assert_eq!(n.news(Mono(1)), None, "the other one still holds longer");
         // Shortened: the last message on a topic is what holds there.
         n.came("n/o", &notice("n/o", "near", 2_000)).unwrap();
-        assert_eq!(n.news().unwrap().unwrap().id, "wide");
+        assert_eq!(n.news(Mono(1)).unwrap().unwrap().id, "wide");
         n.came("n", b"").unwrap();
         n.came("n/o", &notice("n/o", "near", 2_000)).unwrap();
-        assert_eq!(n.news().unwrap().unwrap().id, "near");
+        assert_eq!(n.news(Mono(1)).unwrap().unwrap().id, "near");
         let ended = String::from_utf8(notice("n/o", "near", 2_000))
             .unwrap()
             .replace("\"eta\"", "\"ended\":true,\"eta\"");
         n.came("n/o", ended.as_bytes()).unwrap();
-        assert_eq!(n.news(), Some(None));
+        assert_eq!(n.news(Mono(1)), Some(None));
+    }
+
+    #[test]
+    fn changes_are_told_a_limited_number_of_times_an_hour_and_the_latest_is_not_lost() {
+        let mut n = Notices::new(Some("n"));
+        let mut told = Vec::new();
+        for ms in 0..2_000 {
+            n.came("n", &notice("n", &format!("N{ms}"), 5_000)).unwrap();
+            if let Some(news) = n.news(Mono(ms)) {
+                told.push(news.as_ref().unwrap().id.clone());
+                n.told(Mono(ms), news);
+            }
+        }
+        assert_eq!(told.len(), TOLD_PER_HOUR);
+        let due = n.settles().unwrap();
+        assert_eq!((n.news(Mono(due.0 - 1)), due), (None, Mono(3_600_000)));
+        assert_eq!(n.news(due).unwrap().unwrap().id, "N1999");
     }
 
     #[test]
@@ -312,12 +345,17 @@ mod tests {
         let mut n = Notices::new(Some("n/o"));
         n.subscribed(Mono(0));
         n.settle(Mono(5_000));
-        assert_eq!(n.news(), Some(None), "the first time even nothing is told: another life may know of one");
-        n.told(None);
+        assert_eq!(
+            n.news(Mono(1)),
+            Some(None),
+            "the first time even nothing is told: another life may know of one"
+        );
+        n.told(Mono(1), None);
         for area in ["n", "n/o"] {
             n.came(area, &notice(area, area, 9_000)).unwrap();
         }
-        n.told(n.news().unwrap());
+        let news = n.news(Mono(1)).unwrap();
+        n.told(Mono(1), news);
         n.disconnected();
         n.subscribed(Mono(50_000));
         assert_eq!(n.settles(), Some(Mono(55_000)));

@@ -201,10 +201,11 @@ impl Keeper {
 
     /// Reports the notice in force, when it changed.
     pub(super) async fn report_notice(&mut self) {
-        if let Some(notice) = self.notices.news()
+        let now = self.parts.clock.now();
+        if let Some(notice) = self.notices.news(now)
             && self.report(Observation::AreaNoticed { notice: notice.clone() }).await
         {
-            self.notices.told(notice);
+            self.notices.told(now, notice);
         }
     }
 
