@@ -40,6 +40,7 @@ pub fn tests() -> Vec<Test> {
         trial!(broker_that_closes_on_a_large_connect_gets_a_shorter_will),
         trial!(properties_of_any_size_and_kind_do_no_harm),
         trial!(second_gateway_with_the_same_id_gets_its_turn),
+        trial!(password_file_that_others_may_change_is_refused),
     ]
 }
 
@@ -493,4 +494,23 @@ async fn second_gateway_with_the_same_id_gets_its_turn() {
     sleep(Duration::from_secs(5)).await;
     assert_eq!(broker.see(|s| s.connections), 1, "{}", agent.log.text());
     assert_eq!(agent.waiting(), 1);
+}
+
+async fn password_file_that_others_may_change_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let room = tempfile::tempdir().unwrap();
+    let file = room.path().join("password");
+    std::fs::write(&file, "secret\n").unwrap();
+    let broker = Broker::start(Manners::default());
+    let mut mqtt = to(&[plain(broker.port)]);
+    mqtt.login = Some(("gw".into(), file.clone()));
+    let allow = |mode: u32| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    allow(0o666);
+    let mut agent = Agent::start(mqtt);
+    agent.log.wait_for("can be written by others (mode 666): chmod 600 it").await;
+    assert_eq!(broker.see(|s| s.connections), 0);
+    // It is read anew with each attempt.
+    allow(0o644);
+    agent.connected().await;
+    agent.log.wait_for("can be read by everybody (mode 644)").await;
 }

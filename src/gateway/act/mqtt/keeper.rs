@@ -20,6 +20,7 @@ use rumqttc::{NetworkOptions, Outgoing, TlsConfiguration, Transport};
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, watch};
@@ -239,6 +240,7 @@ impl Keeper {
     /// Creates a client, which starts to connect.
     pub(super) fn connect(&mut self, broker: &Broker) -> Result<Connection, String> {
         let session = format!("{:016x}", fastrand::u64(..));
+        self.check_password_file()?;
         let mut options = self.options(broker)?;
         let manners = self.manners();
         let topic = format!("{}state", self.root);
@@ -346,6 +348,25 @@ impl Keeper {
             manners.filters = (manners.filters / 2).max(1);
             self.manners.insert(self.broker_index, manners);
         }
+    }
+
+    /// A password that others may change is refused; one that they may read is warned about. That it is missing is told where it
+    /// is read.
+    fn check_password_file(&mut self) -> Result<(), String> {
+        let Some((_, file)) = &self.parts.mqtt.login else { return Ok(()) };
+        let Ok(found) = fs::metadata(file) else { return Ok(()) };
+        let (mode, shown) = (found.permissions().mode() & 0o777, file.display().to_string());
+        if mode & 0o022 != 0 {
+            return Err(format!(
+                "the password file {shown} can be written by others (mode {mode:o}): chmod 600 it"
+            ));
+        }
+        if mode & 0o004 != 0 {
+            self.warn_once(format!(
+                "the password file {shown} can be read by everybody (mode {mode:o}): chmod 600 it"
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn options(&self, broker: &Broker) -> Result<MqttOptions, String> {
