@@ -10,6 +10,7 @@ use linekeeper_judge::observation::Interface;
 use rustix::process::{Signal, set_parent_process_death_signal};
 use serde_json::Value;
 use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -65,22 +66,36 @@ pub fn interface_state(status: &Value) -> Interface {
 /// The most characters of an error code that are kept: netifd's have about twenty.
 const MAX_ERROR_CODE_LENGTH: usize = 64;
 
+/// The bus' socket, in OpenWrt since 21.02 and before.
+const SOCKETS: [&str; 2] = ["/var/run/ubus/ubus.sock", "/var/run/ubus.sock"];
+
+/// Which life of ubusd's it is: its socket's inode, and when that was made.
+pub type BusId = (u64, i64, i64);
+
 /// A client of netifd.
 #[derive(Debug, Clone)]
 pub struct Netifd {
     ubus: PathBuf,
+    sockets: Vec<PathBuf>,
 }
 
 impl Default for Netifd {
     fn default() -> Netifd {
-        Netifd { ubus: "ubus".into() }
+        Netifd { ubus: "ubus".into(), sockets: SOCKETS.map(PathBuf::from).to_vec() }
     }
 }
 
 impl Netifd {
     /// A client that runs another program in place of `ubus`.
     pub fn with_program(ubus: &Path) -> Netifd {
-        Netifd { ubus: ubus.to_owned() }
+        Netifd { ubus: ubus.to_owned(), sockets: vec![ubus.with_extension("sock")] }
+    }
+
+    /// Which life of ubusd's it is; `None` while it does not run. `ubus listen` does not end when ubusd dies, and hears nothing of
+    /// the next one.
+    pub fn bus_id(&self) -> Option<BusId> {
+        let found = self.sockets.iter().find_map(|socket| std::fs::metadata(socket).ok())?;
+        Some((found.ino(), found.ctime(), found.ctime_nsec()))
     }
 
     /// The program that is run.

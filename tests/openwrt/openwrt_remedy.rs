@@ -49,6 +49,7 @@ pub fn tests() -> Vec<Test> {
         Test::here("dropped_restart_leaves_the_wan_up", dropped),
         Test::here("killed_process_never_leaves_the_wan_down", deaths),
         Test::here("killed_process_leaves_no_listener", no_listener_is_left),
+        Test::here("listener_is_started_again_for_another_bus", another_bus),
     ]
 }
 
@@ -544,6 +545,36 @@ fn kill_hard(pid: u32) {
 
 /// SIGKILL at points all over the time between `down` and `up`: alone, where the helper goes on by itself, and together
 /// with the helper (a power cut without netifd's new beginning, the worst there is), where the next life mends it.
+/// ubusd dies and comes back. The listener lives on, and hears nothing of the new bus.
+fn another_bus() {
+    let netifd = Netifd::new("dhcp-up");
+    let socket = netifd.0.path().join("ubus.sock");
+    fs::write(&socket, "").unwrap();
+    watches(&netifd, Some("wan"), async |watched| {
+        watched.sees("wan", Interface::Up).await;
+        let first = netifd.listener().unwrap();
+        fs::remove_file(&socket).unwrap();
+        fs::write(netifd.0.path().join("another"), "").unwrap();
+        fs::rename(netifd.0.path().join("another"), &socket).unwrap();
+        // What happened meanwhile is asked for, without an event.
+        netifd.is("dhcp-no-server");
+        watched.sees("wan", Interface::Pending).await;
+        // Its own thread watches, so this one must not block.
+        for _ in 0..600 {
+            if netifd.listener().is_some_and(|now| now != first) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        assert_ne!(netifd.listener(), Some(first));
+        let place = fs::read_to_string(netifd.0.path().join("events")).unwrap_or_default().len();
+        netifd.is("dhcp-up");
+        netifd.event();
+        watched.sees("wan", Interface::Up).await;
+        assert!(fs::metadata(netifd.0.path().join("events")).unwrap().len() as usize > place);
+    });
+}
+
 fn no_listener_is_left() {
     for round in 0..20 {
         let netifd = Netifd::new("dhcp-up");

@@ -4,7 +4,7 @@
 //! without end, that no protocol handler runs, and which device the interface uses.
 
 use crate::clock;
-use crate::netifd::{Netifd, interface_state, text};
+use crate::netifd::{BusId, Netifd, interface_state, text};
 use linekeeper_judge::observation::{Interface, Observation, Part};
 use serde_json::Value;
 use std::pin::Pin;
@@ -221,10 +221,15 @@ pub fn devices(name: &str, status: &Value, last: &Named) -> Named {
     Named { interface: Some(name.to_owned()), device, port: None }
 }
 
-/// The `ubus listen` child; it is started again when it has died.
+/// How often to look whether ubusd is another one: one stat(2).
+const LOOK_AT_BUS: Duration = Duration::from_secs(5);
+
+/// The `ubus listen` child; it is started again when it has died, and when it listens to a bus that has.
 struct Listener {
     netifd: Netifd,
     child: Option<Child>,
+    /// The bus that it listens to.
+    bus: Option<BusId>,
     retry: Duration,
     /// The running delay before the next start. Queries continue meanwhile.
     waiting: Option<Pin<Box<Sleep>>>,
@@ -232,28 +237,44 @@ struct Listener {
 
 impl Listener {
     fn new(netifd: Netifd) -> Listener {
-        let child = netifd.listen().ok();
-        Listener { netifd, child, retry: RETRY.0, waiting: None }
+        let (bus, child) = (netifd.bus_id(), netifd.listen().ok());
+        Listener { netifd, child, bus, retry: RETRY.0, waiting: None }
     }
 
     fn is_running(&self) -> bool {
         self.child.is_some()
     }
 
+    /// Returns when there is another bus than the one that is listened to.
+    async fn another_bus(netifd: &Netifd, bus: Option<BusId>) {
+        loop {
+            sleep(LOOK_AT_BUS).await;
+            // While there is none, there is nothing to listen to.
+            if netifd.bus_id().is_some_and(|now| Some(now) != bus) {
+                return;
+            }
+        }
+    }
+
     /// Returns when an event came, or when the listener was started again: events in between were missed.
     async fn event(&mut self) {
         if let Some(output) = self.child.as_mut().and_then(|child| child.stdout.as_mut()) {
             let mut said = [0; 1024];
-            if output.read(&mut said).await.is_ok_and(|n| n > 0) {
+            let came = tokio::select! {
+                read = output.read(&mut said) => read.is_ok_and(|n| n > 0),
+                () = Listener::another_bus(&self.netifd, self.bus) => false,
+            };
+            if came {
                 self.retry = RETRY.0;
                 return;
             }
         }
-        // Its output is closed: it has ended, or is killed when dropped.
+        // Its output is closed, or it is deaf: it has ended, or is killed when dropped.
         self.child = None;
         self.waiting.get_or_insert_with(|| Box::pin(sleep(self.retry))).as_mut().await;
         self.waiting = None;
         self.retry = RETRY.1.min(self.retry * 2);
+        self.bus = self.netifd.bus_id();
         self.child = self.netifd.listen().ok();
     }
 }
