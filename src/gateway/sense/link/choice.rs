@@ -44,6 +44,8 @@ pub(super) enum Trouble {
 /// Which device is the WAN.
 pub(super) struct Choice {
     configured: Option<String>,
+    /// netifd is asked for the interface, and tells of its own trouble.
+    pub(super) asks_netifd: bool,
     /// The devices that netifd names.
     named: Named,
     /// The configured device below a session.
@@ -56,7 +58,7 @@ pub(super) struct Choice {
 
 impl Choice {
     pub(super) fn new(port: Option<String>, configured: Option<String>) -> Choice {
-        Choice { configured, named: Named::default(), port, followed: None, seen: false }
+        Choice { configured, asks_netifd: false, named: Named::default(), port, followed: None, seen: false }
     }
 
     pub(super) fn set_named(&mut self, named: Named) {
@@ -138,6 +140,8 @@ impl Choice {
                 );
                 (Trouble::Unknown, words)
             }
+            // netifd knows the interface, or says why not: it comes up while DHCP or PPPoE runs.
+            (None, None) if self.asks_netifd => (Trouble::None, String::new()),
             (None, None) => {
                 let there = tables.names();
                 let words = format!(
@@ -231,6 +235,16 @@ mod tests {
         // Who wants to watch a tunnel says so.
         let mut choice = Choice::new(None, Some("wg0".into()));
         assert_eq!(choice.facts(&tables(&devices, &[(3, 0, false), (2, 10, false)])).name, "wg0");
+    }
+
+    #[test]
+    fn nothing_is_advised_while_netifd_brings_the_interface_up() {
+        let there = tables(&[(1, "lo"), (2, "eth0"), (3, "eth1")], &[]);
+        let mut choice = Choice::new(None, None);
+        assert_eq!(choice.facts(&there).index, 0);
+        assert_eq!(choice.trouble(&there).0, Trouble::NoRoute);
+        choice.asks_netifd = true;
+        assert_eq!(choice.trouble(&there), (Trouble::None, String::new()));
     }
 
     #[test]

@@ -75,7 +75,8 @@ fn spawn_watch(
     report: mpsc::Sender<Observation>,
 ) -> watch::Receiver<LinkFacts> {
     let (facts, watcher) = watch::channel(LinkFacts::default());
-    let choice = Choice::new(port, device);
+    let mut choice = Choice::new(port, device);
+    choice.asks_netifd = named.is_some();
     tokio::spawn(Watch { choice, named, report, facts, last_reported: None, trouble: Trouble::None }.run());
     watcher
 }
