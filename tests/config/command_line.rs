@@ -58,6 +58,14 @@ fn help_is_printed_by_every_verb() {
     }
 }
 
+/// Not on OpenWrt there is no such file; then it says where the options are explained.
+#[test]
+fn help_on_options_explains_them_or_says_where() {
+    let o = linekeeper(&["help", "options"]);
+    assert_eq!((code(&o), err(&o).as_str()), (0, ""));
+    says(&out(&o), &["/usr/share/linekeeper/explained"]);
+}
+
 #[test]
 fn version_is_printed() {
     for flag in ["--version", "-V"] {

@@ -280,7 +280,8 @@ config colour 'colour'
     let json = gateway.json();
     // Named after the board, as if no id had been written.
     assert_eq!(json["device"], json!({ "id": "gw-02005e10000a", "customer": "CUST1001" }));
-    assert_eq!(json["line"], Value::Null);
+    // Of what may not allow more than was meant, the least.
+    assert_eq!(json["line"], json!({ "metered": true }));
     assert_eq!(
         json["promise"],
         json!({ "download": { "maximum": "60 Mbit/s" }, "loss": "1 %" }),
@@ -292,7 +293,7 @@ config colour 'colour'
     assert_eq!(json["outage"], json!({ "patience": "3 s" }));
     assert_eq!(
         json["remedies"],
-        json!({ "ladder": ["renew", "reboot"], "settle": { "restart-interface": "9 s" } })
+        json!({ "ladder": ["renew", "reboot"], "per_day": { "reboot": 0 }, "settle": { "restart-interface": "9 s" } })
     );
     let log = gateway.log();
     for words in [
@@ -332,7 +333,7 @@ config callback 'callback'
     let json = gateway.json();
     // No broker, the linux driver without a client: neither can be mended by leaving one option out.
     assert_eq!(json["mqtt"], Value::Null);
-    assert_eq!(json["remedies"], Value::Null);
+    assert_eq!(json["remedies"], json!({ "ladder": [] }), "not the default's rungs");
     assert_eq!(json["callback"], json!({ "after": "2 min" }));
     let log = gateway.log();
     assert!(log.contains("mqtt.broker is missing") && log.contains("left out: mqtt\n"), "{log}");
@@ -1165,9 +1166,9 @@ fn none_is_an_empty_list() {
     assert_eq!(built["telemetry"], json!({ "fields": [] }));
     assert_eq!(built["commands"], json!({ "allow": [] }));
     // Only where that is so; elsewhere it is a word like any other.
-    let gateway = Gateway::new(&format!("{LEAST}config remedies\n\tlist ladder 'none'\n"));
+    let gateway = Gateway::new(&format!("{LEAST}config speed\n\tlist servers 'none'\n"));
     gateway.init("start");
-    assert!(gateway.log().contains("left out: remedies.ladder#0"), "{}", gateway.log());
+    assert!(gateway.log().contains("left out: speed.servers#0"), "{}", gateway.log());
 }
 
 /// With their defaults these lists would send, or obey, what nobody named.
@@ -1206,6 +1207,28 @@ fn faults_do_not_widen() {
         gateway.init("start");
         assert_eq!(gateway.json()[section].get(name), None, "{section}");
     }
+    // What has a default that might allow more than was meant.
+    let uci = "config remedies\n\tlist ladder 'hammer'\n\toption per_day_reboot 'never'\n\toption per_incident_renew '-1'\n\
+               config desired\n\toption accept 'never'\nconfig line\n\toption metered 'yess'\n\
+               config speed\n\tlist servers 'http://speed.example/'\n\toption per_day 'few'\n";
+    let gateway = Gateway::new(&format!("{LEAST}{uci}"));
+    gateway.init("start");
+    let built = gateway.json();
+    assert_eq!(built["remedies"]["ladder"], json!([]));
+    assert_eq!(built["remedies"]["per_day"]["reboot"], 0);
+    assert_eq!(built["remedies"]["per_incident"]["renew"], 0);
+    assert_eq!((&built["desired"]["accept"], &built["line"]["metered"]), (&json!(false), &json!(true)));
+    assert_eq!(built["speed"]["per_day"], 1);
+    for (section, fault) in [
+        ("speed", "\tlist servers 'http://speed.example/'\n\toption budget_day 'little'\n"),
+        ("mqtt", "\tlist brokers 'mqtts://broker.example'\n\toption ca 'ca.pem'\n"),
+    ] {
+        let gateway = Gateway::new(&format!("{LEAST}config {section}\n{fault}"));
+        gateway.init("start");
+        assert_eq!(gateway.json().get(section), None, "{section}: {}", gateway.log());
+    }
+    let gateway = Gateway::new(&LEAST.replace("enabled '1'", "enabled '1'\n\toption dry_run 'yess'"));
+    assert!(gateway.init("start").contains("append_param|command|--dry-run"), "{}", gateway.log());
     // Where the whole section goes, what it would not have allowed is not allowed either.
     let uci = "config commands\n\tlist allow 'check'\n\toption key 'd75a'\n";
     let gateway = Gateway::new(&format!("{LEAST}{uci}"));
@@ -1385,6 +1408,7 @@ fn makefile_installs() {
         ("usr/libexec/rpcd/linekeeper", "755"),
         ("usr/sbin/linekeeper", "755"),
         ("usr/share/acl.d/linekeeper.json", "644"),
+        ("usr/share/linekeeper/explained", "644"),
         ("usr/share/linekeeper/options", "644"),
         ("usr/share/linekeeper/uci.sh", "644"),
     ];
@@ -1393,7 +1417,12 @@ fn makefile_installs() {
     assert!(root.join("etc/linekeeper").is_dir());
     // Nothing in the folder is forgotten.
     let files = fs::read_dir(at("openwrt/linekeeper/files")).unwrap().count();
-    assert_eq!(files + 1, there.len());
+    // The program, and the configuration's second copy.
+    assert_eq!(files + 2, there.len());
+    // `uci commit` drops all comments, also at the first boot: what explains the options stands where it does not reach.
+    let explained = fs::read_to_string(root.join("usr/share/linekeeper/explained")).unwrap();
+    assert_eq!(explained, fs::read_to_string(root.join("etc/config/linekeeper")).unwrap());
+    assert!(explained.contains("/usr/share/linekeeper/explained"));
 }
 
 fn luci_makefile() {

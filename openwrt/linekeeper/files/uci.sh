@@ -3,7 +3,8 @@
 # UCI -> the daemon's JSON. Sourced by the init script, the uci-defaults and the rpcd plugin.
 #
 # The file `options` defines the mapping, and `linekeeper check` reports the faults of the result. An invalid option is left
-# out with a line in the log, and its default applies. It never keeps the daemon from running.
+# out with a line in the log, and its default applies, or what allows least if the default might allow more than was meant. It
+# never keeps the daemon from running.
 
 # Where the tables are, and where the results go (RAM). Tests use other places.
 : "${LINEKEEPER_LIB:=/usr/share/linekeeper}"
@@ -54,7 +55,7 @@ linekeeper_utf8() {
 
 # Reads `options` into the variables _k_SECTION_OPTION (kind), _t_SECTION (tables), _d_SECTION (dashed tables),
 # _r_SECTION_OPTION (rows), _e_SECTION_OPTION (may be empty), _s_SECTION (lists that never allow more than they say),
-# _w_SECTION_OPTION (goes with its section) and _c_TYPE (records).
+# _w_SECTION_OPTION (goes with its section), _i_SECTION_OPTION (its value where it is invalid) and _c_TYPE (records).
 linekeeper_table() {
 	local kind section rest word
 	while read -r kind section rest; do
@@ -68,6 +69,7 @@ linekeeper_table() {
 		none)
 			for word in $rest; do eval "_e_${section}_$word=1"; done
 			;;
+		instead) eval "_i_${section}_${rest%% *}=\"\${rest#* }\"" ;;
 		strict) eval "_s_$section=\"\$_s_$section \$rest\" _strict=\"\$_strict $section\"" ;;
 		table) eval "_t_$section=\"\$_t_$section \$rest\"" ;;
 		dashed) eval "_t_$section=\"\$_t_$section \$rest\" _d_$section=\"\$_d_$section \$rest\"" ;;
@@ -191,7 +193,10 @@ _put() {
 	path="$section.${table:+$table.}$key"
 	_skipped "$section" && return 0
 	_skipped "$section.$table" && return 0
-	_skipped "$path" && return 0
+	if _skipped "$path"; then
+		eval "value=\$_i_${section}_$name"
+		[ -n "$value" ] || return 0
+	fi
 	_note "$section"
 	_into object "$section"
 	if [ -n "$table" ]; then

@@ -16,6 +16,7 @@ Usage: linekeeper VERB [OPTIONS]
   simulate   live through years of simulated lines and say how good the judgement was (built with `toml`)
   backtest   judge a log of a real line, and say what would have been found on it (built with `toml`)
 
+  linekeeper help options explains every option of the configuration on OpenWrt.
   linekeeper VERB --help says more; linekeeper --version says which.
 ";
 

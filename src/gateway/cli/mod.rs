@@ -23,6 +23,19 @@ use self::replay::replay;
 use self::without::{backtest, simulate};
 use std::process::ExitCode;
 
+/// Where OpenWrt's package keeps what explains the options.
+const EXPLAINED: &str = "/usr/share/linekeeper/explained";
+
+/// Prints every option with its default and its meaning, or where that stands.
+fn explain_options() -> ExitCode {
+    match std::fs::read_to_string(EXPLAINED) {
+        Ok(text) => print(&text),
+        Err(_) => print(
+            "config/options.md in the sources explains every option; on OpenWrt this prints /usr/share/linekeeper/explained.\n",
+        ),
+    }
+}
+
 /// Runs the verb that the process was given.
 pub fn main() -> ExitCode {
     crate::crash::install_handlers();
@@ -46,6 +59,7 @@ pub fn main() -> ExitCode {
         "replay" => replay(rest),
         "simulate" => simulate(rest),
         "backtest" => backtest(rest),
+        "help" if rest.first().is_some_and(|topic| topic == "options") => explain_options(),
         "-h" | "--help" | "help" => print(HELP),
         "-V" | "--version" => print(concat!("linekeeper ", env!("CARGO_PKG_VERSION"), "\n")),
         other => misused(format!("{other:?} is not a verb")),

@@ -61,7 +61,8 @@ options! {
             "Accept them" / "接受远程设置",
             "Whether a desired configuration is accepted. It can never change the gateway's identity, its files and programs, \
              its credentials, whom it trusts, and the sections commands, desired, privacy, store and status." /
-            "是否采纳远程设置。网关身份、文件与程序、凭据以及指令、远程设置、隐私、闪存和套接字部分始终不受影响。";
+            "是否采纳远程设置。网关身份、文件与程序、凭据以及指令、远程设置、隐私、闪存和套接字部分始终不受影响。",
+            uci [Uci::Instead("0")];
         /// A new configuration is kept only if the broker connects and an echo is answered within this time.
         ///
         /// Default 3 min: the connection's first attempts come within 1, 2, 4, 8 … s, so that some eight are made; an echo

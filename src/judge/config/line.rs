@@ -2,7 +2,7 @@
 
 use super::bounds::{LONGEST_DEVICE_NAME, LONGEST_INTERFACE_NAME};
 use super::kinds::{Choice, Flag, text};
-use super::options::{ASKED, Pattern, Right, options};
+use super::options::{ASKED, Pattern, Right, Uci, options};
 use super::reader::{Reader, Section, Show};
 use linekeeper_contract::vocabulary::Protocol;
 
@@ -30,7 +30,8 @@ options! {
         /// Default false.
         metered: bool = Flag(false), Right::Remote,
             "Metered" / "按流量计费",
-            "The customer pays by volume: run no speed tests." / "流量计费：不进行测速。";
+            "The customer pays by volume: run no speed tests." / "流量计费：不进行测速。",
+            uci [Uci::Instead("1")];
         /// How the line gets its address.
         ///
         /// Default `dhcp`: what most fixed lines behind a modem or an ONT use.

@@ -67,7 +67,7 @@ options! {
             "The PEM file of the authority that signed the broker's certificate; no other is trusted. If absent: the public \
              authorities in the system's bundle (on OpenWrt, package ca-bundle)." /
             "签发消息代理证书的 CA 的 PEM 文件，只信任它；留空则信任系统自带的 CA（OpenWrt 的 ca-bundle 软件包）。",
-            shows "/etc/linekeeper/ca.pem";
+            shows "/etc/linekeeper/ca.pem", uci [Uci::Whole];
         /// Our certificate, PEM.
         certificate: Option<PathBuf> = file(Show::Secret), PROVES,
             "Certificate" / "证书",

@@ -153,6 +153,8 @@ pub enum Uci {
     Strict,
     /// Without it the rest of the section would allow too much: if it is invalid, the whole section is left out.
     Whole,
+    /// If it is invalid, this value is used in place of the default, which would allow more.
+    Instead(&'static str),
     /// UCI has it under a different key.
     Absent,
 }

@@ -2,7 +2,7 @@
 
 use super::bounds::{Bounds, within};
 use super::kinds::{Command, Flag, Words, count, file, quantity, quantity_form, row};
-use super::options::{Form, Kind, Note, Right, options};
+use super::options::{Form, Kind, Note, Right, Uci, options};
 use super::reader::{Reader, Section, Show};
 use linekeeper_contract::units::Span;
 use linekeeper_contract::vocabulary::Rung;
@@ -148,7 +148,7 @@ options! {
                 "Restart all networking" / "重启全部网络",
                 "Switch the modem off and on" / "调制解调器断电重启",
                 "Reboot the gateway" / "重启网关",
-            ];
+            ], uci [Uci::None, Uci::Strict];
         /// How long to wait before the same incident is worked on a second time; doubles with each pass up to a day.
         ///
         /// Default 30 min: a server takes frequent renewals for an attack, and what did not help now seldom helps soon. Bounds:
@@ -245,7 +245,8 @@ options! {
         /// worst that this program could do. Bounds: 0 switches a rung off; a hundred are one in a quarter of an hour.
         per_day: [u32; 6] = Counts([100; 6], [24, 6, 6, 3, 3, 1]), REPAIRS,
             "%s: times a day" / "%s：每日次数",
-            "How often it may run in any 24 hours." / "";
+            "How often it may run in any 24 hours." / "",
+            uci [Uci::Instead("0")];
         /// How often it may run in one incident, however long that lasts.
         ///
         /// Default of renew 12: by then the passes are a day apart. Of other-resolver 3, restart-interface 6, restart-network
@@ -253,7 +254,8 @@ options! {
         /// once does not help the second time, and a loop of reboots is the worst that this program could do.
         per_incident: [u32; 6] = Counts([100, 100, 100, 100, 100, 1], [12, 3, 6, 3, 3, 1]), REPAIRS,
             "%s: times in an incident" / "%s：每次故障的次数",
-            "How often it may run in one incident, however long that lasts." / "";
+            "How often it may run in one incident, however long that lasts." / "",
+            uci [Uci::Instead("0")];
     }
 }
 

@@ -3,7 +3,7 @@
 use super::bounds::{Bounds, within};
 use super::host;
 use super::kinds::{count, quantity, table};
-use super::options::{ASKED, Form, Kind, Pattern, Right, options};
+use super::options::{ASKED, Form, Kind, Pattern, Right, Uci, options};
 use super::promise::Promise;
 use super::reader::{Reader, Section, Show, join};
 use linekeeper_contract::units::{Bytes, Permille, Span};
@@ -48,7 +48,8 @@ options! {
         /// seldom, and honest; two an hour is what a suspicion gets.
         per_day: u32 = count(within(1, 48), 10), SPENDS,
             "Rounds a day" / "每日轮数",
-            "Rounds of tests on a quiet day, spread over its hours." / "正常的一天内的测速轮数，分布在各个时段。";
+            "Rounds of tests on a quiet day, spread over its hours." / "正常的一天内的测速轮数，分布在各个时段。",
+            uci [Uci::Instead("1")];
         /// When the line is quiet enough for a test.
         quiet: Quiet = table::<Quiet>(), Right::Remote,
             "" / "", "A test waits until no more than this share of the promise was in use during this window." / "";
@@ -64,13 +65,13 @@ options! {
         /// Default 1 GB: five whole rounds at 100/20 Mbit/s, of which four are enough for a finding. Bounds: a megabyte is a
         /// few seconds of the slowest line that is sold; 100 GB are a hundred tests of the fastest.
         day: Bytes = quantity(within(Bytes(1_000_000), Bytes(100_000_000_000)), Bytes(1_000_000_000)), Right::Remote,
-            "Most in 24 hours" / "24 小时上限", "" / "";
+            "Most in 24 hours" / "24 小时上限", "" / "", uci [Uci::Whole];
         /// The most in any 31 days.
         ///
         /// Default 20 GB: two thirds of it are ten rounds a day at 100/20 Mbit/s, as long as the line keeps its promise and
         /// tests end early; the rest is for suspicions. Bounds: as the day's, and some days of those.
         month: Bytes = quantity(within(Bytes(1_000_000), Bytes(900_000_000_000)), Bytes(20_000_000_000)), Right::Remote,
-            "Most in 31 days" / "31 天上限", "" / "";
+            "Most in 31 days" / "31 天上限", "" / "", uci [Uci::Whole];
     }
 }
 

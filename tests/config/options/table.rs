@@ -85,6 +85,15 @@ impl<'a> Row<'a> {
         self.note.uci.contains(&what)
     }
 
+    /// What it is where it is invalid, if not its default.
+    pub fn instead(&self) -> Option<&'static str> {
+        let of_table = self.table.map_or(&[][..], |(_, note)| note.uci);
+        self.note.uci.iter().chain(of_table).find_map(|how| match how {
+            Uci::Instead(value) => Some(*value),
+            _ => None,
+        })
+    }
+
     pub fn right(&self) -> Right {
         self.table.map_or(self.entry.right, |(table, _)| table.right)
     }

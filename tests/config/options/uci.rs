@@ -19,6 +19,7 @@ const OPTIONS: &str = "\
 #                                  understood it is the empty one, for the default would allow more than was meant
 #   whole SECTION OPTION…          without it the rest would allow more than was meant: where it is bad, all of SECTION is
 #                                  left out
+#   instead SECTION OPTION VALUE   where it is bad it is this value, for the default might allow more than was meant
 #   table SECTION TABLE…           TABLE_KEY is SECTION.TABLE.KEY
 #   dashed SECTION TABLE…          the same, with `-` for `_` in KEY
 #   row SECTION OPTION LIST KEY KEY=VALUE…
@@ -53,6 +54,11 @@ pub fn options() -> String {
         line("none", &|row| row.has(Uci::None));
         line("strict", &|row| row.has(Uci::Strict));
         line("whole", &|row| row.has(Uci::Whole));
+        for row in &rows {
+            if let Some(value) = row.instead() {
+                text += &format!("instead {} {} {value}\n", section.name(), row.uci());
+            }
+        }
         for dashed in [false, true] {
             let is = |form: &Form| match form {
                 Form::Table(keys) => keys.iter().any(|key| key.key.contains('-')) == dashed,
@@ -83,6 +89,8 @@ const FILE: &str = "\
 # `#option` and `#list` at once show an option with its default, `# option` an example. Quantities carry their unit:
 # '500 ms', '5 s', '2 min', '1 h', '1 d'; '64 kbit/s', '100 Mbit/s', '1 Gbit/s'; '256 kB', '1 MB', '20 GB' (powers
 # of 1000); '0.5 %'; '95 °C'. An option that is not understood is left out with a line in the log, and its default holds.
+#
+# `uci commit` and LuCI drop these comments. They are kept in /usr/share/linekeeper/explained.
 ";
 
 pub fn file() -> String {
