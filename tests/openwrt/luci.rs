@@ -126,7 +126,7 @@ const STATES: &[State] = &[
             &[
                 "Down",
                 "Outage",
-                "in course",
+                "in progress",
                 "the operator's first router",
                 "Renew the address",
                 "no effect",
@@ -541,8 +541,7 @@ fn shows(state: &State, language: &str) {
         assert!(body.contains(r#"["callback","very slow &lt;b&gt;since&lt;/b&gt; Monday"]"#), "{body}");
         assert!(body.contains(r#"["speedtest",true]"#) && body.contains("CB20261121-002"), "{body}");
         assert!(body.contains("89.1 Mbit/s"), "{body}");
-        let found =
-            ["Fault lies in: cable or modem", "故障位置：线缆或调制解调器"][usize::from(language != "en")];
+        let found = ["Fault lies in: cable or modem", "故障位置：网线或光猫"][usize::from(language != "en")];
         assert!(body.contains(found) && body.contains("look at the cable"), "{body}");
         assert!(body.contains("no &lt;carrier&gt;"), "{body}");
     }

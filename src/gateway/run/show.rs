@@ -127,7 +127,7 @@ pub fn status(answer: &Value) -> Result<String, String> {
         );
         for r in &s.remedies {
             let what = match r.outcome {
-                None => "in course".to_string(),
+                None => "in progress".to_string(),
                 Some(outcome) => {
                     let outcome = match outcome {
                         Outcome::Healed => "healed it",

@@ -84,7 +84,7 @@ options! {
         grace: Span = quantity(within(Span::ZERO, Span::hours(1)), Span::minutes(2)), Right::Remote,
             "Grace after boot" / "启动宽限",
             "How long after a boot nothing is done about a line that was not up yet: modems need time to start." /
-            "启动后对从未连通的线路只等待的时长：调制解调器需要时间。";
+            "启动后对从未连通的线路只等待的时长：光猫需要时间。";
     }
 }
 

@@ -146,7 +146,7 @@ options! {
                 "Use another name server" / "改用其他域名服务器",
                 "Restart the interface" / "重启接口",
                 "Restart all networking" / "重启全部网络",
-                "Switch the modem off and on" / "调制解调器断电重启",
+                "Switch the modem off and on" / "光猫断电重启",
                 "Reboot the gateway" / "重启网关",
             ], uci [Uci::None, Uci::Strict];
         /// How long to wait before the same incident is worked on a second time; doubles with each pass up to a day.
@@ -191,11 +191,11 @@ options! {
             example ["/etc/init.d/network", "restart"], with "driver" ["linux"];
         /// Switches the modem's power off and on. Empty: not possible here.
         power_modem: Vec<String> = Command(&[]), PROGRAM,
-            "Command for the modem's power" / "调制解调器断电命令",
+            "Command for the modem's power" / "光猫断电命令",
             "What cuts and returns the modem's power; `power-modem` needs this. On OpenWrt /usr/libexec/linekeeper/modem-power \
              does it by a `config gpio_switch` of /etc/config/system: its section or its `option name`, and the seconds without \
              power, 1 to 300, 10 without it (less than the rung may take)." /
-            "切断并恢复调制解调器供电的命令。OpenWrt 上可用 /usr/libexec/linekeeper/modem-power，参数为 /etc/config/system 中\
+            "切断并恢复光猫供电的命令。OpenWrt 上可用 /usr/libexec/linekeeper/modem-power，参数为 /etc/config/system 中\
              gpio_switch 的节名或名称，以及断电秒数（1 到 300，默认 10）。",
             example ["/usr/libexec/linekeeper/modem-power", "modem_power", "10"], with "driver" ["linux", "openwrt"];
         /// What `reboot` runs.
@@ -386,7 +386,7 @@ const TITLES: [[&str; 2]; 6] = [
     ["Use another name server", "改用其他域名服务器"],
     ["Restart the interface", "重启接口"],
     ["Restart all networking", "重启全部网络"],
-    ["Switch the modem off and on", "调制解调器断电重启"],
+    ["Switch the modem off and on", "光猫断电重启"],
     ["Reboot the gateway", "重启网关"],
 ];
 

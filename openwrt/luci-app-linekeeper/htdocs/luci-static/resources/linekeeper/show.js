@@ -169,7 +169,7 @@ return baseclass.extend({
 			failed: _('could not be carried out'),
 			pretended: _('only said, not done'),
 			interrupted: _('interrupted')
-		}[name] || (name ? name : _('in course'));
+		}[name] || (name ? name : _('in progress'));
 	},
 
 	callback(state) {

@@ -134,7 +134,7 @@ return view.extend({
 			parts.push(E('p', {}, [
 				E('strong', {}, [ show.finding(i.finding) ]), ' ',
 				i.state === 'open'
-					? show.badge('lk-bad', _('in course'))
+					? show.badge('lk-bad', _('in progress'))
 					: show.badge('lk-good', _('over')),
 				E('br'),
 				_('Fault lies in: %s').format(show.domain(i.fault_domain)), E('br'),
