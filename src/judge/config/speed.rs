@@ -43,8 +43,8 @@ options! {
             "Duration of a test, unless it ends early." / "未提前结束的测试所用的时长。";
         /// How many rounds of tests a quiet day has, spread over its hours.
         ///
-        /// Default 10: on three real logs so many found 92 to 100 % of the slow episodes, none falsely, half of them
-        /// within 2 h. When the budgets do not reach so far, it is as many as two thirds of them pay for. Bounds: once a day is
+        /// Default 10: one about every two and a half hours, so that an episode of an evening meets two or three, and a short one is
+        /// followed by more. When the budgets do not reach so far, it is as many as two thirds of them pay for. Bounds: once a day is
         /// seldom, and honest; two an hour is what a suspicion gets.
         per_day: u32 = count(within(1, 48), 10), SPENDS,
             "Rounds a day" / "每日轮数",
